@@ -1,0 +1,12 @@
+//! Messages of the public gRPC API, package `ibouncer.v1`.
+//!
+//! The services are generated in `broker` (server) and `client-sdk/rust` (client).
+
+/// Package `ibouncer.v1`.
+#[allow(
+    missing_docs,
+    reason = "generated: documented in proto/schema/ibouncer/v1"
+)]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/ibouncer.v1.rs"));
+}

@@ -1,0 +1,248 @@
+//! What every message id of the TWS API means, in both directions, as data.
+//!
+//! [`outgoing`] and [`incoming`] look up by wire id. Ids up to 200 are text forms, which these
+//! lookups do not know: from server version 213 on every message with a schema travels as
+//! protobuf. Removed messages (fundamental data) are left out. Source: protocol fact sheet,
+//! sections 3.1, 4 and 5.
+
+mod incoming;
+mod outgoing;
+
+use super::PROTOBUF_ID_OFFSET;
+
+/// By what the answers to a message are matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// A request id.
+    Request,
+    /// An order id. Shares its number space with request ids in error frames.
+    Order,
+    /// Nothing: the message is one of a kind on its connection.
+    None,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageInfo {
+    /// Message id in text form.
+    pub text_id: u16,
+    /// Name in IB's own spelling.
+    pub name: &'static str,
+    /// Message of package `tws.v1` that is its body; `None` for messages that exist as text only.
+    pub body: Option<&'static str>,
+    /// What correlates it.
+    pub key: Key,
+    /// Protobuf field of the key; 0 without one.
+    pub id_field: u32,
+    /// Text id of the message that cancels it.
+    pub cancelled_by: Option<u16>,
+    /// Text ids of the answers that end it (or, for a stream, its first image).
+    pub ended_by: &'static [u16],
+    /// Server version from which clients send it as protobuf; 0 if they never do, and for
+    /// messages from Gateway.
+    pub protobuf_since: i32,
+}
+
+impl MessageInfo {
+    /// The id on the wire in protobuf form.
+    pub const fn wire_id(&self) -> u32 {
+        self.text_id as u32 + PROTOBUF_ID_OFFSET
+    }
+}
+
+/// Row of a message from a client to Gateway, by wire id (above 200).
+#[inline]
+pub fn outgoing(wire_id: u32) -> Option<&'static MessageInfo> {
+    look_up(outgoing::MESSAGES, &OUTGOING_INDEX, wire_id)
+}
+
+/// Row of a message from Gateway to a client, by wire id (above 200).
+#[inline]
+pub fn incoming(wire_id: u32) -> Option<&'static MessageInfo> {
+    look_up(incoming::MESSAGES, &INCOMING_INDEX, wire_id)
+}
+
+/// All rows from clients to Gateway, in the order of their ids.
+pub fn all_outgoing() -> &'static [MessageInfo] {
+    outgoing::MESSAGES
+}
+
+/// All rows from Gateway to clients, in the order of their ids.
+pub fn all_incoming() -> &'static [MessageInfo] {
+    incoming::MESSAGES
+}
+
+/// Wire ids that code must know by name; each is checked against the table.
+pub mod id {
+    macro_rules! ids {
+        ($($direction:ident { $($name:ident = $value:literal),* $(,)? })*) => {
+            $($(
+                #[doc = concat!("Wire id of `", stringify!($name), "`.")]
+                pub const $name: u32 = $value;
+            )*)*
+
+            #[test]
+            fn names_and_ids_agree_with_the_tables() {
+                $($(
+                    let row = super::$direction($value).expect(stringify!($name));
+                    assert_eq!(row.name, stringify!($name));
+                )*)*
+            }
+        };
+    }
+
+    ids! {
+        outgoing {
+            REQ_MKT_DATA = 201,
+            CANCEL_MKT_DATA = 202,
+            REQ_IDS = 208,
+            REQ_MANAGED_ACCTS = 217,
+            REQ_CURRENT_TIME = 249,
+            REQ_MARKET_DATA_TYPE = 259,
+            START_API = 271,
+            REQ_CURRENT_TIME_IN_MILLIS = 305,
+        }
+        incoming {
+            TICK_PRICE = 201,
+            TICK_SIZE = 202,
+            ERR_MSG = 204,
+            NEXT_VALID_ID = 209,
+            MANAGED_ACCTS = 215,
+            TICK_OPTION_COMPUTATION = 221,
+            TICK_GENERIC = 245,
+            TICK_STRING = 246,
+            CURRENT_TIME = 249,
+            TICK_SNAPSHOT_END = 257,
+            MARKET_DATA_TYPE = 258,
+            TICK_REQ_PARAMS = 281,
+            TICK_NEWS = 284,
+            REROUTE_MKT_DATA_REQ = 291,
+            CURRENT_TIME_IN_MILLIS = 309,
+        }
+    }
+}
+
+const ABSENT: u8 = u8::MAX;
+const INDEX_SIZE: usize = 128;
+
+static OUTGOING_INDEX: [u8; INDEX_SIZE] = index(outgoing::MESSAGES);
+static INCOMING_INDEX: [u8; INDEX_SIZE] = index(incoming::MESSAGES);
+
+#[inline]
+fn look_up(
+    rows: &'static [MessageInfo],
+    index: &[u8; INDEX_SIZE],
+    wire_id: u32,
+) -> Option<&'static MessageInfo> {
+    let text_id = wire_id.checked_sub(PROTOBUF_ID_OFFSET)? as usize;
+    match index.get(text_id) {
+        Some(&ABSENT) | None => None,
+        Some(&row) => Some(&rows[row as usize]),
+    }
+}
+
+const fn index(rows: &[MessageInfo]) -> [u8; INDEX_SIZE] {
+    let mut index = [ABSENT; INDEX_SIZE];
+    let mut row = 0;
+    while row < rows.len() {
+        if rows[row].body.is_some() {
+            index[rows[row].text_id as usize] = row as u8;
+        }
+        row += 1;
+    }
+    index
+}
+
+#[expect(clippy::too_many_arguments, reason = "one column of the table each")]
+const fn out(
+    text_id: u16,
+    name: &'static str,
+    body: Option<&'static str>,
+    key: Key,
+    id_field: u32,
+    cancelled_by: Option<u16>,
+    ended_by: &'static [u16],
+    protobuf_since: i32,
+) -> MessageInfo {
+    MessageInfo {
+        text_id,
+        name,
+        body,
+        key,
+        id_field,
+        cancelled_by,
+        ended_by,
+        protobuf_since,
+    }
+}
+
+const fn inc(
+    text_id: u16,
+    name: &'static str,
+    body: Option<&'static str>,
+    key: Key,
+    id_field: u32,
+) -> MessageInfo {
+    out(text_id, name, body, key, id_field, None, &[], 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    fn schema() -> Vec<prost_types::DescriptorProto> {
+        prost_types::FileDescriptorSet::decode(crate::FILE_DESCRIPTOR_SET)
+            .unwrap()
+            .file
+            .into_iter()
+            .filter(|file| file.package() == "tws.v1")
+            .flat_map(|file| file.message_type)
+            .collect()
+    }
+
+    #[test]
+    fn every_body_is_in_the_schema_and_its_key_field_is_an_integer() {
+        let schema = schema();
+        for row in all_outgoing().iter().chain(all_incoming()) {
+            let Some(body) = row.body else { continue };
+            let message = schema
+                .iter()
+                .find(|message| message.name() == body)
+                .unwrap_or_else(|| panic!("{}: no message {body}", row.name));
+            if row.key != Key::None {
+                let field = message
+                    .field
+                    .iter()
+                    .find(|field| field.number() == row.id_field as i32);
+                let field = field.unwrap_or_else(|| panic!("{body} has no field {}", row.id_field));
+                assert_eq!(
+                    field.r#type(),
+                    prost_types::field_descriptor_proto::Type::Int32
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_in_order_and_cancels_and_ends_exist() {
+        for rows in [all_outgoing(), all_incoming()] {
+            assert!(rows.is_sorted_by_key(|row| row.text_id));
+        }
+        for row in all_outgoing() {
+            if let Some(cancel) = row.cancelled_by {
+                assert!(outgoing(u32::from(cancel) + 200).is_some(), "{}", row.name);
+            }
+            for end in row.ended_by {
+                assert!(
+                    all_incoming()
+                        .iter()
+                        .any(|candidate| candidate.text_id == *end),
+                    "{} is ended by {end}, which does not exist",
+                    row.name
+                );
+            }
+        }
+    }
+}

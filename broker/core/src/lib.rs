@@ -1,1 +1,39 @@
-//! Placeholder.
+//! Every decision of the broker, as pure machines: no I/O, no clock, no runtime.
+//!
+//! One [`Hub`] composes them. A shell hands it inputs and the time, and carries out its outputs:
+//!
+//! ```text
+//!            Input, now                     Output
+//!   shell ──────────────► hub ──────────────────────► shell
+//!                          │ session     what state the session is in, when to dial
+//!                          │ supervisor  the life of the one worker
+//!                          │ pacing      when a frame may leave for Gateway
+//!                          │ routes      which request an answer belongs to
+//!                          │ lines       market data shared by clients
+//!                          │ heartbeat   is Gateway alive on the wire
+//!                          │ clients     who is connected
+//! ```
+//!
+//! [`queue`] is the odd one out: it belongs to a client's stream and is driven by the shell, but
+//! deciding what a slow reader may miss is a decision, so it stands here.
+#![warn(missing_docs)]
+
+pub mod attempts;
+pub mod backoff;
+pub mod clients;
+pub mod error;
+pub mod farms;
+pub mod heartbeat;
+pub mod hub;
+pub mod ids;
+pub mod lines;
+pub mod pacing;
+pub mod queue;
+pub mod routes;
+pub mod session;
+pub mod settings;
+pub mod status;
+pub mod supervisor;
+
+pub use hub::{Hub, Input, Output};
+pub use settings::Settings;

@@ -1,0 +1,138 @@
+//! Errors as clients meet them, built in one place.
+//!
+//! Every error says who made it, whether to try again, and carries a stable code for programs
+//! and a sentence for people.
+
+use ibouncer_proto::api::v1;
+pub use ibouncer_proto::api::v1::{Error, ErrorRetry as Retry, ErrorSource as Source};
+
+use crate::ids::{Epoch, LineId};
+
+fn error(code: &str, source: Source, retry: Retry, message: String) -> v1::Error {
+    v1::Error {
+        code: code.into(),
+        message,
+        source: source.into(),
+        retry: retry.into(),
+        gateway_code: 0,
+    }
+}
+
+/// The request itself is wrong.
+pub fn invalid(what: impl Into<String>) -> Error {
+    error(
+        "INVALID_ARGUMENT",
+        Source::Client,
+        Retry::Never,
+        what.into(),
+    )
+}
+
+/// A subscription id is taken, or does not exist.
+pub fn subscription_id(what: impl Into<String>) -> Error {
+    error(
+        "BAD_SUBSCRIPTION_ID",
+        Source::Client,
+        Retry::Never,
+        what.into(),
+    )
+}
+
+/// All lines are taken; names who holds them.
+pub fn lines_exhausted(limit: u32, holders: &[(String, usize)]) -> Error {
+    let holders: Vec<_> = holders
+        .iter()
+        .map(|(name, lines)| format!("{name} {lines}"))
+        .collect();
+    let message = format!(
+        "all {limit} market-data lines are in use ({}); unsubscribe something, or raise \
+         pacing.lines if the account has more",
+        holders.join(", ")
+    );
+    error("LINES_EXHAUSTED", Source::Broker, Retry::After, message)
+}
+
+/// The session is not there.
+pub fn not_ready(state: &str, reason: &str) -> Error {
+    let message = format!("Gateway's session is {state}: {reason}; wait for READY and try again");
+    error("NOT_READY", Source::Broker, Retry::After, message)
+}
+
+/// The worker ended while the request was in flight.
+pub fn worker_ended(epoch: Epoch, because: &str) -> Error {
+    let message = format!(
+        "the connection to Gateway ({epoch}) ended while this request was in flight: {because}; \
+         a new one follows, try again when the session is READY"
+    );
+    error("WORKER_ENDED", Source::Worker, Retry::After, message)
+}
+
+/// Gateway did not answer in time.
+pub fn deadline(what: &str, seconds: f64) -> Error {
+    let message = format!("Gateway did not complete {what} within {seconds:.0} s");
+    error("GATEWAY_DEADLINE", Source::Upstream, Retry::After, message)
+}
+
+/// Gateway answered with an error.
+pub fn gateway(code: i32, text: &str) -> Error {
+    let retry = match code {
+        // Limits and passing troubles: lines, history pacing, depth, real-time pacing,
+        // competing session.
+        100 | 101 | 162 | 309 | 322 | 420 | 10197 => Retry::After,
+        _ => Retry::Never,
+    };
+    let mut made = error(
+        "GATEWAY_ERROR",
+        Source::Upstream,
+        retry,
+        format!("Gateway error {code}: {text}"),
+    );
+    made.gateway_code = code;
+    made
+}
+
+/// The operator asked for something that would drop a live session without saying so.
+pub fn would_drop_live_session() -> Error {
+    let message = "the session is READY; ending its worker drops it, and new handshakes can hang \
+                   where an established session keeps working. Pass drop_live_session \
+                   (--drop-live-session) if that is what you want";
+    error("LIVE_SESSION", Source::Broker, Retry::Never, message.into())
+}
+
+/// There is no worker to act on.
+pub fn no_worker(state: &str) -> Error {
+    let message = format!("there is no worker to restart, the session is {state}; see retry");
+    error("NO_WORKER", Source::Broker, Retry::After, message)
+}
+
+/// Retry makes no sense now.
+pub fn nothing_to_retry(state: &str) -> Error {
+    let message = format!("nothing is waiting to be retried, the session is {state}");
+    error("NOTHING_TO_RETRY", Source::Broker, Retry::Never, message)
+}
+
+/// The reader of a stream is too far behind even for conflated data.
+pub fn slow_client(events: usize) -> Error {
+    let message = format!(
+        "this stream was not read while {events} events that cannot be left out piled up; \
+         read faster, or open it again"
+    );
+    error("SLOW_CLIENT", Source::Client, Retry::Now, message)
+}
+
+/// The broker is ending.
+pub fn stopping() -> Error {
+    error(
+        "STOPPING",
+        Source::Broker,
+        Retry::After,
+        "the broker is shutting down".into(),
+    )
+}
+
+/// A line was ended by an error of Gateway.
+pub fn line_ended(line: LineId, code: i32, text: &str) -> Error {
+    let mut made = gateway(code, text);
+    made.message = format!("{} ({line})", made.message);
+    made
+}

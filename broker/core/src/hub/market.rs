@@ -1,0 +1,614 @@
+//! Subscriptions and snapshots: from a client's request to a line, and back with marks.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ibouncer_proto::api::v1::{self, MarkKind, StreamMark, UnknownMessage};
+use ibouncer_proto::api::v1::{GetSnapshotResponse, MarketDataEvent, market_data_event::Body};
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::upstream::{Located, ends_request, message};
+use super::{Hub, Output, Reply};
+use crate::error::{self, Error};
+use crate::ids::{CallId, ClientId, Epoch, RequestId, StreamId};
+use crate::lines::{self, Line, Subscriber, Upstream};
+use crate::pacing::{Lane, Waiting};
+use crate::queue::{Chunk, Entry, field, is_replaceable, tick_type};
+use crate::routes::Route;
+
+/// Market data type 1.
+pub(super) const LIVE: i32 = 1;
+
+/// Gateway collects a snapshot for about 11 s; twice that is not coming any more.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(22);
+
+/// A snapshot on its way.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    request: RequestId,
+    pub(super) deadline: Instant,
+    /// The last value of each kind, with its arrival.
+    events: Vec<(u8, u32, MarketDataEvent)>,
+    arrivals: u64,
+}
+
+// Subscriptions.
+impl Hub {
+    pub(super) fn subscribe(
+        &mut self,
+        stream: StreamId,
+        subscription: u32,
+        mut request: tws::MarketDataRequest,
+        feed: i32,
+    ) {
+        let Some((slot, open)) = self.streams.find(stream) else {
+            return;
+        };
+        let client = open.client;
+        if open.subscriptions.contains_key(&subscription) {
+            let what = format!("subscription_id {subscription} is in use on this stream");
+            return self.refuse(slot, subscription, error::subscription_id(what));
+        }
+        let feed = match checked_feed(&request, feed) {
+            Ok(feed) => feed,
+            Err(error) => return self.refuse(slot, subscription, error),
+        };
+        request.req_id = None;
+        request.snapshot = None;
+        let line_slot = match self.lines.open(client, request, feed) {
+            Ok(line_slot) => line_slot,
+            Err(lines::LinesFull) => {
+                let error = error::lines_exhausted(self.lines.limit(), &self.holders());
+                return self.refuse(slot, subscription, error);
+            }
+        };
+        if let Some((_, open)) = self.streams.find(stream) {
+            open.subscriptions.insert(subscription, line_slot);
+        }
+        let Some(line) = self.lines.get_mut(line_slot) else {
+            return;
+        };
+        let is_new = line.subscribers.is_empty();
+        let is_stale = line.upstream == Upstream::Stale && !(is_new && self.session.is_up());
+        let subscriber = Subscriber {
+            stream: slot,
+            subscription,
+            told_stale: is_stale,
+        };
+        line.subscribers.push(subscriber);
+        let label = line.label();
+        self.mark(
+            line_slot,
+            subscriber,
+            MarkKind::Subscribed,
+            format!("subscribed to {label}"),
+        );
+        self.replay(line_slot, subscriber);
+        if is_stale {
+            let because = self.session_in_words();
+            self.mark(line_slot, subscriber, MarkKind::Stale, because);
+        }
+        if is_new {
+            self.counters.lines_opened += 1;
+            if self.session.is_up() {
+                self.request_line(line_slot);
+            }
+            self.outputs.push_back(Output::StatusChanged);
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, stream: StreamId, subscription: u32) {
+        let Some((slot, open)) = self.streams.find(stream) else {
+            return;
+        };
+        let Some(line_slot) = open.subscriptions.remove(&subscription) else {
+            let what = format!("subscription_id {subscription} does not exist on this stream");
+            return self.refuse(slot, subscription, error::subscription_id(what));
+        };
+        let subscriber = Subscriber {
+            stream: slot,
+            subscription,
+            told_stale: false,
+        };
+        self.mark(
+            line_slot,
+            subscriber,
+            MarkKind::Ended,
+            "unsubscribed".into(),
+        );
+        self.leave_line(line_slot, slot, subscription);
+    }
+
+    pub(super) fn close_stream(&mut self, stream: StreamId) {
+        let Some((slot, closed)) = self.streams.close(stream) else {
+            return;
+        };
+        for (subscription, line_slot) in closed.subscriptions {
+            self.leave_line(line_slot, slot, subscription);
+        }
+    }
+
+    /// All lines are asked for: a session began.
+    pub(super) fn on_session_up(&mut self, epoch: Epoch) {
+        tracing::info!(%epoch, lines = self.lines.used(), "session is up");
+        for slot in self.lines.slots() {
+            self.request_line(slot);
+        }
+    }
+
+    /// Nothing flows any more: all who listen are told, all who wait are answered.
+    pub(super) fn on_session_down(&mut self, epoch: Epoch, because: &str) {
+        self.pacer.clear();
+        self.routes.clear();
+        self.feed_in_force = LIVE;
+        for slot in self.lines.slots() {
+            self.make_stale(slot, because);
+        }
+        for (call, _) in std::mem::take(&mut self.snapshots) {
+            let error = error::worker_ended(epoch, because);
+            self.outputs.push_back(Output::Reply(call, Err(error)));
+        }
+    }
+
+    /// Gateway has lost all subscriptions (1101): ask for each again, under a new id.
+    pub(super) fn resubscribe_all(&mut self, because: &str) {
+        for slot in self.lines.slots() {
+            self.cancel_upstream(slot);
+            self.make_stale(slot, because);
+            self.request_line(slot);
+        }
+    }
+
+    /// The first data under a new request id.
+    pub(super) fn on_first_data(&mut self, slot: u32, batch: &Bytes) {
+        self.flush(batch);
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        if let Some(request) = line.upstream.request() {
+            line.upstream = Upstream::Live(request);
+        }
+        let waiting: Vec<_> = line
+            .subscribers
+            .iter()
+            .copied()
+            .filter(|subscriber| subscriber.told_stale)
+            .collect();
+        for subscriber in &mut line.subscribers {
+            subscriber.told_stale = false;
+        }
+        for subscriber in waiting {
+            let because = format!("data flows again in session {}", self.session.epoch().0);
+            self.mark(slot, subscriber, MarkKind::Resumed, because);
+        }
+    }
+
+    /// A request has left for Gateway.
+    pub(super) fn on_left(&mut self, request: RequestId) {
+        if let Some(Route::Line(slot)) = self.routes.get(request.0)
+            && let Some(line) = self.lines.get_mut(slot)
+            && line.upstream == Upstream::Queued(request)
+        {
+            line.upstream = Upstream::Requested(request);
+        }
+    }
+
+    pub(super) fn end_line_by_error(&mut self, slot: u32, gateway: &tws::ErrorMessage) {
+        let Some(line) = self.lines.close(slot) else {
+            return;
+        };
+        if let Some(request) = line.upstream.request() {
+            // After an error the id is dead at Gateway; a cancel would only raise another.
+            self.routes.end(request);
+        }
+        let error = error::line_ended(line.id, gateway.error_code(), gateway.error_msg());
+        for subscriber in &line.subscribers {
+            if let Some(stream) = self.streams.get_mut(subscriber.stream) {
+                stream.subscriptions.remove(&subscriber.subscription);
+            }
+            self.end_subscription(&line, *subscriber, error.clone());
+        }
+        self.outputs.push_back(Output::StatusChanged);
+    }
+
+    pub(super) fn deliver_unknown(&mut self, slot: u32, message: Located<'_>) {
+        self.flush(message.batch);
+        self.counters.unknown_messages += 1;
+        let Some(line) = self.lines.get(slot) else {
+            return;
+        };
+        let unknown = UnknownMessage {
+            message_id: message.message_id,
+            body: Bytes::copy_from_slice(message.body),
+        };
+        let body = Bytes::from(unknown.encode_to_vec());
+        for subscriber in line.subscribers.clone() {
+            self.deliver_one(subscriber, field::UNKNOWN, body.clone(), false, slot);
+        }
+    }
+
+    fn leave_line(&mut self, line_slot: u32, stream: u32, subscription: u32) {
+        let Some(line) = self.lines.get_mut(line_slot) else {
+            return;
+        };
+        line.subscribers
+            .retain(|one| !(one.stream == stream && one.subscription == subscription));
+        if line.subscribers.is_empty() {
+            self.cancel_upstream(line_slot);
+            self.lines.close(line_slot);
+            self.outputs.push_back(Output::StatusChanged);
+        }
+    }
+
+    fn request_line(&mut self, slot: u32) {
+        let request_id = self.routes.open(Route::Line(slot));
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        line.upstream = Upstream::Queued(request_id);
+        let request = tws::MarketDataRequest {
+            req_id: Some(request_id.0),
+            ..line.request.clone()
+        };
+        let waiting = Waiting {
+            frame: message(id::REQ_MKT_DATA, &request),
+            request: request_id,
+            feed: Some(line.feed),
+        };
+        self.pacer.push(Lane::Data, line.opened_by, waiting);
+    }
+
+    /// Takes a line back from Gateway; if the request still waits here, nothing ever leaves.
+    fn cancel_upstream(&mut self, slot: u32) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        let (upstream, client) = (line.upstream, line.opened_by);
+        line.upstream = Upstream::Stale;
+        if let Some(request) = upstream.request() {
+            self.cancel_request(request, client);
+        }
+    }
+
+    fn cancel_request(&mut self, request: RequestId, client: ClientId) {
+        let waited = self.pacer.take_back(request);
+        self.routes.end(request);
+        if !waited && self.session.is_up() {
+            let cancel = tws::CancelMarketData {
+                req_id: Some(request.0),
+            };
+            let frame = message(id::CANCEL_MKT_DATA, &cancel);
+            let waiting = Waiting {
+                frame,
+                request,
+                feed: None,
+            };
+            self.pacer.push(Lane::DataCancel, client, waiting);
+        }
+    }
+
+    fn make_stale(&mut self, slot: u32, because: &str) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        line.upstream = Upstream::Stale;
+        let told: Vec<_> = line
+            .subscribers
+            .iter()
+            .copied()
+            .filter(|one| !one.told_stale)
+            .collect();
+        for subscriber in &mut line.subscribers {
+            subscriber.told_stale = true;
+        }
+        for subscriber in told {
+            self.mark(slot, subscriber, MarkKind::Stale, because.to_owned());
+        }
+    }
+
+    /// Last values for one that came late, in order of arrival.
+    fn replay(&mut self, slot: u32, subscriber: Subscriber) {
+        let Some(line) = self.lines.get(slot) else {
+            return;
+        };
+        let Some(stream) = self.streams.id(subscriber.stream) else {
+            return;
+        };
+        let mut bytes = Vec::new();
+        let mut entries = Vec::new();
+        for cached in line.last_values() {
+            entries.push(Entry {
+                subscription: subscriber.subscription,
+                start: bytes.len() as u32,
+                length: cached.body.len() as u32,
+                field: cached.field,
+                replayed: true,
+                sequence: cached.sequence,
+            });
+            bytes.extend_from_slice(&cached.body);
+        }
+        if !entries.is_empty() {
+            let chunk = Chunk {
+                bytes: bytes.into(),
+                entries,
+            };
+            self.outputs.push_back(Output::Deliver(stream, chunk));
+        }
+    }
+
+    fn mark(&mut self, slot: u32, subscriber: Subscriber, kind: MarkKind, because: String) {
+        let epoch = self.session.epoch().0;
+        let mark = StreamMark {
+            kind: kind.into(),
+            because,
+            epoch,
+            error: None,
+        };
+        let body = Bytes::from(mark.encode_to_vec());
+        self.deliver_one(subscriber, field::MARK, body, false, slot);
+    }
+
+    /// A subscription that never was.
+    fn refuse(&mut self, stream: u32, subscription: u32, error: Error) {
+        let mark = StreamMark {
+            kind: MarkKind::Ended.into(),
+            because: error.message.clone(),
+            epoch: self.session.epoch().0,
+            error: Some(error),
+        };
+        let subscriber = Subscriber {
+            stream,
+            subscription,
+            told_stale: false,
+        };
+        let body = Bytes::from(mark.encode_to_vec());
+        self.deliver_one(subscriber, field::MARK, body, false, u32::MAX);
+    }
+
+    fn end_subscription(&mut self, line: &Line, subscriber: Subscriber, error: v1::Error) {
+        let Some(stream) = self.streams.id(subscriber.stream) else {
+            return;
+        };
+        let mark = StreamMark {
+            kind: MarkKind::Ended.into(),
+            because: error.message.clone(),
+            epoch: self.session.epoch().0,
+            error: Some(error),
+        };
+        let bytes = Bytes::from(mark.encode_to_vec());
+        let entry = Entry {
+            subscription: subscriber.subscription,
+            start: 0,
+            length: bytes.len() as u32,
+            field: field::MARK,
+            replayed: false,
+            sequence: line.sequence,
+        };
+        let chunk = Chunk {
+            bytes,
+            entries: vec![entry],
+        };
+        self.outputs.push_back(Output::Deliver(stream, chunk));
+    }
+
+    fn deliver_one(
+        &mut self,
+        subscriber: Subscriber,
+        field: u8,
+        bytes: Bytes,
+        replayed: bool,
+        line: u32,
+    ) {
+        let Some(stream) = self.streams.id(subscriber.stream) else {
+            return;
+        };
+        let entry = Entry {
+            subscription: subscriber.subscription,
+            start: 0,
+            length: bytes.len() as u32,
+            field,
+            replayed,
+            sequence: self.lines.get(line).map_or(0, |line| line.sequence),
+        };
+        let chunk = Chunk {
+            bytes,
+            entries: vec![entry],
+        };
+        self.outputs.push_back(Output::Deliver(stream, chunk));
+    }
+
+    /// How many lines each client holds.
+    fn holders(&self) -> Vec<(String, usize)> {
+        let mut holders = std::collections::BTreeMap::new();
+        for (_, line) in self.lines.iter() {
+            let name = self.clients.name(line.opened_by).to_owned();
+            *holders.entry(name).or_insert(0) += 1;
+        }
+        let mut holders: Vec<_> = holders.into_iter().collect();
+        holders.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
+        holders.truncate(5);
+        holders
+    }
+
+    fn session_in_words(&self) -> String {
+        format!("Gateway's session is {}", self.session.kind())
+    }
+
+    /// Clients that share a line, by name.
+    pub(crate) fn listeners(&self, line: &Line) -> Vec<String> {
+        let mut names: Vec<_> = line
+            .subscribers
+            .iter()
+            .filter_map(|one| self.streams.client(one.stream))
+            .map(|client| self.clients.name(client).to_owned())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Streams and subscriptions of a client.
+    pub(crate) fn load_of(&self, client: ClientId) -> (usize, usize) {
+        self.streams
+            .of(client)
+            .fold((0, 0), |(streams, subscriptions), (_, stream)| {
+                (streams + 1, subscriptions + stream.subscriptions.len())
+            })
+    }
+}
+
+// Snapshots.
+impl Hub {
+    pub(super) fn snapshot(
+        &mut self,
+        client: ClientId,
+        call: CallId,
+        request: tws::MarketDataRequest,
+        feed: i32,
+        now: Instant,
+    ) {
+        let request = tws::MarketDataRequest {
+            snapshot: None,
+            ..request
+        };
+        let feed = match checked_feed(&request, feed) {
+            Ok(feed) => feed,
+            Err(error) => return self.outputs.push_back(Output::Reply(call, Err(error))),
+        };
+        if !self.session.is_up() {
+            let error = error::not_ready(self.session.kind().name(), &self.session.reason(now));
+            return self.outputs.push_back(Output::Reply(call, Err(error)));
+        }
+        let request_id = self.routes.open(Route::Snapshot(call));
+        let request = tws::MarketDataRequest {
+            req_id: Some(request_id.0),
+            snapshot: Some(true),
+            ..request
+        };
+        let frame = message(id::REQ_MKT_DATA, &request);
+        let waiting = Waiting {
+            frame,
+            request: request_id,
+            feed: Some(feed),
+        };
+        self.pacer.push(Lane::Data, client, waiting);
+        let snapshot = Snapshot {
+            request: request_id,
+            deadline: now + SNAPSHOT_DEADLINE,
+            events: Vec::new(),
+            arrivals: 0,
+        };
+        self.snapshots.insert(call, snapshot);
+    }
+
+    pub(super) fn on_snapshot_event(&mut self, call: CallId, message: Located<'_>) {
+        let Some(snapshot) = self.snapshots.get_mut(&call) else {
+            return;
+        };
+        let Some(body) = typed_body(message) else {
+            self.counters.malformed_frames += 1;
+            return;
+        };
+        if let Body::Error(error) = &body
+            && ends_request(error.error_code())
+        {
+            let error = error::gateway(error.error_code(), error.error_msg());
+            return self.answer_snapshot(call, Err(error));
+        }
+        if matches!(body, Body::SnapshotEnd(_)) {
+            let mut events = std::mem::take(&mut snapshot.events);
+            events.sort_by_key(|(_, _, event)| event.sequence);
+            let events = events.into_iter().map(|(_, _, event)| event).collect();
+            let reply = Reply::Snapshot(GetSnapshotResponse { events });
+            return self.answer_snapshot(call, Ok(reply));
+        }
+        let field = crate::queue::field_of(message.message_id);
+        let kind = if is_replaceable(field) {
+            tick_type(message.body)
+        } else {
+            0
+        };
+        snapshot.arrivals += 1;
+        let event = MarketDataEvent {
+            sequence: snapshot.arrivals,
+            body: Some(body),
+            ..MarketDataEvent::default()
+        };
+        let same = |(one, other, _): &(u8, u32, _)| *one == field && *other == kind;
+        if is_replaceable(field) {
+            snapshot.events.retain(|kept| !same(kept));
+        }
+        snapshot.events.push((field, kind, event));
+    }
+
+    /// The caller is gone.
+    pub(super) fn drop_snapshot(&mut self, call: CallId) {
+        if let Some(snapshot) = self.snapshots.remove(&call) {
+            self.cancel_request(snapshot.request, ClientId(0));
+        }
+    }
+
+    pub(super) fn expire_snapshots(&mut self, now: Instant) {
+        let due: Vec<_> = self
+            .snapshots
+            .iter()
+            .filter(|(_, snapshot)| snapshot.deadline <= now)
+            .map(|(call, _)| *call)
+            .collect();
+        for call in due {
+            self.drop_snapshot(call);
+            let error = error::deadline("the snapshot", SNAPSHOT_DEADLINE.as_secs_f64());
+            self.outputs.push_back(Output::Reply(call, Err(error)));
+        }
+    }
+
+    fn answer_snapshot(&mut self, call: CallId, result: Result<Reply, Error>) {
+        if let Some(snapshot) = self.snapshots.remove(&call) {
+            self.routes.end(snapshot.request);
+            self.outputs.push_back(Output::Reply(call, result));
+        }
+    }
+}
+
+fn checked_feed(request: &tws::MarketDataRequest, feed: i32) -> Result<i32, Error> {
+    lines::validate(request)?;
+    if request.snapshot() {
+        return Err(error::invalid(
+            "request.snapshot: use GetSnapshot for snapshots",
+        ));
+    }
+    match feed {
+        0 => Ok(LIVE),
+        1..=4 => Ok(feed),
+        other => Err(error::invalid(format!(
+            "feed {other} does not exist: use 1 to 4"
+        ))),
+    }
+}
+
+fn typed_body(message: Located<'_>) -> Option<Body> {
+    let body = message.body;
+    Some(match message.message_id {
+        id::TICK_PRICE => Body::TickPrice(tws::TickPrice::decode(body).ok()?),
+        id::TICK_SIZE => Body::TickSize(tws::TickSize::decode(body).ok()?),
+        id::TICK_STRING => Body::TickString(tws::TickString::decode(body).ok()?),
+        id::TICK_GENERIC => Body::TickGeneric(tws::TickGeneric::decode(body).ok()?),
+        id::TICK_OPTION_COMPUTATION => {
+            Body::TickOptionComputation(tws::TickOptionComputation::decode(body).ok()?)
+        }
+        id::MARKET_DATA_TYPE => Body::MarketDataType(tws::MarketDataType::decode(body).ok()?),
+        id::TICK_REQ_PARAMS => Body::TickReqParams(tws::TickReqParams::decode(body).ok()?),
+        id::TICK_NEWS => Body::TickNews(tws::TickNews::decode(body).ok()?),
+        id::REROUTE_MKT_DATA_REQ => {
+            Body::Reroute(tws::RerouteMarketDataRequest::decode(body).ok()?)
+        }
+        id::TICK_SNAPSHOT_END => Body::SnapshotEnd(tws::TickSnapshotEnd::decode(body).ok()?),
+        id::ERR_MSG => Body::Error(tws::ErrorMessage::decode(body).ok()?),
+        other => Body::Unknown(UnknownMessage {
+            message_id: other,
+            body: Bytes::copy_from_slice(body),
+        }),
+    })
+}

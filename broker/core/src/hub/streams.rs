@@ -1,0 +1,134 @@
+//! Which stream listens to which line, and what has gathered for it in this batch.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::ids::{ClientId, StreamId};
+use crate::lines::Lines;
+use crate::queue::{Chunk, Entry};
+
+/// All open streams, in slots so that lines can point at them.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    slots: Vec<Option<Stream>>,
+    by_id: BTreeMap<StreamId, u32>,
+    /// Slots with something gathered.
+    touched: Vec<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    id: StreamId,
+    pub(super) client: ClientId,
+    /// The client's number to the slot of the line.
+    pub(super) subscriptions: BTreeMap<u32, u32>,
+    gathered: Vec<Entry>,
+}
+
+impl Streams {
+    pub(super) fn open(&mut self, id: StreamId, client: ClientId) {
+        let stream = Stream {
+            id,
+            client,
+            subscriptions: BTreeMap::new(),
+            gathered: Vec::new(),
+        };
+        let slot = match self.slots.iter().position(Option::is_none) {
+            Some(free) => free,
+            None => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+        };
+        self.slots[slot] = Some(stream);
+        self.by_id.insert(id, slot as u32);
+    }
+
+    pub(super) fn close(&mut self, id: StreamId) -> Option<(u32, Stream)> {
+        let slot = self.by_id.remove(&id)?;
+        self.touched.retain(|touched| *touched != slot);
+        Some((slot, self.slots[slot as usize].take()?))
+    }
+
+    pub(super) fn find(&mut self, id: StreamId) -> Option<(u32, &mut Stream)> {
+        let slot = *self.by_id.get(&id)?;
+        Some((slot, self.slots[slot as usize].as_mut()?))
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Stream> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    pub(super) fn id(&self, slot: u32) -> Option<StreamId> {
+        Some(self.slots.get(slot as usize)?.as_ref()?.id)
+    }
+
+    pub(super) fn of(&self, client: ClientId) -> impl Iterator<Item = (StreamId, &Stream)> {
+        let streams = self.slots.iter().flatten();
+        streams
+            .filter(move |stream| stream.client == client)
+            .map(|stream| (stream.id, stream))
+    }
+
+    pub(super) fn client(&self, slot: u32) -> Option<ClientId> {
+        Some(self.slots.get(slot as usize)?.as_ref()?.client)
+    }
+
+    /// One event for one stream; its body lies in the batch at hand.
+    #[inline]
+    pub(super) fn gather(&mut self, slot: u32, entry: Entry) {
+        if let Some(stream) = &mut self.slots[slot as usize] {
+            if stream.gathered.is_empty() {
+                self.touched.push(slot);
+            }
+            stream.gathered.push(entry);
+        }
+    }
+
+    /// Hands out what has gathered.
+    pub(super) fn flush(&mut self, batch: &Bytes, mut deliver: impl FnMut(StreamId, Chunk)) {
+        for slot in self.touched.drain(..) {
+            if let Some(stream) = &mut self.slots[slot as usize] {
+                // The next batch is about as big as this one.
+                let room = stream.gathered.len();
+                let entries = std::mem::replace(&mut stream.gathered, Vec::with_capacity(room));
+                deliver(
+                    stream.id,
+                    Chunk {
+                        bytes: batch.clone(),
+                        entries,
+                    },
+                );
+            }
+        }
+    }
+
+    pub(super) fn check_invariants(&self, lines: &Lines) {
+        assert!(
+            self.touched.is_empty(),
+            "everything gathered was handed out"
+        );
+        for (id, slot) in &self.by_id {
+            let stream = self.slots[*slot as usize]
+                .as_ref()
+                .expect("an id leads to a stream");
+            assert_eq!(stream.id, *id);
+            for (subscription, line) in &stream.subscriptions {
+                let line = lines.get(*line).expect("a subscription leads to a line");
+                let listens = |one: &&crate::lines::Subscriber| {
+                    one.stream == *slot && one.subscription == *subscription
+                };
+                assert_eq!(line.subscribers.iter().filter(listens).count(), 1);
+            }
+        }
+        for (_, line) in lines.iter() {
+            for one in &line.subscribers {
+                let stream = self.slots[one.stream as usize]
+                    .as_ref()
+                    .expect("it has a stream");
+                assert!(stream.subscriptions.contains_key(&one.subscription));
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Frames from Gateway: to whom each belongs. The hot path of the broker.
+//!
+//! Reads a message id and a correlation id and passes the body on untouched. What is not known
+//! is passed on or counted, never an error: a newer Gateway may say more than we know.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use ibouncer_proto::tws::envelope::{Direction, Envelope, write_message};
+use ibouncer_proto::tws::frame;
+use ibouncer_proto::tws::messages::{id, incoming};
+use ibouncer_proto::tws::v1::{CurrentTimeRequest, ErrorMessage, MarketDataTypeRequest};
+use prost::Message as _;
+
+use super::{Hub, Output};
+use crate::queue::{Entry, field, field_of};
+use crate::routes::{Route, Routes};
+
+/// A message and where it lies in the batch.
+#[derive(Clone, Copy)]
+pub(super) struct Located<'a> {
+    pub(super) batch: &'a Bytes,
+    pub(super) message_id: u32,
+    pub(super) body: &'a [u8],
+}
+
+impl Located<'_> {
+    fn start(&self) -> u32 {
+        (self.body.as_ptr() as usize - self.batch.as_ptr() as usize) as u32
+    }
+}
+
+impl Hub {
+    pub(super) fn on_frames(&mut self, batch: &Bytes, now: Instant) {
+        self.heartbeat.on_frames(now);
+        self.counters.bytes_received += batch.len() as u64;
+        for frame_body in frame::bodies(batch) {
+            self.counters.frames_received += 1;
+            let Ok(Envelope { message_id, body }) = Envelope::parse(frame_body) else {
+                self.counters.malformed_frames += 1;
+                continue;
+            };
+            self.on_message(
+                Located {
+                    batch,
+                    message_id,
+                    body,
+                },
+                now,
+            );
+        }
+        self.flush(batch);
+    }
+
+    #[inline]
+    fn on_message(&mut self, message: Located<'_>, now: Instant) {
+        let envelope = Envelope {
+            message_id: message.message_id,
+            body: message.body,
+        };
+        let correlation = match envelope.correlation_id(Direction::FromGateway) {
+            Ok(correlation) => correlation,
+            Err(error) => {
+                self.counters.malformed_frames += 1;
+                tracing::warn!(%error, "frame from Gateway was dropped");
+                return;
+            }
+        };
+        match correlation.and_then(|request| self.routes.get(request)) {
+            Some(Route::Line(slot)) if message.message_id != id::ERR_MSG => {
+                self.on_line_event(slot, message);
+            }
+            Some(Route::Line(slot)) => self.on_line_error(slot, message),
+            Some(Route::Snapshot(call)) => self.on_snapshot_event(call, message),
+            Some(Route::Ended) => self.counters.unrouted_frames += 1,
+            None => self.on_unrouted(message, correlation, now),
+        }
+    }
+
+    #[inline]
+    fn on_line_event(&mut self, slot: u32, message: Located<'_>) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        if !matches!(line.upstream, crate::lines::Upstream::Live(_)) {
+            self.on_first_data(slot, message.batch);
+        }
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        let field = field_of(message.message_id);
+        line.sequence += 1;
+        if field == field::UNKNOWN {
+            return self.deliver_unknown(slot, message);
+        }
+        line.remember(field, message.body);
+        let entry = Entry {
+            subscription: 0,
+            start: message.start(),
+            length: message.body.len() as u32,
+            field,
+            replayed: false,
+            sequence: line.sequence,
+        };
+        self.counters.events_delivered += line.subscribers.len() as u64;
+        for subscriber in &line.subscribers {
+            let entry = Entry {
+                subscription: subscriber.subscription,
+                ..entry
+            };
+            self.streams.gather(subscriber.stream, entry);
+        }
+    }
+
+    /// An error about a line goes to all who share it, and may end it.
+    fn on_line_error(&mut self, slot: u32, message: Located<'_>) {
+        let Ok(error) = ErrorMessage::decode(message.body) else {
+            self.counters.malformed_frames += 1;
+            return;
+        };
+        self.flush(message.batch);
+        if let Some(line) = self.lines.get_mut(slot) {
+            line.sequence += 1;
+            let entry = Entry {
+                subscription: 0,
+                start: message.start(),
+                length: message.body.len() as u32,
+                field: field::ERROR,
+                replayed: false,
+                sequence: line.sequence,
+            };
+            for subscriber in &line.subscribers {
+                let entry = Entry {
+                    subscription: subscriber.subscription,
+                    ..entry
+                };
+                self.streams.gather(subscriber.stream, entry);
+            }
+        }
+        self.flush(message.batch);
+        if ends_request(error.error_code()) {
+            self.end_line_by_error(slot, &error);
+        }
+    }
+
+    /// Hands out what has gathered; before anything that must come after it.
+    pub(super) fn flush(&mut self, batch: &Bytes) {
+        let outputs = &mut self.outputs;
+        self.streams.flush(batch, |stream, chunk| {
+            outputs.push_back(Output::Deliver(stream, chunk));
+        });
+    }
+
+    fn on_unrouted(&mut self, message: Located<'_>, correlation: Option<i32>, now: Instant) {
+        match message.message_id {
+            id::ERR_MSG => self.on_notice(message.body, correlation, now),
+            id::CURRENT_TIME => self.heartbeat.on_current_time(now),
+            // Read by the worker already.
+            id::NEXT_VALID_ID | id::MANAGED_ACCTS => {}
+            known if incoming(known).is_some() => self.counters.unrouted_frames += 1,
+            unknown => {
+                self.counters.unknown_messages += 1;
+                tracing::debug!(
+                    message_id = unknown,
+                    "Gateway sent a message of an unknown id"
+                );
+            }
+        }
+    }
+
+    /// A message of Gateway about the connection as a whole.
+    fn on_notice(&mut self, body: &[u8], correlation: Option<i32>, now: Instant) {
+        let Ok(notice) = ErrorMessage::decode(body) else {
+            self.counters.malformed_frames += 1;
+            return;
+        };
+        let (code, text) = (notice.error_code(), notice.error_msg());
+        if correlation.is_some_and(Routes::is_ours) {
+            // About a request that is over; nobody waits for it.
+            self.counters.unrouted_frames += 1;
+            tracing::debug!(code, text, id = correlation, "late error");
+            return;
+        }
+        if self.farms.on_notice(code, text, now) {
+            tracing::debug!(code, text, "farm notice");
+            self.outputs.push_back(Output::StatusChanged);
+            return;
+        }
+        match code {
+            1100 | 2110 => self.session.on_upstream_lost(&because(code, text), now),
+            1102 => self.session.on_upstream_restored(&because(code, text), now),
+            1101 => {
+                self.session.on_upstream_restored(&because(code, text), now);
+                self.resubscribe_all(&because(code, text));
+            }
+            _ => tracing::info!(code, text, "notice from Gateway"),
+        }
+    }
+}
+
+fn because(code: i32, text: &str) -> String {
+    format!("Gateway says {code}: {text}")
+}
+
+/// Does an error with this code end the request it is about? Warnings do not. Source: protocol
+/// fact sheet, section 8.
+pub(super) fn ends_request(code: i32) -> bool {
+    !matches!(
+        code,
+        0 | 165 | 399 | 404 | 434 | 492 | 2100..=2199 | 10_089..=10_091 | 10_167 | 10_197
+    )
+}
+
+pub(super) fn current_time_request() -> Bytes {
+    message(id::REQ_CURRENT_TIME, &CurrentTimeRequest {})
+}
+
+pub(super) fn market_data_type_request(feed: i32) -> Bytes {
+    message(
+        id::REQ_MARKET_DATA_TYPE,
+        &MarketDataTypeRequest {
+            market_data_type: Some(feed),
+        },
+    )
+}
+
+pub(super) fn message(message_id: u32, body: &impl prost::Message) -> Bytes {
+    let mut out = BytesMut::new();
+    write_message(message_id, body, &mut out);
+    out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_do_not_end_a_request_and_errors_do() {
+        for code in [0, 2104, 2137, 10_167, 399, 10_197] {
+            assert!(!ends_request(code), "{code}");
+        }
+        for code in [101, 200, 300, 321, 322, 354, 10_186, 10_190] {
+            assert!(ends_request(code), "{code}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The worker's side of the hub: its news to the session and the supervisor, their orders out.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ibouncer_proto::link::v1::{Acknowledge, Configure, StageReached, ToWorker, to_worker};
+use ibouncer_proto::link::v1::{Hello, Stage};
+
+use super::{Hub, Output, WorkerEvent};
+use crate::attempts::Outcome;
+use crate::heartbeat::Beat;
+use crate::ids::Epoch;
+use crate::pacing::Waiting;
+use crate::session::Wish;
+use crate::supervisor::Order;
+
+/// Data frames after which the worker is told that they have arrived.
+const ACKNOWLEDGE_EVERY: u64 = 64;
+
+/// The worker's frames that may go first when its buffer is full: ticks and depth, whose newest
+/// value replaces the older ones.
+const DROPPABLE: [u32; 8] = [201, 202, 212, 213, 221, 245, 246, 299];
+
+impl Hub {
+    pub(super) fn on_worker(&mut self, epoch: Epoch, event: WorkerEvent, now: Instant) {
+        if self.supervisor.epoch() != Some(epoch) {
+            self.counters.stale_news += 1;
+            tracing::debug!(%epoch, "news of a worker that is gone was dropped");
+            return;
+        }
+        match event {
+            WorkerEvent::Spawned { pid } => {
+                self.supervisor.on_spawned(pid, now);
+                self.reach(epoch, Stage::Spawned, now);
+            }
+            WorkerEvent::NotSpawned { error } => self.supervisor.on_spawn_failed(error),
+            WorkerEvent::Hello(hello) => self.on_hello(epoch, &hello, now),
+            WorkerEvent::Stage(stage) => self.on_stage(epoch, &stage, now),
+            WorkerEvent::Pong(_) => self.supervisor.on_pong(now),
+            WorkerEvent::Gap(gap) => {
+                self.counters.link_gap_frames += gap.frames;
+                tracing::warn!(%epoch, frames = gap.frames, "the worker's buffer was full");
+            }
+            WorkerEvent::Ended(ended) => self.supervisor.on_ended(ended),
+            WorkerEvent::Frames { number, frames } => {
+                self.received = number;
+                self.on_frames(&frames, now);
+                self.acknowledge(epoch);
+            }
+            WorkerEvent::LinkClosed { because } => self.supervisor.on_link_closed(&because, now),
+            WorkerEvent::LinkViolated { because } => {
+                tracing::error!(%epoch, because, "the worker's link carried nonsense");
+                self.supervisor.kill(&because);
+            }
+            WorkerEvent::Exited(status) => self.supervisor.on_exited(status),
+        }
+    }
+
+    /// Carries out what the machines want, until none wants anything.
+    pub(super) fn settle(&mut self, now: Instant) {
+        loop {
+            if let Some(wish) = self.session.poll_wish() {
+                self.fulfil(wish, now);
+            } else if let Some(order) = self.supervisor.poll_order() {
+                self.carry_out(order, now);
+            } else {
+                break;
+            }
+        }
+        self.send_what_may_leave(now);
+        if self.session.is_stopped() && self.supervisor.is_absent() && !self.stopped {
+            self.stopped = true;
+            self.outputs.push_back(Output::Stopped);
+        }
+    }
+
+    pub(super) fn beat(&mut self, now: Instant) {
+        match self.heartbeat.handle_timeout(now) {
+            Some(Beat::Ask) => {
+                self.pacer.charge(now);
+                self.send(super::upstream::current_time_request());
+            }
+            Some(Beat::Lost(because)) => {
+                self.heartbeat.stop();
+                self.session.on_heartbeat_lost(&because);
+            }
+            None => {}
+        }
+    }
+
+    /// One frame to Gateway, now.
+    pub(super) fn send(&mut self, frames: Bytes) {
+        let Some(epoch) = self.supervisor.epoch() else {
+            return;
+        };
+        self.sent += 1;
+        self.counters.messages_sent += 1;
+        self.outputs.push_back(Output::Send {
+            epoch,
+            number: self.sent,
+            frames,
+        });
+    }
+
+    pub(super) fn pacing_timeout(&self) -> Option<Instant> {
+        if self.session.is_up() {
+            self.pacer.poll_timeout()
+        } else {
+            None
+        }
+    }
+
+    fn send_what_may_leave(&mut self, now: Instant) {
+        if !self.session.is_up() {
+            return;
+        }
+        while let Some(Waiting {
+            frame,
+            request,
+            feed,
+        }) = self.pacer.pop(now)
+        {
+            if let Some(feed) = feed.filter(|feed| *feed != self.feed_in_force) {
+                self.feed_in_force = feed;
+                self.pacer.charge(now);
+                self.send(super::upstream::market_data_type_request(feed));
+            }
+            self.send(frame);
+            self.on_left(request);
+        }
+    }
+
+    fn on_hello(&mut self, epoch: Epoch, hello: &Hello, now: Instant) {
+        tracing::debug!(%epoch, pid = hello.pid, build = hello.build, "worker said Hello");
+        self.supervisor.on_hello(now);
+        self.linked_at = Some(now);
+        self.reach(epoch, Stage::Linked, now);
+        let configure = self.configure();
+        self.tell(epoch, to_worker::Message::Configure(configure));
+    }
+
+    fn on_stage(&mut self, epoch: Epoch, stage: &StageReached, now: Instant) {
+        let Some(attempt) = self.session.history().newest() else {
+            return;
+        };
+        // The worker's own stamp, moved to the attempt's clock; never in the future.
+        let begun = attempt.begun;
+        let stamp = self.linked_at.unwrap_or(now) + Duration::from_micros(stage.at_us);
+        let at = stamp.min(now).saturating_duration_since(begun);
+        self.session.on_stage(epoch, stage, at, now);
+        self.outputs.push_back(Output::StatusChanged);
+    }
+
+    fn reach(&mut self, epoch: Epoch, stage: Stage, now: Instant) {
+        let Some(attempt) = self.session.history().newest() else {
+            return;
+        };
+        let at = now.saturating_duration_since(attempt.begun);
+        let reached = StageReached {
+            stage: stage.into(),
+            ..StageReached::default()
+        };
+        self.session.on_stage(epoch, &reached, at, now);
+        self.outputs.push_back(Output::StatusChanged);
+    }
+
+    fn fulfil(&mut self, wish: Wish, now: Instant) {
+        match wish {
+            Wish::Dial(epoch) => {
+                self.linked_at = None;
+                self.sent = 0;
+                self.received = 0;
+                self.acknowledged = 0;
+                self.supervisor.spawn(epoch, now);
+            }
+            Wish::Kill(because) => self.supervisor.kill(&because),
+            Wish::End(because) => self.supervisor.end(&because, now),
+            Wish::Up(epoch) => {
+                self.heartbeat.start(now);
+                self.on_session_up(epoch);
+            }
+            Wish::Down(epoch, because) => {
+                self.heartbeat.stop();
+                self.farms.clear();
+                self.on_session_down(epoch, &because);
+            }
+            Wish::Transitioned(transition) => {
+                self.counters.transitions += 1;
+                self.outputs.push_back(Output::Transitioned(transition));
+                self.outputs.push_back(Output::StatusChanged);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order, now: Instant) {
+        match order {
+            Order::Spawn(epoch) => self.outputs.push_back(Output::Spawn(epoch)),
+            Order::Kill(epoch) => {
+                self.counters.kills += 1;
+                self.outputs.push_back(Output::Kill(epoch));
+            }
+            Order::Tell(epoch, message) => self.outputs.push_back(Output::Tell(epoch, message)),
+            Order::Gone(end) => {
+                tracing::info!(epoch = %end.epoch, end = end.detail, "worker is gone");
+                self.session.on_gone(&end, now);
+                if let Some(attempt) = self.session.history().newest()
+                    && let Outcome::Failed(class) = attempt.outcome
+                {
+                    *self.counters.attempts.entry(class.name()).or_default() += 1;
+                }
+                self.outputs.push_back(Output::StatusChanged);
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, epoch: Epoch) {
+        if self.received - self.acknowledged >= ACKNOWLEDGE_EVERY {
+            self.acknowledged = self.received;
+            let acknowledge = Acknowledge {
+                through: self.received,
+                unjournaled: false,
+            };
+            self.tell(epoch, to_worker::Message::Acknowledge(acknowledge));
+        }
+    }
+
+    fn tell(&mut self, epoch: Epoch, message: to_worker::Message) {
+        self.outputs.push_back(Output::Tell(
+            epoch,
+            ToWorker {
+                message: Some(message),
+            },
+        ));
+    }
+
+    fn configure(&self) -> Configure {
+        let worker = &self.settings.worker;
+        Configure {
+            gateway: worker.gateway.clone(),
+            client_id: self.settings.client_id,
+            offer_min: *worker.offer.start(),
+            offer_max: *worker.offer.end(),
+            accept_min: worker.accept_min,
+            lock_path: worker.lock_path.clone(),
+            // Adoption is not offered yet: a worker without its broker ends at once.
+            adoption_grace_ms: 0,
+            link_retry_ms: 0,
+            drain_ms: worker.drain.as_millis() as u64,
+            buffer_bytes: worker.buffer,
+            droppable_ids: DROPPABLE.to_vec(),
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! What waits for one client's stream, and what a slow reader may miss.
+//!
+//! The hub's deliveries go in, encoded responses come out, pulled by the response body itself.
+//! As long as the reader keeps up, events leave in order and nothing is left out. When the
+//! queue is full, it conflates: of each tick type of each subscription only the newest is kept,
+//! with a count of those that it replaced. Marks, errors and news are kept all, up to a limit
+//! past which the reader is hopeless and its stream is to be ended.
+//!
+//! The encoding is done by hand because a body is Gateway's own bytes; a test holds it against
+//! the typed schema.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use ibouncer_proto::tws::messages::id;
+
+/// Events that cannot be left out, beyond which a reader is hopeless.
+const MOST_KEPT: usize = 10_000;
+
+/// What an event costs in the queue besides its body.
+const OVERHEAD: usize = 24;
+
+/// Fields of `MarketDataEvent.body`.
+#[allow(missing_docs, reason = "named as in the schema")]
+pub mod field {
+    pub const TICK_PRICE: u8 = 5;
+    pub const TICK_SIZE: u8 = 6;
+    pub const TICK_STRING: u8 = 7;
+    pub const TICK_GENERIC: u8 = 8;
+    pub const TICK_OPTION_COMPUTATION: u8 = 9;
+    pub const MARKET_DATA_TYPE: u8 = 10;
+    pub const TICK_REQ_PARAMS: u8 = 11;
+    pub const TICK_NEWS: u8 = 12;
+    pub const REROUTE: u8 = 13;
+    pub const SNAPSHOT_END: u8 = 14;
+    pub const ERROR: u8 = 15;
+    pub const MARK: u8 = 16;
+    pub const UNKNOWN: u8 = 17;
+}
+
+/// The field that carries a message from Gateway.
+#[inline]
+pub fn field_of(message_id: u32) -> u8 {
+    match message_id {
+        id::TICK_PRICE => field::TICK_PRICE,
+        id::TICK_SIZE => field::TICK_SIZE,
+        id::TICK_STRING => field::TICK_STRING,
+        id::TICK_GENERIC => field::TICK_GENERIC,
+        id::TICK_OPTION_COMPUTATION => field::TICK_OPTION_COMPUTATION,
+        id::MARKET_DATA_TYPE => field::MARKET_DATA_TYPE,
+        id::TICK_REQ_PARAMS => field::TICK_REQ_PARAMS,
+        id::TICK_NEWS => field::TICK_NEWS,
+        id::REROUTE_MKT_DATA_REQ => field::REROUTE,
+        id::TICK_SNAPSHOT_END => field::SNAPSHOT_END,
+        id::ERR_MSG => field::ERROR,
+        _ => field::UNKNOWN,
+    }
+}
+
+/// Does a newer event of this field and tick type make an older one worthless?
+#[inline]
+pub fn is_replaceable(field: u8) -> bool {
+    (field::TICK_PRICE..=field::TICK_REQ_PARAMS).contains(&field)
+}
+
+/// Field 2 of a tick: its type. 0 for a body without one.
+#[inline]
+pub fn tick_type(body: &[u8]) -> u32 {
+    // Request id, then tick type: each a varint, in this order from every known encoder.
+    if body.first() != Some(&0x08) {
+        return 0;
+    }
+    let Some(end) = body
+        .iter()
+        .skip(1)
+        .take(10)
+        .position(|byte| byte & 0x80 == 0)
+    else {
+        return 0;
+    };
+    match body.get(2 + end..) {
+        Some([0x10, kind, ..]) if kind & 0x80 == 0 => u32::from(*kind),
+        Some([0x10, low, high, ..]) => u32::from(*low & 0x7f) | u32::from(*high & 0x7f) << 7,
+        _ => 0,
+    }
+}
+
+/// One event for one subscription; its body is a range of the chunk's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The client's number for the subscription.
+    pub subscription: u32,
+    /// Where the body starts in the chunk.
+    pub start: u32,
+    /// Its length.
+    pub length: u32,
+    /// Field of `MarketDataEvent.body`.
+    pub field: u8,
+    /// A last value from before the subscription.
+    pub replayed: bool,
+    /// Number on the line.
+    pub sequence: u64,
+}
+
+/// Events that share one piece of bytes, usually one read from Gateway's socket.
+#[derive(Debug, Clone, Default)]
+pub struct Chunk {
+    /// The piece.
+    pub bytes: Bytes,
+    /// The events, in order.
+    pub entries: Vec<Entry>,
+}
+
+impl Chunk {
+    fn body(&self, entry: &Entry) -> &[u8] {
+        &self.bytes[entry.start as usize..][..entry.length as usize]
+    }
+}
+
+/// The queue of one stream.
+#[derive(Debug)]
+pub struct StreamQueue {
+    limit: usize,
+    /// In order, complete. Empty while conflating.
+    waiting: VecDeque<Chunk>,
+    /// Entries of the first chunk that have left.
+    taken: usize,
+    queued: usize,
+    conflated: Option<Conflated>,
+    delivered: u64,
+    skipped: u64,
+}
+
+impl StreamQueue {
+    /// A queue that conflates above `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            waiting: VecDeque::new(),
+            taken: 0,
+            queued: 0,
+            conflated: None,
+            delivered: 0,
+            skipped: 0,
+        }
+    }
+
+    /// Adds what the hub delivers.
+    pub fn push(&mut self, chunk: Chunk) {
+        if let Some(conflated) = &mut self.conflated {
+            self.skipped += conflated.add(&chunk, 0);
+            return;
+        }
+        self.queued += size(&chunk.entries);
+        self.waiting.push_back(chunk);
+        if self.queued > self.limit {
+            self.conflate();
+        }
+    }
+
+    /// Appends events to `out` as an encoded `StreamMarketDataResponse`, until it holds about
+    /// `most` bytes. True if anything was appended.
+    pub fn pull(&mut self, most: usize, out: &mut BytesMut) -> bool {
+        let before = out.len();
+        if let Some(conflated) = &mut self.conflated {
+            self.delivered += conflated.take(most, out);
+            if conflated.order.is_empty() {
+                self.conflated = None;
+            }
+            return out.len() > before;
+        }
+        while let Some(chunk) = self.waiting.front() {
+            for entry in &chunk.entries[self.taken..] {
+                if out.len() - before >= most {
+                    return true;
+                }
+                encode(entry, 0, chunk.body(entry), out);
+                self.taken += 1;
+                self.delivered += 1;
+                self.queued -= entry.length as usize + OVERHEAD;
+            }
+            self.waiting.pop_front();
+            self.taken = 0;
+        }
+        out.len() > before
+    }
+
+    /// Is there nothing to pull?
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.conflated.is_none()
+    }
+
+    /// Events that cannot be left out, if there are too many of them.
+    pub fn hopeless(&self) -> Option<usize> {
+        self.conflated
+            .as_ref()
+            .map(|conflated| conflated.kept)
+            .filter(|kept| *kept > MOST_KEPT)
+    }
+
+    /// Events that left, and events that were left out.
+    pub fn totals(&self) -> (u64, u64) {
+        (self.delivered, self.skipped)
+    }
+
+    fn conflate(&mut self) {
+        let mut conflated = Conflated::default();
+        for (index, chunk) in std::mem::take(&mut self.waiting).iter().enumerate() {
+            let from = if index == 0 { self.taken } else { 0 };
+            self.skipped += conflated.add(chunk, from);
+        }
+        self.taken = 0;
+        self.queued = 0;
+        self.conflated = Some(conflated);
+    }
+}
+
+fn size(entries: &[Entry]) -> usize {
+    entries
+        .iter()
+        .map(|entry| entry.length as usize + OVERHEAD)
+        .sum()
+}
+
+/// The newest of each kind, in the order of their arrival.
+#[derive(Debug, Default)]
+struct Conflated {
+    order: BTreeMap<u64, Kept>,
+    newest: BTreeMap<(u32, u8, u32), u64>,
+    arrivals: u64,
+    /// Events in `order` that nothing replaces.
+    kept: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    entry: Entry,
+    /// A copy, so that one tick does not hold on to a whole read.
+    body: Box<[u8]>,
+    skipped: u32,
+}
+
+impl Conflated {
+    /// Adds entries; returns how many older ones they replaced.
+    fn add(&mut self, chunk: &Chunk, from: usize) -> u64 {
+        let mut replaced = 0;
+        for entry in &chunk.entries[from..] {
+            let body = chunk.body(entry);
+            let arrival = self.arrivals;
+            self.arrivals += 1;
+            let mut kept = Kept {
+                entry: *entry,
+                body: body.into(),
+                skipped: 0,
+            };
+            if is_replaceable(entry.field) {
+                let key = (entry.subscription, entry.field, tick_type(body));
+                let older = self.newest.insert(key, arrival);
+                if let Some(old) = older.and_then(|older| self.order.remove(&older)) {
+                    kept.skipped = old.skipped.saturating_add(1);
+                    replaced += 1;
+                }
+            } else {
+                self.kept += 1;
+            }
+            self.order.insert(arrival, kept);
+        }
+        replaced
+    }
+
+    fn take(&mut self, most: usize, out: &mut BytesMut) -> u64 {
+        let before = out.len();
+        let mut taken = 0;
+        while out.len() - before < most {
+            let Some((_, kept)) = self.order.pop_first() else {
+                break;
+            };
+            if is_replaceable(kept.entry.field) {
+                let key = (
+                    kept.entry.subscription,
+                    kept.entry.field,
+                    tick_type(&kept.body),
+                );
+                self.newest.remove(&key);
+            } else {
+                self.kept -= 1;
+            }
+            encode(&kept.entry, kept.skipped, &kept.body, out);
+            taken += 1;
+        }
+        taken
+    }
+}
+
+/// Appends one element of `StreamMarketDataResponse.events`.
+#[inline]
+fn encode(entry: &Entry, skipped: u32, body: &[u8], out: &mut BytesMut) {
+    const EVENTS: u8 = 1 << 3 | 2;
+    const SUBSCRIPTION_ID: u8 = 1 << 3;
+    const SEQUENCE: u8 = 2 << 3;
+    const SKIPPED: u8 = 3 << 3;
+    const REPLAYED: u8 = 4 << 3;
+    let tag = u64::from(entry.field) << 3 | 2;
+    let mut length = varint_length(tag) + varint_length(body.len() as u64) + body.len();
+    length += field_length(u64::from(entry.subscription)) + field_length(entry.sequence);
+    length += field_length(u64::from(skipped)) + field_length(u64::from(entry.replayed));
+    out.reserve(length + 11);
+    out.put_u8(EVENTS);
+    put_varint(length as u64, out);
+    put_field(SUBSCRIPTION_ID, u64::from(entry.subscription), out);
+    put_field(SEQUENCE, entry.sequence, out);
+    put_field(SKIPPED, u64::from(skipped), out);
+    put_field(REPLAYED, u64::from(entry.replayed), out);
+    put_varint(tag, out);
+    put_varint(body.len() as u64, out);
+    out.put_slice(body);
+}
+
+/// A field with the value 0 is not on the wire.
+#[inline]
+fn field_length(value: u64) -> usize {
+    if value == 0 {
+        0
+    } else {
+        1 + varint_length(value)
+    }
+}
+
+#[inline]
+fn put_field(tag: u8, value: u64, out: &mut BytesMut) {
+    if value != 0 {
+        out.put_u8(tag);
+        put_varint(value, out);
+    }
+}
+
+#[inline]
+fn varint_length(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+#[inline]
+fn put_varint(mut value: u64, out: &mut BytesMut) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use ibouncer_proto::api::v1::{StreamMarketDataResponse, market_data_event::Body};
+    use ibouncer_proto::tws::v1::{TickPrice, TickSize};
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+
+    fn chunk(ticks: &[(u32, u64, TickPrice)]) -> Chunk {
+        let mut bytes = BytesMut::new();
+        let mut entries = Vec::new();
+        for (subscription, sequence, tick) in ticks {
+            let start = bytes.len() as u32;
+            tick.encode(&mut bytes).unwrap();
+            entries.push(Entry {
+                subscription: *subscription,
+                start,
+                length: bytes.len() as u32 - start,
+                field: field::TICK_PRICE,
+                replayed: sequence % 2 == 1,
+                sequence: *sequence,
+            });
+        }
+        Chunk {
+            bytes: bytes.freeze(),
+            entries,
+        }
+    }
+
+    fn tick(kind: i32, price: f64) -> TickPrice {
+        TickPrice {
+            req_id: Some(1_500_000_007),
+            tick_type: Some(kind),
+            price: Some(price),
+            ..Default::default()
+        }
+    }
+
+    fn drain(queue: &mut StreamQueue) -> Vec<(u32, u64, u32, bool, TickPrice)> {
+        let mut seen = Vec::new();
+        let mut out = BytesMut::new();
+        while queue.pull(100, &mut out) {
+            let response = StreamMarketDataResponse::decode(&out.split()[..]).unwrap();
+            for event in response.events {
+                let Some(Body::TickPrice(tick)) = event.body else {
+                    panic!("{event:?}")
+                };
+                seen.push((
+                    event.subscription_id,
+                    event.sequence,
+                    event.skipped,
+                    event.replayed,
+                    tick,
+                ));
+            }
+        }
+        seen
+    }
+
+    proptest! {
+        #[test]
+        fn the_hand_written_encoding_is_the_schemas(
+            ticks in prop::collection::vec((any::<u32>(), any::<u64>(), 0_i32..90, any::<i32>()), 0..50),
+        ) {
+            let mut queue = StreamQueue::new(usize::MAX);
+            let ticks: Vec<_> = ticks
+                .into_iter()
+                .map(|(sub, sequence, kind, price)| (sub, sequence, tick(kind, f64::from(price))))
+                .collect();
+            queue.push(chunk(&ticks));
+            let expected: Vec<_> = ticks
+                .into_iter()
+                .map(|(sub, sequence, tick)| (sub, sequence, 0, sequence % 2 == 1, tick))
+                .collect();
+            prop_assert_eq!(drain(&mut queue), expected);
+            prop_assert!(queue.is_empty());
+            prop_assert_eq!(queue.queued, 0);
+        }
+
+        #[test]
+        fn a_conflated_state_is_the_last_state(
+            ticks in prop::collection::vec((0_u32..3, 1_i32..5, any::<i32>()), 1..300),
+            pieces in 1_usize..40,
+        ) {
+            let mut queue = StreamQueue::new(200);
+            let mut naive = BTreeMap::new();
+            let mut sequence = 0;
+            for piece in ticks.chunks(pieces) {
+                let piece: Vec<_> = piece
+                    .iter()
+                    .map(|(sub, kind, price)| {
+                        sequence += 1;
+                        naive.insert((*sub, *kind), f64::from(*price));
+                        (*sub, sequence, tick(*kind, f64::from(*price)))
+                    })
+                    .collect();
+                queue.push(chunk(&piece));
+            }
+            let mut state = BTreeMap::new();
+            let (mut events, mut skipped) = (0, 0);
+            for (sub, _, left_out, _, tick) in drain(&mut queue) {
+                state.insert((sub, tick.tick_type()), tick.price());
+                events += 1;
+                skipped += u64::from(left_out);
+            }
+            prop_assert_eq!(state, naive);
+            prop_assert_eq!(events + skipped, ticks.len() as u64, "every tick is accounted for");
+            prop_assert_eq!(queue.totals(), (events, skipped));
+        }
+    }
+
+    #[test]
+    fn a_queue_that_was_drained_is_complete_again() {
+        let mut queue = StreamQueue::new(100);
+        for sequence in 0..20 {
+            queue.push(chunk(&[(1, sequence, tick(1, 1.0))]));
+        }
+        assert_eq!(drain(&mut queue).len(), 1);
+        queue.push(chunk(&[(1, 20, tick(1, 1.0)), (1, 22, tick(1, 2.0))]));
+        assert_eq!(drain(&mut queue).len(), 2);
+    }
+
+    #[test]
+    fn marks_are_never_left_out_and_too_many_of_them_are_hopeless() {
+        let mut queue = StreamQueue::new(0);
+        let entry = Entry {
+            subscription: 1,
+            start: 0,
+            length: 0,
+            field: field::MARK,
+            replayed: false,
+            sequence: 0,
+        };
+        queue.push(Chunk {
+            bytes: Bytes::new(),
+            entries: vec![entry; MOST_KEPT],
+        });
+        assert_eq!(queue.hopeless(), None);
+        queue.push(Chunk {
+            bytes: Bytes::new(),
+            entries: vec![entry],
+        });
+        assert_eq!(queue.hopeless(), Some(MOST_KEPT + 1));
+    }
+
+    #[test]
+    fn tick_types_are_read_from_any_request_id() {
+        for req_id in [None, Some(0), Some(1_500_000_000), Some(-1)] {
+            for kind in [1, 45, 104, 200] {
+                let body = TickSize {
+                    req_id,
+                    tick_type: Some(kind),
+                    size: None,
+                }
+                .encode_to_vec();
+                let expected = if req_id.is_some() { kind as u32 } else { 0 };
+                assert_eq!(tick_type(&body), expected, "{req_id:?} {kind}");
+            }
+        }
+        assert_eq!(tick_type(&[]), 0);
+        assert_eq!(tick_type(&[8]), 0);
+        assert_eq!(tick_type(&[8, 0x80, 0x80]), 0);
+    }
+}

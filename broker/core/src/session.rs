@@ -1,0 +1,542 @@
+//! The state of the one session with Gateway: when to dial, when to stop dialling, and why.
+//!
+//! ```text
+//!            ┌───────────────────────────── dial ──────────────────────────────┐
+//!            ▼                                                                 │
+//!  STOPPED ► CONNECTING ─TCP─► HANDSHAKING ─ids─► READY ◄─1102─► DEGRADED      │
+//!                │                  │               │                │         │
+//!                └──────────────────┴── worker gone ┴────────────────┘         │
+//!                                        │ by class of failure                 │
+//!       ┌────────────────┬───────────────┼────────────────┬─────────────┐      │
+//!       ▼                ▼               ▼                ▼             ▼      │
+//!  GATEWAY_ABSENT   CLIENT_ID_IN_USE   BACKOFF   WEDGED (silent ×3)   HELD ────┘
+//! ```
+//!
+//! Rules: one attempt at a time, and only after the worker before it is gone. A handshake that
+//! misses a deadline is ended by killing its worker. Silence counts towards WEDGED; any byte, a
+//! refusal, or a Gateway that may be restarting does not. WEDGED makes slow probes only. HELD
+//! makes none. A live session is ended only by an operator, by heartbeat loss, by Gateway or by
+//! a violation of the protocol.
+//!
+//! Does not know processes ([`crate::supervisor`]) nor requests ([`crate::lines`]).
+
+mod advice;
+mod state;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use ibouncer_proto::link::v1::{Stage, StageReached};
+
+use crate::attempts::{FailureClass, History, Outcome};
+use crate::backoff::Backoff;
+use crate::error::{self, Error};
+use crate::ids::Epoch;
+use crate::settings::Settings;
+use crate::supervisor::WorkerEnd;
+
+pub use state::{Next, State, StateKind, Transition};
+
+/// What the session wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Spawn a worker for this epoch.
+    Dial(Epoch),
+    /// Kill the worker.
+    Kill(String),
+    /// End the worker in order.
+    End(String),
+    /// Requests can be served from now on.
+    Up(Epoch),
+    /// They no longer can.
+    Down(Epoch, String),
+    /// The state has changed.
+    Transitioned(Transition),
+}
+
+/// What the kernel's tables say about Gateway's port, without a packet. `None` is "unknown".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Eyes {
+    /// Does anything listen?
+    pub listening: Option<bool>,
+    /// Connections that wait to be accepted.
+    pub accept_queue: Option<u32>,
+    /// Another process listens than before.
+    pub listener_changed: bool,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Session {
+    state: State,
+    since: Instant,
+    because: String,
+    epoch: Epoch,
+    history: History,
+    settings: Settings,
+    rng: Rng,
+    /// After failures of the session, and after faults of our own worker.
+    backoff: Backoff,
+    worker_backoff: Backoff,
+    id_backoff: Backoff,
+    silent_in_row: u32,
+    /// Until then Gateway may be starting, and silence proves nothing.
+    grace_until: Option<Instant>,
+    /// The class of the end that we ordered ourselves.
+    verdict: Option<(FailureClass, String)>,
+    stopping: bool,
+    last_end: Option<String>,
+    server_version: Option<i32>,
+    accounts: Vec<String>,
+    wishes: VecDeque<Wish>,
+    /// Transitions that the drawing does not have; always 0 unless there is a bug.
+    illegal: u64,
+}
+
+impl Session {
+    /// STOPPED.
+    pub fn new(settings: Settings, seed: u64, now: Instant) -> Self {
+        let ladder = || Backoff::new(settings.attempts.backoff.clone());
+        let id_ladder = [1.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0].map(Duration::from_secs_f64);
+        Self {
+            state: State::Stopped,
+            since: now,
+            because: "the broker is starting".into(),
+            epoch: Epoch(0),
+            history: History::default(),
+            rng: Rng::with_seed(seed),
+            backoff: ladder(),
+            worker_backoff: ladder(),
+            id_backoff: Backoff::new(id_ladder.to_vec()),
+            silent_in_row: 0,
+            grace_until: None,
+            verdict: None,
+            stopping: false,
+            last_end: None,
+            server_version: None,
+            accounts: Vec::new(),
+            wishes: VecDeque::new(),
+            illegal: 0,
+            settings,
+        }
+    }
+
+    /// The broker is up: make the first attempt.
+    pub fn start(&mut self, now: Instant) {
+        if matches!(self.state, State::Stopped) && !self.stopping {
+            self.dial("the broker started", now);
+        }
+    }
+
+    /// The broker ends. With a worker, this is over when the worker is gone.
+    pub fn stop(&mut self, because: &str, now: Instant) {
+        self.stopping = true;
+        if self.has_attempt() {
+            self.order_end(FailureClass::Cancelled, because.to_owned(), true);
+        } else {
+            self.transition(State::Stopped, because.to_owned(), now);
+        }
+    }
+
+    /// A worker reached a stage; `at` counts from the spawn.
+    pub fn on_stage(&mut self, epoch: Epoch, stage: &StageReached, at: Duration, now: Instant) {
+        let Some(attempt) = self.history.of(epoch) else {
+            return;
+        };
+        let reached = stage.stage();
+        attempt.reach(reached, at);
+        match reached {
+            Stage::TcpConnected if matches!(self.state, State::Connecting { .. }) => {
+                self.transition(State::Handshaking { epoch }, "TCP is up".into(), now);
+            }
+            Stage::VersionReceived => self.server_version = Some(stage.server_version),
+            Stage::AccountsReceived => self.accounts = split_accounts(&stage.accounts),
+            Stage::Ready => self.on_ready(epoch, now),
+            _ => {}
+        }
+    }
+
+    /// The worker is gone.
+    pub fn on_gone(&mut self, end: &WorkerEnd, now: Instant) {
+        let was_up = self.is_up();
+        let Some(attempt) = self.history.of(end.epoch) else {
+            return;
+        };
+        let (class, ordered) = match self.verdict.take() {
+            Some((class, because)) => (class, Some(because)),
+            None => (attempt.class_of_end(end), None),
+        };
+        let because = ordered.unwrap_or_else(|| end.detail.clone());
+        attempt.end = Some(end.detail.clone());
+        if attempt.outcome == Outcome::InProgress {
+            attempt.outcome = Outcome::Failed(class);
+        }
+        self.last_end = Some(end.detail.clone());
+        if was_up {
+            self.wishes
+                .push_back(Wish::Down(end.epoch, because.clone()));
+            if now.saturating_duration_since(self.since) >= self.settings.attempts.stable_after {
+                self.backoff.reset();
+                self.worker_backoff.reset();
+            }
+        }
+        self.after_failure(class, because, now);
+    }
+
+    /// Gateway reports that its link to Interactive Brokers is down (1100, 2110).
+    pub fn on_upstream_lost(&mut self, because: &str, now: Instant) {
+        if let State::Ready { epoch } = self.state {
+            self.transition(State::Degraded { epoch }, because.to_owned(), now);
+        }
+    }
+
+    /// Gateway reports that it is back (1101, 1102).
+    pub fn on_upstream_restored(&mut self, because: &str, now: Instant) {
+        if let State::Degraded { epoch } = self.state {
+            self.transition(State::Ready { epoch }, because.to_owned(), now);
+        }
+    }
+
+    /// Nothing comes from Gateway any more, although it was asked.
+    pub fn on_heartbeat_lost(&mut self, because: &str) {
+        if self.is_up() {
+            self.order_end(FailureClass::SessionLost, because.to_owned(), false);
+        }
+    }
+
+    /// The kernel's tables were read.
+    pub fn on_eyes(&mut self, eyes: Eyes, now: Instant) {
+        match self.state {
+            State::GatewayAbsent { .. } if eyes.listening == Some(true) => {
+                self.dial("something listens on Gateway's port again", now);
+            }
+            State::Wedged { .. } if eyes.listener_changed => {
+                self.silent_in_row = 0;
+                self.grace_until = Some(now + self.settings.attempts.startup_grace);
+                self.dial("another process listens on Gateway's port", now);
+            }
+            State::Wedged { .. } if eyes.accept_queue == Some(0) => {
+                self.dial("Gateway's accept queue has drained", now);
+            }
+            _ => {}
+        }
+    }
+
+    /// An operator ends the worker.
+    pub fn restart_worker(&mut self, reason: &str, drop_live: bool) -> Result<Epoch, Error> {
+        if !self.has_attempt() {
+            return Err(error::no_worker(self.kind().name()));
+        }
+        if self.is_up() && !drop_live {
+            return Err(error::would_drop_live_session());
+        }
+        let because = format!("an operator restarted the worker: {reason}");
+        self.order_end(FailureClass::Cancelled, because, self.is_up());
+        Ok(self.epoch)
+    }
+
+    /// An operator ends a wait.
+    pub fn retry(&mut self, reason: &str, now: Instant) -> Result<(), Error> {
+        match self.state {
+            State::GatewayAbsent { .. }
+            | State::Backoff { .. }
+            | State::ClientIdInUse { .. }
+            | State::Wedged { .. }
+            | State::Held => {}
+            State::Stopped
+            | State::Connecting { .. }
+            | State::Handshaking { .. }
+            | State::Ready { .. }
+            | State::Degraded { .. } => {
+                return Err(error::nothing_to_retry(self.kind().name()));
+            }
+        }
+        let because = match reason {
+            "" => "an operator asked for a retry".to_owned(),
+            reason => format!("an operator asked for a retry: {reason}"),
+        };
+        self.dial(&because, now);
+        Ok(())
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match self.state {
+            State::GatewayAbsent { dial_at }
+            | State::Backoff { dial_at, .. }
+            | State::ClientIdInUse { dial_at }
+                if dial_at <= now =>
+            {
+                self.dial("the wait is over", now);
+            }
+            State::Wedged { probe_at } if probe_at <= now => self.dial("slow probe", now),
+            State::Connecting { .. } | State::Handshaking { .. } if self.verdict.is_none() => {
+                self.check_deadline(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// The next time that matters, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        match self.state {
+            State::GatewayAbsent { dial_at } => Some((dial_at, "look for Gateway")),
+            State::Backoff { dial_at, .. } => Some((dial_at, "backoff")),
+            State::ClientIdInUse { dial_at } => Some((dial_at, "client id")),
+            State::Wedged { probe_at } => Some((probe_at, "slow probe")),
+            State::Connecting { .. } | State::Handshaking { .. } if self.verdict.is_none() => {
+                let deadline = self.history.newest()?.deadline(&self.settings.deadlines)?;
+                Some((deadline.at, "handshake deadline"))
+            }
+            State::Stopped
+            | State::Connecting { .. }
+            | State::Handshaking { .. }
+            | State::Ready { .. }
+            | State::Degraded { .. }
+            | State::Held => None,
+        }
+    }
+
+    /// The next thing that is wanted.
+    pub fn poll_wish(&mut self) -> Option<Wish> {
+        self.wishes.pop_front()
+    }
+
+    /// Can requests be served?
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Ready { .. } | State::Degraded { .. })
+    }
+
+    /// Has `stop` been carried out?
+    pub fn is_stopped(&self) -> bool {
+        self.stopping && matches!(self.state, State::Stopped)
+    }
+
+    /// The state without its data.
+    pub fn kind(&self) -> StateKind {
+        self.state.kind()
+    }
+
+    /// When the state began.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// The newest epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The attempts.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// How the newest worker ended.
+    pub fn last_end(&self) -> Option<&str> {
+        self.last_end.as_deref()
+    }
+
+    /// Gateway's version, once it was heard.
+    pub fn server_version(&self) -> Option<i32> {
+        self.server_version
+    }
+
+    /// The accounts of the newest session.
+    pub fn accounts(&self) -> &[String] {
+        &self.accounts
+    }
+
+    /// Why the state is what it is.
+    pub fn reason(&self, now: Instant) -> String {
+        match (&self.state, self.history.newest(), &self.verdict) {
+            (State::Connecting { .. } | State::Handshaking { .. }, _, Some((_, because))) => {
+                format!("ending the worker: {because}")
+            }
+            (State::Connecting { .. } | State::Handshaking { .. }, Some(attempt), None) => {
+                attempt.describe_wait(&self.settings.deadlines, now)
+            }
+            _ => self.because.clone(),
+        }
+    }
+
+    /// Transitions that should not exist.
+    pub fn illegal_transitions(&self) -> u64 {
+        self.illegal
+    }
+
+    fn has_attempt(&self) -> bool {
+        self.is_up()
+            || matches!(
+                self.state,
+                State::Connecting { .. } | State::Handshaking { .. }
+            )
+    }
+
+    fn dial(&mut self, because: &str, now: Instant) {
+        self.epoch = Epoch(self.epoch.0 + 1);
+        self.verdict = None;
+        self.history.begin(self.epoch, now);
+        self.wishes.push_back(Wish::Dial(self.epoch));
+        self.transition(
+            State::Connecting { epoch: self.epoch },
+            because.to_owned(),
+            now,
+        );
+    }
+
+    fn on_ready(&mut self, epoch: Epoch, now: Instant) {
+        if !matches!(
+            self.state,
+            State::Connecting { .. } | State::Handshaking { .. }
+        ) {
+            return;
+        }
+        // The deadline has passed and the kill is on its way: too late is too late.
+        if self.verdict.is_some() {
+            return;
+        }
+        if let Some(attempt) = self.history.of(epoch) {
+            attempt.outcome = Outcome::Ready;
+        }
+        self.silent_in_row = 0;
+        self.grace_until = None;
+        self.id_backoff.reset();
+        self.transition(
+            State::Ready { epoch },
+            "account list and next order id have arrived".into(),
+            now,
+        );
+        self.wishes.push_back(Wish::Up(epoch));
+    }
+
+    fn check_deadline(&mut self, now: Instant) {
+        let deadlines = &self.settings.deadlines;
+        let Some(attempt) = self.history.newest() else {
+            return;
+        };
+        if attempt
+            .deadline(deadlines)
+            .is_none_or(|deadline| now < deadline.at)
+        {
+            return;
+        }
+        let class = attempt.class_of_silence();
+        let because = attempt.describe_wait(deadlines, now);
+        self.order_end(class, because, false);
+    }
+
+    fn order_end(&mut self, class: FailureClass, because: String, in_order: bool) {
+        if self.verdict.is_some() && !self.stopping {
+            return;
+        }
+        self.wishes.push_back(if in_order {
+            Wish::End(because.clone())
+        } else {
+            Wish::Kill(because.clone())
+        });
+        self.verdict = Some((class, because));
+    }
+
+    fn after_failure(&mut self, class: FailureClass, because: String, now: Instant) {
+        if self.stopping {
+            return self.transition(State::Stopped, because, now);
+        }
+        match class {
+            FailureClass::Silent => self.silent_in_row += 1,
+            // Says nothing about Gateway.
+            FailureClass::WorkerFault | FailureClass::Cancelled => {}
+            _ => self.silent_in_row = 0,
+        }
+        let settings = &self.settings.attempts;
+        let next = match class {
+            FailureClass::Cancelled => return self.dial(&because, now),
+            FailureClass::Unsupported => State::Held,
+            FailureClass::Silent if self.is_wedged(now) => {
+                let period = if self.settings.gateway_is_local {
+                    settings.slow_probe_local
+                } else {
+                    settings.slow_probe_remote
+                };
+                State::Wedged {
+                    probe_at: now + period,
+                }
+            }
+            FailureClass::Refused | FailureClass::Unreachable => {
+                let wait = self.backoff.next(&mut self.rng).min(settings.absent_retry);
+                State::GatewayAbsent {
+                    dial_at: now + wait,
+                }
+            }
+            FailureClass::ClientIdInUse => {
+                let wait = self
+                    .id_backoff
+                    .next(&mut self.rng)
+                    .min(settings.client_id_retry);
+                State::ClientIdInUse {
+                    dial_at: now + wait,
+                }
+            }
+            FailureClass::WorkerFault => {
+                let dial_at = now + self.worker_backoff.next(&mut self.rng);
+                State::Backoff { dial_at, class }
+            }
+            FailureClass::SessionLost => {
+                self.grace_until = Some(now + settings.startup_grace);
+                State::Backoff {
+                    dial_at: now + self.backoff.next(&mut self.rng),
+                    class,
+                }
+            }
+            FailureClass::Silent
+            | FailureClass::StalledStart
+            | FailureClass::Rejected
+            | FailureClass::Poisoned => State::Backoff {
+                dial_at: now + self.backoff.next(&mut self.rng),
+                class,
+            },
+        };
+        self.transition(next, because, now);
+    }
+
+    fn is_wedged(&self, now: Instant) -> bool {
+        let budget = self.settings.attempts.silent_budget;
+        let starting = self.grace_until.is_some_and(|until| now < until);
+        budget > 0 && self.silent_in_row >= budget && !starting
+    }
+
+    /// The only writer of `state`.
+    fn transition(&mut self, next: State, because: String, now: Instant) {
+        let (from, to) = (self.state.kind(), next.kind());
+        if !state::allowed(from, to) {
+            self.illegal += 1;
+            tracing::error!(%from, %to, because, "illegal session transition refused");
+            debug_assert!(false, "illegal session transition {from} to {to}");
+            return;
+        }
+        tracing::info!(%from, %to, epoch = self.epoch.0, because, "session");
+        self.state = next;
+        self.since = now;
+        self.because = because.clone();
+        let epoch = self.epoch;
+        self.wishes.push_back(Wish::Transitioned(Transition {
+            from,
+            to,
+            because,
+            epoch,
+            at: now,
+        }));
+    }
+}
+
+fn split_accounts(list: &str) -> Vec<String> {
+    list.split(',')
+        .map(str::trim)
+        .filter(|one| !one.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,363 @@
+//! Status, clients and lines as the public API shows them.
+//!
+//! Only reads. The one place where machines' times become wall-clock times.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use ibouncer_proto::api::v1;
+use prost_types::Timestamp;
+
+use crate::attempts::Attempt;
+use crate::hub::Hub;
+use crate::ids::{ClientId, Epoch};
+use crate::session::Transition;
+
+/// Ties the machines' clock to the wall's.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// A moment on the machines' clock.
+    pub now: Instant,
+    /// The same moment on the wall.
+    pub wall: SystemTime,
+}
+
+impl Clock {
+    /// A moment of the machines' clock, on the wall.
+    pub fn at(&self, moment: Instant) -> Timestamp {
+        let wall = if moment >= self.now {
+            self.wall + (moment - self.now)
+        } else {
+            self.wall - (self.now - moment)
+        };
+        Timestamp::from(wall)
+    }
+}
+
+/// What the shell knows of its own process.
+#[derive(Debug, Clone)]
+pub struct BrokerProcess {
+    /// Version of the build.
+    pub version: String,
+    /// Its pid.
+    pub pid: u32,
+    /// When it started.
+    pub since: Instant,
+}
+
+impl Hub {
+    /// The status now.
+    pub fn status(&self, broker: &BrokerProcess, clock: &Clock) -> v1::Status {
+        let now = clock.now;
+        let session = &self.session;
+        let next = session.next();
+        let newest = session.history().newest();
+        let mut status = v1::Status {
+            instance: self.settings.instance.clone(),
+            state: session.kind().wire().into(),
+            since: Some(clock.at(session.since())),
+            reason: session.reason(now),
+            next: Some(v1::NextAction {
+                action: next.action,
+                at: next.at.map(|at| clock.at(at)),
+                because: next.because,
+            }),
+            advice: session.advice(),
+            epoch: session.epoch().0,
+            gateway: Some(v1::GatewayStatus {
+                address: self.settings.gateway.clone(),
+                server_version: session.server_version(),
+                client_id: self.settings.client_id,
+                ..v1::GatewayStatus::default()
+            }),
+            worker: self
+                .supervisor
+                .process()
+                .map(|(pid, since)| v1::WorkerStatus {
+                    pid,
+                    epoch: self.supervisor.epoch().unwrap_or(Epoch(0)).0,
+                    since: Some(clock.at(since)),
+                }),
+            broker: Some(v1::BrokerStatus {
+                version: broker.version.clone(),
+                pid: broker.pid,
+                since: Some(clock.at(broker.since)),
+            }),
+            handshake: newest.map(|attempt| self.handshake(attempt, clock)),
+            attempts: session
+                .history()
+                .iter()
+                .map(|one| attempt_view(one, clock))
+                .collect(),
+            accounts: session
+                .accounts()
+                .iter()
+                .map(|account| mask_account(account))
+                .collect(),
+            mode: mode(session.accounts()),
+            trading: "off".into(),
+            clients: self.clients.len() as u32,
+            lines: Some(v1::LineUsage {
+                used: self.lines.used(),
+                limit: self.lines.limit(),
+            }),
+            heartbeat: Some(v1::Heartbeat {
+                last_frame_age_ms: self.heartbeat.age(now).map(milliseconds),
+                last_round_trip_ms: self.heartbeat.round_trip().map(milliseconds),
+                missed: self.heartbeat.missed(),
+            }),
+            farms: self
+                .farms
+                .iter()
+                .map(|(kind, name, farm)| v1::Farm {
+                    name: name.into(),
+                    kind: kind.into(),
+                    state: farm.state.into(),
+                    since: Some(clock.at(farm.since)),
+                })
+                .collect(),
+            counters: self.counter_map(),
+            unknown: BTreeMap::new(),
+            last_end: session.last_end().map(str::to_owned),
+            restarts: session.epoch().0.saturating_sub(1),
+        };
+        status.unknown = unknown(&status);
+        status
+    }
+
+    /// Every connected client, without what its queues have counted.
+    pub fn list_clients(&self, clock: &Clock) -> Vec<(ClientId, v1::ClientInfo)> {
+        self.clients
+            .iter()
+            .map(|(id, client)| {
+                let (streams, subscriptions) = self.load_of(id);
+                let info = v1::ClientInfo {
+                    id: id.to_string(),
+                    name: client.name.clone(),
+                    peer: client.peer.clone(),
+                    since: Some(clock.at(client.since)),
+                    streams: streams as u32,
+                    subscriptions: subscriptions as u32,
+                    delivered: 0,
+                    skipped: 0,
+                };
+                (id, info)
+            })
+            .collect()
+    }
+
+    /// Every line.
+    pub fn list_lines(&self) -> Vec<v1::LineInfo> {
+        self.lines
+            .iter()
+            .map(|(_, line)| {
+                let contract = line.request.contract.clone().unwrap_or_default();
+                v1::LineInfo {
+                    id: line.id.to_string(),
+                    symbol: line.label(),
+                    sec_type: contract.sec_type().into(),
+                    exchange: contract.exchange().into(),
+                    currency: contract.currency().into(),
+                    generic_ticks: line.request.generic_tick_list().into(),
+                    clients: self.listeners(line),
+                    state: line.upstream.name().into(),
+                    sequence: line.sequence,
+                    upstream_id: line.upstream.request().map_or(0, |request| request.0),
+                }
+            })
+            .collect()
+    }
+
+    fn handshake(&self, attempt: &Attempt, clock: &Clock) -> v1::Handshake {
+        v1::Handshake {
+            outcome: attempt.outcome.name().into(),
+            stages: stamps(attempt),
+            deadline: attempt
+                .deadline(&self.settings.deadlines)
+                .map(|one| clock.at(one.at)),
+        }
+    }
+
+    fn counter_map(&self) -> BTreeMap<String, u64> {
+        let counters = &self.counters;
+        let mut map: BTreeMap<String, u64> = [
+            ("ibouncer_upstream_frames_total", counters.frames_received),
+            ("ibouncer_upstream_bytes_total", counters.bytes_received),
+            (
+                "ibouncer_upstream_messages_sent_total",
+                counters.messages_sent,
+            ),
+            ("ibouncer_events_delivered_total", counters.events_delivered),
+            ("ibouncer_unrouted_frames_total", counters.unrouted_frames),
+            ("ibouncer_unknown_messages_total", counters.unknown_messages),
+            ("ibouncer_malformed_frames_total", counters.malformed_frames),
+            ("ibouncer_stale_worker_news_total", counters.stale_news),
+            ("ibouncer_link_gap_frames_total", counters.link_gap_frames),
+            ("ibouncer_worker_kills_total", counters.kills),
+            ("ibouncer_lines_opened_total", counters.lines_opened),
+            ("ibouncer_lines_used", u64::from(self.lines.used())),
+            ("ibouncer_pacing_queue", self.pacer.len() as u64),
+            ("ibouncer_session_transitions_total", counters.transitions),
+            (
+                "ibouncer_illegal_transitions_total",
+                self.session.illegal_transitions(),
+            ),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        for (class, count) in &counters.attempts {
+            map.insert(
+                format!("ibouncer_attempts_total{{class=\"{class}\"}}"),
+                *count,
+            );
+        }
+        map
+    }
+}
+
+/// A transition as the public API shows it.
+pub fn transition_view(transition: &Transition, clock: &Clock) -> v1::Transition {
+    v1::Transition {
+        from: transition.from.wire().into(),
+        to: transition.to.wire().into(),
+        because: transition.because.clone(),
+        epoch: transition.epoch.0,
+        at: Some(clock.at(transition.at)),
+    }
+}
+
+/// `DU0000001` as `DU***001`.
+pub fn mask_account(account: &str) -> String {
+    let characters: Vec<char> = account.chars().collect();
+    if characters.len() < 6 {
+        return "***".into();
+    }
+    let head: String = characters[..2].iter().collect();
+    let tail: String = characters[characters.len() - 3..].iter().collect();
+    format!("{head}***{tail}")
+}
+
+/// Is this a paper-trading account? Interactive Brokers begins those with D.
+pub fn is_paper(account: &str) -> bool {
+    account.starts_with('D')
+}
+
+fn mode(accounts: &[String]) -> Option<String> {
+    if accounts.is_empty() {
+        return None;
+    }
+    let paper = accounts.iter().all(|account| is_paper(account));
+    Some(if paper { "paper" } else { "live" }.into())
+}
+
+fn attempt_view(attempt: &Attempt, clock: &Clock) -> v1::Attempt {
+    v1::Attempt {
+        epoch: attempt.epoch.0,
+        at: Some(clock.at(attempt.begun)),
+        outcome: attempt.outcome.name().into(),
+        last_stage: attempt.last_stage().into(),
+        end: attempt.end.clone().unwrap_or_default(),
+        stages: stamps(attempt),
+    }
+}
+
+fn stamps(attempt: &Attempt) -> Vec<v1::StageStamp> {
+    attempt
+        .stages
+        .iter()
+        .map(|(stage, at)| v1::StageStamp {
+            stage: (*stage).into(),
+            at_ms: milliseconds(*at),
+        })
+        .collect()
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+/// Why each absent field is absent.
+fn unknown(status: &v1::Status) -> BTreeMap<String, String> {
+    let mut causes = BTreeMap::new();
+    let mut note = |absent: bool, path: &str, cause: &str| {
+        if absent {
+            causes.insert(path.to_owned(), cause.to_owned());
+        }
+    };
+    let no_eyes = "this version does not read the kernel's socket tables yet";
+    if let Some(gateway) = &status.gateway {
+        note(
+            gateway.server_version.is_none(),
+            "gateway.server_version",
+            "no handshake got that far",
+        );
+        note(gateway.path.is_none(), "gateway.path", no_eyes);
+        note(gateway.listener.is_none(), "gateway.listener", no_eyes);
+        note(
+            gateway.accept_queue.is_none(),
+            "gateway.accept_queue",
+            no_eyes,
+        );
+        note(gateway.close_wait.is_none(), "gateway.close_wait", no_eyes);
+    }
+    note(
+        status.worker.is_none(),
+        "worker.pid",
+        "no worker process exists",
+    );
+    note(
+        status.last_end.is_none(),
+        "worker.last_end",
+        "no worker has ended yet",
+    );
+    note(status.mode.is_none(), "mode", "no account list has arrived");
+    if let Some(heartbeat) = &status.heartbeat {
+        let no_session = "there is no session";
+        note(
+            heartbeat.last_frame_age_ms.is_none(),
+            "heartbeat.last_frame_age_ms",
+            no_session,
+        );
+        note(
+            heartbeat.last_round_trip_ms.is_none(),
+            "heartbeat.last_round_trip_ms",
+            "Gateway was not asked yet; it is asked after 15 s of silence",
+        );
+    }
+    note(
+        status.handshake.is_none(),
+        "handshake",
+        "no attempt was made yet",
+    );
+    let waits = matches!(status.next, Some(v1::NextAction { at: None, .. }));
+    note(waits, "next.at", "it waits for an event, not for a time");
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_masked_and_their_kind_is_known() {
+        assert_eq!(mask_account("DU0000001"), "DU***001");
+        assert_eq!(mask_account("U1"), "***");
+        assert_eq!(mode(&["DU0000001".into()]).as_deref(), Some("paper"));
+        assert_eq!(
+            mode(&["DU0000001".into(), "U0000001".into()]).as_deref(),
+            Some("live")
+        );
+        assert_eq!(mode(&[]), None);
+    }
+
+    #[test]
+    fn moments_before_and_after_now_keep_their_distance_on_the_wall() {
+        let clock = Clock {
+            now: Instant::now(),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(100),
+        };
+        assert_eq!(clock.at(clock.now + Duration::from_secs(5)).seconds, 105);
+        assert_eq!(clock.at(clock.now - Duration::from_secs(5)).seconds, 95);
+    }
+}

@@ -1,0 +1,578 @@
+//! The life of the one worker process.
+//!
+//! ```text
+//!                spawn                 Hello
+//!  Absent ───► Spawning ───► Unlinked ───────► Linked ──end──► Ending
+//!    ▲            │              │               │                │ drain passed
+//!    │            └──────────────┴───── kill ────┴────────────────┤
+//!    │                                                            ▼
+//!    └────────────────────────── exit seen ◄──────────────────  Killing
+//! ```
+//!
+//! Owns: that there is never more than one worker, because nothing is spawned before the exit of
+//! the one before was *seen*; that a worker is pinged and one that does not answer is killed;
+//! and the account of how each ended. Does not know why the session wants a worker. Inputs of
+//! an epoch that is not the current one are dropped by the hub.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use ibouncer_proto::link::v1::{EndReason, Ended, Ping, Shutdown, ToWorker, to_worker};
+
+use crate::ids::Epoch;
+use crate::settings::WorkerSettings;
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerEnd {
+    /// Which one.
+    pub epoch: Epoch,
+    /// What is known of the cause.
+    pub cause: EndCause,
+    /// One sentence.
+    pub detail: String,
+    /// Why we ordered the end, if we did.
+    pub ordered: Option<String>,
+}
+
+/// The cause as the worker or the kernel named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndCause {
+    /// The worker said why before it went.
+    Reported {
+        /// Its word.
+        reason: EndReason,
+        /// Gateway's error code, if Gateway refused.
+        gateway_code: i32,
+    },
+    /// It exited without a word.
+    Exited {
+        /// Exit code.
+        code: i32,
+    },
+    /// It was ended by a signal.
+    Signalled {
+        /// Number of the signal.
+        signal: i32,
+    },
+    /// It never began.
+    NotSpawned {
+        /// Why.
+        error: String,
+    },
+}
+
+/// What the kernel said of a process that was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// It called exit.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+}
+
+/// What the supervisor wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    /// Start a worker process.
+    Spawn(Epoch),
+    /// SIGKILL, through the child's handle.
+    Kill(Epoch),
+    /// Say this on the link.
+    Tell(Epoch, ToWorker),
+    /// The worker is gone; a next one may be spawned.
+    Gone(WorkerEnd),
+}
+
+#[derive(Debug)]
+enum State {
+    Absent,
+    Spawning {
+        epoch: Epoch,
+        kill: Option<String>,
+    },
+    Unlinked {
+        epoch: Epoch,
+        pid: u32,
+    },
+    Linked {
+        epoch: Epoch,
+        pid: u32,
+        ping_at: Instant,
+        last_pong: Instant,
+        cut: Option<Cut>,
+    },
+    Ending {
+        epoch: Epoch,
+        pid: u32,
+        kill_at: Instant,
+        because: String,
+    },
+    Killing {
+        epoch: Epoch,
+        pid: u32,
+        because: String,
+    },
+}
+
+/// The link is gone and the exit is not seen yet.
+#[derive(Debug, Clone)]
+struct Cut {
+    kill_at: Instant,
+    because: String,
+}
+
+/// A link breaks because its process ends: so long its exit, which says why, is waited for
+/// before the worker is killed for being of no use.
+const EXIT_AFTER_CUT: Duration = Duration::from_millis(200);
+
+/// The machine.
+#[derive(Debug)]
+pub struct Supervisor {
+    state: State,
+    since: Option<Instant>,
+    /// The worker's own last word.
+    reported: Option<Ended>,
+    pings: u64,
+    orders: VecDeque<Order>,
+    settings: WorkerSettings,
+}
+
+impl Supervisor {
+    /// No worker yet.
+    pub fn new(settings: WorkerSettings) -> Self {
+        Self {
+            state: State::Absent,
+            since: None,
+            reported: None,
+            pings: 0,
+            orders: VecDeque::new(),
+            settings,
+        }
+    }
+
+    /// Orders a worker. Only when there is none.
+    pub fn spawn(&mut self, epoch: Epoch, now: Instant) {
+        if !matches!(self.state, State::Absent) {
+            tracing::error!(%epoch, state = ?self.state, "a worker was ordered while one exists");
+            debug_assert!(false, "a worker was ordered while one exists");
+            return;
+        }
+        self.reported = None;
+        self.since = Some(now);
+        self.state = State::Spawning { epoch, kill: None };
+        self.orders.push_back(Order::Spawn(epoch));
+    }
+
+    /// Orders the end of the worker, by SIGKILL. Without one, nothing happens.
+    pub fn kill(&mut self, because: &str) {
+        let (epoch, pid) = match &mut self.state {
+            State::Absent | State::Killing { .. } => return,
+            State::Spawning { kill, .. } => {
+                kill.get_or_insert_with(|| because.to_owned());
+                return;
+            }
+            State::Unlinked { epoch, pid }
+            | State::Linked { epoch, pid, .. }
+            | State::Ending { epoch, pid, .. } => (*epoch, *pid),
+        };
+        // An order that was given before is the true reason.
+        let because = match &self.state {
+            State::Ending { because, .. } => because.clone(),
+            _ => because.to_owned(),
+        };
+        self.state = State::Killing {
+            epoch,
+            pid,
+            because,
+        };
+        self.orders.push_back(Order::Kill(epoch));
+    }
+
+    /// Asks the worker to close the session in order; kills it if that takes too long.
+    pub fn end(&mut self, because: &str, now: Instant) {
+        let State::Linked { epoch, pid, .. } = self.state else {
+            return self.kill(because);
+        };
+        let shutdown = Shutdown {
+            because: because.to_owned(),
+        };
+        self.tell(epoch, to_worker::Message::Shutdown(shutdown));
+        let kill_at = now + self.settings.drain;
+        self.state = State::Ending {
+            epoch,
+            pid,
+            kill_at,
+            because: because.to_owned(),
+        };
+    }
+
+    /// The process exists.
+    pub fn on_spawned(&mut self, pid: u32, now: Instant) {
+        let State::Spawning { epoch, kill } = &mut self.state else {
+            return;
+        };
+        let (epoch, kill) = (*epoch, kill.take());
+        self.since = Some(now);
+        self.state = State::Unlinked { epoch, pid };
+        if let Some(because) = kill {
+            self.kill(&because);
+        }
+    }
+
+    /// The process could not be started.
+    pub fn on_spawn_failed(&mut self, error: String) {
+        let State::Spawning { epoch, ref kill } = self.state else {
+            return;
+        };
+        let ordered = kill.clone();
+        let detail = format!("worker could not be started: {error}");
+        self.gone(WorkerEnd {
+            epoch,
+            cause: EndCause::NotSpawned { error },
+            detail,
+            ordered,
+        });
+    }
+
+    /// The worker said Hello.
+    pub fn on_hello(&mut self, now: Instant) {
+        if let State::Unlinked { epoch, pid } = self.state {
+            let ping_at = now + self.settings.ping;
+            self.state = State::Linked {
+                epoch,
+                pid,
+                ping_at,
+                last_pong: now,
+                cut: None,
+            };
+        }
+    }
+
+    /// The worker answered a ping.
+    pub fn on_pong(&mut self, now: Instant) {
+        if let State::Linked { last_pong, .. } = &mut self.state {
+            *last_pong = now;
+        }
+    }
+
+    /// The worker said how it ends.
+    pub fn on_ended(&mut self, ended: Ended) {
+        self.reported = Some(ended);
+    }
+
+    /// The link is closed. A worker without one is of no use, but it is most likely ending.
+    pub fn on_link_closed(&mut self, because: &str, now: Instant) {
+        if let State::Linked { cut, .. } = &mut self.state {
+            let kill_at = now + EXIT_AFTER_CUT;
+            cut.get_or_insert_with(|| Cut {
+                kill_at,
+                because: because.to_owned(),
+            });
+        } else if matches!(self.state, State::Unlinked { .. }) {
+            self.kill(because);
+        }
+    }
+
+    /// The process was waited for.
+    pub fn on_exited(&mut self, status: ExitStatus) {
+        let (epoch, ordered) = match &self.state {
+            State::Absent => return,
+            State::Spawning { epoch, kill } => (*epoch, kill.clone()),
+            State::Unlinked { epoch, .. } | State::Linked { epoch, .. } => (*epoch, None),
+            State::Ending { epoch, because, .. } | State::Killing { epoch, because, .. } => {
+                (*epoch, Some(because.clone()))
+            }
+        };
+        let end = describe(epoch, self.reported.take(), status, ordered);
+        self.gone(end);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Linked { cut: Some(cut), .. } if cut.kill_at <= now => {
+                let because = cut.because.clone();
+                self.kill(&because);
+            }
+            State::Linked {
+                epoch,
+                ping_at,
+                last_pong,
+                cut: None,
+                ..
+            } => {
+                let epoch = *epoch;
+                let silent = now.saturating_duration_since(*last_pong);
+                if silent >= self.settings.stuck_after {
+                    let because =
+                        format!("worker answered no ping for {:.1} s", silent.as_secs_f64());
+                    self.kill(&because);
+                } else if *ping_at <= now {
+                    *ping_at = now + self.settings.ping;
+                    self.pings += 1;
+                    let number = self.pings;
+                    self.tell(epoch, to_worker::Message::Ping(Ping { number }));
+                }
+            }
+            State::Ending { kill_at, .. } if *kill_at <= now => self.kill("drain passed"),
+            _ => {}
+        }
+    }
+
+    /// The next time that matters, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        match &self.state {
+            State::Linked { cut: Some(cut), .. } => Some((cut.kill_at, "exit after link loss")),
+            State::Linked {
+                ping_at, last_pong, ..
+            } => {
+                let stuck = *last_pong + self.settings.stuck_after;
+                Some(if *ping_at <= stuck {
+                    (*ping_at, "ping")
+                } else {
+                    (stuck, "stuck worker")
+                })
+            }
+            State::Ending { kill_at, .. } => Some((*kill_at, "drain")),
+            _ => None,
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+
+    /// Is there no worker?
+    pub fn is_absent(&self) -> bool {
+        matches!(self.state, State::Absent)
+    }
+
+    /// The worker that exists, may be on its way in or out.
+    pub fn epoch(&self) -> Option<Epoch> {
+        match self.state {
+            State::Absent => None,
+            State::Spawning { epoch, .. }
+            | State::Unlinked { epoch, .. }
+            | State::Linked { epoch, .. }
+            | State::Ending { epoch, .. }
+            | State::Killing { epoch, .. } => Some(epoch),
+        }
+    }
+
+    /// Process id and start of the worker that exists.
+    pub fn process(&self) -> Option<(u32, Instant)> {
+        let pid = match self.state {
+            State::Absent | State::Spawning { .. } => return None,
+            State::Unlinked { pid, .. }
+            | State::Linked { pid, .. }
+            | State::Ending { pid, .. }
+            | State::Killing { pid, .. } => pid,
+        };
+        Some((pid, self.since?))
+    }
+
+    fn tell(&mut self, epoch: Epoch, message: to_worker::Message) {
+        self.orders.push_back(Order::Tell(
+            epoch,
+            ToWorker {
+                message: Some(message),
+            },
+        ));
+    }
+
+    fn gone(&mut self, end: WorkerEnd) {
+        self.state = State::Absent;
+        self.since = None;
+        self.orders.push_back(Order::Gone(end));
+    }
+}
+
+fn describe(
+    epoch: Epoch,
+    reported: Option<Ended>,
+    status: ExitStatus,
+    ordered: Option<String>,
+) -> WorkerEnd {
+    let (cause, detail) = match (reported, status) {
+        (Some(ended), _) => {
+            let cause = EndCause::Reported {
+                reason: ended.reason(),
+                gateway_code: ended.gateway_code,
+            };
+            (cause, ended.detail)
+        }
+        (None, ExitStatus::Code(code)) => {
+            let detail = format!(
+                "worker exited with code {code} ({})",
+                exit_code_meaning(code)
+            );
+            (EndCause::Exited { code }, detail)
+        }
+        (None, ExitStatus::Signal(signal)) => {
+            let whose = if ordered.is_some() {
+                "ours"
+            } else {
+                "not ours"
+            };
+            let detail = format!("worker ended by signal {signal}, {whose}");
+            (EndCause::Signalled { signal }, detail)
+        }
+    };
+    let detail = match &ordered {
+        Some(because) => format!("{detail}: {because}"),
+        None => detail,
+    };
+    WorkerEnd {
+        epoch,
+        cause,
+        detail,
+        ordered,
+    }
+}
+
+/// Meaning of a worker's exit code.
+pub fn exit_code_meaning(code: i32) -> &'static str {
+    match code {
+        0 => "asked to end",
+        10 => "refused by Gateway",
+        11 => "handshake violated",
+        12 => "closed by Gateway",
+        13 => "protocol violation",
+        14 => "link lost",
+        15 => "lock taken",
+        16 => "connection refused",
+        70 => "internal fault",
+        _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn supervisor() -> (Supervisor, Instant) {
+        (Supervisor::new(WorkerSettings::default()), Instant::now())
+    }
+
+    fn orders(supervisor: &mut Supervisor) -> Vec<Order> {
+        std::iter::from_fn(|| supervisor.poll_order()).collect()
+    }
+
+    fn linked() -> (Supervisor, Instant) {
+        let (mut supervisor, now) = supervisor();
+        supervisor.spawn(Epoch(1), now);
+        supervisor.on_spawned(100, now);
+        supervisor.on_hello(now);
+        orders(&mut supervisor);
+        (supervisor, now)
+    }
+
+    #[test]
+    fn an_ordinary_life_is_spawn_kill_gone() {
+        let (mut supervisor, now) = supervisor();
+        supervisor.spawn(Epoch(1), now);
+        assert_eq!(orders(&mut supervisor), [Order::Spawn(Epoch(1))]);
+        supervisor.on_spawned(100, now);
+        supervisor.kill("silence");
+        assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+        assert!(
+            !supervisor.is_absent(),
+            "a killed worker is there until it was waited for"
+        );
+        supervisor.on_exited(ExitStatus::Signal(9));
+        let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
+            panic!()
+        };
+        assert_eq!(end.ordered.as_deref(), Some("silence"));
+        assert!(end.detail.contains("ours: silence"), "{}", end.detail);
+        assert!(supervisor.is_absent());
+    }
+
+    #[test]
+    fn a_kill_before_the_process_exists_is_carried_out_when_it_does() {
+        let (mut supervisor, now) = supervisor();
+        supervisor.spawn(Epoch(1), now);
+        supervisor.kill("stop");
+        orders(&mut supervisor);
+        supervisor.on_spawned(100, now);
+        assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+    }
+
+    #[test]
+    fn a_worker_is_killed_once() {
+        let (mut supervisor, now) = linked();
+        supervisor.kill("one");
+        supervisor.kill("two");
+        supervisor.on_link_closed("closed", now);
+        assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+    }
+
+    #[test]
+    fn a_worker_that_answers_no_ping_is_killed() {
+        let (mut supervisor, now) = linked();
+        supervisor.handle_timeout(now + Duration::from_secs(1));
+        assert!(matches!(orders(&mut supervisor)[..], [Order::Tell(..)]));
+        supervisor.on_pong(now + Duration::from_millis(1001));
+        supervisor.handle_timeout(now + Duration::from_secs(4));
+        assert!(!matches!(supervisor.state, State::Killing { .. }));
+        supervisor.handle_timeout(now + Duration::from_millis(5001));
+        assert!(matches!(supervisor.state, State::Killing { .. }));
+    }
+
+    #[test]
+    fn a_broken_link_waits_for_the_exit_and_then_kills() {
+        let (mut supervisor, now) = linked();
+        supervisor.on_link_closed("closed", now);
+        supervisor.handle_timeout(now + Duration::from_millis(100));
+        assert!(orders(&mut supervisor).is_empty());
+        supervisor.handle_timeout(now + EXIT_AFTER_CUT);
+        assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+
+        let (mut supervisor, now) = linked();
+        supervisor.on_link_closed("closed", now);
+        supervisor.on_exited(ExitStatus::Signal(9));
+        let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
+            panic!()
+        };
+        assert!(end.detail.contains("signal 9, not ours"), "{}", end.detail);
+    }
+
+    #[test]
+    fn an_ordered_end_is_killed_when_it_takes_too_long() {
+        let (mut supervisor, now) = linked();
+        supervisor.end("shutdown", now);
+        assert!(matches!(orders(&mut supervisor)[..], [Order::Tell(..)]));
+        supervisor.handle_timeout(now + Duration::from_secs(1));
+        assert!(orders(&mut supervisor).is_empty());
+        supervisor.handle_timeout(now + Duration::from_secs(2));
+        assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+        supervisor.on_exited(ExitStatus::Signal(9));
+        let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
+            panic!()
+        };
+        assert_eq!(end.ordered.as_deref(), Some("shutdown"));
+    }
+
+    #[test]
+    fn a_reported_end_explains_the_exit() {
+        let (mut supervisor, now) = linked();
+        let ended = Ended {
+            reason: EndReason::ClosedByPeer.into(),
+            detail: "Gateway closed the connection".into(),
+            ..Ended::default()
+        };
+        supervisor.on_ended(ended);
+        supervisor.on_link_closed("closed", now);
+        assert!(orders(&mut supervisor).is_empty(), "it exits by itself");
+        supervisor.on_exited(ExitStatus::Code(12));
+        let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
+            panic!()
+        };
+        assert_eq!(end.detail, "Gateway closed the connection");
+        assert_eq!(end.ordered, None);
+    }
+}

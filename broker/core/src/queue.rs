@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use ibouncer_proto::tws::messages::id;
 
 /// Events that cannot be left out, beyond which a reader is hopeless.
@@ -160,21 +160,22 @@ impl StreamQueue {
 
     /// Appends events to `out` as an encoded `StreamMarketDataResponse`, until it holds about
     /// `most` bytes. True if anything was appended.
-    pub fn pull(&mut self, most: usize, out: &mut BytesMut) -> bool {
-        let before = out.len();
+    pub fn pull(&mut self, most: usize, out: &mut impl BufMut) -> bool {
+        let mut pulled = 0;
         if let Some(conflated) = &mut self.conflated {
-            self.delivered += conflated.take(most, out);
+            let (events, bytes) = conflated.take(most, out);
+            self.delivered += events;
             if conflated.order.is_empty() {
                 self.conflated = None;
             }
-            return out.len() > before;
+            return bytes > 0;
         }
         while let Some(chunk) = self.waiting.front() {
             for entry in &chunk.entries[self.taken..] {
-                if out.len() - before >= most {
+                if pulled >= most {
                     return true;
                 }
-                encode(entry, 0, chunk.body(entry), out);
+                pulled += encode(entry, 0, chunk.body(entry), out);
                 self.taken += 1;
                 self.delivered += 1;
                 self.queued -= entry.length as usize + OVERHEAD;
@@ -182,7 +183,7 @@ impl StreamQueue {
             self.waiting.pop_front();
             self.taken = 0;
         }
-        out.len() > before
+        pulled > 0
     }
 
     /// Is there nothing to pull?
@@ -268,10 +269,10 @@ impl Conflated {
         replaced
     }
 
-    fn take(&mut self, most: usize, out: &mut BytesMut) -> u64 {
-        let before = out.len();
-        let mut taken = 0;
-        while out.len() - before < most {
+    /// How many events were taken, in how many bytes.
+    fn take(&mut self, most: usize, out: &mut impl BufMut) -> (u64, usize) {
+        let (mut events, mut bytes) = (0, 0);
+        while bytes < most {
             let Some((_, kept)) = self.order.pop_first() else {
                 break;
             };
@@ -285,71 +286,93 @@ impl Conflated {
             } else {
                 self.kept -= 1;
             }
-            encode(&kept.entry, kept.skipped, &kept.body, out);
-            taken += 1;
+            bytes += encode(&kept.entry, kept.skipped, &kept.body, out);
+            events += 1;
         }
-        taken
+        (events, bytes)
     }
 }
 
-/// Appends one element of `StreamMarketDataResponse.events`.
+/// Appends one element of `StreamMarketDataResponse.events`; returns its length.
 #[inline]
-fn encode(entry: &Entry, skipped: u32, body: &[u8], out: &mut BytesMut) {
+fn encode(entry: &Entry, skipped: u32, body: &[u8], out: &mut impl BufMut) -> usize {
     const EVENTS: u8 = 1 << 3 | 2;
     const SUBSCRIPTION_ID: u8 = 1 << 3;
     const SEQUENCE: u8 = 2 << 3;
     const SKIPPED: u8 = 3 << 3;
     const REPLAYED: u8 = 4 << 3;
-    let tag = u64::from(entry.field) << 3 | 2;
-    let mut length = varint_length(tag) + varint_length(body.len() as u64) + body.len();
-    length += field_length(u64::from(entry.subscription)) + field_length(entry.sequence);
-    length += field_length(u64::from(skipped)) + field_length(u64::from(entry.replayed));
-    out.reserve(length + 11);
-    out.put_u8(EVENTS);
-    put_varint(length as u64, out);
-    put_field(SUBSCRIPTION_ID, u64::from(entry.subscription), out);
-    put_field(SEQUENCE, entry.sequence, out);
-    put_field(SKIPPED, u64::from(skipped), out);
-    put_field(REPLAYED, u64::from(entry.replayed), out);
-    put_varint(tag, out);
-    put_varint(body.len() as u64, out);
+    // The fields before the body are gathered here: at most 7 varints with their tags.
+    let mut fields = Header::default();
+    fields.put_field(SUBSCRIPTION_ID, u64::from(entry.subscription));
+    fields.put_field(SEQUENCE, entry.sequence);
+    fields.put_field(SKIPPED, u64::from(skipped));
+    fields.put_field(REPLAYED, u64::from(entry.replayed));
+    fields.put_varint(u64::from(entry.field) << 3 | 2);
+    fields.put_varint(body.len() as u64);
+    let mut start = Header::default();
+    start.put_byte(EVENTS);
+    start.put_varint((fields.length + body.len()) as u64);
+    start.put_all(&fields);
+    out.put_slice(start.as_slice());
     out.put_slice(body);
+    start.length + body.len()
 }
 
-/// A field with the value 0 is not on the wire.
-#[inline]
-fn field_length(value: u64) -> usize {
-    if value == 0 {
-        0
-    } else {
-        1 + varint_length(value)
+/// A few bytes on the stack, so that each event is two copies into the output and no more.
+struct Header {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Default for Header {
+    fn default() -> Self {
+        Self {
+            bytes: [0; 64],
+            length: 0,
+        }
     }
 }
 
-#[inline]
-fn put_field(tag: u8, value: u64, out: &mut BytesMut) {
-    if value != 0 {
-        out.put_u8(tag);
-        put_varint(value, out);
+impl Header {
+    #[inline]
+    fn put_byte(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
     }
-}
 
-#[inline]
-fn varint_length(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
-}
-
-#[inline]
-fn put_varint(mut value: u64, out: &mut BytesMut) {
-    while value >= 0x80 {
-        out.put_u8(value as u8 | 0x80);
-        value >>= 7;
+    #[inline]
+    fn put_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.put_byte(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.put_byte(value as u8);
     }
-    out.put_u8(value as u8);
+
+    /// A field with the value 0 is not on the wire.
+    #[inline]
+    fn put_field(&mut self, tag: u8, value: u64) {
+        if value != 0 {
+            self.put_byte(tag);
+            self.put_varint(value);
+        }
+    }
+
+    #[inline]
+    fn put_all(&mut self, other: &Self) {
+        self.bytes[self.length..self.length + other.length].copy_from_slice(other.as_slice());
+        self.length += other.length;
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
     use ibouncer_proto::api::v1::{StreamMarketDataResponse, market_data_event::Body};
     use ibouncer_proto::tws::v1::{TickPrice, TickSize};
     use proptest::prelude::*;

@@ -1,1 +1,59 @@
-//! Placeholder.
+//! Rust client of IBouncer: one Interactive Brokers Gateway session, shared by many programs.
+//!
+//! ```no_run
+//! use ibouncer_client::{Client, Feed, Options, contract};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect(Options::new()).await?;
+//! let mut quotes = client.market_data().await?;
+//! let apple = quotes.subscribe(contract::stock("AAPL"), Feed::Live).await?;
+//! while let Some(batch) = quotes.next_batch().await? {
+//!     for event in batch.events() {
+//!         let event = event?;
+//!         if let (true, Some(tick)) = (event.subscription_id == apple, event.tick()?) {
+//!             println!("{} {tick:?}", tick.name());
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Client`] finds a running broker by itself ([`Options`] says how) and never starts one.
+//! - [`MarketDataStream`] carries any number of subscriptions; [`EventBatch`] hands out what
+//!   arrived without copying or allocating per tick.
+//! - [`Error`] says who made the error and whether trying again makes sense.
+//! - Messages are those of the schema: [`api`] and [`tws`].
+//!
+//! The client keeps no state of its own about the session and retries nothing: the broker does.
+#![warn(missing_docs)]
+
+mod admin;
+mod client;
+mod connect;
+pub mod contract;
+mod error;
+mod identity;
+mod market_data;
+mod options;
+mod status;
+pub mod stubs;
+pub mod ticks;
+
+pub use ibouncer_proto::api::v1 as api;
+pub use ibouncer_proto::api::v1::MarketDataFeed as Feed;
+pub use ibouncer_proto::places;
+pub use ibouncer_proto::tws::v1 as tws;
+pub use prost;
+
+pub use crate::admin::Admin;
+pub use crate::client::{Client, Service};
+pub use crate::connect::{ConnectError, Target, Tried};
+pub use crate::error::{Error, Origin, Retry};
+pub use crate::identity::Identity;
+pub use crate::market_data::{
+    EventBatch, EventKind, EventRef, Events, LineRequest, Malformed, MarketDataStream,
+    SubscriptionId, Subscriptions, Tick, events,
+};
+pub use crate::options::Options;
+pub use crate::status::{Readiness, StatusStream, StatusUpdate};

@@ -65,6 +65,11 @@ impl Deframer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// The buffer itself, for reading a socket straight into its end.
+    pub fn buffer_mut(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
     /// The next body, if it is there in full.
     pub fn next_body(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some(length) = self.next_length()? else {

@@ -1,0 +1,179 @@
+//! Both listeners, and the services on each.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use ibouncer_proto::FILE_DESCRIPTOR_SET;
+use ibouncer_proto::api::v1::SessionState;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::account::Accounts;
+use super::admin::Admin;
+use super::connection::{Doorkeeper, Peer, Tracked};
+use super::market_data::MarketData;
+use super::servers::account_service_server::AccountServiceServer;
+use super::servers::admin_service_server::AdminServiceServer;
+use super::servers::market_data_service_server::MarketDataServiceServer;
+use super::servers::session_service_server::SessionServiceServer;
+use super::session::Session;
+use crate::handle::Handle;
+
+/// Largest request; a real one has some hundred bytes.
+const LARGEST_REQUEST: usize = 256 * 1024;
+
+/// Streams and calls that one connection may have open.
+const STREAMS: u32 = 256;
+
+/// Largest header list of a request.
+const HEADERS: u32 = 16 * 1024;
+
+/// A client that vanished without a word is noticed within this and the next.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
+
+/// Health name that serves only while the session is READY.
+const GATEWAY_HEALTH: &str = "ibouncer.v1.Gateway";
+
+/// All services, for both listeners.
+pub fn routes(
+    doorkeeper: &Doorkeeper,
+    handle: &Handle,
+    stream_buffer: usize,
+) -> anyhow::Result<Routes> {
+    let (doorkeeper, handle) = (doorkeeper.clone(), handle.clone());
+    let session = Session {
+        doorkeeper: doorkeeper.clone(),
+        handle: handle.clone(),
+    };
+    let market_data = MarketData {
+        doorkeeper: doorkeeper.clone(),
+        handle: handle.clone(),
+        stream_buffer,
+    };
+    let accounts = Accounts {
+        doorkeeper: doorkeeper.clone(),
+        handle: handle.clone(),
+    };
+    let admin = Admin {
+        doorkeeper,
+        handle: handle.clone(),
+    };
+    let (reporter, health) = tonic_health::server::health_reporter();
+    tokio::spawn(report_health(reporter, handle));
+    let mut builder = Routes::builder();
+    builder
+        .add_service(health)
+        .add_service(SessionServiceServer::new(session).max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(
+            MarketDataServiceServer::new(market_data).max_decoding_message_size(LARGEST_REQUEST),
+        )
+        .add_service(AccountServiceServer::new(accounts).max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(AdminServiceServer::new(admin).max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(reflection().build_v1().context("build reflection")?)
+        .add_service(reflection().build_v1alpha().context("build reflection")?);
+    Ok(builder.routes())
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// "" serves as long as the broker runs; Gateway's name only while the session is READY.
+async fn report_health(reporter: HealthReporter, handle: Handle) {
+    let mut published = handle.published();
+    loop {
+        let ready = published.borrow_and_update().status.state() == SessionState::Ready;
+        let status = if ready {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        reporter.set_service_status(GATEWAY_HEALTH, status).await;
+        if published.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Binds the Unix socket. What is left there is dead: we hold the lock.
+pub fn bind_unix(path: &Path, mode: u32) -> anyhow::Result<UnixListener> {
+    let _ = std::fs::remove_file(path);
+    let bind = || -> std::io::Result<UnixListener> {
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        Ok(listener)
+    };
+    bind().with_context(|| format!("bind {}", path.display()))
+}
+
+/// Binds the TCP listener.
+pub async fn bind_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "bind {address}: is another broker running? Set grpc.listen to another port or \"off\""
+        )
+    })
+}
+
+/// Serves the Unix socket until `end`.
+pub async fn serve_unix(
+    listener: UnixListener,
+    routes: Routes,
+    handle: Handle,
+    end: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let incoming = UnixListenerStream::new(listener).filter_map(move |accepted| {
+        let socket = accepted.ok()?;
+        let peer = socket.peer_cred().ok()?;
+        let peer = Peer::Unix {
+            uid: peer.uid(),
+            pid: peer.pid(),
+        };
+        Some(Ok::<_, std::io::Error>(Tracked::new(socket, peer, &handle)))
+    });
+    server()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, end)
+        .await?;
+    Ok(())
+}
+
+/// Serves TCP until `end`.
+pub async fn serve_tcp(
+    listener: TcpListener,
+    routes: Routes,
+    handle: Handle,
+    end: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let incoming = TcpListenerStream::new(listener).filter_map(move |accepted| {
+        let socket = accepted.ok()?;
+        let peer = Peer::Tcp(socket.peer_addr().ok()?);
+        socket.set_nodelay(true).ok()?;
+        Some(Ok::<_, std::io::Error>(Tracked::new(socket, peer, &handle)))
+    });
+    server()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, end)
+        .await?;
+    Ok(())
+}
+
+fn server() -> Server {
+    Server::builder()
+        .max_concurrent_streams(STREAMS)
+        .http2_max_header_list_size(HEADERS)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+}

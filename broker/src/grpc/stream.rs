@@ -1,0 +1,106 @@
+//! A stream's queue between the driver, which fills it, and the response body, which empties it.
+//!
+//! No channel in between: the body pulls. A body that is awake is not woken again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::BufMut;
+use ibouncer_core::error;
+use ibouncer_core::queue::{Chunk, StreamQueue};
+use tonic::Status;
+
+use super::codec::Pull;
+use super::status::status;
+
+/// Most bytes of one response.
+const RESPONSE: usize = 256 * 1024;
+
+/// The queue, shared by both sides.
+#[derive(Debug)]
+pub struct StreamShared {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    queue: StreamQueue,
+    /// Set while the body sleeps.
+    sleeper: Option<Waker>,
+    /// How the stream is to end, once the queue is empty or at once if it is hopeless.
+    end: Option<Status>,
+}
+
+impl StreamShared {
+    /// A queue that conflates above `limit` bytes.
+    pub fn new(limit: usize) -> Arc<Self> {
+        let inner = Inner {
+            queue: StreamQueue::new(limit),
+            sleeper: None,
+            end: None,
+        };
+        Arc::new(Self {
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// Adds a delivery.
+    pub fn push(&self, chunk: Chunk) {
+        let mut inner = self.lock();
+        inner.queue.push(chunk);
+        if let Some(events) = inner.queue.hopeless()
+            && inner.end.is_none()
+        {
+            inner.end = Some(status(&error::slow_client(events)));
+        }
+        let sleeper = inner.sleeper.take();
+        drop(inner);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+
+    /// Ends the stream after what waits in it.
+    pub fn end(&self, with: Status) {
+        let mut inner = self.lock();
+        inner.end.get_or_insert(with);
+        let sleeper = inner.sleeper.take();
+        drop(inner);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+
+    /// Something to pull, or the end.
+    pub fn poll(self: &Arc<Self>, context: &mut Context<'_>) -> Poll<Result<Pull, Status>> {
+        let mut inner = self.lock();
+        if inner.queue.hopeless().is_some()
+            && let Some(end) = &inner.end
+        {
+            return Poll::Ready(Err(end.clone()));
+        }
+        if !inner.queue.is_empty() {
+            return Poll::Ready(Ok(Pull(Arc::clone(self))));
+        }
+        if let Some(end) = &inner.end {
+            return Poll::Ready(Err(end.clone()));
+        }
+        inner.sleeper = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Moves events into a response.
+    pub(super) fn pull(&self, out: &mut impl BufMut) {
+        self.lock().queue.pull(RESPONSE, out);
+    }
+
+    /// Events that left, and events that were left out.
+    pub fn totals(&self) -> (u64, u64) {
+        self.lock().queue.totals()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // The queue is plain data and no step of it can be seen half done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,247 @@
+//! Private folders, the broker's lock, the token, and the endpoints file.
+//!
+//! Folders are ours alone (0700) or refused. The lock is what makes one broker per
+//! (Gateway, client id): held as long as the process lives, never unlinked.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use ibouncer_proto::places::Places;
+use nix::fcntl::OFlag;
+use nix::unistd::Uid;
+use thiserror::Error;
+
+/// Why a place cannot be used.
+#[derive(Debug, Error)]
+pub enum PlaceError {
+    /// An operation on a file failed.
+    #[error("{action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others could read or write there.
+    #[error(
+        "{} is not private: owner uid {owner}, mode {mode:04o}; it must be yours with mode 0700. \
+         Fix it, or choose another folder",
+        path.display()
+    )]
+    NotPrivate {
+        /// The folder.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Another broker serves this Gateway and client id.
+    #[error(
+        "another broker serves Gateway {gateway} with client id {client_id}: {holder}. \
+         Use that one, end it, or give this one another client id"
+    )]
+    Taken {
+        /// Gateway's address.
+        gateway: SocketAddr,
+        /// The client id.
+        client_id: i32,
+        /// What the other one wrote about itself.
+        holder: String,
+    },
+}
+
+fn io<T>(result: std::io::Result<T>, action: &'static str, path: &Path) -> Result<T, PlaceError> {
+    result.map_err(|source| PlaceError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Makes the folder if need be, and checks that it is private.
+pub fn private_folder(path: &Path) -> Result<(), PlaceError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    io(made, "create folder", path)?;
+    let metadata = io(std::fs::symlink_metadata(path), "look at folder", path)?;
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    if !metadata.is_dir() || owner != Uid::effective().as_raw() || mode & 0o077 != 0 {
+        return Err(PlaceError::NotPrivate {
+            path: path.to_owned(),
+            owner,
+            mode,
+        });
+    }
+    Ok(())
+}
+
+/// The locks of one (Gateway, client id).
+#[derive(Debug)]
+pub struct Locks {
+    folder: PathBuf,
+    key: String,
+}
+
+impl Locks {
+    /// In one folder for each user, whatever runtime and state folders are chosen: two brokers
+    /// with different folders still must not share a client id.
+    pub fn new(folder: PathBuf, gateway: SocketAddr, client_id: i32) -> Result<Self, PlaceError> {
+        private_folder(&folder)?;
+        let address = gateway.to_string().replace([':', '[', ']', '%'], "_");
+        Ok(Self {
+            folder,
+            key: format!("{address}_{client_id}"),
+        })
+    }
+
+    /// What the worker takes before it connects.
+    pub fn worker(&self) -> PathBuf {
+        self.folder.join(format!("{}.worker.lock", self.key))
+    }
+
+    /// Takes the broker's own lock and writes into it who we are.
+    pub fn take(&self, gateway: SocketAddr, client_id: i32, who: &str) -> Result<File, PlaceError> {
+        let path = self.folder.join(format!("{}.broker.lock", self.key));
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(&path);
+        let mut file = io(opened, "open lock", &path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let read = (&mut file).take(4096).read_to_string(&mut holder);
+                let unknown = read.is_err() || holder.trim().is_empty();
+                let holder = if unknown {
+                    "it did not say who it is".into()
+                } else {
+                    holder.trim().into()
+                };
+                return Err(PlaceError::Taken {
+                    gateway,
+                    client_id,
+                    holder,
+                });
+            }
+            Err(TryLockError::Error(error)) => return io(Err(error), "take lock", &path),
+        }
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.write_all(who.as_bytes()));
+        io(written, "write lock", &path)?;
+        Ok(file)
+    }
+}
+
+/// The folder of all locks of this user.
+pub fn lock_folder(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> PathBuf {
+    let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
+    variable("IBOUNCER_LOCK_DIR")
+        .map(PathBuf::from)
+        .or_else(|| variable("XDG_STATE_HOME").map(|base| Path::new(&base).join("ibouncer/locks")))
+        .or_else(|| {
+            variable("HOME").map(|home| Path::new(&home).join(".local/state/ibouncer/locks"))
+        })
+        .unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("ibouncer-{}/locks", Uid::effective()))
+        })
+}
+
+/// Writes a file that only we can read, in one step: readers see the old or the new one.
+pub fn write_private(path: &Path, text: &str) -> Result<(), PlaceError> {
+    let staged = path.with_extension("new");
+    let _ = std::fs::remove_file(&staged);
+    let opened = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(&staged);
+    let mut file = io(opened, "create file", &staged)?;
+    io(file.write_all(text.as_bytes()), "write file", &staged)?;
+    io(std::fs::rename(&staged, path), "rename file to", path)
+}
+
+/// A fresh token in the token file.
+pub fn new_token(places: &Places) -> Result<String, PlaceError> {
+    let path = Path::new("/dev/urandom");
+    let mut random = [0_u8; 32];
+    let mut source = io(File::open(path), "open", path)?;
+    io(source.read_exact(&mut random), "read", path)?;
+    let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    write_private(&places.token(), &format!("{token}\n"))?;
+    Ok(token)
+}
+
+/// What a broker leaves behind when it ends: nothing but its locks and worker logs.
+pub fn tidy_up(places: &Places) {
+    for path in [
+        places.socket(),
+        places.link_socket(),
+        places.token(),
+        places.endpoints(),
+    ] {
+        // It may never have been made.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        private_folder(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o750)).unwrap();
+        let error = private_folder(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("mode 0750") && error.contains("0700"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_second_broker_is_told_who_the_first_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let gateway: SocketAddr = "127.0.0.1:4002".parse().unwrap();
+        let locks = Locks::new(folder.path().join("locks"), gateway, 410).unwrap();
+        let held = locks
+            .take(gateway, 410, "instance default, pid 77")
+            .unwrap();
+        let error = locks.take(gateway, 410, "me").unwrap_err().to_string();
+        assert!(error.contains("pid 77") && error.contains("410"), "{error}");
+        drop(held);
+        locks.take(gateway, 410, "me").unwrap();
+        let other = Locks::new(folder.path().join("locks"), gateway, 411).unwrap();
+        other.take(gateway, 411, "me").unwrap();
+    }
+
+    #[test]
+    fn private_files_are_replaced_whole_and_readable_by_us_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        write_private(&path, "one").unwrap();
+        write_private(&path, "two").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+}

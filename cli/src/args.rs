@@ -1,0 +1,302 @@
+//! The command line. What is not named here has its default from [`ibouncer_client::places`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use ibouncer_client::{Feed, Options};
+use ibouncer_gateway_sim::SimArgs;
+
+/// One Gateway login, every strategy.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ibouncer",
+    version,
+    about = "One Gateway login, every strategy: the PgBouncer of Interactive Brokers' Gateway",
+    after_help = EXIT_CODES,
+    max_term_width = 80,
+    propagate_version = true
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Global {
+    /// Folder of the sockets [default: $XDG_RUNTIME_DIR/ibouncer].
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    pub(crate) runtime_dir: Option<PathBuf>,
+    /// Folder of what is kept [default: ~/.local/state/ibouncer].
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Which broker, if several run here [default: default].
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        help_heading = "Global options"
+    )]
+    pub(crate) instance: Option<String>,
+    /// Print JSON, errors included.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// The broker's address: unix:/path, host:port or http://host:port.
+    #[arg(long, global = true, hide = true, value_name = "ADDRESS")]
+    pub(crate) target: Option<String>,
+}
+
+impl Global {
+    /// How the SDK finds the broker.
+    pub(crate) fn options(&self) -> Options {
+        let mut options = Options::new();
+        if let Some(folder) = &self.runtime_dir {
+            options = options.runtime_dir(folder);
+        }
+        if let Some(folder) = &self.state_dir {
+            options = options.state_dir(folder);
+        }
+        if let Some(name) = &self.instance {
+            options = options.instance(name);
+        }
+        if let Some(target) = &self.target {
+            options = options.target(target);
+        }
+        options
+    }
+}
+
+/// What to do. The order is that of `--help`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the broker: hold the session with Gateway and share it.
+    Serve(Serve),
+    /// Run a simulated Gateway, with faults on demand.
+    Sim(Box<SimArgs>),
+    #[command(flatten)]
+    Ask(Ask),
+    /// The configuration of the broker.
+    #[command(subcommand)]
+    Config(Config),
+    /// The gRPC schema of this version.
+    #[command(subcommand)]
+    Schema(Schema),
+    /// Print shell completions.
+    Completions {
+        /// For which shell.
+        shell: Shell,
+    },
+}
+
+/// `ibouncer serve`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Where the broker's configuration comes from: flag over environment over file over default.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct Settings {
+    /// Configuration file [default: $XDG_CONFIG_HOME/ibouncer/config.toml].
+    #[arg(long, value_name = "FILE", env = "IBOUNCER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Gateway or TWS [default: 127.0.0.1:4002].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) gateway: Option<String>,
+    /// Client id of the one connection [default: 410].
+    #[arg(long, value_name = "N")]
+    pub(crate) client_id: Option<i32>,
+    /// How long a whole handshake may take, and so each step [default: 30s].
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) handshake_timeout: Option<String>,
+    /// Any other setting, as in --set pacing.lines=200; see `config show`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+/// `ibouncer config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Say whether the configuration is good.
+    Check {
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Write a configuration file that names every key.
+    Init {
+        /// Where to [default: where `serve` looks for it].
+        file: Option<PathBuf>,
+    },
+    /// Show every setting, and where its value comes from.
+    Show {
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+/// What is asked of a running broker.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ask {
+    /// Say what state the session is in, since when, why, and what happens next.
+    Status {
+        /// Go on with every change.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Wait until the session is READY; also for a broker that is still starting.
+    WaitReady {
+        /// How long at most, such as 90s or 5m.
+        #[arg(long, default_value = "60s", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// List the accounts of the login.
+    Accounts {
+        /// Show them in full.
+        #[arg(long)]
+        show_accounts: bool,
+    },
+    /// Print market data as it comes.
+    Quotes(Quotes),
+    /// List the connected clients.
+    Clients,
+    /// List the market-data lines at Gateway, and who shares them.
+    Lines,
+    /// Orders to the worker, the process that holds the session.
+    #[command(subcommand)]
+    Worker(Worker),
+    /// End waiting with one attempt now.
+    Retry {
+        /// Why; goes to the log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+/// `ibouncer quotes`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Quotes {
+    /// US stocks (AAPL), or currency pairs (EUR.USD).
+    #[arg(required = true, value_name = "SYMBOL")]
+    pub(crate) symbols: Vec<String>,
+    /// Stop after this time, such as 5s [default: until Ctrl-C].
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) period: Option<Duration>,
+    /// Which data to ask Gateway for.
+    #[arg(long, value_enum, default_value_t = FeedName::Live)]
+    pub(crate) feed: FeedName,
+}
+
+/// IB's market data types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FeedName {
+    Live,
+    Frozen,
+    Delayed,
+    DelayedFrozen,
+}
+
+impl From<FeedName> for Feed {
+    fn from(name: FeedName) -> Self {
+        match name {
+            FeedName::Live => Self::Live,
+            FeedName::Frozen => Self::Frozen,
+            FeedName::Delayed => Self::Delayed,
+            FeedName::DelayedFrozen => Self::DelayedFrozen,
+        }
+    }
+}
+
+/// `ibouncer worker`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Worker {
+    /// End the worker; the next one follows at once.
+    Restart {
+        /// Why; goes to the log.
+        #[arg(long)]
+        reason: String,
+        /// Do it even if that ends a session that is READY.
+        #[arg(long)]
+        drop_live_session: bool,
+    },
+}
+
+/// `ibouncer schema`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schema {
+    /// Write the .proto files into a folder.
+    Export {
+        /// The folder; made if it is missing.
+        dir: PathBuf,
+        /// Overwrite files that differ.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// `90s`, `5m`, or a bare number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    humantime::parse_duration(text).map_err(|error| error.to_string())
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 good, 1 the broker cannot be reached, 2 usage, 3 not ready,
+4 Gateway is wedged or the session is held.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        for line in ["ibouncer --json status", "ibouncer status --json"] {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            assert!(args.global.json, "{line}");
+        }
+    }
+
+    #[test]
+    fn durations_have_units_or_are_seconds() {
+        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert!(duration("soon").is_err());
+    }
+
+    #[test]
+    fn help_fits_80_columns() {
+        let mut command = Args::command().term_width(80);
+        command.build();
+        let mut helps = vec![command.render_long_help().to_string()];
+        for sub in command.get_subcommands_mut() {
+            helps.push(sub.render_long_help().to_string());
+        }
+        for line in helps.iter().flat_map(|help| help.lines()) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The commands. Each is a file of its own; those that ask the broker get a connected client.
+
+mod accounts;
+mod clients;
+mod completions;
+mod config;
+mod lines;
+mod quotes;
+mod retry;
+mod schema;
+mod serve;
+mod sim;
+mod status;
+mod wait_ready;
+mod worker;
+
+use ibouncer_client::Client;
+
+use crate::args::{Args, Ask, Command, Global};
+use crate::exit::{Complaint, Exit, Failure};
+use crate::output::Output;
+
+/// Runs the command of the command line.
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
+    match &args.command {
+        Command::Ask(ask) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| Complaint::internal("START", format!("cannot start: {error}")))?;
+            runtime.block_on(ask_broker(ask, &args.global, output))
+        }
+        Command::Serve(order) => serve::run(order, &args.global, output),
+        Command::Sim(order) => sim::run(order),
+        Command::Config(order) => config::run(order, &args.global, output),
+        Command::Schema(order) => schema::run(order, output),
+        Command::Completions { shell } => completions::run(*shell, output),
+    }
+}
+
+async fn ask_broker(ask: &Ask, global: &Global, output: &mut Output) -> Result<Exit, Failure> {
+    let client = Client::connect(global.options());
+    match ask {
+        // It waits for the broker too.
+        Ask::WaitReady { timeout } => wait_ready::run(global, *timeout, output).await,
+        Ask::Status { watch: false } => status::once(&client.await?, output).await,
+        Ask::Status { watch: true } => status::watch(&client.await?, output).await,
+        Ask::Accounts { show_accounts } => {
+            accounts::run(&client.await?, *show_accounts, output).await
+        }
+        Ask::Quotes(wishes) => quotes::run(&client.await?, wishes, output).await,
+        Ask::Clients => clients::run(&client.await?, output).await,
+        Ask::Lines => lines::run(&client.await?, output).await,
+        Ask::Worker(order) => worker::run(&client.await?, order, output).await,
+        Ask::Retry { reason } => retry::run(&client.await?, reason, output).await,
+    }
+}

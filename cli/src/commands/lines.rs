@@ -1,0 +1,102 @@
+//! `ibouncer lines`: which market data is open at Gateway, and who shares it.
+
+use ibouncer_client::{Client, api};
+use serde_json::{Value, json};
+
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::output::table::{Column, table};
+
+pub(crate) async fn run(client: &Client, output: &mut Output) -> Result<Exit, Failure> {
+    let lines = client.admin().lines().await?;
+    if output.json() {
+        output.value(&as_json(&lines))?;
+    } else {
+        output.text(&as_text(&lines))?;
+    }
+    Ok(Exit::Good)
+}
+
+fn as_json(lines: &[api::LineInfo]) -> Value {
+    let list: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            json!({
+                "id": line.id,
+                "symbol": line.symbol,
+                "sec_type": line.sec_type,
+                "exchange": line.exchange,
+                "currency": line.currency,
+                "generic_ticks": line.generic_ticks,
+                "clients": line.clients,
+                "state": line.state,
+                "sequence": line.sequence,
+                "upstream_id": (line.upstream_id != 0).then_some(line.upstream_id),
+            })
+        })
+        .collect();
+    json!({ "lines": list })
+}
+
+fn as_text(lines: &[api::LineInfo]) -> String {
+    if lines.is_empty() {
+        return "No lines: no client has asked for market data.".to_owned();
+    }
+    let rows: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            vec![
+                line.id.clone(),
+                line.symbol.clone(),
+                format!("{} {} {}", line.sec_type, line.exchange, line.currency),
+                line.generic_ticks.clone(),
+                line.state.clone(),
+                line.sequence.to_string(),
+                line.clients.join(" "),
+            ]
+        })
+        .collect();
+    let columns = [
+        Column::Text("ID"),
+        Column::Flexible("SYMBOL"),
+        Column::Flexible("CONTRACT"),
+        Column::Flexible("TICKS"),
+        Column::Text("STATE"),
+        Column::Figure("EVENTS"),
+        Column::Flexible("CLIENTS"),
+    ];
+    table(&columns, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::WIDTH;
+
+    #[test]
+    fn lines_fit_80_columns_and_json_has_all_clients() {
+        let line = api::LineInfo {
+            id: "line-100".into(),
+            symbol: "AAPL".into(),
+            sec_type: "STK".into(),
+            exchange: "SMART".into(),
+            currency: "USD".into(),
+            generic_ticks: "100,101,104,106,165,221,225,233,236,258".into(),
+            clients: (0..20)
+                .map(|number| format!("strategy-{number}@host"))
+                .collect(),
+            state: "requested".into(),
+            sequence: 123_456_789,
+            upstream_id: 0,
+        };
+        let text = as_text(std::slice::from_ref(&line));
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
+        assert!(text.contains("AAPL") && text.contains("requested"));
+        let json = as_json(&[line]);
+        assert_eq!(json["lines"][0]["clients"].as_array().unwrap().len(), 20);
+        assert_eq!(json["lines"][0]["upstream_id"], Value::Null);
+    }
+}

@@ -1,0 +1,128 @@
+//! `ibouncer quotes SYMBOL…`: market data as it comes, one line an update.
+//!
+//! This file holds the stream and the clock; what an event means for its symbol is decided in
+//! [`board`], and how it looks in [`entry`].
+
+mod board;
+mod entry;
+
+use std::time::{Duration, SystemTime};
+
+use ibouncer_client::{Client, EventBatch, LineRequest, Malformed, contract};
+use tokio::time::Instant;
+
+use self::board::Board;
+use crate::args::Quotes;
+use crate::exit::{Complaint, Exit, Failure};
+use crate::output::Output;
+
+pub(crate) async fn run(
+    client: &Client,
+    wishes: &Quotes,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let mut stream = client.market_data().await?;
+    let mut board = Board::default();
+    for symbol in &wishes.symbols {
+        let id = stream
+            .subscribe(line_of(symbol), wishes.feed.into())
+            .await?;
+        board.add(id, symbol.clone());
+    }
+
+    let begun = Instant::now();
+    let patience = tokio::time::sleep_until(begun + PATIENCE);
+    // A run without a limit ends in a century.
+    let end = tokio::time::sleep_until(begun + wishes.period.unwrap_or(CENTURY));
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(patience, end, interrupted);
+    let mut patient = true;
+    while board.is_live() {
+        tokio::select! {
+            batch = stream.next_batch() => match batch? {
+                Some(batch) => show(&batch, &mut board, output)?,
+                None => return Err(Complaint::broker_stopped().into()),
+            },
+            () = &mut patience, if patient => {
+                patient = false;
+                remark(&board, output);
+            }
+            () = &mut end => break,
+            _ = &mut interrupted => break,
+        }
+    }
+    if patient {
+        remark(&board, output);
+    }
+    Ok(if board.has_ticks() {
+        Exit::Good
+    } else {
+        Exit::NotReady
+    })
+}
+
+/// `EUR.USD` is a currency pair, everything else a US stock.
+fn line_of(symbol: &str) -> LineRequest {
+    let is_currency =
+        |text: &str| text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase());
+    let contract = match symbol.split_once('.') {
+        Some((base, quote)) if is_currency(base) && is_currency(quote) => {
+            contract::forex(base, quote)
+        }
+        _ => contract::stock(symbol),
+    };
+    contract.into()
+}
+
+fn show(batch: &EventBatch, board: &mut Board, output: &mut Output) -> Result<(), Failure> {
+    let now = SystemTime::now();
+    for event in batch.events() {
+        let event = event.map_err(unreadable)?;
+        for entry in board.take(&event).map_err(unreadable)? {
+            match (entry.is_trouble(), output.json()) {
+                (false, false) => output.text(&entry.text(now))?,
+                (false, true) => output.json_line(&entry.json())?,
+                (true, false) => output.remark(&entry.text(now)),
+                (true, true) => output.json_remark(&entry.json()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Says which symbols gave nothing so far.
+fn remark(board: &Board, output: &mut Output) {
+    for silence in board.silent() {
+        if output.json() {
+            output.json_remark(&silence.json());
+        } else {
+            output.remark(&silence.text());
+        }
+    }
+}
+
+fn unreadable(error: Malformed) -> Failure {
+    Complaint::internal(ibouncer_client::Error::BAD_ANSWER, error.to_string())
+        .next("broker and command line are of different versions: restart the broker with this one")
+        .into()
+}
+
+/// How long a symbol may be silent before that is worth a remark.
+const PATIENCE: Duration = Duration::from_secs(5);
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_are_stocks_or_currency_pairs() {
+        let sec_type = |symbol| {
+            let contract = line_of(symbol).into_inner().contract.unwrap();
+            (contract.sec_type().to_owned(), contract.symbol().to_owned())
+        };
+        assert_eq!(sec_type("AAPL"), ("STK".into(), "AAPL".into()));
+        assert_eq!(sec_type("EUR.USD"), ("CASH".into(), "EUR".into()));
+        assert_eq!(sec_type("BRK.B"), ("STK".into(), "BRK.B".into()));
+    }
+}

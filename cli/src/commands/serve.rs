@@ -1,0 +1,81 @@
+//! `ibouncer serve`: the broker, in this process.
+
+use ibouncer_broker::{Announcement, ServeOptions, places, serve, telemetry};
+use serde_json::json;
+
+use super::config;
+use crate::args::{Global, Serve};
+use crate::exit::{Complaint, Exit, Failure};
+use crate::output::Output;
+
+pub(crate) fn run(order: &Serve, global: &Global, output: &mut Output) -> Result<Exit, Failure> {
+    let places = config::places(global)?;
+    let loaded = config::load(&order.settings, &places)?;
+    let failed = |error: anyhow::Error| Complaint::internal("SERVE", format!("{error:#}"));
+    telemetry::start(&loaded.config.log).map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| failed(error.into()))?;
+    let options = ServeOptions {
+        config: loaded.config,
+        places,
+        locks: places::lock_folder(|name| std::env::var_os(name)),
+    };
+    let json = output.json();
+    let served = runtime.block_on(serve(options, |announcement| {
+        let told = if json {
+            output.json_line(&as_json(announcement))
+        } else {
+            output.text(&as_text(announcement))
+        };
+        // A closed stdout is no reason not to serve.
+        drop(told);
+    }));
+    // Nothing that may still block is worth waiting for.
+    runtime.shutdown_background();
+    served.map_err(failed)?;
+    Ok(Exit::Good)
+}
+
+/// The hub is one task; connections spread over the others.
+const THREADS: usize = 2;
+
+fn as_text(about: &Announcement) -> String {
+    let tcp = about.tcp.map_or("off".to_owned(), |address| {
+        format!("{address} (with token)")
+    });
+    format!(
+        "IBouncer {}, instance {}\n\
+         Gateway   {} as client id {}\n\
+         gRPC      unix:{}\n\
+         gRPC      {tcp}\n\
+         runtime   {}\n\
+         state     {}\n\
+         trading: off",
+        env!("CARGO_PKG_VERSION"),
+        about.instance,
+        about.gateway,
+        about.client_id,
+        about.socket.display(),
+        about.runtime.display(),
+        about.state.display(),
+    )
+}
+
+fn as_json(about: &Announcement) -> serde_json::Value {
+    json!({
+        "event": "serving",
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "instance": about.instance,
+        "gateway": about.gateway,
+        "client_id": about.client_id,
+        "unix": about.socket,
+        "tcp": about.tcp.map(|address| address.to_string()),
+        "runtime": about.runtime,
+        "state": about.state,
+        "trading": "off",
+    })
+}

@@ -1,0 +1,171 @@
+"""What is raised, by who made the error; the one place where wire errors become exceptions.
+
+A failed call carries `ibouncer-code`, `-source`, `-retry` and perhaps `-gateway-code` in its
+trailing metadata, an ENDED mark carries an `ibouncer.v1.Error`. A call that never reached a
+broker carries neither; then the gRPC status decides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import grpc
+import grpc.aio
+
+from ibouncer._pb.ibouncer.v1 import error_pb2
+
+if TYPE_CHECKING:
+    from ibouncer.status import Status
+
+Retry = Literal["now", "never", "after"]
+Source = Literal["client", "broker", "worker", "upstream"]
+
+
+class IBouncerError(Exception):
+    """Anything that went wrong.
+
+    `code` is stable and made for programs; `retry` says whether the same request makes sense again
+    ("after": once the session is READY again); `gateway_code` is Gateway's own, if it made it.
+    """
+
+    source: ClassVar[Source] = "broker"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        retry: Retry = "never",
+        gateway_code: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.retry: Retry = retry
+        self.gateway_code = gateway_code
+
+    def __str__(self) -> str:
+        code = self.code if self.gateway_code is None else f"{self.code} {self.gateway_code}"
+        return f"{self.message} [{code}]"
+
+
+class ClientError(IBouncerError):
+    """The request itself is wrong."""
+
+    source = "client"
+
+
+class BrokerError(IBouncerError):
+    """IBouncer's broker refused the request or could not serve it."""
+
+    source = "broker"
+
+
+class BrokerUnavailable(BrokerError):
+    """No broker answers, or it went away."""
+
+
+class BrokerNotFound(BrokerUnavailable):
+    """Nothing is there to connect to; the message names every place that was tried."""
+
+
+class NotReady(BrokerError):
+    """The session did not become READY in time; `status` says what stands in the way."""
+
+    def __init__(self, message: str, status: Status) -> None:
+        super().__init__(message, code="NOT_READY", retry="after")
+        self.status = status
+
+
+class WorkerEnded(IBouncerError):
+    """The worker that held the session with Gateway ended while the request was in flight."""
+
+    source = "worker"
+
+
+class GatewayError(IBouncerError):
+    """Gateway, or Interactive Brokers behind it, answered with an error."""
+
+    source = "upstream"
+
+
+_CLASSES: dict[str, type[IBouncerError]] = {
+    "client": ClientError,
+    "broker": BrokerError,
+    "worker": WorkerEnded,
+    "upstream": GatewayError,
+}
+_RETRIES: dict[str, Retry] = {"now": "now", "never": "never", "after": "after"}
+_SOURCE_NAMES = {
+    error_pb2.ERROR_SOURCE_CLIENT: "client",
+    error_pb2.ERROR_SOURCE_BROKER: "broker",
+    error_pb2.ERROR_SOURCE_WORKER: "worker",
+    error_pb2.ERROR_SOURCE_UPSTREAM: "upstream",
+}
+_RETRY_NAMES: dict[error_pb2.ErrorRetry.ValueType, Retry] = {
+    error_pb2.ERROR_RETRY_NOW: "now",
+    error_pb2.ERROR_RETRY_NEVER: "never",
+    error_pb2.ERROR_RETRY_AFTER: "after",
+}
+# Without trailers: statuses that the same request, sent again, cannot change.
+_CLIENT_STATUSES = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.OUT_OF_RANGE,
+}
+_NEVER_STATUSES = {
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.DATA_LOSS,
+}
+
+
+def from_rpc(error: grpc.aio.AioRpcError) -> IBouncerError:
+    """The exception for a call that failed."""
+    status = error.code()
+    message = error.details() or status.name
+    trailers = {
+        key: value if isinstance(value, str) else value.decode("utf-8", "replace")
+        for key, value in (error.trailing_metadata() or ())
+        if key.startswith("ibouncer-")
+    }
+    kind = _CLASSES.get(trailers.get("ibouncer-source", ""))
+    if kind is None:
+        return _from_status(status, message)
+    gateway_code = trailers.get("ibouncer-gateway-code", "")
+    return kind(
+        message,
+        code=trailers.get("ibouncer-code", status.name),
+        retry=_RETRIES.get(trailers.get("ibouncer-retry", ""), "never"),
+        gateway_code=int(gateway_code) if gateway_code.lstrip("-").isdecimal() else None,
+    )
+
+
+def _from_status(status: grpc.StatusCode, message: str) -> IBouncerError:
+    if status is grpc.StatusCode.UNAVAILABLE:
+        return unavailable(message)
+    if status in _CLIENT_STATUSES:
+        return ClientError(message, code=status.name)
+    retry: Retry = "never" if status in _NEVER_STATUSES else "after"
+    return BrokerError(message, code=status.name, retry=retry)
+
+
+def from_message(error: error_pb2.Error) -> IBouncerError:
+    """The exception for an error that came inside a stream."""
+    kind = _CLASSES[_SOURCE_NAMES.get(error.source, "broker")]
+    return kind(
+        error.message,
+        code=error.code,
+        retry=_RETRY_NAMES.get(error.retry, "never"),
+        gateway_code=error.gateway_code or None,
+    )
+
+
+def unavailable(detail: str) -> BrokerUnavailable:
+    """The broker cannot be reached or has just left."""
+    return BrokerUnavailable(
+        f"the broker is not reachable: {detail}", code="BROKER_UNAVAILABLE", retry="after"
+    )

@@ -1,0 +1,381 @@
+"""What comes out of a market-data stream: ticks, marks, notices; and how they are made.
+
+The hot path is `decode`: per event one WhichOneof, the fields once, one object. Prices are as
+Gateway sends them: -1 means that there is no quote.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from ibouncer import errors
+from ibouncer._pb.ibouncer.v1 import market_data_pb2
+from ibouncer._pb.tws.v1.contract_pb2 import Contract
+
+# IB's tick types by number.
+TICK_FIELDS: tuple[str, ...] = (
+    *("bid_size", "bid", "ask", "ask_size", "last", "last_size", "high", "low", "volume", "close"),
+    *("bid_option", "ask_option", "last_option", "model_option", "open"),
+    *("low_13_week", "high_13_week", "low_26_week", "high_26_week", "low_52_week", "high_52_week"),
+    *("avg_volume", "open_interest", "option_historical_vol", "option_implied_vol"),
+    *("option_bid_exch", "option_ask_exch", "option_call_open_interest"),
+    *("option_put_open_interest", "option_call_volume", "option_put_volume"),
+    *("index_future_premium", "bid_exch", "ask_exch", "auction_volume", "auction_price"),
+    *("auction_imbalance", "mark_price", "bid_efp", "ask_efp", "last_efp", "open_efp"),
+    *("high_efp", "low_efp", "close_efp", "last_timestamp", "shortable", "fundamental_ratios"),
+    *("rt_volume", "halted", "bid_yield", "ask_yield", "last_yield", "cust_option_computation"),
+    *("trade_count", "trade_rate", "volume_rate", "last_rth_trade", "rt_historical_vol"),
+    *("ib_dividends", "bond_factor_multiplier", "regulatory_imbalance", "news_tick"),
+    *("short_term_volume_3_min", "short_term_volume_5_min", "short_term_volume_10_min"),
+    *("delayed_bid", "delayed_ask", "delayed_last", "delayed_bid_size", "delayed_ask_size"),
+    *("delayed_last_size", "delayed_high", "delayed_low", "delayed_volume", "delayed_close"),
+    *("delayed_open", "rt_trd_volume", "creditman_mark_price", "creditman_slow_mark_price"),
+    *("delayed_bid_option", "delayed_ask_option", "delayed_last_option", "delayed_model_option"),
+    *("last_exch", "last_reg_time", "futures_open_interest", "avg_opt_volume"),
+    *("delayed_last_timestamp", "shortable_shares", "delayed_halted", "reuters_2_mutual_funds"),
+    *("etf_nav_close", "etf_nav_prior_close", "etf_nav_bid", "etf_nav_ask", "etf_nav_last"),
+    *("etf_frozen_nav_last", "etf_nav_high", "etf_nav_low", "social_market_analytics"),
+    *("estimated_ipo_midpoint", "final_ipo_last", "delayed_yield_bid", "delayed_yield_ask"),
+)
+_FIELDS_KNOWN = len(TICK_FIELDS)
+
+
+class Feed(enum.IntEnum):
+    """Which data Gateway is asked for; IB's market data types."""
+
+    LIVE = 1
+    FROZEN = 2
+    DELAYED = 3
+    DELAYED_FROZEN = 4
+
+    @property
+    def wire(self) -> market_data_pb2.MarketDataFeed.ValueType:
+        """The same number, as the schema's type."""
+        return market_data_pb2.MarketDataFeed.ValueType(self.value)
+
+
+class MarkKind(str, enum.Enum):
+    """What can happen to a subscription."""
+
+    SUBSCRIBED = "SUBSCRIBED"
+    STALE = "STALE"
+    RESUMED = "RESUMED"
+    ENDED = "ENDED"
+    UNKNOWN = "UNKNOWN"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A number: a price with the size that belongs to it, a size, or a generic value.
+
+    `sequence` counts the events of the shared line; `skipped` older ticks of this field were left
+    out because this program read too slowly; a `replayed` one is from before the subscription.
+    """
+
+    subscription: int
+    contract: Contract = field(repr=False, compare=False)
+    sequence: int
+    field: str
+    value: float
+    size: float | None
+    replayed: bool
+    skipped: int
+
+    @property
+    def symbol(self) -> str:
+        """The contract's symbol as it was asked for."""
+        return self.contract.symbol
+
+    def __str__(self) -> str:
+        size = "" if self.size is None else f" x {self.size:g}"
+        return f"{self.contract.symbol} {self.field} {self.value:g}{size}"
+
+
+@dataclass(frozen=True, slots=True)
+class TextTick:
+    """A tick whose value is text, such as "last_timestamp"."""
+
+    subscription: int
+    contract: Contract = field(repr=False, compare=False)
+    sequence: int
+    field: str
+    value: str
+    replayed: bool
+    skipped: int
+
+    @property
+    def symbol(self) -> str:
+        """The contract's symbol as it was asked for."""
+        return self.contract.symbol
+
+    def __str__(self) -> str:
+        return f"{self.contract.symbol} {self.field} {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class OptionTick:
+    """Option figures at one quote; None is not computed."""
+
+    subscription: int
+    contract: Contract = field(repr=False, compare=False)
+    sequence: int
+    field: str
+    implied_vol: float | None
+    delta: float | None
+    gamma: float | None
+    vega: float | None
+    theta: float | None
+    price: float | None
+    pv_dividend: float | None
+    underlying: float | None
+    replayed: bool
+    skipped: int
+
+    @property
+    def symbol(self) -> str:
+        """The contract's symbol as it was asked for."""
+        return self.contract.symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What happened to a subscription. With STALE nothing need be done: RESUMED follows.
+
+    `error` only with ENDED. A `local` one was made here, because the stream itself broke.
+    """
+
+    subscription: int
+    contract: Contract = field(repr=False, compare=False)
+    kind: MarkKind
+    because: str
+    epoch: int
+    error: errors.IBouncerError | None = None
+    local: bool = False
+
+    @property
+    def symbol(self) -> str:
+        """The contract's symbol as it was asked for."""
+        return self.contract.symbol
+
+    def __str__(self) -> str:
+        cause = str(self.error) if self.error is not None else self.because
+        return f"{self.contract.symbol} {self.kind}" + (f": {cause}" if cause else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Gateway's notice or error about the line. An ENDED mark follows if it ends the line."""
+
+    subscription: int
+    contract: Contract = field(repr=False, compare=False)
+    sequence: int
+    code: int
+    message: str
+    at: datetime | None
+
+    @property
+    def symbol(self) -> str:
+        """The contract's symbol as it was asked for."""
+        return self.contract.symbol
+
+    def __str__(self) -> str:
+        return f"{self.contract.symbol} notice {self.code}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Everything else about the line, such as "market_data_type" or "tick_req_params"."""
+
+    subscription: int
+    contract: Contract = field(repr=False, compare=False)
+    sequence: int
+    kind: str
+    message: Message
+
+    @property
+    def symbol(self) -> str:
+        """The contract's symbol as it was asked for."""
+        return self.contract.symbol
+
+
+Event = Tick | TextTick | OptionTick | Mark | Notice | Info
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The last value of each tick type; `snapshot["bid"]` is the price."""
+
+    contract: Contract
+    events: tuple[Event, ...]
+
+    def __getitem__(self, name: str) -> float:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def get(self, name: str) -> float | None:
+        """A field's value, or None if Gateway sent none."""
+        found = None
+        for event in self.events:
+            if isinstance(event, Tick) and event.field == name:
+                found = event.value
+        return found
+
+    @property
+    def ticks(self) -> tuple[Tick, ...]:
+        """Numbers only, in order of arrival."""
+        return tuple(event for event in self.events if isinstance(event, Tick))
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What Gateway remarked."""
+        return tuple(event for event in self.events if isinstance(event, Notice))
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.events)
+
+
+_AnyType = TypeVar("_AnyType")
+
+
+def _open_twin(frozen: type[_AnyType]) -> Any:
+    # A frozen dataclass costs 0.9 µs to make, a plain one that is sealed afterwards 0.3 µs: it has
+    # the same slots, so that an object of it can become the frozen class.
+    names = [(item.name, Any) for item in dataclasses.fields(frozen)]  # type: ignore[arg-type]
+    return dataclasses.make_dataclass(f"_Open{frozen.__name__}", names, slots=True)
+
+
+_OpenTick = _open_twin(Tick)
+
+_MARKS = {
+    market_data_pb2.MARK_KIND_SUBSCRIBED: MarkKind.SUBSCRIBED,
+    market_data_pb2.MARK_KIND_STALE: MarkKind.STALE,
+    market_data_pb2.MARK_KIND_RESUMED: MarkKind.RESUMED,
+    market_data_pb2.MARK_KIND_ENDED: MarkKind.ENDED,
+}
+
+
+def decode(
+    events: Iterable[market_data_pb2.MarketDataEvent], contracts: Mapping[int, Contract]
+) -> list[Event]:
+    """Events of one batch as typed objects; those of unknown subscriptions are left out."""
+    decoded: list[Event] = []
+    append = decoded.append
+    fields, known, open_tick, tick_class = TICK_FIELDS, _FIELDS_KNOWN, _OpenTick, Tick
+    for event in events:
+        subscription = event.subscription_id
+        contract = contracts.get(subscription)
+        if contract is None:
+            continue
+        body = event.WhichOneof("body")
+        size: float | None
+        if body == "tick_price":
+            price = event.tick_price
+            kind = price.tick_type
+            value = price.price
+            text = price.size
+            size = float(text) if text else None
+        elif body == "tick_size":
+            sized = event.tick_size
+            kind = sized.tick_type
+            value = float(sized.size or 0)
+            size = None
+        elif body == "tick_generic":
+            generic = event.tick_generic
+            kind = generic.tick_type
+            value = generic.value
+            size = None
+        else:
+            append(_decode_other(event, body, subscription, contract))
+            continue
+        tick = open_tick(
+            subscription,
+            contract,
+            event.sequence,
+            fields[kind] if 0 <= kind < known else f"tick_{kind}",
+            value,
+            size,
+            event.replayed,
+            event.skipped,
+        )
+        tick.__class__ = tick_class
+        append(tick)
+    return decoded
+
+
+def _decode_other(
+    event: market_data_pb2.MarketDataEvent,
+    body: str | None,
+    subscription: int,
+    contract: Contract,
+) -> Event:
+    if body == "tick_string":
+        return TextTick(
+            subscription,
+            contract,
+            event.sequence,
+            field_name(event.tick_string.tick_type),
+            event.tick_string.value,
+            event.replayed,
+            event.skipped,
+        )
+    if body == "tick_option_computation":
+        return _decode_option(event, subscription, contract)
+    if body == "mark":
+        mark = event.mark
+        kind = _MARKS.get(mark.kind, MarkKind.UNKNOWN)
+        error = errors.from_message(mark.error) if mark.HasField("error") else None
+        return Mark(subscription, contract, kind, mark.because, mark.epoch, error)
+    if body == "error":
+        notice = event.error
+        at = None
+        if notice.error_time > 0:
+            at = datetime.fromtimestamp(notice.error_time / 1000, timezone.utc)
+        return Notice(
+            subscription, contract, event.sequence, notice.error_code, notice.error_msg, at
+        )
+    # A body that is newer than this package has no name here; the event itself keeps its bytes.
+    message = event if body is None else getattr(event, body)
+    return Info(subscription, contract, event.sequence, body or "unknown", message)
+
+
+def _decode_option(
+    event: market_data_pb2.MarketDataEvent, subscription: int, contract: Contract
+) -> OptionTick:
+    body = event.tick_option_computation
+
+    def known(name: str, value: float, absent: float) -> float | None:
+        return value if body.HasField(name) and value != absent else None  # type: ignore[arg-type]
+
+    return OptionTick(
+        subscription=subscription,
+        contract=contract,
+        sequence=event.sequence,
+        field=field_name(body.tick_type),
+        implied_vol=known("implied_vol", body.implied_vol, -1),
+        delta=known("delta", body.delta, -2),
+        gamma=known("gamma", body.gamma, -2),
+        vega=known("vega", body.vega, -2),
+        theta=known("theta", body.theta, -2),
+        price=known("opt_price", body.opt_price, -1),
+        pv_dividend=known("pv_dividend", body.pv_dividend, -1),
+        underlying=known("und_price", body.und_price, -1),
+        replayed=event.replayed,
+        skipped=event.skipped,
+    )
+
+
+def field_name(tick_type: int) -> str:
+    """The name of a tick type; "tick_NUMBER" if this package does not know it."""
+    return TICK_FIELDS[tick_type] if 0 <= tick_type < _FIELDS_KNOWN else f"tick_{tick_type}"

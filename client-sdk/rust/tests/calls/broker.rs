@@ -1,0 +1,315 @@
+//! A broker without a Gateway: fixed answers, and a memory of who called.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use ibouncer_client::{Options, api, tws};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::metadata::MetadataMap;
+use tonic::transport::Server;
+use tonic::transport::server::Router;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+#[allow(unreachable_pub, clippy::all)]
+mod stubs {
+    include!(concat!(env!("OUT_DIR"), "/server/ibouncer.v1.rs"));
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What a call said about its caller.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Call {
+    pub(crate) client_name: Option<String>,
+    pub(crate) authorization: Option<String>,
+}
+
+/// A running broker; its folder goes with it.
+pub(crate) struct FakeBroker {
+    folder: TempDir,
+    calls: Calls,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl FakeBroker {
+    /// Listens on the instance's Unix socket only.
+    pub(crate) fn on_socket() -> Self {
+        Self::start(|folder, calls| {
+            let listener = UnixListener::bind(folder.path().join("ibouncer.sock")).unwrap();
+            tokio::spawn(router(calls).serve_with_incoming(UnixListenerStream::new(listener)));
+        })
+    }
+
+    /// Listens on a TCP port only, named in the instance's files.
+    pub(crate) fn on_port() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        Self::start(move |folder, calls| {
+            let endpoints = format!(r#"{{"schema":1,"pid":1,"tcp":"{address}"}}"#);
+            std::fs::write(folder.path().join("endpoints.json"), endpoints).unwrap();
+            std::fs::write(folder.path().join("token"), "secret\n").unwrap();
+            let listener = TcpListener::from_std(listener).unwrap();
+            tokio::spawn(router(calls).serve_with_incoming(TcpListenerStream::new(listener)));
+        })
+    }
+
+    fn start(listen: impl FnOnce(&TempDir, Calls)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let calls = Calls::default();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        {
+            let _inside = runtime.enter();
+            listen(&folder, calls.clone());
+        }
+        Self {
+            folder,
+            calls,
+            runtime: Some(runtime),
+        }
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        Options::new()
+            .instance("default")
+            .runtime_dir(self.folder.path())
+            .state_dir(self.folder.path())
+    }
+
+    pub(crate) fn last_call(&self) -> Call {
+        self.calls.0.lock().unwrap().clone()
+    }
+
+    /// Drops every task and socket, as a killed process would.
+    pub(crate) async fn die(mut self) {
+        let runtime = self.runtime.take().unwrap();
+        tokio::task::spawn_blocking(move || drop(runtime))
+            .await
+            .unwrap();
+    }
+}
+
+impl Drop for FakeBroker {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn router(calls: Calls) -> Router {
+    Server::builder()
+        .add_service(stubs::session_service_server::SessionServiceServer::new(
+            calls.clone(),
+        ))
+        .add_service(stubs::market_data_service_server::MarketDataServiceServer::new(calls.clone()))
+        .add_service(stubs::admin_service_server::AdminServiceServer::new(calls))
+}
+
+/// Serves everything and remembers the newest call.
+#[derive(Debug, Clone, Default)]
+struct Calls(Arc<Mutex<Call>>);
+
+impl Calls {
+    fn remember<T>(&self, request: &Request<T>) {
+        let text = |name: &str| Some(request.metadata().get(name)?.to_str().ok()?.to_owned());
+        *self.0.lock().unwrap() = Call {
+            client_name: text("x-client-name"),
+            authorization: text("authorization"),
+        };
+    }
+}
+
+fn status(state: api::SessionState) -> api::Status {
+    api::Status {
+        state: state.into(),
+        ..Default::default()
+    }
+}
+
+fn explained(code: Code, message: &str, trailers: &[(&'static str, &str)]) -> Status {
+    let mut metadata = MetadataMap::new();
+    for (name, value) in trailers {
+        metadata.insert(*name, value.parse().unwrap());
+    }
+    Status::with_metadata(code, message, metadata)
+}
+
+#[tonic::async_trait]
+impl stubs::session_service_server::SessionService for Calls {
+    type WatchStatusStream = Answers<api::WatchStatusResponse>;
+
+    async fn get_status(
+        &self,
+        request: Request<api::GetStatusRequest>,
+    ) -> Answer<api::GetStatusResponse> {
+        self.remember(&request);
+        let status = Some(status(api::SessionState::Ready));
+        Ok(Response::new(api::GetStatusResponse { status }))
+    }
+
+    async fn watch_status(
+        &self,
+        _: Request<api::WatchStatusRequest>,
+    ) -> Answer<Self::WatchStatusStream> {
+        let first = api::WatchStatusResponse {
+            status: Some(status(api::SessionState::Ready)),
+            transitions: vec![],
+        };
+        let second = api::WatchStatusResponse {
+            status: Some(status(api::SessionState::Backoff)),
+            transitions: vec![api::Transition {
+                because: "worker ended".into(),
+                ..Default::default()
+            }],
+        };
+        Ok(Response::new(Box::pin(tokio_stream::iter([
+            Ok(first),
+            Ok(second),
+        ]))))
+    }
+
+    async fn wait_ready(
+        &self,
+        request: Request<api::WaitReadyRequest>,
+    ) -> Answer<api::WaitReadyResponse> {
+        let ready = request.into_inner().timeout.unwrap_or_default().seconds > 0;
+        let status = Some(status(api::SessionState::Backoff));
+        Ok(Response::new(api::WaitReadyResponse { ready, status }))
+    }
+}
+
+#[tonic::async_trait]
+impl stubs::market_data_service_server::MarketDataService for Calls {
+    type StreamMarketDataStream = Answers<api::StreamMarketDataResponse>;
+
+    async fn stream_market_data(
+        &self,
+        request: Request<Streaming<api::StreamMarketDataRequest>>,
+    ) -> Answer<Self::StreamMarketDataStream> {
+        let mut requests = request.into_inner();
+        let (answers, receiver) = mpsc::channel(8);
+        tokio::spawn(async move {
+            while let Some(Ok(request)) = requests.next().await {
+                if answers.send(Ok(answer(request))).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn get_snapshot(
+        &self,
+        _: Request<api::GetSnapshotRequest>,
+    ) -> Answer<api::GetSnapshotResponse> {
+        Err(explained(
+            Code::NotFound,
+            "No security definition has been found for the request",
+            &[
+                ("ibouncer-code", "GATEWAY_ERROR"),
+                ("ibouncer-source", "upstream"),
+                ("ibouncer-retry", "never"),
+                ("ibouncer-gateway-code", "200"),
+            ],
+        ))
+    }
+}
+
+fn answer(request: api::StreamMarketDataRequest) -> api::StreamMarketDataResponse {
+    use api::market_data_event::Body;
+    use api::stream_market_data_request::Action;
+
+    let event = |subscription_id, body| api::MarketDataEvent {
+        subscription_id,
+        replayed: true,
+        body: Some(body),
+        ..Default::default()
+    };
+    let mark = |kind: api::MarkKind| {
+        Body::Mark(api::StreamMark {
+            kind: kind.into(),
+            ..Default::default()
+        })
+    };
+    let events = match request.action.unwrap() {
+        Action::Subscribe(subscribe) => {
+            let price = tws::TickPrice {
+                req_id: Some(1_500_000_000),
+                tick_type: Some(1),
+                price: Some(189.12),
+                size: Some("300".into()),
+                attr_mask: Some(0),
+            };
+            vec![
+                event(subscribe.subscription_id, mark(api::MarkKind::Subscribed)),
+                event(subscribe.subscription_id, Body::TickPrice(price)),
+            ]
+        }
+        Action::Unsubscribe(unsubscribe) => {
+            vec![event(
+                unsubscribe.subscription_id,
+                mark(api::MarkKind::Ended),
+            )]
+        }
+    };
+    api::StreamMarketDataResponse { events }
+}
+
+#[tonic::async_trait]
+impl stubs::admin_service_server::AdminService for Calls {
+    async fn list_clients(
+        &self,
+        _: Request<api::ListClientsRequest>,
+    ) -> Answer<api::ListClientsResponse> {
+        let client = api::ClientInfo {
+            name: "quotes@test".into(),
+            ..Default::default()
+        };
+        Ok(Response::new(api::ListClientsResponse {
+            clients: vec![client],
+        }))
+    }
+
+    async fn list_lines(
+        &self,
+        _: Request<api::ListLinesRequest>,
+    ) -> Answer<api::ListLinesResponse> {
+        let line = api::LineInfo {
+            symbol: "AAPL".into(),
+            ..Default::default()
+        };
+        Ok(Response::new(api::ListLinesResponse { lines: vec![line] }))
+    }
+
+    async fn restart_worker(
+        &self,
+        request: Request<api::RestartWorkerRequest>,
+    ) -> Answer<api::RestartWorkerResponse> {
+        if request.into_inner().drop_live_session {
+            return Ok(Response::new(api::RestartWorkerResponse { epoch: 7 }));
+        }
+        let trailers = [
+            ("ibouncer-code", "SESSION_IS_LIVE"),
+            ("ibouncer-retry", "never"),
+        ];
+        Err(explained(
+            Code::FailedPrecondition,
+            "the session is READY",
+            &trailers,
+        ))
+    }
+
+    async fn retry(&self, _: Request<api::RetryRequest>) -> Answer<api::RetryResponse> {
+        Ok(Response::new(api::RetryResponse {}))
+    }
+}

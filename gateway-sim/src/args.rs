@@ -1,0 +1,221 @@
+//! Flags of `ibouncer sim`, and the settings that they make.
+//!
+//! The only place that knows flags. What a setting means is said in `config.rs`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::config::{GatewayConfig, Rate, SERVER_VERSION, SimConfig};
+use crate::fault::{Fault, FaultSpec};
+
+/// Runs a simulated IB Gateway on loopback, with faults on demand.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = after_help())]
+pub struct SimArgs {
+    /// Where to listen; loopback addresses only, port 0 lets the system choose
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4002", value_parser = loopback)]
+    pub listen: SocketAddr,
+
+    /// Length of the kernel's accept queue
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub backlog: u32,
+
+    /// Put a relay in front, as socat or docker-proxy would be, and announce its address
+    #[arg(long)]
+    pub relay: bool,
+
+    /// End after this time; otherwise on SIGINT or SIGTERM
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub run_for: Option<Duration>,
+
+    /// Highest server version to speak; below 213 only the handshake works
+    #[arg(long, value_name = "N", default_value_t = SERVER_VERSION,
+          value_parser = clap::value_parser!(i32).range(100..=999))]
+    pub server_version: i32,
+
+    /// Accounts of the logged-in user
+    #[arg(
+        long,
+        value_name = "NAME,…",
+        value_delimiter = ',',
+        default_value = "DU0000001"
+    )]
+    pub accounts: Vec<String>,
+
+    /// Next valid order id
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub next_order_id: i32,
+
+    /// How long a client id stays taken after its connection was reset
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub hold_client_id: Duration,
+
+    /// Seed of prices, sizes and random faults
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Ticks per second of each connection, over all of its lines; max: as fast as they are taken.
+    /// Default: 5 for each line
+    #[arg(long, alias = "rate", value_name = "N|max")]
+    pub ticks_per_second: Option<Rate>,
+
+    /// Every tick is a price tick (4, or 68 when delayed) whose price is CLOCK_MONOTONIC in
+    /// nanoseconds and whose size counts the ticks of its line from 1; lines begin without image
+    #[arg(long)]
+    pub stamp: bool,
+
+    /// From a snapshot request to its end; about 11s at a real Gateway
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub snapshot_delay: Duration,
+
+    /// Instruments that may be subscribed at a time
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub lines: usize,
+
+    /// Symbols without permission for live data: error 354, or delayed data if asked for
+    #[arg(
+        long,
+        value_name = "SYMBOL,…",
+        value_delimiter = ',',
+        default_value = "NOPERM"
+    )]
+    pub no_permission: Vec<String>,
+
+    /// Bytes that may wait for a slow reader before ticks are dropped, such as 16MiB
+    #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = bytes)]
+    pub queue_limit: usize,
+
+    /// Fail like this, for the first N connections or for all; repeat for faults in turn
+    #[arg(long = "fault", value_name = "NAME[:N]")]
+    pub faults: Vec<FaultSpec>,
+
+    /// Pause between two bytes of the fault slow-drip
+    #[arg(long, value_name = "DURATION", default_value = "50ms", value_parser = humantime::parse_duration)]
+    pub drip: Duration,
+}
+
+impl SimArgs {
+    /// The settings that these flags make.
+    pub fn config(&self) -> SimConfig {
+        let defaults = GatewayConfig::default();
+        SimConfig {
+            listen: self.listen,
+            backlog: self.backlog,
+            relay: self.relay,
+            gateway: GatewayConfig {
+                server_version: self.server_version,
+                accounts: self.accounts.clone(),
+                next_order_id: self.next_order_id,
+                hold_client_id: self.hold_client_id,
+                seed: self.seed,
+                rate: self.ticks_per_second.unwrap_or(defaults.rate),
+                stamp: self.stamp,
+                snapshot_delay: self.snapshot_delay,
+                lines: self.lines,
+                no_permission: self.no_permission.clone(),
+                drip: self.drip,
+                queue_limit: self.queue_limit,
+                faults: self.faults.clone(),
+                connection_limit: defaults.connection_limit,
+            },
+        }
+    }
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:4002".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("the simulator listens on loopback only, such as 127.0.0.1".to_owned())
+    }
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    let (number, unit) = match text.find(|letter: char| !letter.is_ascii_digit()) {
+        Some(place) => text.split_at(place),
+        None => (text, ""),
+    };
+    let unit = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        _ => return Err("expected bytes, such as 65536, 64KiB or 16MiB".to_owned()),
+    };
+    let number: usize = number.parse().map_err(|_| "expected a number".to_owned())?;
+    number
+        .checked_mul(unit)
+        .ok_or_else(|| "that many bytes cannot be counted".to_owned())
+}
+
+fn after_help() -> String {
+    let mut text = "Faults:\n".to_owned();
+    for fault in Fault::ALL {
+        let summary = fault.summary().trim();
+        text.push_str(&format!("  {:<23} {summary}\n", fault.name()));
+    }
+    text.push_str(
+        "\nEvents are lines of JSON on stdout:\n  \
+         {\"event\":\"listening\",\"address\":…} comes first; then accepted, stage (opening, \
+         version_sent,\n  api_started, ready, mute, close_wait), request, closed, fault_set, and \
+         stopped at the end.\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        sim: SimArgs,
+    }
+
+    fn parse(flags: &[&str]) -> Result<SimConfig, String> {
+        let words = std::iter::once(&"sim").chain(flags);
+        match Cli::try_parse_from(words) {
+            Ok(cli) => Ok(cli.sim.config()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn without_flags_the_defaults_hold() {
+        let config = parse(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:4002");
+        assert_eq!(config.gateway.rate, Rate::PerLine(5));
+        assert_eq!(config.gateway.queue_limit, 16 << 20);
+        assert_eq!(config.gateway.accounts, ["DU0000001"]);
+    }
+
+    #[test]
+    fn rates_and_faults_are_read() {
+        let config = parse(&["--ticks-per-second", "1_500_000"]).unwrap();
+        assert_eq!(config.gateway.rate, Rate::PerConnection(1_500_000));
+        let config = parse(&["--ticks-per-second", "max"]).unwrap();
+        assert_eq!(config.gateway.rate, Rate::Max);
+        let config = parse(&["--fault", "garbage:2", "--fault", "slow-drip"]).unwrap();
+        assert_eq!(config.gateway.faults.len(), 2);
+    }
+
+    #[test]
+    fn mistakes_say_what_would_be_right() {
+        for (flags, wanted) in [
+            (["--listen", "0.0.0.0:4002"], "loopback only"),
+            (["--fault", "sleepy"], "never-accept, accept-and-mute"),
+            (["--queue-limit", "3GB"], "16MiB"),
+            (["--ticks-per-second", "fast"], "or max"),
+        ] {
+            let error = parse(&flags).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Settings of a simulated Gateway, without any notion of where they come from.
+//!
+//! [`SimConfig`] is what the shell needs, [`GatewayConfig`] what the pure [`Gateway`] needs.
+//! Defaults are those of the command line.
+//!
+//! [`Gateway`]: crate::Gateway
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::fault::FaultSpec;
+
+/// Server version that a current Gateway answers.
+pub const SERVER_VERSION: i32 = 226;
+
+/// Settings of the TCP shell.
+#[derive(Debug, Clone)]
+pub struct SimConfig {
+    /// Where to listen; loopback only. Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Length of the kernel's accept queue.
+    pub backlog: u32,
+    /// Put a relay in front, and announce its address.
+    pub relay: bool,
+    /// What the Gateway behind it is like.
+    pub gateway: GatewayConfig,
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            backlog: 50,
+            relay: false,
+            gateway: GatewayConfig::default(),
+        }
+    }
+}
+
+/// Settings of the pure Gateway.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// Highest server version that it speaks.
+    pub server_version: i32,
+    /// Accounts of the logged-in user.
+    pub accounts: Vec<String>,
+    /// What it answers as next valid order id.
+    pub next_order_id: i32,
+    /// Connections at a time.
+    pub connection_limit: usize,
+    /// How long a client id stays taken after its connection was reset.
+    pub hold_client_id: Duration,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Ticks per second.
+    pub rate: Rate,
+    /// Ticks carry the time at which they were made and a counter, in place of market data.
+    pub stamp: bool,
+    /// From a snapshot request to its end.
+    pub snapshot_delay: Duration,
+    /// Instruments that may be subscribed at a time, over all connections.
+    pub lines: usize,
+    /// Symbols for which live data is refused.
+    pub no_permission: Vec<String>,
+    /// Pause between two bytes of the fault `slow-drip`.
+    pub drip: Duration,
+    /// Bytes that may wait for a slow reader before ticks are dropped.
+    pub queue_limit: usize,
+    /// Faults, in order.
+    pub faults: Vec<FaultSpec>,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            server_version: SERVER_VERSION,
+            accounts: vec!["DU0000001".to_owned()],
+            next_order_id: 1,
+            connection_limit: 32,
+            hold_client_id: Duration::ZERO,
+            seed: 1,
+            rate: Rate::PerLine(5),
+            stamp: false,
+            snapshot_delay: Duration::from_secs(1),
+            lines: 100,
+            no_permission: vec!["NOPERM".to_owned()],
+            drip: Duration::from_millis(50),
+            queue_limit: 16 << 20,
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// How many ticks a connection with at least one active line gets per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// So many for each of its lines.
+    PerLine(u32),
+    /// So many over all of its lines together.
+    PerConnection(u64),
+    /// As fast as the reader takes them.
+    Max,
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    /// A number is a rate per connection; `max` is [`Rate::Max`].
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        match text.replace('_', "").parse() {
+            Ok(rate) => Ok(Self::PerConnection(rate)),
+            Err(_) => Err(format!(
+                "\"{text}\" is no rate; write ticks per second, or max"
+            )),
+        }
+    }
+}
+
+/// What the clocks showed at the Gateway's virtual time zero: the pure part has no clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockBase {
+    /// Wall clock, Unix time in milliseconds.
+    pub unix_millis: u64,
+    /// CLOCK_MONOTONIC in nanoseconds.
+    pub monotonic_nanos: u64,
+}

@@ -1,0 +1,155 @@
+//! Prices that move: one seeded random walk per instrument, shared by all connections.
+//!
+//! A price is a whole number of steps, so that it is always a multiple of the smallest step and
+//! never carries the dust of added fractions. The walk stays within a fifth of its start. It
+//! knows nothing of ticks, lines or time.
+
+use fastrand::Rng;
+
+use super::symbols::{INSTRUMENTS, Instrument};
+
+/// State of one instrument.
+#[derive(Debug, Clone)]
+pub(crate) struct Walk {
+    pub(crate) instrument: &'static Instrument,
+    pub(crate) bid: i64,
+    pub(crate) ask: i64,
+    pub(crate) last: i64,
+    pub(crate) bid_size: u64,
+    pub(crate) ask_size: u64,
+    pub(crate) last_size: u64,
+    pub(crate) volume: u64,
+    pub(crate) open: i64,
+    pub(crate) high: i64,
+    pub(crate) low: i64,
+    pub(crate) close: i64,
+    floor: i64,
+    ceiling: i64,
+}
+
+impl Walk {
+    fn new(instrument: &'static Instrument, rng: &mut Rng) -> Self {
+        let start = (instrument.price * f64::from(instrument.steps)).round() as i64;
+        let mut walk = Self {
+            instrument,
+            bid: start - 1,
+            ask: start + 1,
+            last: start,
+            bid_size: 0,
+            ask_size: 0,
+            last_size: 0,
+            volume: 0,
+            open: start - rng.i64(-20..=20),
+            high: start + rng.i64(20..=60),
+            low: start - rng.i64(20..=60),
+            close: start - rng.i64(-50..=50),
+            floor: start - start / 5,
+            ceiling: start + start / 5,
+        };
+        walk.bid_size = walk.size(rng);
+        walk.ask_size = walk.size(rng);
+        walk.last_size = walk.size(rng);
+        walk.volume = walk.size(rng) * 1000;
+        walk
+    }
+
+    /// A price of so many steps.
+    #[inline]
+    pub(crate) fn price(&self, steps: i64) -> f64 {
+        steps as f64 / f64::from(self.instrument.steps)
+    }
+
+    /// Moves bid and ask together, by one step at most.
+    #[inline]
+    pub(crate) fn quote(&mut self, rng: &mut Rng) {
+        let random = rng.u32(..);
+        let mut change = i64::from(random % 3) - 1;
+        if self.bid + change < self.floor || self.ask + change > self.ceiling {
+            change = -change;
+        }
+        self.bid += change;
+        self.ask = self.bid + 1 + i64::from((random >> 8) % 3);
+        self.resize(random >> 16);
+    }
+
+    /// Changes the quoted sizes, and nothing else.
+    #[inline]
+    pub(crate) fn resize(&mut self, random: u32) {
+        let sizes = self.instrument.sizes;
+        self.bid_size = u64::from(sizes.unit) * u64::from(1 + random % sizes.most);
+        self.ask_size = u64::from(sizes.unit) * u64::from(1 + (random >> 7) % sizes.most);
+    }
+
+    /// A trade at bid or ask.
+    #[inline]
+    pub(crate) fn trade(&mut self, rng: &mut Rng) {
+        let random = rng.u32(..);
+        self.last = if random & 1 == 0 { self.bid } else { self.ask };
+        let sizes = self.instrument.sizes;
+        self.last_size = u64::from(sizes.unit) * u64::from(1 + (random >> 1) % sizes.most);
+        self.volume += self.last_size;
+        self.high = self.high.max(self.last);
+        self.low = self.low.min(self.last);
+    }
+
+    fn size(&self, rng: &mut Rng) -> u64 {
+        let sizes = self.instrument.sizes;
+        u64::from(sizes.unit) * u64::from(rng.u32(1..=sizes.most))
+    }
+}
+
+/// All instruments, by their place in the table.
+#[derive(Debug)]
+pub(crate) struct Market {
+    pub(crate) walks: Vec<Walk>,
+    pub(crate) rng: Rng,
+}
+
+impl Market {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let walks = INSTRUMENTS
+            .iter()
+            .map(|instrument| Walk::new(instrument, &mut rng))
+            .collect();
+        Self { walks, rng }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_stay_plausible_and_on_the_step() {
+        let mut market = Market::new(7);
+        for walk in &mut market.walks {
+            for _ in 0..20_000 {
+                walk.quote(&mut market.rng);
+                walk.trade(&mut market.rng);
+                assert!(walk.bid < walk.ask && walk.bid > 0);
+                assert!(walk.low <= walk.last && walk.last <= walk.high);
+            }
+            let ratio = walk.price(walk.last) / walk.instrument.price;
+            assert!((0.75..=1.25).contains(&ratio), "{ratio}");
+        }
+    }
+
+    #[test]
+    fn one_seed_is_one_walk() {
+        let run = |seed| {
+            let mut market = Market::new(seed);
+            let Market { walks, rng } = &mut market;
+            (0..100).for_each(|_| walks[0].quote(rng));
+            (walks[0].bid, walks[0].bid_size)
+        };
+        assert_eq!(run(3), run(3));
+        assert_ne!(run(3), run(4));
+    }
+
+    #[test]
+    fn a_price_has_no_dust() {
+        let market = Market::new(1);
+        assert_eq!(market.walks[0].price(23_412).to_string(), "234.12");
+    }
+}

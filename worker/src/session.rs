@@ -1,0 +1,470 @@
+//! The decisions of a worker, pure: no socket, no clock, no runtime.
+//!
+//! ```text
+//!  Greeting ─Configure─► Locking ─► Connecting ─► Opening ─version─► Starting ─ids─► Ready
+//!                                                                                     │
+//!     any ──────────────────────────── end ────────────► Ended ◄── Draining ◄─ Shutdown
+//! ```
+//!
+//! Owns the handshake in the client's role, the stages with their stamps, the numbers of data
+//! frames in both directions, and the reason of the end. Judges nothing: deadlines, retries and
+//! what a failure means are the broker's.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ibouncer_proto::link::v1::{
+    Configure, EndReason, Ended, Hello, Pong, Stage, StageReached, ToBroker, ToWorker, to_broker,
+    to_worker,
+};
+use ibouncer_proto::link::{LINK_VERSION, LinkError};
+use ibouncer_proto::tws::envelope::Envelope;
+use ibouncer_proto::tws::frame::{self, Deframer};
+use ibouncer_proto::tws::handshake::{ClientHandshake, ServerHello, start_api};
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1::{ErrorMessage, ManagedAccounts, NextValidId};
+use prost::Message as _;
+
+/// Exit codes, by which the broker knows the reason even if nothing else arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Asked to end.
+    Asked = 0,
+    /// Gateway refused.
+    Refused = 10,
+    /// Gateway broke the handshake.
+    HandshakeViolated = 11,
+    /// Gateway closed the connection.
+    ClosedByPeer = 12,
+    /// A frame that cannot be one.
+    ProtocolViolation = 13,
+    /// The broker is gone.
+    LinkLost = 14,
+    /// Another worker holds the lock.
+    LockTaken = 15,
+    /// TCP could not be opened.
+    ConnectFailed = 16,
+    /// A fault of the worker itself.
+    Internal = 70,
+}
+
+impl ExitCode {
+    fn of(reason: EndReason) -> Self {
+        match reason {
+            EndReason::Asked => Self::Asked,
+            EndReason::Refused => Self::Refused,
+            EndReason::HandshakeViolated => Self::HandshakeViolated,
+            EndReason::ClosedByPeer => Self::ClosedByPeer,
+            EndReason::ProtocolViolation => Self::ProtocolViolation,
+            EndReason::LinkLost => Self::LinkLost,
+            EndReason::LockTaken => Self::LockTaken,
+            EndReason::ConnectFailed => Self::ConnectFailed,
+            EndReason::Internal | EndReason::Unspecified => Self::Internal,
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Say this on the link.
+    Tell(ToBroker),
+    /// Take the lock, then open TCP.
+    Connect(Configure),
+    /// Hand these bytes to Gateway's socket, in one piece and in this order.
+    Write(Bytes),
+    /// Close the writing half in order, and read to the end until the deadline.
+    CloseInOrder {
+        /// How long that may take.
+        within: Duration,
+    },
+    /// Exit, once what was told has left.
+    Exit(ExitCode),
+}
+
+enum State {
+    Greeting,
+    Connecting {
+        configure: Configure,
+    },
+    Opening {
+        configure: Configure,
+        handshake: ClientHandshake,
+    },
+    Open {
+        ready: bool,
+    },
+    Draining,
+    Ended,
+}
+
+/// The machine.
+pub struct WorkerSession {
+    state: State,
+    epoch: u64,
+    greeted: Instant,
+    outputs: std::collections::VecDeque<Output>,
+    deframer: Deframer,
+    accounts_seen: bool,
+    next_id_seen: bool,
+    received: u64,
+    taken: u64,
+    written: u64,
+    /// Data frames that have left for the broker.
+    sent: u64,
+}
+
+impl WorkerSession {
+    /// A worker that is linked, and says Hello.
+    pub fn new(epoch: u64, pid: u32, build: &str, now: Instant) -> Self {
+        let mut session = Self {
+            state: State::Greeting,
+            epoch,
+            greeted: now,
+            outputs: std::collections::VecDeque::new(),
+            deframer: Deframer::new(),
+            accounts_seen: false,
+            next_id_seen: false,
+            received: 0,
+            taken: 0,
+            written: 0,
+            sent: 0,
+        };
+        session.tell(to_broker::Message::Hello(Hello {
+            link_version: LINK_VERSION,
+            build: build.to_owned(),
+            epoch,
+            pid,
+            ..Hello::default()
+        }));
+        session
+    }
+
+    /// The broker said something.
+    pub fn on_control(&mut self, message: ToWorker) {
+        match message.message {
+            Some(to_worker::Message::Hello(hello)) => self.on_hello(&hello),
+            Some(to_worker::Message::Configure(configure)) => {
+                if matches!(self.state, State::Greeting) {
+                    self.outputs.push_back(Output::Connect(configure.clone()));
+                    self.state = State::Connecting { configure };
+                }
+            }
+            Some(to_worker::Message::Ping(ping)) => self.tell(to_broker::Message::Pong(Pong {
+                number: ping.number,
+                taken_through: self.taken,
+                written_through: self.written,
+                sent_through: self.sent,
+            })),
+            // What was acknowledged could be forgotten, once something is kept for adoption.
+            Some(to_worker::Message::Acknowledge(_)) | None => {}
+            Some(to_worker::Message::Shutdown(shutdown)) => self.on_shutdown(&shutdown.because),
+        }
+    }
+
+    /// Frames for Gateway. A number that was taken before is dropped: it has been sent.
+    pub fn on_data(&mut self, number: u64, frames: Bytes) {
+        if number <= self.taken || !matches!(self.state, State::Open { .. }) {
+            return;
+        }
+        self.taken = number;
+        self.outputs.push_back(Output::Write(frames));
+    }
+
+    /// Everything taken so far is wholly in the socket's hands.
+    pub fn on_written(&mut self) {
+        self.written = self.taken;
+    }
+
+    /// One data frame has left for the broker.
+    pub fn on_sent(&mut self, number: u64) {
+        self.sent = number;
+    }
+
+    /// TCP is up.
+    pub fn on_connected(&mut self, now: Instant) {
+        let State::Connecting { configure } = std::mem::replace(&mut self.state, State::Ended)
+        else {
+            return;
+        };
+        self.reach(Stage::TcpConnected, StageReached::default(), now);
+        let handshake = ClientHandshake::new(configure.offer_min..=configure.offer_max);
+        self.outputs.push_back(Output::Write(handshake.opening()));
+        self.state = State::Opening {
+            configure,
+            handshake,
+        };
+    }
+
+    /// The opening line is in the kernel's hands.
+    pub fn on_opening_sent(&mut self, now: Instant) {
+        if matches!(self.state, State::Opening { .. }) {
+            self.reach(Stage::HelloSent, StageReached::default(), now);
+        }
+    }
+
+    /// The lock is held by another worker.
+    pub fn on_lock_taken(&mut self, path: &str) {
+        self.end(
+            EndReason::LockTaken,
+            format!("another worker holds {path}"),
+            0,
+        );
+    }
+
+    /// TCP could not be opened, or the lock could not even be looked at.
+    pub fn on_connect_failed(&mut self, reason: EndReason, detail: String) {
+        self.end(reason, detail, 0);
+    }
+
+    /// Bytes of the handshake. Once the session is open, bytes are read into
+    /// [`Self::deframer`] and taken with [`Self::take_frames`].
+    pub fn on_opening_bytes(&mut self, bytes: &[u8], now: Instant) {
+        if self.received == 0 {
+            self.reach(Stage::FirstByte, StageReached::default(), now);
+        }
+        self.received += bytes.len() as u64;
+        let State::Opening { handshake, .. } = &mut self.state else {
+            return;
+        };
+        match handshake.receive(bytes) {
+            Ok(None) => {}
+            Ok(Some(hello)) => self.on_version(hello, now),
+            Err(error) => self.end(EndReason::HandshakeViolated, error.to_string(), 0),
+        }
+    }
+
+    /// Is the version known, and are frames expected?
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. } | State::Draining)
+    }
+
+    /// Where bytes from Gateway go once the session is open.
+    pub fn deframer(&mut self) -> &mut Deframer {
+        &mut self.deframer
+    }
+
+    /// All whole frames that are there, for the broker; empty if there are none. Call after
+    /// `count` bytes were added to the deframer.
+    pub fn take_frames(&mut self, count: usize, now: Instant) -> Bytes {
+        self.received += count as u64;
+        match self.deframer.take_whole() {
+            Ok(frames) => {
+                if matches!(self.state, State::Open { ready: false }) && !frames.is_empty() {
+                    self.watch_for_ready(&frames, now);
+                }
+                if matches!(self.state, State::Ended) {
+                    Bytes::new()
+                } else {
+                    frames
+                }
+            }
+            Err(error) => {
+                self.end(EndReason::ProtocolViolation, error.to_string(), 0);
+                Bytes::new()
+            }
+        }
+    }
+
+    /// Gateway closed, or the socket failed.
+    pub fn on_closed(&mut self, how: &str) {
+        if matches!(self.state, State::Draining) {
+            return self.end(EndReason::Asked, "closed in order".into(), 0);
+        }
+        let detail = match self.deframer.buffered() {
+            0 => how.to_owned(),
+            cut => format!("{how}, {cut} bytes into a frame"),
+        };
+        self.end(EndReason::ClosedByPeer, detail, 0);
+    }
+
+    /// The ordered end took too long; it ends all the same.
+    pub fn on_drain_passed(&mut self) {
+        self.end(
+            EndReason::Asked,
+            "Gateway did not close its side in time".into(),
+            0,
+        );
+    }
+
+    /// The broker is gone.
+    pub fn on_link_lost(&mut self, detail: String) {
+        self.end(EndReason::LinkLost, detail, 0);
+    }
+
+    /// The broker spoke nonsense.
+    pub fn on_link_violated(&mut self, error: &LinkError) {
+        self.end(
+            EndReason::LinkLost,
+            format!("the broker's link carried nonsense: {error}"),
+            0,
+        );
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn on_hello(&mut self, hello: &Hello) {
+        if hello.link_version != LINK_VERSION || hello.epoch != self.epoch {
+            let detail = format!(
+                "the broker speaks link version {} for epoch {}, this is version {LINK_VERSION} \
+                 of epoch {}",
+                hello.link_version, hello.epoch, self.epoch
+            );
+            self.end(EndReason::LinkLost, detail, 0);
+        }
+    }
+
+    fn on_shutdown(&mut self, because: &str) {
+        match &self.state {
+            State::Open { .. } => {
+                // The broker has its own, later deadline, by SIGKILL.
+                self.outputs.push_back(Output::CloseInOrder {
+                    within: Duration::from_secs(1),
+                });
+                self.state = State::Draining;
+            }
+            State::Draining | State::Ended => {}
+            State::Greeting | State::Connecting { .. } | State::Opening { .. } => {
+                self.end(EndReason::Asked, because.to_owned(), 0);
+            }
+        }
+    }
+
+    fn on_version(&mut self, hello: ServerHello, now: Instant) {
+        let State::Opening {
+            configure,
+            handshake,
+        } = std::mem::replace(&mut self.state, State::Open { ready: false })
+        else {
+            return;
+        };
+        let version = hello.server_version;
+        let reached = StageReached {
+            server_version: version,
+            server_time: hello.time,
+            ..StageReached::default()
+        };
+        self.reach(Stage::VersionReceived, reached, now);
+        if version < configure.accept_min {
+            let detail = format!(
+                "the handshake itself worked, but Gateway speaks server version {version} and \
+                 IBouncer needs {} to {}: update Gateway",
+                configure.accept_min, configure.offer_max
+            );
+            return self.end(EndReason::Refused, detail, 0);
+        }
+        self.deframer = handshake.into_deframer();
+        self.outputs
+            .push_back(Output::Write(start_api(version, configure.client_id)));
+        self.reach(Stage::ApiStarted, StageReached::default(), now);
+    }
+
+    /// Until READY: the two messages that make it, and the error that prevents it.
+    fn watch_for_ready(&mut self, frames: &[u8], now: Instant) {
+        for frame_body in frame::bodies(frames) {
+            let Ok(Envelope { message_id, body }) = Envelope::parse(frame_body) else {
+                continue;
+            };
+            match message_id {
+                id::MANAGED_ACCTS => self.on_accounts(body, now),
+                id::NEXT_VALID_ID => self.on_next_id(body, now),
+                id::ERR_MSG => self.on_error(body),
+                _ => {}
+            }
+        }
+    }
+
+    fn on_accounts(&mut self, body: &[u8], now: Instant) {
+        let Ok(message) = ManagedAccounts::decode(body) else {
+            return;
+        };
+        let accounts = message.accounts_list().to_owned();
+        // An empty list is what a Gateway sends that is not logged in yet.
+        if accounts.split(',').all(|account| account.trim().is_empty()) {
+            return;
+        }
+        let reached = StageReached {
+            accounts,
+            ..StageReached::default()
+        };
+        self.reach(Stage::AccountsReceived, reached, now);
+        self.accounts_seen = true;
+        self.check_ready(now);
+    }
+
+    fn on_next_id(&mut self, body: &[u8], now: Instant) {
+        let Ok(message) = NextValidId::decode(body) else {
+            return;
+        };
+        let reached = StageReached {
+            next_order_id: message.order_id(),
+            ..StageReached::default()
+        };
+        self.reach(Stage::NextIdReceived, reached, now);
+        self.next_id_seen = true;
+        self.check_ready(now);
+    }
+
+    fn check_ready(&mut self, now: Instant) {
+        if self.accounts_seen
+            && self.next_id_seen
+            && matches!(self.state, State::Open { ready: false })
+        {
+            self.state = State::Open { ready: true };
+            self.reach(Stage::Ready, StageReached::default(), now);
+        }
+    }
+
+    fn on_error(&mut self, body: &[u8]) {
+        let Ok(error) = ErrorMessage::decode(body) else {
+            return;
+        };
+        if error.error_code() == 326 {
+            let detail = format!("Gateway error 326: {}", error.error_msg());
+            self.end(EndReason::Refused, detail, 326);
+        }
+    }
+
+    fn reach(&mut self, stage: Stage, reached: StageReached, now: Instant) {
+        let at_us = now.saturating_duration_since(self.greeted).as_micros() as u64;
+        let reached = StageReached {
+            stage: stage.into(),
+            at_us,
+            ..reached
+        };
+        self.tell(to_broker::Message::Stage(reached));
+    }
+
+    fn end(&mut self, reason: EndReason, detail: String, gateway_code: i32) {
+        if matches!(self.state, State::Ended)
+            && self
+                .outputs
+                .iter()
+                .any(|output| matches!(output, Output::Exit(_)))
+        {
+            return;
+        }
+        self.state = State::Ended;
+        self.tell(to_broker::Message::Ended(Ended {
+            reason: reason.into(),
+            detail,
+            gateway_code,
+            received_bytes: self.received,
+            sent_through: self.sent,
+        }));
+        self.outputs.push_back(Output::Exit(ExitCode::of(reason)));
+    }
+
+    fn tell(&mut self, message: to_broker::Message) {
+        self.outputs.push_back(Output::Tell(ToBroker {
+            message: Some(message),
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

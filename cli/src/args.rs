@@ -58,6 +58,9 @@ pub(crate) struct Global {
     /// The broker's address: unix:/path, host:port or http://host:port.
     #[arg(long, global = true, hide = true, value_name = "ADDRESS")]
     pub(crate) target: Option<String>,
+    /// Name under which the broker lists this client.
+    #[arg(long, global = true, hide = true, value_name = "NAME")]
+    pub(crate) client_name: Option<String>,
 }
 
 impl Global {
@@ -76,6 +79,9 @@ impl Global {
         if let Some(target) = &self.target {
             options = options.target(target);
         }
+        if let Some(name) = &self.client_name {
+            options = options.client_name(name);
+        }
         options
     }
 }
@@ -83,6 +89,8 @@ impl Global {
 /// What to do. The order is that of `--help`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show it all on a simulated Gateway: sharing, a hang, the kill, the replacement.
+    Demo(Demo),
     /// Run the broker: hold the session with Gateway and share it.
     Serve(Serve),
     /// Run a simulated Gateway, with faults on demand.
@@ -102,11 +110,22 @@ pub(crate) enum Command {
     },
 }
 
+/// `ibouncer demo`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Demo {
+    /// End after this time [default: 15s, and in a terminal: never].
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) period: Option<Duration>,
+}
+
 /// `ibouncer serve`.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) settings: Settings,
+    /// End when stdin is closed: for a parent that must leave nothing behind.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_closes: bool,
 }
 
 /// Where the broker's configuration comes from: flag over environment over file over default.

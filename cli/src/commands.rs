@@ -4,6 +4,7 @@ mod accounts;
 mod clients;
 mod completions;
 mod config;
+mod demo;
 mod lines;
 mod quotes;
 mod retry;
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
                 .map_err(|error| Complaint::internal("START", format!("cannot start: {error}")))?;
             runtime.block_on(ask_broker(ask, &args.global, output))
         }
+        Command::Demo(order) => demo::run(order, output),
         Command::Serve(order) => serve::run(order, &args.global, output),
         Command::Sim(order) => sim::run(order),
         Command::Config(order) => config::run(order, &args.global, output),

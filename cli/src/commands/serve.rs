@@ -24,6 +24,9 @@ pub(crate) fn run(order: &Serve, global: &Global, output: &mut Output) -> Result
         locks: places::lock_folder(|name| std::env::var_os(name)),
     };
     let json = output.json();
+    if order.until_stdin_closes {
+        std::thread::spawn(end_when_stdin_closes);
+    }
     let served = runtime.block_on(serve(options, |announcement| {
         let told = if json {
             output.json_line(&as_json(announcement))
@@ -41,6 +44,13 @@ pub(crate) fn run(order: &Serve, global: &Global, output: &mut Output) -> Result
 
 /// The hub is one task; connections spread over the others.
 const THREADS: usize = 2;
+
+/// Reads until there is nothing left to read, then ends this process as an operator would.
+fn end_when_stdin_closes() {
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    // To ourselves, so there is no doubt whom it meets.
+    let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM);
+}
 
 fn as_text(about: &Announcement) -> String {
     let tcp = about.tcp.map_or("off".to_owned(), |address| {

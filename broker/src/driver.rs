@@ -11,8 +11,10 @@ use anyhow::Context as _;
 use ibouncer_core::error::{self, Error};
 use ibouncer_core::hub::{Hub, Input, Output, Reply, WorkerEvent};
 use ibouncer_core::ids::{CallId, Epoch, StreamId};
+use ibouncer_core::supervisor::ExitStatus;
 use ibouncer_core::status::{BrokerProcess, Clock, transition_view};
 use ibouncer_proto::api::v1;
+use interprocess::local_socket::tokio::Stream as LocalStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep_until};
 
@@ -36,6 +38,8 @@ pub struct Driver {
     birth: Option<(Epoch, oneshot::Receiver<io::Result<Worker>>)>,
     worker: Option<Worker>,
     link: Option<Link>,
+    /// Came in before its birth was reported.
+    early: Option<(LocalStream, Option<u32>)>,
     inbox: mpsc::Receiver<Command>,
     streams: BTreeMap<StreamId, Arc<StreamShared>>,
     calls: BTreeMap<CallId, oneshot::Sender<Result<Reply, Error>>>,
@@ -64,13 +68,16 @@ pub struct Parts {
     pub publisher: watch::Sender<Published>,
 }
 
+/// How long the end of an ended worker's link is waited for; it is there already.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
 /// What the driver waited for.
 enum Woken {
     Link(Vec<WorkerEvent>),
     Command(Option<Command>),
     Born(Epoch, io::Result<Worker>),
-    Exited(io::Result<ibouncer_core::supervisor::ExitStatus>),
-    Accepted(io::Result<(interprocess::local_socket::tokio::Stream, Option<u32>)>),
+    Exited(io::Result<ExitStatus>),
+    Accepted(io::Result<(LocalStream, Option<u32>)>),
     Timer,
 }
 
@@ -85,6 +92,7 @@ impl Driver {
             birth: None,
             worker: None,
             link: None,
+            early: None,
             inbox: parts.inbox,
             streams: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -113,7 +121,7 @@ impl Driver {
             self.publish();
             self.arm(timer.as_mut());
             let woken = self.wait(timer.as_mut(), &mut events).await;
-            self.take(woken)?;
+            self.take(woken).await?;
             for _ in 0..COMMANDS_AT_ONCE {
                 match self.inbox.try_recv() {
                     Ok(command) => self.on_command(command),
@@ -132,6 +140,8 @@ impl Driver {
         timer: std::pin::Pin<&mut Sleep>,
         events: &mut Vec<WorkerEvent>,
     ) -> Woken {
+        // A worker may come to the link before we are told that it exists; it waits there.
+        let unborn = self.birth.is_some();
         let birth = async {
             match &mut self.birth {
                 Some((epoch, born)) => {
@@ -159,12 +169,12 @@ impl Driver {
             command = self.inbox.recv() => Woken::Command(command),
             (epoch, born) = birth => Woken::Born(epoch, born),
             status = exit => Woken::Exited(status),
-            accepted = self.listener.accept() => Woken::Accepted(accepted),
+            accepted = self.listener.accept(), if !unborn => Woken::Accepted(accepted),
             () = timer => Woken::Timer,
         }
     }
 
-    fn take(&mut self, woken: Woken) -> anyhow::Result<()> {
+    async fn take(&mut self, woken: Woken) -> anyhow::Result<()> {
         match woken {
             Woken::Link(events) => {
                 let Some(epoch) = self.link.as_ref().map(Link::epoch) else {
@@ -188,10 +198,13 @@ impl Driver {
                     },
                 };
                 self.input(Input::Worker { epoch, event });
+                if let Some((stream, pid)) = self.early.take() {
+                    self.on_accepted(stream, pid);
+                }
             }
             Woken::Exited(status) => {
                 let status = status.context("wait for the worker")?;
-                self.on_exited(status);
+                self.on_exited(status).await;
             }
             Woken::Accepted(Ok((stream, pid))) => self.on_accepted(stream, pid),
             Woken::Accepted(Err(error)) => {
@@ -215,20 +228,31 @@ impl Driver {
         }
     }
 
-    fn on_exited(&mut self, status: ibouncer_core::supervisor::ExitStatus) {
-        let Some(worker) = self.worker.take() else {
-            return;
-        };
-        self.link = None;
+    /// What a worker said before its end is still on the link, and explains the end.
+    async fn on_exited(&mut self, status: ExitStatus) {
+        let Some(worker) = self.worker.take() else { return };
         let epoch = worker.epoch();
-        self.input(Input::Worker {
-            epoch,
-            event: WorkerEvent::Exited(status),
-        });
+        if self.link.is_none()
+            && let Ok(Ok((stream, pid))) =
+                tokio::time::timeout(Duration::ZERO, self.listener.accept()).await
+            && pid == Some(worker.pid())
+        {
+            self.link = Some(Link::new(epoch, stream));
+        }
+        if let Some(link) = &mut self.link {
+            let mut events = Vec::new();
+            // The other end is closed, so this ends by itself.
+            if tokio::time::timeout(LAST_WORD, link.rest(&mut events)).await.is_err() {
+                tracing::warn!(%epoch, "the link of an ended worker did not end");
+            }
+            self.on_link_events(epoch, events);
+            self.link = None;
+        }
+        self.input(Input::Worker { epoch, event: WorkerEvent::Exited(status) });
     }
 
     /// Only the worker that we started, and only once.
-    fn on_accepted(&mut self, stream: interprocess::local_socket::tokio::Stream, pid: Option<u32>) {
+    fn on_accepted(&mut self, stream: LocalStream, pid: Option<u32>) {
         match &self.worker {
             Some(worker) if pid == Some(worker.pid()) && self.link.is_none() => {
                 self.link = Some(Link::new(worker.epoch(), stream));

@@ -112,6 +112,13 @@ impl Link {
         poll_fn(|context| self.poll(context, into)).await;
     }
 
+    /// Everything up to the end of a link whose worker is gone.
+    pub async fn rest(&mut self, into: &mut Vec<WorkerEvent>) {
+        while !self.closed {
+            self.events(into).await;
+        }
+    }
+
     /// Writes what can be written now, without waiting.
     pub async fn flush(&mut self) {
         poll_fn(|context| {

@@ -30,7 +30,8 @@ pub enum PlaceError {
     },
     /// Others could read or write there.
     #[error(
-        "{} is not private: owner uid {owner}, mode {mode:04o}; it must be yours with mode 0700. \
+        "{} is not private: owner uid {owner}, mode {mode:04o}; it must be yours, with mode 0700 \
+         (0710 if grpc.socket_mode lets a group in). \
          Fix it, or choose another folder",
         path.display()
     )]
@@ -67,11 +68,20 @@ fn io<T>(result: std::io::Result<T>, action: &'static str, path: &Path) -> Resul
 
 /// Makes the folder if need be, and checks that it is private.
 pub fn private_folder(path: &Path) -> Result<(), PlaceError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    folder(path, 0o700)
+}
+
+/// The same, but a group that the socket lets in may pass through to it, without listing.
+pub fn runtime_folder(path: &Path, socket_mode: u32) -> Result<(), PlaceError> {
+    folder(path, if socket_mode & 0o070 == 0 { 0o700 } else { 0o710 })
+}
+
+fn folder(path: &Path, most: u32) -> Result<(), PlaceError> {
+    let made = DirBuilder::new().recursive(true).mode(most).create(path);
     io(made, "create folder", path)?;
     let metadata = io(std::fs::symlink_metadata(path), "look at folder", path)?;
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-    if !metadata.is_dir() || owner != Uid::effective().as_raw() || mode & 0o077 != 0 {
+    if !metadata.is_dir() || owner != Uid::effective().as_raw() || mode & !most != 0 {
         return Err(PlaceError::NotPrivate {
             path: path.to_owned(),
             owner,

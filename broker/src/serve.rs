@@ -64,6 +64,13 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    tokio::spawn(async move {
+        // Neither a closed terminal nor a wish to reload is worth a live session.
+        while hang_up.recv().await.is_some() {
+            tracing::info!("SIGHUP is ignored; settings are read at start");
+        }
+    });
     let ServeOptions {
         config,
         places,
@@ -72,12 +79,9 @@ pub async fn serve(
     let client_id = config.gateway.client_id;
     let gateway = resolve(&config.gateway.address)?;
 
-    for folder in [
-        places.runtime().to_owned(),
-        places.state().to_owned(),
-        places.worker_logs(),
-    ] {
-        places::private_folder(&folder)?;
+    places::runtime_folder(places.runtime(), config.socket_mode()?)?;
+    for folder in [places.state(), &places.worker_logs()] {
+        places::private_folder(folder)?;
     }
     let locks = Locks::new(locks, gateway, client_id)?;
     let who = format!(

@@ -277,7 +277,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 good, 1 the broker cannot be reached, 2 usage, 3 not ready,
-4 Gateway is wedged or the session is held.";
+4 Gateway is wedged or the session is held, 70 a fault of this program.";
 
 #[cfg(test)]
 mod tests {

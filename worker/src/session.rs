@@ -108,6 +108,7 @@ pub struct WorkerSession {
     deframer: Deframer,
     accounts_seen: bool,
     next_id_seen: bool,
+    drain: Duration,
     received: u64,
     taken: u64,
     written: u64,
@@ -126,6 +127,7 @@ impl WorkerSession {
             deframer: Deframer::new(),
             accounts_seen: false,
             next_id_seen: false,
+            drain: Duration::ZERO,
             received: 0,
             taken: 0,
             written: 0,
@@ -147,6 +149,7 @@ impl WorkerSession {
             Some(to_worker::Message::Hello(hello)) => self.on_hello(&hello),
             Some(to_worker::Message::Configure(configure)) => {
                 if matches!(self.state, State::Greeting) {
+                    self.drain = Duration::from_millis(configure.drain_ms);
                     self.outputs.push_back(Output::Connect(configure.clone()));
                     self.state = State::Connecting { configure };
                 }
@@ -322,9 +325,7 @@ impl WorkerSession {
         match &self.state {
             State::Open { .. } => {
                 // The broker has its own, later deadline, by SIGKILL.
-                self.outputs.push_back(Output::CloseInOrder {
-                    within: Duration::from_secs(1),
-                });
+                self.outputs.push_back(Output::CloseInOrder { within: self.drain });
                 self.state = State::Draining;
             }
             State::Draining | State::Ended => {}

@@ -206,9 +206,17 @@ impl Attempt {
                 | EndReason::Internal
                 | EndReason::Unspecified => FailureClass::WorkerFault,
             },
-            EndCause::Exited { .. } | EndCause::Signalled { .. } | EndCause::NotSpawned { .. } => {
-                FailureClass::WorkerFault
-            }
+            // The code says the same as the last word, in case that did not arrive.
+            EndCause::Exited { code } => match code {
+                0 => FailureClass::Cancelled,
+                10 => FailureClass::Rejected,
+                11 | 13 => FailureClass::Poisoned,
+                12 if self.has(Stage::Ready) => FailureClass::SessionLost,
+                12 => FailureClass::Rejected,
+                16 => FailureClass::Refused,
+                _ => FailureClass::WorkerFault,
+            },
+            EndCause::Signalled { .. } | EndCause::NotSpawned { .. } => FailureClass::WorkerFault,
         }
     }
 
@@ -333,7 +341,7 @@ mod tests {
             reason,
             gateway_code,
         };
-        let cases: [(&[Stage], EndCause, FailureClass); 9] = [
+        let cases: [(&[Stage], EndCause, FailureClass); 12] = [
             (
                 &TO_TCP[..2],
                 reported(EndReason::ConnectFailed, 0),
@@ -379,6 +387,9 @@ mod tests {
                 EndCause::Exited { code: 70 },
                 FailureClass::WorkerFault,
             ),
+            (&TO_TCP[..2], EndCause::Exited { code: 16 }, FailureClass::Refused),
+            (&ready, EndCause::Exited { code: 12 }, FailureClass::SessionLost),
+            (&TO_TCP, EndCause::Exited { code: 13 }, FailureClass::Poisoned),
         ];
         for (stages, cause, class) in cases {
             let end = WorkerEnd {

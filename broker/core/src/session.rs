@@ -80,7 +80,13 @@ pub struct Session {
     backoff: Backoff,
     worker_backoff: Backoff,
     id_backoff: Backoff,
+    /// While nothing listens; starts anew as soon as something does.
+    absent_backoff: Backoff,
+    /// When the session became READY; DEGRADED in between does not count.
+    up_since: Option<Instant>,
     silent_in_row: u32,
+    /// Connections waited to be accepted when the kernel's tables were read last.
+    queue_was_long: bool,
     /// Until then Gateway may be starting, and silence proves nothing.
     grace_until: Option<Instant>,
     /// The class of the end that we ordered ourselves.
@@ -109,7 +115,10 @@ impl Session {
             backoff: ladder(),
             worker_backoff: ladder(),
             id_backoff: Backoff::new(id_ladder.to_vec()),
+            absent_backoff: ladder(),
+            up_since: None,
             silent_in_row: 0,
+            queue_was_long: false,
             grace_until: None,
             verdict: None,
             stopping: false,
@@ -148,6 +157,7 @@ impl Session {
         attempt.reach(reached, at);
         match reached {
             Stage::TcpConnected if matches!(self.state, State::Connecting { .. }) => {
+                self.absent_backoff.reset();
                 self.transition(State::Handshaking { epoch }, "TCP is up".into(), now);
             }
             Stage::VersionReceived => self.server_version = Some(stage.server_version),
@@ -157,12 +167,10 @@ impl Session {
         }
     }
 
-    /// The worker is gone.
-    pub fn on_gone(&mut self, end: &WorkerEnd, now: Instant) {
+    /// The worker is gone. Answers with the class of what ended.
+    pub fn on_gone(&mut self, end: &WorkerEnd, now: Instant) -> Option<FailureClass> {
         let was_up = self.is_up();
-        let Some(attempt) = self.history.of(end.epoch) else {
-            return;
-        };
+        let attempt = self.history.of(end.epoch)?;
         let (class, ordered) = match self.verdict.take() {
             Some((class, because)) => (class, Some(because)),
             None => (attempt.class_of_end(end), None),
@@ -176,12 +184,15 @@ impl Session {
         if was_up {
             self.wishes
                 .push_back(Wish::Down(end.epoch, because.clone()));
-            if now.saturating_duration_since(self.since) >= self.settings.attempts.stable_after {
+            let stable = self.settings.attempts.stable_after;
+            if self.up_since.is_some_and(|since| now.saturating_duration_since(since) >= stable) {
                 self.backoff.reset();
                 self.worker_backoff.reset();
             }
         }
+        self.up_since = None;
         self.after_failure(class, because, now);
+        Some(class)
     }
 
     /// Gateway reports that its link to Interactive Brokers is down (1100, 2110).
@@ -207,6 +218,9 @@ impl Session {
 
     /// The kernel's tables were read.
     pub fn on_eyes(&mut self, eyes: Eyes, now: Instant) {
+        // An empty queue alone proves nothing: Gateway may accept and stay silent.
+        let drained = self.queue_was_long && eyes.accept_queue == Some(0);
+        self.queue_was_long = eyes.accept_queue.is_some_and(|queue| queue > 0);
         match self.state {
             State::GatewayAbsent { .. } if eyes.listening == Some(true) => {
                 self.dial("something listens on Gateway's port again", now);
@@ -216,7 +230,7 @@ impl Session {
                 self.grace_until = Some(now + self.settings.attempts.startup_grace);
                 self.dial("another process listens on Gateway's port", now);
             }
-            State::Wedged { .. } if eyes.accept_queue == Some(0) => {
+            State::Wedged { .. } if drained => {
                 self.dial("Gateway's accept queue has drained", now);
             }
             _ => {}
@@ -402,6 +416,7 @@ impl Session {
         }
         self.silent_in_row = 0;
         self.grace_until = None;
+        self.up_since = Some(now);
         self.id_backoff.reset();
         self.transition(
             State::Ready { epoch },
@@ -453,7 +468,8 @@ impl Session {
         let next = match class {
             FailureClass::Cancelled => return self.dial(&because, now),
             FailureClass::Unsupported => State::Held,
-            FailureClass::Silent if self.is_wedged(now) => {
+            // A fault of our own during a probe is no reason to dial a wedged Gateway faster.
+            FailureClass::Silent | FailureClass::WorkerFault if self.is_wedged(now) => {
                 let period = if self.settings.gateway_is_local {
                     settings.slow_probe_local
                 } else {
@@ -464,7 +480,7 @@ impl Session {
                 }
             }
             FailureClass::Refused | FailureClass::Unreachable => {
-                let wait = self.backoff.next(&mut self.rng).min(settings.absent_retry);
+                let wait = self.absent_backoff.next(&mut self.rng).min(settings.absent_retry);
                 State::GatewayAbsent {
                     dial_at: now + wait,
                 }

@@ -22,7 +22,7 @@ use super::status::{permission_denied, status, unauthenticated};
 use crate::handle::{Command, Handle};
 
 /// Longest name of a client.
-const LONGEST_NAME: usize = 64;
+const LONGEST_NAME: usize = 128;
 
 /// Names that one connection may use.
 const MOST_NAMES: usize = 16;
@@ -317,7 +317,7 @@ mod tests {
         for good in ["quotes.py@host:4711", "a", "risk/eu+1=x"] {
             assert_eq!(checked_name(good).unwrap(), good);
         }
-        for bad in ["", "a b", "name#2", "naïve", "x\n", &"y".repeat(65)] {
+        for bad in ["", "a b", "name#2", "naïve", "x\n", &"y".repeat(129)] {
             let error = checked_name(bad).unwrap_err();
             assert_eq!(error.code(), tonic::Code::PermissionDenied, "{bad:?}");
         }

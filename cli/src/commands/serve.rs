@@ -13,8 +13,7 @@ pub(crate) fn run(order: &Serve, global: &Global, output: &mut Output) -> Result
     let loaded = config::load(&order.settings, &places)?;
     let failed = |error: anyhow::Error| Complaint::internal("SERVE", format!("{error:#}"));
     telemetry::start(&loaded.config.log).map_err(failed)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| failed(error.into()))?;
@@ -41,9 +40,6 @@ pub(crate) fn run(order: &Serve, global: &Global, output: &mut Output) -> Result
     served.map_err(failed)?;
     Ok(Exit::Good)
 }
-
-/// The hub is one task; connections spread over the others.
-const THREADS: usize = 2;
 
 /// Reads until there is nothing left to read, then ends this process as an operator would.
 fn end_when_stdin_closes() {

@@ -58,7 +58,8 @@ fn default_name() -> String {
 fn printable(name: &str) -> String {
     let name = name.trim();
     let printable = |letter: char| {
-        if matches!(letter, ' '..='~') {
+        // What the broker takes in a name.
+        if letter.is_ascii_alphanumeric() || "._-@:/+=".contains(letter) {
             letter
         } else {
             '_'

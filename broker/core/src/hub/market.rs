@@ -49,7 +49,7 @@ impl Hub {
         let client = open.client;
         if open.subscriptions.contains_key(&subscription) {
             let what = format!("subscription_id {subscription} is in use on this stream");
-            return self.refuse(slot, subscription, error::subscription_id(what));
+            return self.refuse_id(slot, subscription, what);
         }
         let feed = match checked_feed(&request, feed) {
             Ok(feed) => feed,
@@ -71,7 +71,9 @@ impl Hub {
             return;
         };
         let is_new = line.subscribers.is_empty();
-        let is_stale = line.upstream == Upstream::Stale && !(is_new && self.session.is_up());
+        let has_no_session = line.upstream == Upstream::Stale && !(is_new && self.session.is_up());
+        // A line that is being asked for again is stale for all who share it.
+        let is_stale = has_no_session || line.subscribers.iter().any(|one| one.told_stale);
         let subscriber = Subscriber {
             stream: slot,
             subscription,
@@ -87,7 +89,11 @@ impl Hub {
         );
         self.replay(line_slot, subscriber);
         if is_stale {
-            let because = self.session_in_words();
+            let because = if has_no_session {
+                self.session_in_words()
+            } else {
+                "the line is being asked for again".into()
+            };
             self.mark(line_slot, subscriber, MarkKind::Stale, because);
         }
         if is_new {
@@ -105,7 +111,7 @@ impl Hub {
         };
         let Some(line_slot) = open.subscriptions.remove(&subscription) else {
             let what = format!("subscription_id {subscription} does not exist on this stream");
-            return self.refuse(slot, subscription, error::subscription_id(what));
+            return self.refuse_id(slot, subscription, what);
         };
         let subscriber = Subscriber {
             stream: slot,
@@ -352,17 +358,29 @@ impl Hub {
 
     /// A subscription that never was.
     fn refuse(&mut self, stream: u32, subscription: u32, error: Error) {
+        self.deliver_error_mark(stream, subscription, MarkKind::Ended, error);
+    }
+
+    /// A request with an id that cannot be meant; a live subscription of that id goes on.
+    fn refuse_id(&mut self, stream: u32, subscription: u32, what: String) {
+        let error = error::subscription_id(what);
+        self.deliver_error_mark(stream, subscription, MarkKind::Refused, error);
+    }
+
+    fn deliver_error_mark(
+        &mut self,
+        stream: u32,
+        subscription: u32,
+        kind: MarkKind,
+        error: Error,
+    ) {
         let mark = StreamMark {
-            kind: MarkKind::Ended.into(),
+            kind: kind.into(),
             because: error.message.clone(),
             epoch: self.session.epoch().0,
             error: Some(error),
         };
-        let subscriber = Subscriber {
-            stream,
-            subscription,
-            told_stale: false,
-        };
+        let subscriber = Subscriber { stream, subscription, told_stale: false };
         let body = Bytes::from(mark.encode_to_vec());
         self.deliver_one(subscriber, field::MARK, body, false, u32::MAX);
     }

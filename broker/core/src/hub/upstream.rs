@@ -191,7 +191,10 @@ impl Hub {
             1102 => self.session.on_upstream_restored(&because(code, text), now),
             1101 => {
                 self.session.on_upstream_restored(&because(code, text), now);
-                self.resubscribe_all(&because(code, text));
+                // Before READY nothing was asked for yet.
+                if self.session.is_up() {
+                    self.resubscribe_all(&because(code, text));
+                }
             }
             _ => tracing::info!(code, text, "notice from Gateway"),
         }

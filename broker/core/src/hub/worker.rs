@@ -7,7 +7,6 @@ use ibouncer_proto::link::v1::{Acknowledge, Configure, StageReached, ToWorker, t
 use ibouncer_proto::link::v1::{Hello, Stage};
 
 use super::{Hub, Output, WorkerEvent};
-use crate::attempts::Outcome;
 use crate::heartbeat::Beat;
 use crate::ids::Epoch;
 use crate::pacing::Waiting;
@@ -202,10 +201,7 @@ impl Hub {
             Order::Tell(epoch, message) => self.outputs.push_back(Output::Tell(epoch, message)),
             Order::Gone(end) => {
                 tracing::info!(epoch = %end.epoch, end = end.detail, "worker is gone");
-                self.session.on_gone(&end, now);
-                if let Some(attempt) = self.session.history().newest()
-                    && let Outcome::Failed(class) = attempt.outcome
-                {
+                if let Some(class) = self.session.on_gone(&end, now) {
                     *self.counters.attempts.entry(class.name()).or_default() += 1;
                 }
                 self.outputs.push_back(Output::StatusChanged);
@@ -245,7 +241,8 @@ impl Hub {
             // Adoption is not offered yet: a worker without its broker ends at once.
             adoption_grace_ms: 0,
             link_retry_ms: 0,
-            drain_ms: worker.drain.as_millis() as u64,
+            // Less than the broker allows, so that the worker can still say how it went.
+            drain_ms: (worker.drain * 3 / 4).as_millis() as u64,
             buffer_bytes: worker.buffer,
             droppable_ids: DROPPABLE.to_vec(),
         }

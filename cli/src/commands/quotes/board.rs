@@ -130,7 +130,7 @@ impl Symbol {
         match kind {
             MarkKind::Subscribed => self.subscribed = true,
             MarkKind::Ended => self.ended = true,
-            MarkKind::Stale | MarkKind::Resumed | MarkKind::Unspecified => {}
+            MarkKind::Stale | MarkKind::Resumed | MarkKind::Refused | MarkKind::Unspecified => {}
         }
         let mut entries = Vec::new();
         if let Some(error) = error {

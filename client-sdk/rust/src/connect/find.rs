@@ -1,6 +1,7 @@
 //! Which addresses are worth trying, and in which order: from options, environment and the
 //! files of the instance. The rule stands at [`Options::target`]. Opens no connection.
 
+use std::net::IpAddr;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
@@ -44,7 +45,7 @@ pub(super) fn find(
     };
     let places = Places::resolve(&options.wishes, &environment)?;
     let given_token = options.token.clone().or_else(|| variable("IBOUNCER_TOKEN"));
-    let token = given_token.or_else(|| read_token(&places.token()));
+    let token = given_token.clone().or_else(|| read_token(&places.token()));
     let mut plan = Plan {
         instance: places.instance().to_owned(),
         ..Plan::default()
@@ -56,6 +57,8 @@ pub(super) fn find(
         .or_else(|| variable("IBOUNCER_TARGET"))
     {
         let target = parse(&target)?;
+        // A token that was found, and not given, is for the broker of this host alone.
+        let token = if is_loopback(&target) { token } else { given_token };
         plan.add(with_token(target, &token));
         return Ok(plan);
     }
@@ -111,6 +114,15 @@ impl Plan {
             because: because.into(),
         }));
     }
+}
+
+fn is_loopback(target: &Target) -> bool {
+    let Target::Tcp(address) = target else {
+        return true;
+    };
+    let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The token leaves only over TCP.
@@ -230,6 +242,19 @@ mod tests {
         assert_eq!(targets(&plan), [socket.as_str(), "127.0.0.1:9", WELL_KNOWN]);
         let tokens: Vec<_> = plan.candidates().map(|one| one.token.as_deref()).collect();
         assert_eq!(tokens, [None, Some("secret"), Some("secret")]);
+    }
+
+    #[test]
+    fn a_found_token_is_for_this_host_alone() {
+        for (target, local) in [
+            ("127.0.0.1:4010", true),
+            ("[::1]:4010", true),
+            ("localhost:4010", true),
+            ("192.0.2.7:4010", false),
+            ("example.test:4010", false),
+        ] {
+            assert_eq!(is_loopback(&parse(target).unwrap()), local, "{target}");
+        }
     }
 
     #[test]

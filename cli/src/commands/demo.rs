@@ -126,6 +126,10 @@ async fn show(
             },
             _ = frames.tick() => {
                 if let Some(screen) = screen.as_deref_mut() {
+                    // Seconds pass without a change, so the picture asks.
+                    if let Some(status) = cast.status().await {
+                        scene.status = Some(status);
+                    }
                     screen.draw(scene)?;
                 } else if Instant::now() >= summary {
                     summary += SUMMARY;

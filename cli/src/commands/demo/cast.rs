@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ibouncer_client::api::Status;
 use ibouncer_client::{Client, Options, StatusUpdate};
 use ibouncer_gateway_sim::{GatewayConfig, Rate, SimConfig, SimHandle};
 use serde_json::Value;
@@ -88,6 +89,7 @@ impl Cast {
         }
         let options = Options::new().runtime_dir(&runtime).client_name("demo");
         let admin = Client::connect(options).await?;
+        admin.wait_ready(PATIENCE).await?;
         let (sender, events) = mpsc::channel(256);
         tokio::spawn(watch_status(admin.clone(), sender.clone()));
         let mut clients = Vec::new();
@@ -129,6 +131,11 @@ impl Cast {
 
     pub(super) fn client_pid(&self, index: usize) -> Option<u32> {
         self.clients.get(index)?.id()
+    }
+
+    /// The status as it is now, with its seconds counted.
+    pub(super) async fn status(&self) -> Option<Status> {
+        self.admin.status().await.ok()
     }
 
     pub(super) async fn restart_worker(&self) -> Result<u64, ibouncer_client::Error> {

@@ -214,8 +214,8 @@ impl Scene {
             .count();
         let ticks: u64 = self.strategies.iter().map(|strategy| strategy.ticks).sum();
         format!(
-            "\n{} clients shared one session: {ticks} ticks, {} hung handshake(s) killed, \
-             {} replacement(s), {torn} streams torn.\n\
+            "\n{} clients shared one session: {ticks} ticks, hung handshakes killed: {},\n\
+             replacements: {}, streams torn: {torn}.\n\
              Next: ibouncer serve --gateway 127.0.0.1:4002, see README.md.",
             self.strategies.len(),
             self.kills,

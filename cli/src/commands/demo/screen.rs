@@ -93,7 +93,12 @@ fn lines(scene: &Scene, rows: usize) -> Vec<String> {
             .state()
             .as_str_name()
             .trim_start_matches("SESSION_STATE_");
-        lines.push(format!("  {state}  {}", status.reason));
+        let text = format!("{state}  {}", status.reason);
+        lines.extend(
+            wrap_behind(&text, 2, 4)
+                .lines()
+                .map(|line| format!("  {}", line.trim_start())),
+        );
         let stages = status
             .handshake
             .iter()
@@ -118,13 +123,11 @@ fn lines(scene: &Scene, rows: usize) -> Vec<String> {
         let quotes: Vec<_> = strategy
             .quotes
             .iter()
-            .filter_map(|(symbol, (bid, ask))| {
-                Some(format!("{symbol} {:.2}/{:.2}", (*bid)?, (*ask)?))
-            })
+            .filter_map(|(symbol, (bid, _))| Some(format!("{symbol} {:.2}", (*bid)?)))
             .collect();
         let mark = if strategy.stale { "STALE  " } else { "" };
         lines.push(format!(
-            "  {:<9} {:>6} ticks  {mark}{}",
+            "  {:<9}{:>6}  {mark}{}",
             strategy.name,
             strategy.ticks,
             quotes.join("  ")

@@ -56,6 +56,18 @@ pub enum PlaceError {
         /// What the other one wrote about itself.
         holder: String,
     },
+    /// Another broker has its sockets there.
+    #[error(
+        "another broker uses the runtime folder {}: {holder}. \
+         Give this one another --instance or --runtime-dir",
+        path.display()
+    )]
+    FolderTaken {
+        /// The folder.
+        path: PathBuf,
+        /// What the other one wrote about itself.
+        holder: String,
+    },
 }
 
 fn io<T>(result: std::io::Result<T>, action: &'static str, path: &Path) -> Result<T, PlaceError> {
@@ -118,40 +130,56 @@ impl Locks {
     /// Takes the broker's own lock and writes into it who we are.
     pub fn take(&self, gateway: SocketAddr, client_id: i32, who: &str) -> Result<File, PlaceError> {
         let path = self.folder.join(format!("{}.broker.lock", self.key));
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
-            .open(&path);
-        let mut file = io(opened, "open lock", &path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let read = (&mut file).take(4096).read_to_string(&mut holder);
-                let unknown = read.is_err() || holder.trim().is_empty();
-                let holder = if unknown {
-                    "it did not say who it is".into()
-                } else {
-                    holder.trim().into()
-                };
-                return Err(PlaceError::Taken {
-                    gateway,
-                    client_id,
-                    holder,
-                });
-            }
-            Err(TryLockError::Error(error)) => return io(Err(error), "take lock", &path),
+        match take_lock(&path, who)? {
+            Ok(lock) => Ok(lock),
+            Err(holder) => Err(PlaceError::Taken { gateway, client_id, holder }),
         }
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.write_all(who.as_bytes()));
-        io(written, "write lock", &path)?;
-        Ok(file)
     }
+
+    /// Takes the lock of a runtime folder: its sockets belong to one broker, whichever Gateway
+    /// that serves.
+    pub fn take_runtime(&self, runtime: &Path, who: &str) -> Result<File, PlaceError> {
+        let number = fnv(runtime.as_os_str().as_encoded_bytes());
+        let path = self.folder.join(format!("runtime_{number:016x}.lock"));
+        match take_lock(&path, who)? {
+            Ok(lock) => Ok(lock),
+            Err(holder) => Err(PlaceError::FolderTaken { path: runtime.to_owned(), holder }),
+        }
+    }
+}
+
+/// The lock, or what its holder wrote into it.
+fn take_lock(path: &Path, who: &str) -> Result<Result<File, String>, PlaceError> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(path);
+    let mut file = io(opened, "open lock", path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let read = (&mut file).take(4096).read_to_string(&mut holder);
+            let unknown = read.is_err() || holder.trim().is_empty();
+            let silent = "it did not say who it is";
+            return Ok(Err(if unknown { silent.into() } else { holder.trim().into() }));
+        }
+        Err(TryLockError::Error(error)) => return io(Err(error), "take lock", path),
+    }
+    let written = file.set_len(0).and_then(|()| file.write_all(who.as_bytes()));
+    io(written, "write lock", path)?;
+    Ok(Ok(file))
+}
+
+/// A short name for a long path; the same in every build.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// The folder of all locks of this user.
@@ -240,6 +268,9 @@ mod tests {
         locks.take(gateway, 410, "me").unwrap();
         let other = Locks::new(folder.path().join("locks"), gateway, 411).unwrap();
         other.take(gateway, 411, "me").unwrap();
+        let _runtime = locks.take_runtime(folder.path(), "pid 78").unwrap();
+        let error = other.take_runtime(folder.path(), "me").unwrap_err().to_string();
+        assert!(error.contains("pid 78") && error.contains("--instance"), "{error}");
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub async fn serve(
         places.runtime().display()
     );
     let _lock = locks.take(gateway, client_id, &who)?;
+    let _runtime_lock = locks.take_runtime(places.runtime(), &who)?;
 
     let listener = LinkListener::bind(&places.link_socket())
         .with_context(|| format!("bind {}", places.link_socket().display()))?;

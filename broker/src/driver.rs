@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use ibouncer_core::error::{self, Error};
 use ibouncer_core::hub::{Hub, Input, Output, Reply, WorkerEvent};
 use ibouncer_core::ids::{CallId, Epoch, StreamId};
-use ibouncer_core::supervisor::ExitStatus;
 use ibouncer_core::status::{BrokerProcess, Clock, transition_view};
+use ibouncer_core::supervisor::ExitStatus;
 use ibouncer_proto::api::v1;
 use interprocess::local_socket::tokio::Stream as LocalStream;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -230,7 +230,9 @@ impl Driver {
 
     /// What a worker said before its end is still on the link, and explains the end.
     async fn on_exited(&mut self, status: ExitStatus) {
-        let Some(worker) = self.worker.take() else { return };
+        let Some(worker) = self.worker.take() else {
+            return;
+        };
         let epoch = worker.epoch();
         if self.link.is_none()
             && let Ok(Ok((stream, pid))) =
@@ -242,13 +244,19 @@ impl Driver {
         if let Some(link) = &mut self.link {
             let mut events = Vec::new();
             // The other end is closed, so this ends by itself.
-            if tokio::time::timeout(LAST_WORD, link.rest(&mut events)).await.is_err() {
+            if tokio::time::timeout(LAST_WORD, link.rest(&mut events))
+                .await
+                .is_err()
+            {
                 tracing::warn!(%epoch, "the link of an ended worker did not end");
             }
             self.on_link_events(epoch, events);
             self.link = None;
         }
-        self.input(Input::Worker { epoch, event: WorkerEvent::Exited(status) });
+        self.input(Input::Worker {
+            epoch,
+            event: WorkerEvent::Exited(status),
+        });
     }
 
     /// Only the worker that we started, and only once.

@@ -85,7 +85,14 @@ pub fn private_folder(path: &Path) -> Result<(), PlaceError> {
 
 /// The same, but a group that the socket lets in may pass through to it, without listing.
 pub fn runtime_folder(path: &Path, socket_mode: u32) -> Result<(), PlaceError> {
-    folder(path, if socket_mode & 0o070 == 0 { 0o700 } else { 0o710 })
+    folder(
+        path,
+        if socket_mode & 0o070 == 0 {
+            0o700
+        } else {
+            0o710
+        },
+    )
 }
 
 fn folder(path: &Path, most: u32) -> Result<(), PlaceError> {
@@ -132,7 +139,11 @@ impl Locks {
         let path = self.folder.join(format!("{}.broker.lock", self.key));
         match take_lock(&path, who)? {
             Ok(lock) => Ok(lock),
-            Err(holder) => Err(PlaceError::Taken { gateway, client_id, holder }),
+            Err(holder) => Err(PlaceError::Taken {
+                gateway,
+                client_id,
+                holder,
+            }),
         }
     }
 
@@ -143,7 +154,10 @@ impl Locks {
         let path = self.folder.join(format!("runtime_{number:016x}.lock"));
         match take_lock(&path, who)? {
             Ok(lock) => Ok(lock),
-            Err(holder) => Err(PlaceError::FolderTaken { path: runtime.to_owned(), holder }),
+            Err(holder) => Err(PlaceError::FolderTaken {
+                path: runtime.to_owned(),
+                holder,
+            }),
         }
     }
 }
@@ -166,20 +180,26 @@ fn take_lock(path: &Path, who: &str) -> Result<Result<File, String>, PlaceError>
             let read = (&mut file).take(4096).read_to_string(&mut holder);
             let unknown = read.is_err() || holder.trim().is_empty();
             let silent = "it did not say who it is";
-            return Ok(Err(if unknown { silent.into() } else { holder.trim().into() }));
+            return Ok(Err(if unknown {
+                silent.into()
+            } else {
+                holder.trim().into()
+            }));
         }
         Err(TryLockError::Error(error)) => return io(Err(error), "take lock", path),
     }
-    let written = file.set_len(0).and_then(|()| file.write_all(who.as_bytes()));
+    let written = file
+        .set_len(0)
+        .and_then(|()| file.write_all(who.as_bytes()));
     io(written, "write lock", path)?;
     Ok(Ok(file))
 }
 
 /// A short name for a long path; the same in every build.
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 /// The folder of all locks of this user.
@@ -269,8 +289,14 @@ mod tests {
         let other = Locks::new(folder.path().join("locks"), gateway, 411).unwrap();
         other.take(gateway, 411, "me").unwrap();
         let _runtime = locks.take_runtime(folder.path(), "pid 78").unwrap();
-        let error = other.take_runtime(folder.path(), "me").unwrap_err().to_string();
-        assert!(error.contains("pid 78") && error.contains("--instance"), "{error}");
+        let error = other
+            .take_runtime(folder.path(), "me")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("pid 78") && error.contains("--instance"),
+            "{error}"
+        );
     }
 
     #[test]

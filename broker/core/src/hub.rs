@@ -7,10 +7,12 @@
 //!
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/upstream.rs` (frames from Gateway), `hub/market.rs`
-//! (subscriptions and snapshots), `hub/streams.rs` (who gets what), `hub/worker.rs` (the
+//! (subscriptions), `hub/snapshot.rs`, `hub/marks.rs` (what a subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the
 //! worker's life), and [`crate::status`].
 
 mod market;
+mod marks;
+mod snapshot;
 mod streams;
 mod upstream;
 mod worker;
@@ -36,7 +38,7 @@ use crate::session::{Eyes, Session, Transition};
 use crate::settings::Settings;
 use crate::supervisor::{ExitStatus, Supervisor};
 
-use market::Snapshot;
+use snapshot::Snapshot;
 use streams::Streams;
 
 /// What happened.

@@ -185,7 +185,10 @@ impl Session {
             self.wishes
                 .push_back(Wish::Down(end.epoch, because.clone()));
             let stable = self.settings.attempts.stable_after;
-            if self.up_since.is_some_and(|since| now.saturating_duration_since(since) >= stable) {
+            if self
+                .up_since
+                .is_some_and(|since| now.saturating_duration_since(since) >= stable)
+            {
                 self.backoff.reset();
                 self.worker_backoff.reset();
             }
@@ -480,7 +483,10 @@ impl Session {
                 }
             }
             FailureClass::Refused | FailureClass::Unreachable => {
-                let wait = self.absent_backoff.next(&mut self.rng).min(settings.absent_retry);
+                let wait = self
+                    .absent_backoff
+                    .next(&mut self.rng)
+                    .min(settings.absent_retry);
                 State::GatewayAbsent {
                     dial_at: now + wait,
                 }

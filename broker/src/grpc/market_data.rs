@@ -147,7 +147,7 @@ impl Stream for Events {
         if let Poll::Ready(Err(_)) = &next {
             self.over = true;
         }
-        next.map(Some)
+        next.map(|next| Some(next.map(|()| Pull(Arc::clone(&self.shared)))))
     }
 }
 

@@ -10,7 +10,6 @@ use ibouncer_core::error;
 use ibouncer_core::queue::{Chunk, StreamQueue};
 use tonic::Status;
 
-use super::codec::Pull;
 use super::status::status;
 
 /// Most bytes of one response.
@@ -72,7 +71,7 @@ impl StreamShared {
     }
 
     /// Something to pull, or the end.
-    pub fn poll(self: &Arc<Self>, context: &mut Context<'_>) -> Poll<Result<Pull, Status>> {
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let mut inner = self.lock();
         if inner.queue.hopeless().is_some()
             && let Some(end) = &inner.end
@@ -80,7 +79,7 @@ impl StreamShared {
             return Poll::Ready(Err(end.clone()));
         }
         if !inner.queue.is_empty() {
-            return Poll::Ready(Ok(Pull(Arc::clone(self))));
+            return Poll::Ready(Ok(()));
         }
         if let Some(end) = &inner.end {
             return Poll::Ready(Err(end.clone()));

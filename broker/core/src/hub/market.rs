@@ -1,40 +1,23 @@
-//! Subscriptions and snapshots: from a client's request to a line, and back with marks.
-
-use std::time::{Duration, Instant};
+//! Subscriptions: from a client's request to a line at Gateway, and what becomes of the line.
 
 use bytes::Bytes;
-use ibouncer_proto::api::v1::{self, MarkKind, StreamMark, UnknownMessage};
-use ibouncer_proto::api::v1::{GetSnapshotResponse, MarketDataEvent, market_data_event::Body};
+use ibouncer_proto::api::v1::{MarkKind, UnknownMessage};
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::upstream::{Located, ends_request, message};
-use super::{Hub, Output, Reply};
+use super::upstream::{Located, message};
+use super::{Hub, Output};
 use crate::error::{self, Error};
-use crate::ids::{CallId, ClientId, Epoch, RequestId, StreamId};
+use crate::ids::{ClientId, Epoch, RequestId, StreamId};
 use crate::lines::{self, Line, Subscriber, Upstream};
 use crate::pacing::{Lane, Waiting};
-use crate::queue::{Chunk, Entry, field, is_replaceable, tick_type};
+use crate::queue::field;
 use crate::routes::Route;
 
 /// Market data type 1.
 pub(super) const LIVE: i32 = 1;
 
-/// Gateway collects a snapshot for about 11 s; twice that is not coming any more.
-const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(22);
-
-/// A snapshot on its way.
-#[derive(Debug)]
-pub(super) struct Snapshot {
-    request: RequestId,
-    pub(super) deadline: Instant,
-    /// The last value of each kind, with its arrival.
-    events: Vec<(u8, u32, MarketDataEvent)>,
-    arrivals: u64,
-}
-
-// Subscriptions.
 impl Hub {
     pub(super) fn subscribe(
         &mut self,
@@ -278,7 +261,7 @@ impl Hub {
         }
     }
 
-    fn cancel_request(&mut self, request: RequestId, client: ClientId) {
+    pub(super) fn cancel_request(&mut self, request: RequestId, client: ClientId) {
         let waited = self.pacer.take_back(request);
         self.routes.end(request);
         if !waited && self.session.is_up() {
@@ -312,129 +295,6 @@ impl Hub {
         for subscriber in told {
             self.mark(slot, subscriber, MarkKind::Stale, because.to_owned());
         }
-    }
-
-    /// Last values for one that came late, in order of arrival.
-    fn replay(&mut self, slot: u32, subscriber: Subscriber) {
-        let Some(line) = self.lines.get(slot) else {
-            return;
-        };
-        let Some(stream) = self.streams.id(subscriber.stream) else {
-            return;
-        };
-        let mut bytes = Vec::new();
-        let mut entries = Vec::new();
-        for cached in line.last_values() {
-            entries.push(Entry {
-                subscription: subscriber.subscription,
-                start: bytes.len() as u32,
-                length: cached.body.len() as u32,
-                field: cached.field,
-                replayed: true,
-                sequence: cached.sequence,
-            });
-            bytes.extend_from_slice(&cached.body);
-        }
-        if !entries.is_empty() {
-            let chunk = Chunk {
-                bytes: bytes.into(),
-                entries,
-            };
-            self.outputs.push_back(Output::Deliver(stream, chunk));
-        }
-    }
-
-    fn mark(&mut self, slot: u32, subscriber: Subscriber, kind: MarkKind, because: String) {
-        let epoch = self.session.epoch().0;
-        let mark = StreamMark {
-            kind: kind.into(),
-            because,
-            epoch,
-            error: None,
-        };
-        let body = Bytes::from(mark.encode_to_vec());
-        self.deliver_one(subscriber, field::MARK, body, false, slot);
-    }
-
-    /// A subscription that never was.
-    fn refuse(&mut self, stream: u32, subscription: u32, error: Error) {
-        self.deliver_error_mark(stream, subscription, MarkKind::Ended, error);
-    }
-
-    /// A request with an id that cannot be meant; a live subscription of that id goes on.
-    fn refuse_id(&mut self, stream: u32, subscription: u32, what: String) {
-        let error = error::subscription_id(what);
-        self.deliver_error_mark(stream, subscription, MarkKind::Refused, error);
-    }
-
-    fn deliver_error_mark(
-        &mut self,
-        stream: u32,
-        subscription: u32,
-        kind: MarkKind,
-        error: Error,
-    ) {
-        let mark = StreamMark {
-            kind: kind.into(),
-            because: error.message.clone(),
-            epoch: self.session.epoch().0,
-            error: Some(error),
-        };
-        let subscriber = Subscriber { stream, subscription, told_stale: false };
-        let body = Bytes::from(mark.encode_to_vec());
-        self.deliver_one(subscriber, field::MARK, body, false, u32::MAX);
-    }
-
-    fn end_subscription(&mut self, line: &Line, subscriber: Subscriber, error: v1::Error) {
-        let Some(stream) = self.streams.id(subscriber.stream) else {
-            return;
-        };
-        let mark = StreamMark {
-            kind: MarkKind::Ended.into(),
-            because: error.message.clone(),
-            epoch: self.session.epoch().0,
-            error: Some(error),
-        };
-        let bytes = Bytes::from(mark.encode_to_vec());
-        let entry = Entry {
-            subscription: subscriber.subscription,
-            start: 0,
-            length: bytes.len() as u32,
-            field: field::MARK,
-            replayed: false,
-            sequence: line.sequence,
-        };
-        let chunk = Chunk {
-            bytes,
-            entries: vec![entry],
-        };
-        self.outputs.push_back(Output::Deliver(stream, chunk));
-    }
-
-    fn deliver_one(
-        &mut self,
-        subscriber: Subscriber,
-        field: u8,
-        bytes: Bytes,
-        replayed: bool,
-        line: u32,
-    ) {
-        let Some(stream) = self.streams.id(subscriber.stream) else {
-            return;
-        };
-        let entry = Entry {
-            subscription: subscriber.subscription,
-            start: 0,
-            length: bytes.len() as u32,
-            field,
-            replayed,
-            sequence: self.lines.get(line).map_or(0, |line| line.sequence),
-        };
-        let chunk = Chunk {
-            bytes,
-            entries: vec![entry],
-        };
-        self.outputs.push_back(Output::Deliver(stream, chunk));
     }
 
     /// How many lines each client holds.
@@ -477,120 +337,7 @@ impl Hub {
     }
 }
 
-// Snapshots.
-impl Hub {
-    pub(super) fn snapshot(
-        &mut self,
-        client: ClientId,
-        call: CallId,
-        request: tws::MarketDataRequest,
-        feed: i32,
-        now: Instant,
-    ) {
-        let request = tws::MarketDataRequest {
-            snapshot: None,
-            ..request
-        };
-        let feed = match checked_feed(&request, feed) {
-            Ok(feed) => feed,
-            Err(error) => return self.outputs.push_back(Output::Reply(call, Err(error))),
-        };
-        if !self.session.is_up() {
-            let error = error::not_ready(self.session.kind().name(), &self.session.reason(now));
-            return self.outputs.push_back(Output::Reply(call, Err(error)));
-        }
-        let request_id = self.routes.open(Route::Snapshot(call));
-        let request = tws::MarketDataRequest {
-            req_id: Some(request_id.0),
-            snapshot: Some(true),
-            ..request
-        };
-        let frame = message(id::REQ_MKT_DATA, &request);
-        let waiting = Waiting {
-            frame,
-            request: request_id,
-            feed: Some(feed),
-        };
-        self.pacer.push(Lane::Data, client, waiting);
-        let snapshot = Snapshot {
-            request: request_id,
-            deadline: now + SNAPSHOT_DEADLINE,
-            events: Vec::new(),
-            arrivals: 0,
-        };
-        self.snapshots.insert(call, snapshot);
-    }
-
-    pub(super) fn on_snapshot_event(&mut self, call: CallId, message: Located<'_>) {
-        let Some(snapshot) = self.snapshots.get_mut(&call) else {
-            return;
-        };
-        let Some(body) = typed_body(message) else {
-            self.counters.malformed_frames += 1;
-            return;
-        };
-        if let Body::Error(error) = &body
-            && ends_request(error.error_code())
-        {
-            let error = error::gateway(error.error_code(), error.error_msg());
-            return self.answer_snapshot(call, Err(error));
-        }
-        if matches!(body, Body::SnapshotEnd(_)) {
-            let mut events = std::mem::take(&mut snapshot.events);
-            events.sort_by_key(|(_, _, event)| event.sequence);
-            let events = events.into_iter().map(|(_, _, event)| event).collect();
-            let reply = Reply::Snapshot(GetSnapshotResponse { events });
-            return self.answer_snapshot(call, Ok(reply));
-        }
-        let field = crate::queue::field_of(message.message_id);
-        let kind = if is_replaceable(field) {
-            tick_type(message.body)
-        } else {
-            0
-        };
-        snapshot.arrivals += 1;
-        let event = MarketDataEvent {
-            sequence: snapshot.arrivals,
-            body: Some(body),
-            ..MarketDataEvent::default()
-        };
-        let same = |(one, other, _): &(u8, u32, _)| *one == field && *other == kind;
-        if is_replaceable(field) {
-            snapshot.events.retain(|kept| !same(kept));
-        }
-        snapshot.events.push((field, kind, event));
-    }
-
-    /// The caller is gone.
-    pub(super) fn drop_snapshot(&mut self, call: CallId) {
-        if let Some(snapshot) = self.snapshots.remove(&call) {
-            self.cancel_request(snapshot.request, ClientId(0));
-        }
-    }
-
-    pub(super) fn expire_snapshots(&mut self, now: Instant) {
-        let due: Vec<_> = self
-            .snapshots
-            .iter()
-            .filter(|(_, snapshot)| snapshot.deadline <= now)
-            .map(|(call, _)| *call)
-            .collect();
-        for call in due {
-            self.drop_snapshot(call);
-            let error = error::deadline("the snapshot", SNAPSHOT_DEADLINE.as_secs_f64());
-            self.outputs.push_back(Output::Reply(call, Err(error)));
-        }
-    }
-
-    fn answer_snapshot(&mut self, call: CallId, result: Result<Reply, Error>) {
-        if let Some(snapshot) = self.snapshots.remove(&call) {
-            self.routes.end(snapshot.request);
-            self.outputs.push_back(Output::Reply(call, result));
-        }
-    }
-}
-
-fn checked_feed(request: &tws::MarketDataRequest, feed: i32) -> Result<i32, Error> {
+pub(super) fn checked_feed(request: &tws::MarketDataRequest, feed: i32) -> Result<i32, Error> {
     lines::validate(request)?;
     if request.snapshot() {
         return Err(error::invalid(
@@ -604,29 +351,4 @@ fn checked_feed(request: &tws::MarketDataRequest, feed: i32) -> Result<i32, Erro
             "feed {other} does not exist: use 1 to 4"
         ))),
     }
-}
-
-fn typed_body(message: Located<'_>) -> Option<Body> {
-    let body = message.body;
-    Some(match message.message_id {
-        id::TICK_PRICE => Body::TickPrice(tws::TickPrice::decode(body).ok()?),
-        id::TICK_SIZE => Body::TickSize(tws::TickSize::decode(body).ok()?),
-        id::TICK_STRING => Body::TickString(tws::TickString::decode(body).ok()?),
-        id::TICK_GENERIC => Body::TickGeneric(tws::TickGeneric::decode(body).ok()?),
-        id::TICK_OPTION_COMPUTATION => {
-            Body::TickOptionComputation(tws::TickOptionComputation::decode(body).ok()?)
-        }
-        id::MARKET_DATA_TYPE => Body::MarketDataType(tws::MarketDataType::decode(body).ok()?),
-        id::TICK_REQ_PARAMS => Body::TickReqParams(tws::TickReqParams::decode(body).ok()?),
-        id::TICK_NEWS => Body::TickNews(tws::TickNews::decode(body).ok()?),
-        id::REROUTE_MKT_DATA_REQ => {
-            Body::Reroute(tws::RerouteMarketDataRequest::decode(body).ok()?)
-        }
-        id::TICK_SNAPSHOT_END => Body::SnapshotEnd(tws::TickSnapshotEnd::decode(body).ok()?),
-        id::ERR_MSG => Body::Error(tws::ErrorMessage::decode(body).ok()?),
-        other => Body::Unknown(UnknownMessage {
-            message_id: other,
-            body: Bytes::copy_from_slice(body),
-        }),
-    })
 }

@@ -1,0 +1,170 @@
+//! Snapshots: one request of its own each, collected until Gateway says that it is complete.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ibouncer_proto::api::v1::{
+    GetSnapshotResponse, MarketDataEvent, UnknownMessage, market_data_event::Body,
+};
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::market::checked_feed;
+use super::upstream::{Located, ends_request, message};
+use super::{Hub, Output, Reply};
+use crate::error::{self, Error};
+use crate::ids::{CallId, ClientId, RequestId};
+use crate::pacing::{Lane, Waiting};
+use crate::queue::{is_replaceable, tick_type};
+use crate::routes::Route;
+
+/// Gateway collects a snapshot for about 11 s; twice that is not coming any more.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(22);
+
+/// A snapshot on its way.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    request: RequestId,
+    pub(super) deadline: Instant,
+    /// The last value of each kind, with its arrival.
+    events: Vec<(u8, u32, MarketDataEvent)>,
+    arrivals: u64,
+}
+
+impl Hub {
+    pub(super) fn snapshot(
+        &mut self,
+        client: ClientId,
+        call: CallId,
+        request: tws::MarketDataRequest,
+        feed: i32,
+        now: Instant,
+    ) {
+        let request = tws::MarketDataRequest {
+            snapshot: None,
+            ..request
+        };
+        let feed = match checked_feed(&request, feed) {
+            Ok(feed) => feed,
+            Err(error) => return self.outputs.push_back(Output::Reply(call, Err(error))),
+        };
+        if !self.session.is_up() {
+            let error = error::not_ready(self.session.kind().name(), &self.session.reason(now));
+            return self.outputs.push_back(Output::Reply(call, Err(error)));
+        }
+        let request_id = self.routes.open(Route::Snapshot(call));
+        let request = tws::MarketDataRequest {
+            req_id: Some(request_id.0),
+            snapshot: Some(true),
+            ..request
+        };
+        let frame = message(id::REQ_MKT_DATA, &request);
+        let waiting = Waiting {
+            frame,
+            request: request_id,
+            feed: Some(feed),
+        };
+        self.pacer.push(Lane::Data, client, waiting);
+        let snapshot = Snapshot {
+            request: request_id,
+            deadline: now + SNAPSHOT_DEADLINE,
+            events: Vec::new(),
+            arrivals: 0,
+        };
+        self.snapshots.insert(call, snapshot);
+    }
+
+    pub(super) fn on_snapshot_event(&mut self, call: CallId, message: Located<'_>) {
+        let Some(snapshot) = self.snapshots.get_mut(&call) else {
+            return;
+        };
+        let Some(body) = typed_body(message) else {
+            self.counters.malformed_frames += 1;
+            return;
+        };
+        if let Body::Error(error) = &body
+            && ends_request(error.error_code())
+        {
+            let error = error::gateway(error.error_code(), error.error_msg());
+            return self.answer_snapshot(call, Err(error));
+        }
+        if matches!(body, Body::SnapshotEnd(_)) {
+            let mut events = std::mem::take(&mut snapshot.events);
+            events.sort_by_key(|(_, _, event)| event.sequence);
+            let events = events.into_iter().map(|(_, _, event)| event).collect();
+            let reply = Reply::Snapshot(GetSnapshotResponse { events });
+            return self.answer_snapshot(call, Ok(reply));
+        }
+        let field = crate::queue::field_of(message.message_id);
+        let kind = if is_replaceable(field) {
+            tick_type(message.body)
+        } else {
+            0
+        };
+        snapshot.arrivals += 1;
+        let event = MarketDataEvent {
+            sequence: snapshot.arrivals,
+            body: Some(body),
+            ..MarketDataEvent::default()
+        };
+        let same = |(one, other, _): &(u8, u32, _)| *one == field && *other == kind;
+        if is_replaceable(field) {
+            snapshot.events.retain(|kept| !same(kept));
+        }
+        snapshot.events.push((field, kind, event));
+    }
+
+    /// The caller is gone.
+    pub(super) fn drop_snapshot(&mut self, call: CallId) {
+        if let Some(snapshot) = self.snapshots.remove(&call) {
+            self.cancel_request(snapshot.request, ClientId(0));
+        }
+    }
+
+    pub(super) fn expire_snapshots(&mut self, now: Instant) {
+        let due: Vec<_> = self
+            .snapshots
+            .iter()
+            .filter(|(_, snapshot)| snapshot.deadline <= now)
+            .map(|(call, _)| *call)
+            .collect();
+        for call in due {
+            self.drop_snapshot(call);
+            let error = error::deadline("the snapshot", SNAPSHOT_DEADLINE.as_secs_f64());
+            self.outputs.push_back(Output::Reply(call, Err(error)));
+        }
+    }
+
+    fn answer_snapshot(&mut self, call: CallId, result: Result<Reply, Error>) {
+        if let Some(snapshot) = self.snapshots.remove(&call) {
+            self.routes.end(snapshot.request);
+            self.outputs.push_back(Output::Reply(call, result));
+        }
+    }
+}
+
+fn typed_body(message: Located<'_>) -> Option<Body> {
+    let body = message.body;
+    Some(match message.message_id {
+        id::TICK_PRICE => Body::TickPrice(tws::TickPrice::decode(body).ok()?),
+        id::TICK_SIZE => Body::TickSize(tws::TickSize::decode(body).ok()?),
+        id::TICK_STRING => Body::TickString(tws::TickString::decode(body).ok()?),
+        id::TICK_GENERIC => Body::TickGeneric(tws::TickGeneric::decode(body).ok()?),
+        id::TICK_OPTION_COMPUTATION => {
+            Body::TickOptionComputation(tws::TickOptionComputation::decode(body).ok()?)
+        }
+        id::MARKET_DATA_TYPE => Body::MarketDataType(tws::MarketDataType::decode(body).ok()?),
+        id::TICK_REQ_PARAMS => Body::TickReqParams(tws::TickReqParams::decode(body).ok()?),
+        id::TICK_NEWS => Body::TickNews(tws::TickNews::decode(body).ok()?),
+        id::REROUTE_MKT_DATA_REQ => {
+            Body::Reroute(tws::RerouteMarketDataRequest::decode(body).ok()?)
+        }
+        id::TICK_SNAPSHOT_END => Body::SnapshotEnd(tws::TickSnapshotEnd::decode(body).ok()?),
+        id::ERR_MSG => Body::Error(tws::ErrorMessage::decode(body).ok()?),
+        other => Body::Unknown(UnknownMessage {
+            message_id: other,
+            body: Bytes::copy_from_slice(body),
+        }),
+    })
+}

@@ -1,0 +1,127 @@
+//! Tables of the supervisor: every life a worker can have.
+
+use std::time::Duration;
+
+use super::*;
+
+fn supervisor() -> (Supervisor, Instant) {
+    (Supervisor::new(WorkerSettings::default()), Instant::now())
+}
+
+fn orders(supervisor: &mut Supervisor) -> Vec<Order> {
+    std::iter::from_fn(|| supervisor.poll_order()).collect()
+}
+
+fn linked() -> (Supervisor, Instant) {
+    let (mut supervisor, now) = supervisor();
+    supervisor.spawn(Epoch(1), now);
+    supervisor.on_spawned(100, now);
+    supervisor.on_hello(now);
+    orders(&mut supervisor);
+    (supervisor, now)
+}
+
+#[test]
+fn an_ordinary_life_is_spawn_kill_gone() {
+    let (mut supervisor, now) = supervisor();
+    supervisor.spawn(Epoch(1), now);
+    assert_eq!(orders(&mut supervisor), [Order::Spawn(Epoch(1))]);
+    supervisor.on_spawned(100, now);
+    supervisor.kill("silence");
+    assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+    assert!(
+        !supervisor.is_absent(),
+        "a killed worker is there until it was waited for"
+    );
+    supervisor.on_exited(ExitStatus::Signal(9));
+    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
+        panic!()
+    };
+    assert_eq!(end.ordered.as_deref(), Some("silence"));
+    assert!(end.detail.contains("ours: silence"), "{}", end.detail);
+    assert!(supervisor.is_absent());
+}
+
+#[test]
+fn a_kill_before_the_process_exists_is_carried_out_when_it_does() {
+    let (mut supervisor, now) = supervisor();
+    supervisor.spawn(Epoch(1), now);
+    supervisor.kill("stop");
+    orders(&mut supervisor);
+    supervisor.on_spawned(100, now);
+    assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+}
+
+#[test]
+fn a_worker_is_killed_once() {
+    let (mut supervisor, now) = linked();
+    supervisor.kill("one");
+    supervisor.kill("two");
+    supervisor.on_link_closed("closed", now);
+    assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+}
+
+#[test]
+fn a_worker_that_answers_no_ping_is_killed() {
+    let (mut supervisor, now) = linked();
+    supervisor.handle_timeout(now + Duration::from_secs(1));
+    assert!(matches!(orders(&mut supervisor)[..], [Order::Tell(..)]));
+    supervisor.on_pong(now + Duration::from_millis(1001));
+    supervisor.handle_timeout(now + Duration::from_secs(4));
+    assert!(!matches!(supervisor.state, State::Killing { .. }));
+    supervisor.handle_timeout(now + Duration::from_millis(5001));
+    assert!(matches!(supervisor.state, State::Killing { .. }));
+}
+
+#[test]
+fn a_broken_link_waits_for_the_exit_and_then_kills() {
+    let (mut supervisor, now) = linked();
+    supervisor.on_link_closed("closed", now);
+    supervisor.handle_timeout(now + Duration::from_millis(100));
+    assert!(orders(&mut supervisor).is_empty());
+    supervisor.handle_timeout(now + EXIT_AFTER_CUT);
+    assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+
+    let (mut supervisor, now) = linked();
+    supervisor.on_link_closed("closed", now);
+    supervisor.on_exited(ExitStatus::Signal(9));
+    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
+        panic!()
+    };
+    assert!(end.detail.contains("signal 9, not ours"), "{}", end.detail);
+}
+
+#[test]
+fn an_ordered_end_is_killed_when_it_takes_too_long() {
+    let (mut supervisor, now) = linked();
+    supervisor.end("shutdown", now);
+    assert!(matches!(orders(&mut supervisor)[..], [Order::Tell(..)]));
+    supervisor.handle_timeout(now + Duration::from_secs(1));
+    assert!(orders(&mut supervisor).is_empty());
+    supervisor.handle_timeout(now + Duration::from_secs(2));
+    assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+    supervisor.on_exited(ExitStatus::Signal(9));
+    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
+        panic!()
+    };
+    assert_eq!(end.ordered.as_deref(), Some("shutdown"));
+}
+
+#[test]
+fn a_reported_end_explains_the_exit() {
+    let (mut supervisor, now) = linked();
+    let ended = Ended {
+        reason: EndReason::ClosedByPeer.into(),
+        detail: "Gateway closed the connection".into(),
+        ..Ended::default()
+    };
+    supervisor.on_ended(ended);
+    supervisor.on_link_closed("closed", now);
+    assert!(orders(&mut supervisor).is_empty(), "it exits by itself");
+    supervisor.on_exited(ExitStatus::Code(12));
+    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
+        panic!()
+    };
+    assert_eq!(end.detail, "Gateway closed the connection");
+    assert_eq!(end.ordered, None);
+}

@@ -8,7 +8,7 @@
 //! - [`handle`]: how everything else talks to the driver.
 //! - [`grpc`]: the public services on both listeners.
 //! - [`serve`]: the daemon from start to end.
-//! - [`telemetry`]: logs.
+//! - [`telemetry`]: what is logged, and how.
 
 pub mod config;
 pub mod driver;

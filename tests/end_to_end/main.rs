@@ -1,1 +1,54 @@
-//! Tests.
+//! End to end: the one binary as real processes, with signals and sockets, against the simulated
+//! Gateway or a bare listener.
+//!
+//! - `start`: what `serve` and the commands say, exit codes, private files, the end.
+//! - `faults`: each fault of a handshake, to the kill and the replacement.
+//! - `sockets`: that a kill leaves nothing behind on Gateway's side.
+//! - `workers`: workers and brokers that are stopped, killed, or never speak.
+//! - `market_data`: last values, errors, limits, snapshots, health, reflection.
+//! - `bad_input`, `bad_requests`: nonsense on every listening side.
+//! - `crowd`: 32 processes in three languages share the session.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests; a test that cannot go on says where it stopped"
+)]
+
+mod bad_input;
+mod bad_requests;
+mod crowd;
+mod faults;
+mod market_data;
+mod sockets;
+mod start;
+mod stream;
+mod workers;
+
+use std::path::Path;
+
+use ibouncer_tests::harness::{Broker, BrokerPlan, Sim};
+
+/// The one binary.
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_ibouncer-under-test"))
+}
+
+/// Cargo's folder for temporary files of tests.
+fn temporary() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+fn sim(flags: &[&str]) -> Sim {
+    Sim::start(binary(), flags)
+}
+
+fn plan(sim: &Sim) -> BrokerPlan {
+    Broker::plan(binary(), sim.address())
+}
+
+/// A broker that is READY at a Gateway without faults.
+fn ready() -> (Sim, Broker) {
+    let sim = sim(&[]);
+    let broker = plan(&sim).start();
+    broker.wait_ready();
+    (sim, broker)
+}

@@ -1,1 +1,72 @@
-//! Tests.
+//! The whole system in one thread and in virtual time, from one seed.
+//!
+//! Real: the hub with all machines of the broker, the worker's session, the link's bytes, the
+//! simulated Gateway, the queues of slow readers. Simulated here: processes and signals
+//! (`os.rs`), the link and TCP (`network.rs`), the worker's shell (`relay.rs`), the kernel's side
+//! of Gateway's port (`host.rs`), and programs that subscribe (`clients.rs`, `stream.rs`). What happens is
+//! drawn from `grammar.rs`; what must hold is in `checks.rs`, `wire.rs` and `follower.rs`; each
+//! seed ends with a world that is healed and must recover (`recovery.rs`).
+//!
+//! ```text
+//!   cargo test -p ibouncer-tests --test simulation              256 seeds
+//!   SIM_SEEDS=5000 cargo test -p ibouncer-tests --test simulation
+//!   SIM_SEED=17 cargo test -p ibouncer-tests --test simulation -- --nocapture    one, in full
+//! ```
+
+mod attempts;
+mod checks;
+mod clients;
+mod events;
+mod follower;
+mod grammar;
+mod host;
+mod network;
+mod os;
+mod recovery;
+mod relay;
+mod runner;
+mod stream;
+mod trace;
+mod wire;
+mod world;
+
+use std::time::{Duration, Instant};
+
+/// Seeds of an ordinary test run.
+const SEEDS: u64 = 256;
+
+/// A number from the environment.
+fn from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("SIM_SEED and SIM_SEEDS are numbers"))
+}
+
+#[test]
+fn whatever_happens_the_rules_hold_and_the_session_comes_back() {
+    if let Some(seed) = from_environment("SIM_SEED") {
+        let run = runner::quietly(|| runner::run(seed, true));
+        println!("{}\n{}", run.trace, run.summary);
+        assert!(run.failure.is_none(), "seed {seed} failed, see above");
+        return;
+    }
+    let begun = Instant::now();
+    let seeds = from_environment("SIM_SEEDS").unwrap_or(SEEDS);
+    let total = runner::quietly(|| runner::run_all(seeds));
+    println!(
+        "{seeds} seeds in {:.1} s: {} steps, {} h of virtual time, {} workers, {} sessions, {} \
+         ticks read, {} left out, {} wedged",
+        begun.elapsed().as_secs_f64(),
+        total.steps,
+        total.virtual_time.as_secs() / 3600,
+        total.workers,
+        total.sessions,
+        total.ticks,
+        total.skipped,
+        total.wedged,
+    );
+    assert!(total.failures.is_empty(), "{}", total.failures.join("\n\n"));
+    // A suite in which nothing happens proves nothing.
+    assert!(total.sessions > seeds && total.workers > 2 * seeds);
+    assert!(total.ticks > 100 * seeds && total.skipped > 0 && total.wedged > 0);
+    assert!(total.virtual_time > Duration::from_secs(60) * seeds as u32);
+}

@@ -116,9 +116,9 @@ impl SessionService for Session {
         };
         let mut published = self.handle.published();
         let ready = published.wait_for(|current| is_ready(&current.status));
-        match tokio::time::timeout(timeout.min(LONGEST_WAIT), ready).await {
-            Ok(Err(_)) => return Err(status(&ibouncer_core::error::stopping())),
-            Ok(Ok(_)) | Err(_) => {}
+        // A timeout is an answer; only a broker that goes away is an error.
+        if let Ok(Err(_)) = tokio::time::timeout(timeout.min(LONGEST_WAIT), ready).await {
+            return Err(status(&ibouncer_core::error::stopping()));
         }
         let current = self.now().await?;
         let ready = is_ready(&current);

@@ -84,6 +84,8 @@ pub struct Session {
     absent_backoff: Backoff,
     /// When the session became READY; DEGRADED in between does not count.
     up_since: Option<Instant>,
+    /// Gateway said on this connection that its own link is down.
+    upstream_lost: Option<String>,
     silent_in_row: u32,
     /// Connections waited to be accepted when the kernel's tables were read last.
     queue_was_long: bool,
@@ -117,6 +119,7 @@ impl Session {
             id_backoff: Backoff::new(id_ladder.to_vec()),
             absent_backoff: ladder(),
             up_since: None,
+            upstream_lost: None,
             silent_in_row: 0,
             queue_was_long: false,
             grace_until: None,
@@ -200,6 +203,7 @@ impl Session {
 
     /// Gateway reports that its link to Interactive Brokers is down (1100, 2110).
     pub fn on_upstream_lost(&mut self, because: &str, now: Instant) {
+        self.upstream_lost = Some(because.to_owned());
         if let State::Ready { epoch } = self.state {
             self.transition(State::Degraded { epoch }, because.to_owned(), now);
         }
@@ -207,6 +211,7 @@ impl Session {
 
     /// Gateway reports that it is back (1101, 1102).
     pub fn on_upstream_restored(&mut self, because: &str, now: Instant) {
+        self.upstream_lost = None;
         if let State::Degraded { epoch } = self.state {
             self.transition(State::Ready { epoch }, because.to_owned(), now);
         }
@@ -394,6 +399,7 @@ impl Session {
     fn dial(&mut self, because: &str, now: Instant) {
         self.epoch = Epoch(self.epoch.0 + 1);
         self.verdict = None;
+        self.upstream_lost = None;
         self.history.begin(self.epoch, now);
         self.wishes.push_back(Wish::Dial(self.epoch));
         self.transition(
@@ -427,6 +433,10 @@ impl Session {
             now,
         );
         self.wishes.push_back(Wish::Up(epoch));
+        // Said before the ids came, and true all the same.
+        if let Some(because) = self.upstream_lost.clone() {
+            self.transition(State::Degraded { epoch }, because, now);
+        }
     }
 
     fn check_deadline(&mut self, now: Instant) {

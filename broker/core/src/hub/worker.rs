@@ -176,6 +176,8 @@ impl Hub {
             Wish::End(because) => self.supervisor.end(&because, now),
             Wish::Up(epoch) => {
                 self.heartbeat.start(now);
+                // START_API has just left, and counts at Gateway.
+                self.pacer.charge(now);
                 self.on_session_up(epoch);
             }
             Wish::Down(epoch, because) => {

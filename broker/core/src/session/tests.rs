@@ -280,6 +280,41 @@ fn lost_and_restored_links_of_gateway_degrade_and_return() {
 }
 
 #[test]
+fn a_link_that_was_lost_before_ready_is_not_forgotten() {
+    let mut world = World::new();
+    world.reach(&TO_HELLO);
+    world.session.on_upstream_lost("1100", world.now);
+    world.reach(&[
+        Stage::VersionReceived,
+        Stage::AccountsReceived,
+        Stage::Ready,
+    ]);
+    assert_eq!(world.state(), StateKind::Degraded);
+    world.session.on_upstream_restored("1102", world.now);
+    assert_eq!(world.state(), StateKind::Ready);
+}
+
+#[test]
+fn a_queue_that_was_never_long_is_no_reason_to_leave_wedged() {
+    let mut world = World::new();
+    for attempt in 1..=3 {
+        world.silence();
+        if attempt < 3 {
+            world.expire();
+        }
+    }
+    let queue = |length| Eyes {
+        accept_queue: Some(length),
+        ..Eyes::default()
+    };
+    world.session.on_eyes(queue(0), world.now);
+    assert_eq!(world.state(), StateKind::Wedged);
+    world.session.on_eyes(queue(4), world.now);
+    world.session.on_eyes(queue(0), world.now);
+    assert_eq!(world.state(), StateKind::Connecting);
+}
+
+#[test]
 fn stopping_waits_for_the_worker() {
     let mut world = World::new();
     world.ready();

@@ -1,0 +1,153 @@
+//! Runs seeds: one, or many on all cores. A seed that fails is told with the check that failed,
+//! the end of its trace, and how to run it again.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::world::World;
+
+/// Each of these seeds runs twice, and both runs must be the same.
+const TWICE: u64 = 50;
+
+/// Failures after which no more seeds are tried.
+const ENOUGH: usize = 3;
+
+thread_local! {
+    /// Where the newest panic of this thread was.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Failures are told with their trace; until the end, panics only leave their place.
+pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string);
+        PLACE.set(place.unwrap_or_default());
+    }));
+    let result = work();
+    std::panic::set_hook(hook);
+    result
+}
+
+/// One seed.
+pub(crate) struct Run {
+    pub(crate) failure: Option<String>,
+    pub(crate) summary: String,
+    pub(crate) trace: String,
+    hash: u64,
+    sums: Sums,
+}
+
+/// Sums over all seeds.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
+    pub(crate) steps: u64,
+    pub(crate) virtual_time: Duration,
+    pub(crate) workers: u64,
+    pub(crate) sessions: u64,
+    pub(crate) ticks: u64,
+    pub(crate) skipped: u64,
+    pub(crate) wedged: u64,
+    pub(crate) failures: Vec<String>,
+}
+
+/// One seed; its whole trace is kept if it is wanted.
+pub(crate) fn run(seed: u64, traced: bool) -> Run {
+    let mut world = World::new(seed, traced);
+    let result = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let place = PLACE.take();
+    let failure = result.err().map(|payload| {
+        format!(
+            "seed {seed} failed at {place}: {}\n{}\nreplay: SIM_SEED={seed} cargo test -p ibouncer-tests \
+             --test simulation -- --nocapture",
+            sentence(payload.as_ref()),
+            world.trace.tail()
+        )
+    });
+    let summary = match &failure {
+        Some(failure) => failure.clone(),
+        None => format!(
+            "seed {seed} holds, {} steps, hash {:x}",
+            world.steps,
+            world.trace.hash()
+        ),
+    };
+    Run {
+        failure,
+        summary,
+        trace: if traced {
+            world.trace.all()
+        } else {
+            String::new()
+        },
+        hash: world.trace.hash(),
+        sums: Sums {
+            steps: world.steps,
+            virtual_time: world.now,
+            workers: world.os.spawned,
+            sessions: world.sessions,
+            ticks: world.clients.read,
+            skipped: world.clients.skipped,
+            wedged: world.attempts.wedged,
+            failures: Vec::new(),
+        },
+    }
+}
+
+/// Seeds from 0, on all cores.
+pub(crate) fn run_all(seeds: u64) -> Sums {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicU64::new(0);
+    let total = Mutex::new(Sums::default());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return;
+            }
+            let mut one = run(seed, false);
+            if seed.is_multiple_of(TWICE)
+                && one.failure.is_none()
+                && run(seed, false).hash != one.hash
+            {
+                one.failure = Some(format!("seed {seed}: two runs of it differ"));
+            }
+            let mut total = total.lock().expect("no thread panics here");
+            total.add(&one.sums);
+            total.failures.extend(one.failure);
+            if total.failures.len() >= ENOUGH {
+                next.store(seeds, Ordering::Relaxed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    total.into_inner().expect("no thread panics here")
+}
+
+impl Sums {
+    fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.virtual_time += other.virtual_time;
+        self.workers += other.workers;
+        self.sessions += other.sessions;
+        self.ticks += other.ticks;
+        self.skipped += other.skipped;
+        self.wedged += other.wedged;
+    }
+}
+
+fn sentence(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words")
+}

@@ -1,0 +1,195 @@
+//! What Gateway may see of us: request ids that are never used twice, cancels of what exists,
+//! no more than 50 messages a second, and each request under the market data type it needs.
+//!
+//! Listens at Gateway's side of the wire, and at the hub's for the pace, since a network that
+//! jitters can push messages together.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use ibouncer_gateway_sim::{ConnectionId, Request};
+use ibouncer_proto::tws::envelope::{Direction, Envelope};
+use ibouncer_proto::tws::frame::{self, Deframer};
+use ibouncer_proto::tws::messages::id;
+
+/// Gateway's limit.
+const MOST_PER_SECOND: usize = 50;
+
+/// Everything that was seen on the wire.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// Request ids of all connections: none is used twice while the broker lives.
+    used: BTreeSet<i32>,
+    left: Window,
+    /// A process was stopped or the network was parted: Gateway sees messages in heaps.
+    pub(crate) disturbed: bool,
+    pub(crate) requests: u64,
+}
+
+#[derive(Debug)]
+struct Connection {
+    asked: BTreeSet<i32>,
+    cancelled: BTreeSet<i32>,
+    /// Errors and ends that Gateway has sent.
+    over: BTreeSet<i32>,
+    feed: i32,
+    window: Window,
+    deframer: Option<Deframer>,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            asked: BTreeSet::new(),
+            cancelled: BTreeSet::new(),
+            over: BTreeSet::new(),
+            feed: 1,
+            window: Window::default(),
+            deframer: Some(Deframer::new()),
+        }
+    }
+}
+
+/// Times of the newest messages.
+#[derive(Debug, Default)]
+struct Window(VecDeque<Duration>);
+
+impl Window {
+    fn add(&mut self, now: Duration) -> usize {
+        self.0.push_back(now);
+        while self
+            .0
+            .front()
+            .is_some_and(|at| *at + Duration::from_secs(1) <= now)
+        {
+            self.0.pop_front();
+        }
+        self.0.len()
+    }
+}
+
+/// The exchange by which a simulated client marks the market data type that it wants.
+pub(crate) fn exchange_of(feed: i32) -> &'static str {
+    match feed {
+        2 => "FROZEN",
+        3 => "DELAYED",
+        4 => "DELAYED_FROZEN",
+        _ => "LIVE",
+    }
+}
+
+impl Wire {
+    /// The hub lets frames go.
+    pub(crate) fn on_left(&mut self, frames: &[u8], now: Duration) {
+        for _ in frame::bodies(frames) {
+            let count = self.left.add(now);
+            assert!(
+                count <= MOST_PER_SECOND,
+                "{count} messages left within a second"
+            );
+        }
+    }
+
+    /// Gateway reads a request.
+    pub(crate) fn on_request(
+        &mut self,
+        connection: ConnectionId,
+        request: &Request,
+        now: Duration,
+        even: bool,
+    ) {
+        self.requests += 1;
+        let wire = self.connections.entry(connection).or_default();
+        let count = wire.window.add(now);
+        if even && !self.disturbed {
+            assert!(
+                count <= MOST_PER_SECOND,
+                "Gateway reads {count} messages within a second"
+            );
+        }
+        let number = request.request_id.unwrap_or_default();
+        match request.message_id {
+            id::REQ_MKT_DATA => {
+                assert!(
+                    self.used.insert(number),
+                    "request id {number} is used twice"
+                );
+                wire.asked.insert(number);
+                let wanted = request.exchange.as_deref().unwrap_or_default();
+                assert_eq!(
+                    wanted,
+                    exchange_of(wire.feed),
+                    "asked for under another type"
+                );
+            }
+            id::CANCEL_MKT_DATA => {
+                assert!(
+                    wire.asked.contains(&number),
+                    "cancel of {number}, never asked for"
+                );
+                assert!(wire.cancelled.insert(number), "{number} is cancelled twice");
+            }
+            id::REQ_MARKET_DATA_TYPE => {
+                wire.feed = request.market_data_type.expect("it is understood");
+            }
+            id::REQ_CURRENT_TIME => {}
+            other => panic!("Gateway is asked {other}, which nobody wants"),
+        }
+    }
+
+    /// Gateway sends bytes: errors and ends are noted, and an error about a cancel that no race
+    /// explains is a failure.
+    pub(crate) fn on_sent(&mut self, connection: ConnectionId, bytes: &[u8]) {
+        let wire = self.connections.entry(connection).or_default();
+        let Some(deframer) = &mut wire.deframer else {
+            return;
+        };
+        deframer.extend(bytes);
+        loop {
+            match deframer.next_body() {
+                Ok(Some(body)) => {
+                    if let Ok(envelope) = Envelope::parse(&body) {
+                        on_answer(envelope, &mut wire.over);
+                    }
+                }
+                Ok(None) => return,
+                // Garbage by fault.
+                Err(_) => {
+                    wire.deframer = None;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn on_answer(envelope: Envelope<'_>, over: &mut BTreeSet<i32>) {
+    if !matches!(envelope.message_id, id::ERR_MSG | id::TICK_SNAPSHOT_END) {
+        return;
+    }
+    let number = envelope.correlation_id(Direction::FromGateway);
+    let Some(number) = number.ok().flatten().filter(|number| *number > 0) else {
+        return;
+    };
+    let code = match envelope.message_id {
+        id::ERR_MSG => {
+            use prost::Message as _;
+            let error = ibouncer_proto::tws::v1::ErrorMessage::decode(envelope.body);
+            error.map(|error| error.error_code()).unwrap_or_default()
+        }
+        _ => 0,
+    };
+    match code {
+        // Does not end anything.
+        10167 => {}
+        300 => assert!(
+            over.contains(&number),
+            "cancel of {number}, which Gateway does not know"
+        ),
+        102 | 320 | 321 => panic!("Gateway refuses request {number} with {code}"),
+        _ => {
+            over.insert(number);
+        }
+    }
+}

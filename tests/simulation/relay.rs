@@ -173,8 +173,7 @@ impl World {
                     if let Some(socket) = relay.socket.filter(|_| relay.connected) {
                         self.tcp_to_gateway(Event::ToGateway(socket, TcpPiece::Bytes(bytes)));
                     }
-                    relay.session.on_written();
-                    relay.session.on_opening_sent(now);
+                    relay.session.on_written(now);
                 }
                 Output::CloseInOrder { within } => {
                     self.arm(epoch, relay, within);

@@ -234,8 +234,7 @@ impl Relay<'_> {
             Poll::Ready(Ok(count)) => {
                 self.unwritten.advance(count);
                 if self.unwritten.is_empty() {
-                    self.session.on_written();
-                    self.session.on_opening_sent(Instant::now());
+                    self.session.on_written(Instant::now());
                 }
                 true
             }

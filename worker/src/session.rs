@@ -109,6 +109,8 @@ pub struct WorkerSession {
     accounts_seen: bool,
     next_id_seen: bool,
     drain: Duration,
+    /// Stage that is reached when what waits for Gateway has left.
+    leaving: Option<Stage>,
     received: u64,
     taken: u64,
     written: u64,
@@ -128,6 +130,7 @@ impl WorkerSession {
             accounts_seen: false,
             next_id_seen: false,
             drain: Duration::ZERO,
+            leaving: None,
             received: 0,
             taken: 0,
             written: 0,
@@ -175,9 +178,12 @@ impl WorkerSession {
         self.outputs.push_back(Output::Write(frames));
     }
 
-    /// Everything taken so far is wholly in the socket's hands.
-    pub fn on_written(&mut self) {
+    /// Everything so far is wholly in the socket's hands: the opening line, START_API, or data.
+    pub fn on_written(&mut self, now: Instant) {
         self.written = self.taken;
+        if let Some(stage) = self.leaving.take() {
+            self.reach(stage, StageReached::default(), now);
+        }
     }
 
     /// One data frame has left for the broker.
@@ -194,17 +200,11 @@ impl WorkerSession {
         self.reach(Stage::TcpConnected, StageReached::default(), now);
         let handshake = ClientHandshake::new(configure.offer_min..=configure.offer_max);
         self.outputs.push_back(Output::Write(handshake.opening()));
+        self.leaving = Some(Stage::HelloSent);
         self.state = State::Opening {
             configure,
             handshake,
         };
-    }
-
-    /// The opening line is in the kernel's hands.
-    pub fn on_opening_sent(&mut self, now: Instant) {
-        if matches!(self.state, State::Opening { .. }) {
-            self.reach(Stage::HelloSent, StageReached::default(), now);
-        }
     }
 
     /// The lock is held by another worker.
@@ -325,7 +325,8 @@ impl WorkerSession {
         match &self.state {
             State::Open { .. } => {
                 // The broker has its own, later deadline, by SIGKILL.
-                self.outputs.push_back(Output::CloseInOrder { within: self.drain });
+                self.outputs
+                    .push_back(Output::CloseInOrder { within: self.drain });
                 self.state = State::Draining;
             }
             State::Draining | State::Ended => {}
@@ -361,7 +362,7 @@ impl WorkerSession {
         self.deframer = handshake.into_deframer();
         self.outputs
             .push_back(Output::Write(start_api(version, configure.client_id)));
-        self.reach(Stage::ApiStarted, StageReached::default(), now);
+        self.leaving = Some(Stage::ApiStarted);
     }
 
     /// Until READY: the two messages that make it, and the error that prevents it.

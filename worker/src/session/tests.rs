@@ -39,7 +39,6 @@ impl World {
         };
         world.control(to_worker::Message::Configure(configure));
         world.session.on_connected(now);
-        world.session.on_opening_sent(now);
         world.drain();
         world
     }
@@ -59,7 +58,10 @@ impl World {
                     Some(to_broker::Message::Ended(ended)) => self.ended = Some(ended),
                     _ => {}
                 },
-                Output::Write(bytes) => self.written.extend_from_slice(&bytes),
+                Output::Write(bytes) => {
+                    self.written.extend_from_slice(&bytes);
+                    self.session.on_written(self.now);
+                }
                 Output::CloseInOrder { .. } => self.closed_in_order = true,
                 Output::Exit(code) => self.exit = Some(code),
                 Output::Connect(_) => {}
@@ -73,6 +75,7 @@ impl World {
             self.session.take_frames(bytes.len(), self.now)
         } else {
             self.session.on_opening_bytes(bytes, self.now);
+            self.drain();
             if self.session.is_open() {
                 self.session.take_frames(0, self.now)
             } else {

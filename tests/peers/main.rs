@@ -2,7 +2,7 @@
 //!
 //! - The official Python client against the simulator directly: so the simulator tells the truth.
 //! - The official client's own message descriptors against our schema.
-//! - The Python SDK: its own tests, its committed stubs, its example.
+//! - The Python SDK: its own tests and checks, its committed stubs, its examples.
 //! - A Node client that is made from the exported schema and nothing else of ours.
 //!
 //! Each needs an index of packages once; what was installed is kept. Without the interpreter a
@@ -107,6 +107,26 @@ fn the_python_sdk_passes_its_own_tests() {
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
         .current_dir(peers::workspace().join("client-sdk/python"));
     peers::run_to_end("pytest", command);
+}
+
+#[test]
+fn the_python_sdk_is_typed_and_tidy() {
+    let Some(interpreter) = peers::sdk_python(temporary()) else {
+        return peers::skip("python3");
+    };
+    let package = peers::workspace().join("client-sdk/python");
+    let cache = temporary().join("mypy");
+    let module = |words: &[&str]| {
+        let mut command = python(&interpreter);
+        command.arg("-m").args(words).current_dir(&package);
+        command
+    };
+    peers::run_to_end("ruff check", module(&["ruff", "check", "--no-cache"]));
+    let format = ["ruff", "format", "--check", "--no-cache"];
+    peers::run_to_end("ruff format", module(&format));
+    let mut types = module(&["mypy", "--cache-dir"]);
+    types.arg(cache);
+    peers::run_to_end("mypy", types);
 }
 
 #[test]

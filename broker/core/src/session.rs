@@ -529,6 +529,12 @@ impl Session {
                 class,
             },
         };
+        let because = match next {
+            State::Wedged { .. } => {
+                format!("{} silent handshakes in a row; the last: {because}", self.silent_in_row)
+            }
+            _ => because,
+        };
         self.transition(next, because, now);
     }
 

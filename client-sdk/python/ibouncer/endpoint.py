@@ -1,24 +1,30 @@
 """Which broker to talk to, and how: target, token, channel options, metadata of every call.
 
-Order: `target=`, `IBOUNCER_TARGET`, the Unix socket of the runtime folder if it exists, the `tcp`
-address of endpoints.json, 127.0.0.1:4010. A token goes only over TCP; the token file that was
-found by itself goes only to this machine, never to a host that someone named.
+A target that is named (`target=`, `IBOUNCER_TARGET`) is the only one tried. Otherwise: the Unix
+socket of the runtime folder if someone listens there; the `tcp` address of endpoints.json, where
+null means that there is none; and for the default instance 127.0.0.1:4010. A token goes only over
+TCP; the token file that was found by itself goes only to this machine, never to a host that
+someone named.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ibouncer.errors import BrokerNotFound, ClientError
-from ibouncer.places import Places
+from ibouncer.places import DEFAULT_INSTANCE, Places
 
 DEFAULT_TCP = "127.0.0.1:4010"
+# The broker refuses any other name.
+FORBIDDEN_IN_NAME = re.compile(r"[^A-Za-z0-9._@:/+=-]")
+LONGEST_NAME = 128
 
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     # Behind a big window a slow reader reads old ticks; behind a small one the broker conflates.
@@ -36,13 +42,12 @@ UNIX_OPTIONS: tuple[tuple[str, int | str], ...] = (("grpc.default_authority", "l
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One broker's address; `tried` says what was looked at before, `origin` who named it."""
+    """One broker's address; `origin` says who named it."""
 
     target: str
     client_name: str
     token: str | None = None
     token_file: Path | None = None
-    tried: tuple[str, ...] = ()
     origin: str = ""
 
     @property
@@ -64,9 +69,13 @@ class Endpoint:
             token = _read_token(self.token_file)
         return (name, ("authorization", f"Bearer {token}")) if token else (name,)
 
-    def not_found(self, detail: str) -> BrokerNotFound:
-        """The error for an endpoint at which nobody answers."""
-        return _not_found([*self.tried, f"{self.target}{self.origin}: {detail}"])
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Addresses worth trying, best first, and what was ruled out by looking."""
+
+    endpoints: tuple[Endpoint, ...]
+    ruled_out: tuple[str, ...] = ()
 
 
 def find(
@@ -77,9 +86,9 @@ def find(
     name: str | None = None,
     instance: str | None = None,
     runtime_dir: str | Path | None = None,
-) -> Endpoint:
-    """Finds the broker; raises BrokerNotFound if there is nothing to connect to."""
-    client_name = _printable(name or default_client_name())
+) -> Plan:
+    """Looks at wishes, environment and the instance's files."""
+    client_name = _allowed(name or "") or _allowed(default_client_name())
     token = token or environment.get("IBOUNCER_TOKEN") or None
     named = target or environment.get("IBOUNCER_TARGET")
     if named:
@@ -88,18 +97,20 @@ def find(
         file = None
         if token is None and _is_loopback(address):
             file = Places.resolve(environment, runtime_dir=runtime_dir, instance=instance).token
-        return Endpoint(address, client_name, token, file, origin=f" (from {origin})")
+        return Plan((Endpoint(address, client_name, token, file, f" (from {origin})"),))
 
     places = Places.resolve(environment, runtime_dir=runtime_dir, instance=instance)
-    if places.socket.is_socket():
-        return Endpoint(f"unix:{places.socket.absolute()}", client_name)
-    tried = [f"{places.socket}: no socket"]
-    tcp = _tcp_of(places.endpoints, tried)
-    if token is None and _read_token(places.token) is None:
-        tried.append(f"{places.token}: no token for {tcp}")
-        raise _not_found(tried)
+    dead = _why_dead(places.socket)
+    if dead is None:
+        return Plan((Endpoint(f"unix:{places.socket.absolute()}", client_name),))
+    ruled_out = [f"{places.socket}: {dead}"]
+    addresses = _tcp_addresses(places, ruled_out)
+    if addresses and token is None and _read_token(places.token) is None:
+        ruled_out.append(f"{places.token}: no token for {' or '.join(addresses)}")
+        addresses = []
     file = places.token if token is None else None
-    return Endpoint(tcp, client_name, token, file, tuple(tried))
+    endpoints = (Endpoint(address, client_name, token, file) for address in addresses)
+    return Plan(tuple(endpoints), tuple(ruled_out))
 
 
 def default_client_name() -> str:
@@ -129,20 +140,40 @@ def _is_loopback(target: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _tcp_of(endpoints: Path, tried: list[str]) -> str:
+def _why_dead(path: Path) -> str | None:
+    """Why no broker can be reached at its Unix socket; None if someone listens there."""
+    if not path.is_socket():
+        return "no socket"
+    with socket.socket(socket.AF_UNIX) as probe:
+        # The kernel answers at once: nothing waits here.
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            return None  # Its queue is full, so it is there.
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+    return None
+
+
+def _tcp_addresses(places: Places, ruled_out: list[str]) -> list[str]:
+    # The well-known port belongs to the default instance.
+    well_known = [DEFAULT_TCP] if places.instance == DEFAULT_INSTANCE else []
+    file = places.endpoints
     try:
-        found = json.loads(endpoints.read_text())
-        tcp = found.get("tcp") if isinstance(found, dict) else None
+        found = json.loads(file.read_text())
+        tcp = found["tcp"]
+        if tcp is None:
+            ruled_out.append(f"{file}: the broker has no TCP listener")
+            return []
+        address = _parse(tcp, "tcp")
     except OSError:
-        tried.append(f"{endpoints}: not there")
-        return DEFAULT_TCP
-    except ValueError as error:
-        tried.append(f"{endpoints}: not JSON ({error})")
-        return DEFAULT_TCP
-    if not isinstance(tcp, str) or not tcp:
-        tried.append(f"{endpoints}: names no TCP address")
-        return DEFAULT_TCP
-    return _parse(tcp, str(endpoints))
+        ruled_out.append(f"{file}: not there")
+        return well_known
+    except (ValueError, LookupError, TypeError, AttributeError, ClientError):
+        ruled_out.append(f"{file}: names no TCP address")
+        return well_known
+    return [address, *(other for other in well_known if other != address)]
 
 
 def _read_token(file: Path) -> str | None:
@@ -152,12 +183,13 @@ def _read_token(file: Path) -> str | None:
         return None
 
 
-def _printable(name: str) -> str:
-    """gRPC metadata holds printable ASCII only."""
-    return "".join(char if " " <= char <= "~" else "?" for char in name).strip() or "python"
+def _allowed(name: str) -> str:
+    """The name as the broker takes it."""
+    return FORBIDDEN_IN_NAME.sub("_", name.strip())[:LONGEST_NAME]
 
 
-def _not_found(tried: list[str]) -> BrokerNotFound:
+def not_found(tried: Iterable[str]) -> BrokerNotFound:
+    """The error when nobody answers."""
     return BrokerNotFound(
         f"no broker found; tried {'; '.join(tried)}. Start one with `ibouncer serve`, "
         "or name one with target= or IBOUNCER_TARGET",

@@ -100,7 +100,7 @@ class Session:
         if self._opened is not None:
             return
         target, token, name, instance, runtime_dir = self._wishes
-        found = endpoint.find(
+        plan = endpoint.find(
             os.environ,
             target=target,
             token=token,
@@ -108,13 +108,20 @@ class Session:
             instance=instance,
             runtime_dir=runtime_dir,
         )
-        opened = _Opened(found, self._credentials)
-        try:
-            await _reach(opened, self._timeout)
-        except BaseException:
-            await opened.channel.close()
-            raise
-        self._opened = opened
+        tried = list(plan.ruled_out)
+        for found in plan.endpoints:
+            opened = _Opened(found, self._credentials)
+            failure: str | None = "given up"
+            try:
+                failure = await _reach(opened, self._timeout)
+            finally:
+                if failure is not None:
+                    await opened.channel.close()
+            if failure is None:
+                self._opened = opened
+                return
+            tried.append(f"{found.target}{found.origin}: {failure}")
+        raise endpoint.not_found(tried)
 
     async def close(self) -> None:
         """Ends all streams and the connection."""
@@ -258,16 +265,16 @@ class _Opened:
         self.admin = stubs.AdminServiceStub(self.channel)
 
 
-async def _reach(opened: _Opened, timeout: float) -> None:
-    """Returns when the channel is up; gRPC alone would try for ever."""
+async def _reach(opened: _Opened, timeout: float) -> str | None:
+    """Waits until the channel is up; says why it is not. gRPC alone would try for ever."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     while True:
         state = opened.channel.get_state(try_to_connect=True)
         if state is grpc.ChannelConnectivity.READY:
-            return
+            return None
         if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            raise opened.endpoint.not_found("nobody answers there")
+            return "nobody answers there"
         change = asyncio.ensure_future(opened.channel.wait_for_state_change(state))
         changed = False
         try:
@@ -279,4 +286,4 @@ async def _reach(opened: _Opened, timeout: float) -> None:
                 await opened.channel.close()
                 await asyncio.wait({change}, timeout=1)
         if not changed:
-            raise opened.endpoint.not_found(f"no answer within {timeout:g} s")
+            return f"no answer within {timeout:g} s"

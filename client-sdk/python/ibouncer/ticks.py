@@ -68,6 +68,7 @@ class MarkKind(str, enum.Enum):
     STALE = "STALE"
     RESUMED = "RESUMED"
     ENDED = "ENDED"
+    REFUSED = "REFUSED"
     UNKNOWN = "UNKNOWN"
 
     def __str__(self) -> str:
@@ -151,7 +152,8 @@ class OptionTick:
 class Mark:
     """What happened to a subscription. With STALE nothing need be done: RESUMED follows.
 
-    `error` only with ENDED. A `local` one was made here, because the stream itself broke.
+    `error` only with ENDED and REFUSED; after REFUSED a live subscription of that id goes on. A
+    `local` one was made here, because the stream itself broke.
     """
 
     subscription: int
@@ -263,6 +265,7 @@ _MARKS = {
     market_data_pb2.MARK_KIND_STALE: MarkKind.STALE,
     market_data_pb2.MARK_KIND_RESUMED: MarkKind.RESUMED,
     market_data_pb2.MARK_KIND_ENDED: MarkKind.ENDED,
+    market_data_pb2.MARK_KIND_REFUSED: MarkKind.REFUSED,
 }
 
 

@@ -56,25 +56,37 @@ class _MarkKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     MARK_KIND_UNSPECIFIED: _MarkKind.ValueType  # 0
     MARK_KIND_SUBSCRIBED: _MarkKind.ValueType  # 1
-    """The subscription is attached to its line; last values follow."""
+    """The subscription is attached to its line; last values follow. Without a session behind the
+    line, STALE follows at once.
+    """
     MARK_KIND_STALE: _MarkKind.ValueType  # 2
     """The line has no session behind it; values so far are old. Nothing need be done."""
     MARK_KIND_RESUMED: _MarkKind.ValueType  # 3
     """Data flows again; ticks between STALE and RESUMED were missed."""
     MARK_KIND_ENDED: _MarkKind.ValueType  # 4
     """The subscription is over and its id is free."""
+    MARK_KIND_REFUSED: _MarkKind.ValueType  # 5
+    """A request with this id was refused: the id is in use, or names nothing. A live subscription
+    of the id goes on.
+    """
 
 class MarkKind(_MarkKind, metaclass=_MarkKindEnumTypeWrapper): ...
 
 MARK_KIND_UNSPECIFIED: MarkKind.ValueType  # 0
 MARK_KIND_SUBSCRIBED: MarkKind.ValueType  # 1
-"""The subscription is attached to its line; last values follow."""
+"""The subscription is attached to its line; last values follow. Without a session behind the
+line, STALE follows at once.
+"""
 MARK_KIND_STALE: MarkKind.ValueType  # 2
 """The line has no session behind it; values so far are old. Nothing need be done."""
 MARK_KIND_RESUMED: MarkKind.ValueType  # 3
 """Data flows again; ticks between STALE and RESUMED were missed."""
 MARK_KIND_ENDED: MarkKind.ValueType  # 4
 """The subscription is over and its id is free."""
+MARK_KIND_REFUSED: MarkKind.ValueType  # 5
+"""A request with this id was refused: the id is in use, or names nothing. A live subscription
+of the id goes on.
+"""
 global___MarkKind = MarkKind
 
 @typing.final
@@ -267,7 +279,7 @@ class StreamMark(google.protobuf.message.Message):
     """Number of the worker at the time (STALE: of the one that ended)."""
     @property
     def error(self) -> ibouncer._pb.ibouncer.v1.error_pb2.Error:
-        """Only with ENDED, and only if the subscription ended by an error."""
+        """With REFUSED, and with ENDED if the subscription ended by an error."""
 
     def __init__(
         self,
@@ -334,7 +346,9 @@ class GetSnapshotResponse(google.protobuf.message.Message):
     EVENTS_FIELD_NUMBER: builtins.int
     @property
     def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MarketDataEvent]:
-        """The last value of each tick type, in order of arrival; notices included."""
+        """The last value of each tick type, in order of arrival; notices included. The events have
+        no subscription_id.
+        """
 
     def __init__(
         self,

@@ -376,7 +376,7 @@ class Status(google.protobuf.message.Message):
 
     @property
     def unknown(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
-        """Path of an unknown field of this message to the cause."""
+        """Path of an unknown field to the cause; paths as in `ibouncer status --json`."""
 
     def __init__(
         self,
@@ -550,7 +550,8 @@ class Handshake(google.protobuf.message.Message):
     DEADLINE_FIELD_NUMBER: builtins.int
     outcome: builtins.str
     """"in_progress", "ready", or the class of its failure: "refused", "silent", "stalled_start",
-    "client_id_in_use", "rejected", "poisoned", "unsupported", "worker_fault", "cancelled".
+    "unreachable", "client_id_in_use", "rejected", "poisoned", "unsupported", "worker_fault",
+    "session_lost", "cancelled".
     """
     @property
     def stages(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___StageStamp]: ...

@@ -48,8 +48,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .method(stream)
         .method(snapshot)
         .build();
-    tonic_build::manual::Builder::new()
-        .build_client(false)
-        .compile(&[market_data]);
+    tonic_build::manual::Builder::new().build_client(false).compile(&[market_data]);
     Ok(())
 }

@@ -47,10 +47,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>
 fn file_list(root: &Path, files: &[PathBuf]) -> Result<String, Box<dyn Error>> {
     let mut list = String::from("&[\n");
     for file in files {
-        let name = file
-            .strip_prefix(root)?
-            .to_str()
-            .ok_or("a schema path is not UTF-8")?;
+        let name = file.strip_prefix(root)?.to_str().ok_or("a schema path is not UTF-8")?;
         writeln!(list, "    ({name:?}, include_str!({file:?})),")?;
     }
     list.push_str("]\n");

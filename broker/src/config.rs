@@ -215,10 +215,7 @@ impl Default for HeartbeatConfig {
 impl Default for PacingConfig {
     fn default() -> Self {
         let pacing = PacingSettings::default();
-        Self {
-            messages_per_second: pacing.messages_per_second,
-            lines: pacing.lines,
-        }
+        Self { messages_per_second: pacing.messages_per_second, lines: pacing.lines }
     }
 }
 
@@ -234,10 +231,7 @@ impl Default for GrpcConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            filter: "info".into(),
-        }
+        Self { format: LogFormat::Text, filter: "info".into() }
     }
 }
 
@@ -257,22 +251,12 @@ impl Config {
     /// Checks what the types cannot.
     pub fn check(&self) -> Result<(), BadValue> {
         let bad = |key, value: &dyn std::fmt::Display, problem: &str| {
-            Err(BadValue {
-                key,
-                value: value.to_string(),
-                problem: problem.to_owned(),
-            })
+            Err(BadValue { key, value: value.to_string(), problem: problem.to_owned() })
         };
         let address = &self.gateway.address;
-        let port = address
-            .rsplit_once(':')
-            .map(|(_, port)| port.parse::<u16>());
+        let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         if !matches!(port, Some(Ok(1..))) {
-            return bad(
-                "gateway.address",
-                address,
-                "use HOST:PORT, as in 127.0.0.1:4002",
-            );
+            return bad("gateway.address", address, "use HOST:PORT, as in 127.0.0.1:4002");
         }
         if self.gateway.client_id < 0 {
             let problem = "client ids are 0 or greater";
@@ -280,11 +264,7 @@ impl Config {
         }
         if !(1..=50).contains(&self.pacing.messages_per_second) {
             let problem = "Gateway takes 50 messages a second; use 1 to 50";
-            return bad(
-                "pacing.messages_per_second",
-                &self.pacing.messages_per_second,
-                problem,
-            );
+            return bad("pacing.messages_per_second", &self.pacing.messages_per_second, problem);
         }
         if self.pacing.lines == 0 {
             return bad("pacing.lines", &0, "at least one line is needed");
@@ -310,21 +290,13 @@ impl Config {
         }
         if self.worker.adoption_grace.0 != Duration::ZERO {
             let problem = "adoption is not offered yet; only 0s is possible";
-            return bad(
-                "worker.adoption_grace",
-                &self.worker.adoption_grace,
-                problem,
-            );
+            return bad("worker.adoption_grace", &self.worker.adoption_grace, problem);
         }
         if self.worker.buffer.0 < 1 << 20 {
             return bad("worker.buffer", &self.worker.buffer, "use at least 1MiB");
         }
         if self.grpc.stream_buffer.0 < 64 << 10 {
-            return bad(
-                "grpc.stream_buffer",
-                &self.grpc.stream_buffer,
-                "use at least 64KiB",
-            );
+            return bad("grpc.stream_buffer", &self.grpc.stream_buffer, "use at least 64KiB");
         }
         self.socket_mode()?;
         self.tcp_listener()?;
@@ -356,9 +328,8 @@ impl Config {
         if text == "off" {
             return Ok(None);
         }
-        let address: SocketAddr = text
-            .parse()
-            .map_err(|_| bad("use IP:PORT, as in 127.0.0.1:4010, or \"off\""))?;
+        let address: SocketAddr =
+            text.parse().map_err(|_| bad("use IP:PORT, as in 127.0.0.1:4010, or \"off\""))?;
         if !address.ip().is_loopback() {
             return Err(bad(
                 "beyond loopback TLS is needed, which is not offered yet; use 127.0.0.1 or [::1], \
@@ -432,9 +403,7 @@ mod tests {
             .collect();
         let config: Config = toml::from_str(&text).unwrap();
         assert_eq!(config, Config::default());
-        let keys = text
-            .lines()
-            .filter(|line| line.contains(" = ") && !line.starts_with('#'));
+        let keys = text.lines().filter(|line| line.contains(" = ") && !line.starts_with('#'));
         let all = layers::flatten(&toml::Table::try_from(Config::default()).unwrap());
         assert_eq!(keys.count(), all.len(), "the template names every key");
     }

@@ -38,8 +38,6 @@ pub struct Driver {
     birth: Option<(Epoch, oneshot::Receiver<io::Result<Worker>>)>,
     worker: Option<Worker>,
     link: Option<Link>,
-    /// Came in before its birth was reported.
-    early: Option<(LocalStream, Option<u32>)>,
     inbox: mpsc::Receiver<Command>,
     streams: BTreeMap<StreamId, Arc<StreamShared>>,
     calls: BTreeMap<CallId, oneshot::Sender<Result<Reply, Error>>>,
@@ -92,7 +90,6 @@ impl Driver {
             birth: None,
             worker: None,
             link: None,
-            early: None,
             inbox: parts.inbox,
             streams: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -193,14 +190,9 @@ impl Driver {
                         self.worker = Some(worker);
                         WorkerEvent::Spawned { pid }
                     }
-                    Err(error) => WorkerEvent::NotSpawned {
-                        error: error.to_string(),
-                    },
+                    Err(error) => WorkerEvent::NotSpawned { error: error.to_string() },
                 };
                 self.input(Input::Worker { epoch, event });
-                if let Some((stream, pid)) = self.early.take() {
-                    self.on_accepted(stream, pid);
-                }
             }
             Woken::Exited(status) => {
                 let status = status.context("wait for the worker")?;
@@ -217,10 +209,8 @@ impl Driver {
 
     fn on_link_events(&mut self, epoch: Epoch, events: Vec<WorkerEvent>) {
         for event in events {
-            let over = matches!(
-                event,
-                WorkerEvent::LinkClosed { .. } | WorkerEvent::LinkViolated { .. }
-            );
+            let over =
+                matches!(event, WorkerEvent::LinkClosed { .. } | WorkerEvent::LinkViolated { .. });
             self.input(Input::Worker { epoch, event });
             if over {
                 self.link = None;
@@ -244,19 +234,13 @@ impl Driver {
         if let Some(link) = &mut self.link {
             let mut events = Vec::new();
             // The other end is closed, so this ends by itself.
-            if tokio::time::timeout(LAST_WORD, link.rest(&mut events))
-                .await
-                .is_err()
-            {
+            if tokio::time::timeout(LAST_WORD, link.rest(&mut events)).await.is_err() {
                 tracing::warn!(%epoch, "the link of an ended worker did not end");
             }
             self.on_link_events(epoch, events);
             self.link = None;
         }
-        self.input(Input::Worker {
-            epoch,
-            event: WorkerEvent::Exited(status),
-        });
+        self.input(Input::Worker { epoch, event: WorkerEvent::Exited(status) });
     }
 
     /// Only the worker that we started, and only once.
@@ -265,10 +249,7 @@ impl Driver {
             Some(worker) if pid == Some(worker.pid()) && self.link.is_none() => {
                 self.link = Some(Link::new(worker.epoch(), stream));
             }
-            _ => tracing::warn!(
-                pid,
-                "a process that is not our worker connected to the link"
-            ),
+            _ => tracing::warn!(pid, "a process that is not our worker connected to the link"),
         }
     }
 
@@ -314,11 +295,7 @@ impl Driver {
                         link.tell(&message);
                     }
                 }
-                Output::Send {
-                    epoch,
-                    number,
-                    frames,
-                } => {
+                Output::Send { epoch, number, frames } => {
                     if let Some(link) = self.link_of(epoch) {
                         link.send(number, &frames);
                     }
@@ -351,11 +328,7 @@ impl Driver {
     }
 
     fn kill(&mut self, epoch: Epoch) {
-        let Some(worker) = self
-            .worker
-            .as_mut()
-            .filter(|worker| worker.epoch() == epoch)
-        else {
+        let Some(worker) = self.worker.as_mut().filter(|worker| worker.epoch() == epoch) else {
             return;
         };
         if let Err(error) = worker.kill() {
@@ -375,10 +348,7 @@ impl Driver {
             self.published_at = now;
             let status = Arc::new(self.status());
             let transitions = Arc::new(self.transitions.clone());
-            self.publisher.send_replace(Published {
-                status,
-                transitions,
-            });
+            self.publisher.send_replace(Published { status, transitions });
         }
     }
 
@@ -402,10 +372,7 @@ impl Driver {
         match self.hub.accounts() {
             [] => {
                 let status = self.status();
-                let state = status
-                    .state()
-                    .as_str_name()
-                    .trim_start_matches("SESSION_STATE_");
+                let state = status.state().as_str_name().trim_start_matches("SESSION_STATE_");
                 Err(error::not_ready(state, &status.reason))
             }
             accounts => Ok(accounts.to_vec()),
@@ -428,8 +395,5 @@ impl Driver {
 }
 
 fn clock() -> Clock {
-    Clock {
-        now: Instant::now(),
-        wall: SystemTime::now(),
-    }
+    Clock { now: Instant::now(), wall: SystemTime::now() }
 }

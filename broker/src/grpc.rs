@@ -3,12 +3,13 @@
 //! - [`listeners`]: both of them, and the services on each.
 //! - [`connection`]: who is at the other end, and under which names it is known.
 //! - [`stream`], [`codec`]: market data from a stream's queue straight into response bodies.
-//! - [`status`]: errors as gRPC knows them, made in one place.
+//! - [`status`], [`complete`]: errors as gRPC knows them, ours and its own.
 //! - [`session`], [`market_data`], [`account`], [`admin`]: the services.
 
 pub mod account;
 pub mod admin;
 pub mod codec;
+pub mod complete;
 pub mod connection;
 pub mod listeners;
 pub mod market_data;
@@ -20,8 +21,5 @@ pub mod stream;
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 pub mod servers {
     tonic::include_proto!("ibouncer.v1");
-    include!(concat!(
-        env!("OUT_DIR"),
-        "/ibouncer.v1.MarketDataService.rs"
-    ));
+    include!(concat!(env!("OUT_DIR"), "/ibouncer.v1.MarketDataService.rs"));
 }

@@ -58,14 +58,7 @@ impl Handle {
     /// The way, and its other end.
     pub fn new(published: watch::Receiver<Published>) -> (Self, mpsc::Receiver<Command>) {
         let (commands, inbox) = mpsc::channel(WAITING);
-        (
-            Self {
-                commands,
-                published,
-                numbers: Arc::new(AtomicU64::new(1)),
-            },
-            inbox,
-        )
+        (Self { commands, published, numbers: Arc::new(AtomicU64::new(1)) }, inbox)
     }
 
     /// A number for a client, a stream or a call; never used twice.
@@ -80,10 +73,7 @@ impl Handle {
 
     /// Tells the driver something.
     pub async fn tell(&self, command: Command) -> Result<(), Error> {
-        self.commands
-            .send(command)
-            .await
-            .map_err(|_| error::stopping())
+        self.commands.send(command).await.map_err(|_| error::stopping())
     }
 
     /// Tells the driver something from where nothing can be waited for.
@@ -110,11 +100,7 @@ impl Handle {
         let call = CallId(self.number());
         let (answer, receiver) = oneshot::channel();
         self.tell(Command::Call(call, input(call), answer)).await?;
-        let guard = CallGuard {
-            handle: self,
-            call,
-            answered: false,
-        };
+        let guard = CallGuard { handle: self, call, answered: false };
         let result = receiver.await;
         guard.answered();
         result.map_err(|_| error::stopping())?
@@ -138,8 +124,7 @@ impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
         if !self.answered {
             let call = self.call;
-            self.handle
-                .tell_later(Command::Input(Input::CallDropped { call }));
+            self.handle.tell_later(Command::Input(Input::CallDropped { call }));
         }
     }
 }

@@ -37,10 +37,7 @@ impl LinkListener {
             _ => {}
         }
         let name = path.to_fs_name::<GenericFilePath>()?;
-        let listener = ListenerOptions::new()
-            .name(name)
-            .reclaim_name(false)
-            .create_tokio()?;
+        let listener = ListenerOptions::new().name(name).reclaim_name(false).create_tokio()?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         Ok(Self { listener })
     }
@@ -48,10 +45,7 @@ impl LinkListener {
     /// The next one that comes in, and its pid as the kernel knows it.
     pub async fn accept(&self) -> io::Result<(Stream, Option<u32>)> {
         let stream = self.listener.accept().await?;
-        let pid = stream
-            .peer_creds()?
-            .pid()
-            .and_then(|pid| u32::try_from(pid).ok());
+        let pid = stream.peer_creds()?.pid().and_then(|pid| u32::try_from(pid).ok());
         Ok((stream, pid))
     }
 }
@@ -84,9 +78,7 @@ impl Link {
             pid: std::process::id(),
             ..Hello::default()
         };
-        link.tell(&ToWorker {
-            message: Some(to_worker::Message::Hello(hello)),
-        });
+        link.tell(&ToWorker { message: Some(to_worker::Message::Hello(hello)) });
         link
     }
 

@@ -71,11 +71,7 @@ pub enum PlaceError {
 }
 
 fn io<T>(result: std::io::Result<T>, action: &'static str, path: &Path) -> Result<T, PlaceError> {
-    result.map_err(|source| PlaceError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    })
+    result.map_err(|source| PlaceError::Io { action, path: path.to_owned(), source })
 }
 
 /// Makes the folder if need be, and checks that it is private.
@@ -85,14 +81,7 @@ pub fn private_folder(path: &Path) -> Result<(), PlaceError> {
 
 /// The same, but a group that the socket lets in may pass through to it, without listing.
 pub fn runtime_folder(path: &Path, socket_mode: u32) -> Result<(), PlaceError> {
-    folder(
-        path,
-        if socket_mode & 0o070 == 0 {
-            0o700
-        } else {
-            0o710
-        },
-    )
+    folder(path, if socket_mode & 0o070 == 0 { 0o700 } else { 0o710 })
 }
 
 fn folder(path: &Path, most: u32) -> Result<(), PlaceError> {
@@ -101,11 +90,7 @@ fn folder(path: &Path, most: u32) -> Result<(), PlaceError> {
     let metadata = io(std::fs::symlink_metadata(path), "look at folder", path)?;
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     if !metadata.is_dir() || owner != Uid::effective().as_raw() || mode & !most != 0 {
-        return Err(PlaceError::NotPrivate {
-            path: path.to_owned(),
-            owner,
-            mode,
-        });
+        return Err(PlaceError::NotPrivate { path: path.to_owned(), owner, mode });
     }
     Ok(())
 }
@@ -123,10 +108,7 @@ impl Locks {
     pub fn new(folder: PathBuf, gateway: SocketAddr, client_id: i32) -> Result<Self, PlaceError> {
         private_folder(&folder)?;
         let address = gateway.to_string().replace([':', '[', ']', '%'], "_");
-        Ok(Self {
-            folder,
-            key: format!("{address}_{client_id}"),
-        })
+        Ok(Self { folder, key: format!("{address}_{client_id}") })
     }
 
     /// What the worker takes before it connects.
@@ -139,11 +121,7 @@ impl Locks {
         let path = self.folder.join(format!("{}.broker.lock", self.key));
         match take_lock(&path, who)? {
             Ok(lock) => Ok(lock),
-            Err(holder) => Err(PlaceError::Taken {
-                gateway,
-                client_id,
-                holder,
-            }),
+            Err(holder) => Err(PlaceError::Taken { gateway, client_id, holder }),
         }
     }
 
@@ -154,10 +132,7 @@ impl Locks {
         let path = self.folder.join(format!("runtime_{number:016x}.lock"));
         match take_lock(&path, who)? {
             Ok(lock) => Ok(lock),
-            Err(holder) => Err(PlaceError::FolderTaken {
-                path: runtime.to_owned(),
-                holder,
-            }),
+            Err(holder) => Err(PlaceError::FolderTaken { path: runtime.to_owned(), holder }),
         }
     }
 }
@@ -180,17 +155,11 @@ fn take_lock(path: &Path, who: &str) -> Result<Result<File, String>, PlaceError>
             let read = (&mut file).take(4096).read_to_string(&mut holder);
             let unknown = read.is_err() || holder.trim().is_empty();
             let silent = "it did not say who it is";
-            return Ok(Err(if unknown {
-                silent.into()
-            } else {
-                holder.trim().into()
-            }));
+            return Ok(Err(if unknown { silent.into() } else { holder.trim().into() }));
         }
         Err(TryLockError::Error(error)) => return io(Err(error), "take lock", path),
     }
-    let written = file
-        .set_len(0)
-        .and_then(|()| file.write_all(who.as_bytes()));
+    let written = file.set_len(0).and_then(|()| file.write_all(who.as_bytes()));
     io(written, "write lock", path)?;
     Ok(Ok(file))
 }
@@ -244,12 +213,7 @@ pub fn new_token(places: &Places) -> Result<String, PlaceError> {
 
 /// What a broker leaves behind when it ends: nothing but its locks and worker logs.
 pub fn tidy_up(places: &Places) {
-    for path in [
-        places.socket(),
-        places.link_socket(),
-        places.token(),
-        places.endpoints(),
-    ] {
+    for path in [places.socket(), places.link_socket(), places.token(), places.endpoints()] {
         // It may never have been made.
         let _ = std::fs::remove_file(path);
     }
@@ -268,10 +232,7 @@ mod tests {
         private_folder(&path).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o750)).unwrap();
         let error = private_folder(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("mode 0750") && error.contains("0700"),
-            "{error}"
-        );
+        assert!(error.contains("mode 0750") && error.contains("0700"), "{error}");
     }
 
     #[test]
@@ -279,9 +240,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let gateway: SocketAddr = "127.0.0.1:4002".parse().unwrap();
         let locks = Locks::new(folder.path().join("locks"), gateway, 410).unwrap();
-        let held = locks
-            .take(gateway, 410, "instance default, pid 77")
-            .unwrap();
+        let held = locks.take(gateway, 410, "instance default, pid 77").unwrap();
         let error = locks.take(gateway, 410, "me").unwrap_err().to_string();
         assert!(error.contains("pid 77") && error.contains("410"), "{error}");
         drop(held);
@@ -289,14 +248,8 @@ mod tests {
         let other = Locks::new(folder.path().join("locks"), gateway, 411).unwrap();
         other.take(gateway, 411, "me").unwrap();
         let _runtime = locks.take_runtime(folder.path(), "pid 78").unwrap();
-        let error = other
-            .take_runtime(folder.path(), "me")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("pid 78") && error.contains("--instance"),
-            "{error}"
-        );
+        let error = other.take_runtime(folder.path(), "me").unwrap_err().to_string();
+        assert!(error.contains("pid 78") && error.contains("--instance"), "{error}");
     }
 
     #[test]
@@ -306,9 +259,6 @@ mod tests {
         write_private(&path, "one").unwrap();
         write_private(&path, "two").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

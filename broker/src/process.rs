@@ -58,16 +58,14 @@ impl Nursery {
     pub fn start(link: PathBuf, logs: PathBuf) -> io::Result<Self> {
         let (orders, inbox) = std::sync::mpsc::channel::<Birth>();
         let runtime = tokio::runtime::Handle::current();
-        std::thread::Builder::new()
-            .name("nursery".into())
-            .spawn(move || {
-                let _inside = runtime.enter();
-                for birth in inbox {
-                    let born = spawn(birth.epoch, &birth.link, &birth.log);
-                    // Nobody waits only when the broker ends; the worker is then killed by its drop.
-                    let _ = birth.answer.send(born);
-                }
-            })?;
+        std::thread::Builder::new().name("nursery".into()).spawn(move || {
+            let _inside = runtime.enter();
+            for birth in inbox {
+                let born = spawn(birth.epoch, &birth.link, &birth.log);
+                // Nobody waits only when the broker ends; the worker is then killed by its drop.
+                let _ = birth.answer.send(born);
+            }
+        })?;
         Ok(Self { orders, link, logs })
     }
 
@@ -77,12 +75,7 @@ impl Nursery {
         let (answer, receiver) = oneshot::channel();
         let log = self.logs.join(format!("{epoch}.log"));
         // The thread ends only with this sender.
-        let _ = self.orders.send(Birth {
-            epoch,
-            link: self.link.clone(),
-            log,
-            answer,
-        });
+        let _ = self.orders.send(Birth { epoch, link: self.link.clone(), log, answer });
         receiver
     }
 }
@@ -125,10 +118,7 @@ impl Drop for Worker {
     }
 }
 
-#[expect(
-    unsafe_code,
-    reason = "registering a descriptor with the runtime is unsafe by nature"
-)]
+#[expect(unsafe_code, reason = "registering a descriptor with the runtime is unsafe by nature")]
 fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the AsyncFd owns the pidfd, so the descriptor stays open and the same for as long
     // as it is registered, and is closed only after it was taken out.
@@ -179,11 +169,7 @@ fn spawn(epoch: Epoch, link: &Path, log: &Path) -> io::Result<Worker> {
 
 /// The file that we run, even if it was replaced on disk since.
 fn own_binary() -> io::Result<PathBuf> {
-    if cfg!(target_os = "linux") {
-        Ok("/proc/self/exe".into())
-    } else {
-        std::env::current_exe()
-    }
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
 
 fn open_log(path: &Path) -> io::Result<File> {

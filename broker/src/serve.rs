@@ -71,11 +71,7 @@ pub async fn serve(
             tracing::info!("SIGHUP is ignored; settings are read at start");
         }
     });
-    let ServeOptions {
-        config,
-        places,
-        locks,
-    } = options;
+    let ServeOptions { config, places, locks } = options;
     let client_id = config.gateway.client_id;
     let gateway = resolve(&config.gateway.address)?;
 
@@ -103,17 +99,12 @@ pub async fn serve(
         Some(address) => Some(bind_tcp(address).await?),
         None => None,
     };
-    let tcp_address = tcp
-        .as_ref()
-        .map(tokio::net::TcpListener::local_addr)
-        .transpose()?;
+    let tcp_address = tcp.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
     write_endpoints(&places, tcp_address)?;
 
     let now = Instant::now();
     let lock_path = locks.worker();
-    let lock_path = lock_path
-        .to_str()
-        .context("the lock folder's path is not UTF-8")?;
+    let lock_path = lock_path.to_str().context("the lock folder's path is not UTF-8")?;
     let settings = config.settings(places.instance(), gateway, lock_path);
     let hub = Hub::new(settings, seed(), now);
     let broker = BrokerProcess {
@@ -121,24 +112,12 @@ pub async fn serve(
         pid: std::process::id(),
         since: now,
     };
-    let clock = Clock {
-        now,
-        wall: std::time::SystemTime::now(),
-    };
-    let first = Published {
-        status: Arc::new(hub.status(&broker, &clock)),
-        transitions: Arc::default(),
-    };
+    let clock = Clock { now, wall: std::time::SystemTime::now() };
+    let first =
+        Published { status: Arc::new(hub.status(&broker, &clock)), transitions: Arc::default() };
     let (publisher, published) = watch::channel(first);
     let (handle, inbox) = Handle::new(published);
-    let driver = Driver::new(Parts {
-        hub,
-        broker,
-        nursery,
-        listener,
-        inbox,
-        publisher,
-    });
+    let driver = Driver::new(Parts { hub, broker, nursery, listener, inbox, publisher });
     let mut driver = tokio::spawn(driver.run());
 
     let doorkeeper = Doorkeeper::new(&token, Uid::effective().as_raw(), handle.clone());
@@ -153,12 +132,7 @@ pub async fn serve(
         }
     };
     let mut servers = tokio::task::JoinSet::new();
-    servers.spawn(serve_unix(
-        unix,
-        routes.clone(),
-        handle.clone(),
-        until_end(),
-    ));
+    servers.spawn(serve_unix(unix, routes.clone(), handle.clone(), until_end()));
     if let Some(tcp) = tcp {
         servers.spawn(serve_tcp(tcp, routes, handle.clone(), until_end()));
     }
@@ -187,20 +161,14 @@ pub async fn serve(
         }
     };
     tracing::info!(because, "the broker ends");
-    let stop = Input::Stop {
-        because: format!("the broker ends: {because}"),
-    };
+    let stop = Input::Stop { because: format!("the broker ends: {because}") };
     // The session first: its end in order is what matters.
     if handle.tell(Command::Input(stop)).await.is_ok() {
-        driver
-            .await
-            .context("the driver panicked")?
-            .context("the driver failed")?;
+        driver.await.context("the driver panicked")?.context("the driver failed")?;
     }
     end.send_replace(true);
-    let drained = tokio::time::timeout(LAST_MESSAGES, async {
-        while servers.join_next().await.is_some() {}
-    });
+    let drained =
+        tokio::time::timeout(LAST_MESSAGES, async { while servers.join_next().await.is_some() {} });
     if drained.await.is_err() {
         servers.abort_all();
     }

@@ -29,28 +29,13 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Global {
     /// Folder of the sockets [default: $XDG_RUNTIME_DIR/ibouncer].
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        help_heading = "Global options"
-    )]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub(crate) runtime_dir: Option<PathBuf>,
     /// Folder of what is kept [default: ~/.local/state/ibouncer].
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        help_heading = "Global options"
-    )]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Which broker, if several run here [default: default].
-    #[arg(
-        long,
-        global = true,
-        value_name = "NAME",
-        help_heading = "Global options"
-    )]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub(crate) instance: Option<String>,
     /// Print JSON, errors included.
     #[arg(long, global = true, help_heading = "Global options")]

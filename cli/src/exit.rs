@@ -104,11 +104,7 @@ impl Complaint {
 
     /// Something failed that is neither the user's nor the broker's doing.
     pub(crate) fn internal(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Internal,
-            code: code.to_owned(),
-            ..Self::usage(message)
-        }
+        Self { exit: Exit::Internal, code: code.to_owned(), ..Self::usage(message) }
     }
 
     /// Adds what to do now.
@@ -162,10 +158,8 @@ impl From<ConnectError> for Complaint {
         let ConnectError::Unreachable { instance, tried } = error else {
             return Self::usage(chain(&error));
         };
-        let tried: Vec<_> = tried
-            .iter()
-            .map(|one| format!("{}: {}", one.what, one.because))
-            .collect();
+        let tried: Vec<_> =
+            tried.iter().map(|one| format!("{}: {}", one.what, one.because)).collect();
         Self {
             exit: Exit::Unreachable,
             code: Error::BROKER_UNREACHABLE.to_owned(),
@@ -269,11 +263,7 @@ mod tests {
             }],
         });
         assert_eq!(complaint.exit, Exit::Unreachable);
-        assert!(
-            complaint
-                .message
-                .contains("/run/ibouncer.sock: no such socket")
-        );
+        assert!(complaint.message.contains("/run/ibouncer.sock: no such socket"));
         assert!(complaint.next.unwrap().contains("ibouncer serve"));
     }
 

@@ -23,10 +23,7 @@ use crate::output::Output;
 /// Runs the program with this process's arguments.
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if arguments
-        .get(1)
-        .is_some_and(|first| first == ibouncer_worker::ARGUMENT)
-    {
+    if arguments.get(1).is_some_and(|first| first == ibouncer_worker::ARGUMENT) {
         return ibouncer_worker::main(arguments.into_iter().skip(2));
     }
     let json = arguments.iter().any(|argument| argument == "--json");
@@ -56,9 +53,5 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
     }
     // Nobody is left to be told if this fails.
     let _ = error.print();
-    if error.use_stderr() {
-        exit::Exit::Usage.into()
-    } else {
-        exit::Exit::Good.into()
-    }
+    if error.use_stderr() { exit::Exit::Usage.into() } else { exit::Exit::Good.into() }
 }

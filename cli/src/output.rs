@@ -29,11 +29,7 @@ pub(crate) struct Output {
 impl Output {
     /// This process's own stdout and stderr.
     pub(crate) fn standard(json: bool) -> Self {
-        Self {
-            json,
-            out: Box::new(io::stdout()),
-            err: Box::new(io::stderr()),
-        }
+        Self { json, out: Box::new(io::stdout()), err: Box::new(io::stderr()) }
     }
 
     /// True if everything is to be JSON.
@@ -134,11 +130,7 @@ pub(crate) mod tests {
     /// An output, its stdout and its stderr.
     pub(crate) fn on_paper(json: bool) -> (Output, Paper, Paper) {
         let (out, err) = (Paper::default(), Paper::default());
-        let output = Output {
-            json,
-            out: Box::new(out.clone()),
-            err: Box::new(err.clone()),
-        };
+        let output = Output { json, out: Box::new(out.clone()), err: Box::new(err.clone()) };
         (output, out, err)
     }
 
@@ -147,10 +139,7 @@ pub(crate) mod tests {
         let complaint = Complaint::usage("no such symbol").next("check its spelling");
         let (mut output, out, err) = on_paper(false);
         output.complain(&complaint);
-        assert_eq!(
-            err.text(),
-            "error: no such symbol\nNext: check its spelling\n"
-        );
+        assert_eq!(err.text(), "error: no such symbol\nNext: check its spelling\n");
         assert_eq!(out.text(), "");
 
         let (mut output, out, err) = on_paper(true);

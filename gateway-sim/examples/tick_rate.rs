@@ -28,9 +28,7 @@ fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
     let rate = words.next().unwrap_or_else(|| "max".to_owned());
     let seconds = words.next().map_or(Ok(5), |word| word.parse::<u64>())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let config = SimConfig {
         gateway: GatewayConfig {
             rate: rate.parse::<Rate>().map_err(anyhow::Error::msg)?,
@@ -87,11 +85,7 @@ fn read_for(sim: &SimHandle, duration: Duration) -> anyhow::Result<Seen> {
         ticks += take(&mut deframer, &mut ages)?;
     }
     let elapsed = started.elapsed();
-    Ok(Seen {
-        ticks,
-        elapsed,
-        ages,
-    })
+    Ok(Seen { ticks, elapsed, ages })
 }
 
 fn requests() -> BytesMut {
@@ -99,10 +93,7 @@ fn requests() -> BytesMut {
     for line in 0..LINES {
         let request = MarketDataRequest {
             req_id: Some(1000 + line),
-            contract: Some(Contract {
-                con_id: Some(FIRST_CON_ID + line),
-                ..Default::default()
-            }),
+            contract: Some(Contract { con_id: Some(FIRST_CON_ID + line), ..Default::default() }),
             ..Default::default()
         };
         write_message(id::REQ_MKT_DATA, &request, &mut out);

@@ -36,12 +36,7 @@ pub struct SimArgs {
     pub server_version: i32,
 
     /// Accounts of the logged-in user
-    #[arg(
-        long,
-        value_name = "NAME,…",
-        value_delimiter = ',',
-        default_value = "DU0000001"
-    )]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_value = "DU0000001")]
     pub accounts: Vec<String>,
 
     /// Next valid order id
@@ -75,12 +70,7 @@ pub struct SimArgs {
     pub lines: usize,
 
     /// Symbols without permission for live data: error 354, or delayed data if asked for
-    #[arg(
-        long,
-        value_name = "SYMBOL,…",
-        value_delimiter = ',',
-        default_value = "NOPERM"
-    )]
+    #[arg(long, value_name = "SYMBOL,…", value_delimiter = ',', default_value = "NOPERM")]
     pub no_permission: Vec<String>,
 
     /// Bytes that may wait for a slow reader before ticks are dropped, such as 16MiB
@@ -125,9 +115,8 @@ impl SimArgs {
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:4002".to_owned())?;
+    let address: SocketAddr =
+        text.parse().map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:4002".to_owned())?;
     if address.ip().is_loopback() {
         Ok(address)
     } else {
@@ -147,9 +136,7 @@ fn bytes(text: &str) -> Result<usize, String> {
         _ => return Err("expected bytes, such as 65536, 64KiB or 16MiB".to_owned()),
     };
     let number: usize = number.parse().map_err(|_| "expected a number".to_owned())?;
-    number
-        .checked_mul(unit)
-        .ok_or_else(|| "that many bytes cannot be counted".to_owned())
+    number.checked_mul(unit).ok_or_else(|| "that many bytes cannot be counted".to_owned())
 }
 
 fn after_help() -> String {

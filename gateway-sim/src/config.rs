@@ -113,9 +113,7 @@ impl FromStr for Rate {
         }
         match text.replace('_', "").parse() {
             Ok(rate) => Ok(Self::PerConnection(rate)),
-            Err(_) => Err(format!(
-                "\"{text}\" is no rate; write ticks per second, or max"
-            )),
+            Err(_) => Err(format!("\"{text}\" is no rate; write ticks per second, or max")),
         }
     }
 }

@@ -217,10 +217,7 @@ mod tests {
 
     #[test]
     fn the_first_line_is_exactly_as_documented() {
-        let event = Event::Listening {
-            address: "127.0.0.1:4002".parse().unwrap(),
-            behind: None,
-        };
+        let event = Event::Listening { address: "127.0.0.1:4002".parse().unwrap(), behind: None };
         assert_eq!(
             serde_json::to_string(&event).unwrap(),
             r#"{"event":"listening","address":"127.0.0.1:4002"}"#
@@ -241,11 +238,7 @@ mod tests {
         let event = Event::Request {
             connection: ConnectionId(1),
             at_ms: 2,
-            request: Request {
-                message_id: 249,
-                name: "REQ_CURRENT_TIME",
-                ..Default::default()
-            },
+            request: Request { message_id: 249, name: "REQ_CURRENT_TIME", ..Default::default() },
         };
         assert_eq!(
             serde_json::to_string(&event).unwrap(),

@@ -111,9 +111,7 @@ impl FromStr for Fault {
 
     fn from_str(name: &str) -> Result<Self, FaultError> {
         let known = Self::ALL.iter().find(|fault| fault.name() == name);
-        known
-            .copied()
-            .ok_or_else(|| FaultError::Unknown(name.to_owned()))
+        known.copied().ok_or_else(|| FaultError::Unknown(name.to_owned()))
     }
 }
 
@@ -162,23 +160,16 @@ pub struct FaultPlan {
 impl FaultPlan {
     /// A plan of these steps.
     pub fn new(specs: &[FaultSpec]) -> Self {
-        let (serial, steps) = specs
-            .iter()
-            .partition::<Vec<FaultSpec>, _>(|spec| spec.fault == Fault::SerialAccept);
-        Self {
-            steps,
-            serial: serial.first().copied(),
-        }
+        let (serial, steps) =
+            specs.iter().partition::<Vec<FaultSpec>, _>(|spec| spec.fault == Fault::SerialAccept);
+        Self { steps, serial: serial.first().copied() }
     }
 
     /// Whether the next connection must stay in the kernel's queue for good.
     pub fn never_accepts(&self) -> bool {
         matches!(
             self.steps.first(),
-            Some(FaultSpec {
-                fault: Fault::NeverAccept,
-                connections: None
-            })
+            Some(FaultSpec { fault: Fault::NeverAccept, connections: None })
         )
     }
 

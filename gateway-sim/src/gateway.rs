@@ -137,10 +137,7 @@ impl Gateway {
             fault: fault.or(serial.then_some(Fault::SerialAccept)),
         });
         let connection = Connection::new(id, fault, serial, shared.config.drip);
-        let taken = self
-            .connections
-            .values()
-            .filter(|other| other.takes_a_place());
+        let taken = self.connections.values().filter(|other| other.takes_a_place());
         let full = taken.count() >= shared.config.connection_limit && connection.takes_a_place();
         self.connections.insert(id, connection);
         if full {
@@ -207,11 +204,7 @@ impl Gateway {
     pub fn set_fault(&mut self, fault: Option<Fault>, connections: Option<u32>, now: Duration) {
         let step = fault.map(|fault| FaultSpec { fault, connections });
         self.plan = FaultPlan::new(step.as_slice());
-        self.shared.event(Event::FaultSet {
-            at_ms: millis(now),
-            fault,
-            connections,
-        });
+        self.shared.event(Event::FaultSet { at_ms: millis(now), fault, connections });
     }
 
     /// Sends an error or notice to every connection that started the API: 1100, 1101, 1102 and
@@ -238,10 +231,7 @@ impl Gateway {
             self.close(id, Ending::new(CloseHow::Shutdown, reason), now);
         }
         let report = self.report();
-        self.shared.event(Event::Stopped {
-            at_ms: millis(now),
-            report,
-        });
+        self.shared.event(Event::Stopped { at_ms: millis(now), report });
     }
 
     /// Sums over all connections.
@@ -281,10 +271,7 @@ impl Gateway {
         };
         let shared = &mut self.shared;
         connection.finish(ending.how, shared, now);
-        shared.outputs.push_back(Output::Close {
-            connection: id,
-            how: ending.end,
-        });
+        shared.outputs.push_back(Output::Close { connection: id, how: ending.end });
         let feed = &connection.feed;
         shared.sums.sent_ticks += feed.sent;
         shared.sums.dropped += feed.dropped;
@@ -298,8 +285,7 @@ impl Gateway {
             dropped: feed.dropped,
             lines: feed.lines(),
         });
-        feed.instruments()
-            .for_each(|instrument| shared.release(instrument));
+        feed.instruments().for_each(|instrument| shared.release(instrument));
     }
 }
 

@@ -116,8 +116,7 @@ impl SimHandle {
     /// Replaces all faults, for connections that are accepted from now on; `connections` limits
     /// for how many. Returns once it holds.
     pub async fn set_fault(&self, fault: Option<Fault>, connections: Option<u32>) {
-        self.ask(|done| Command::SetFault(fault, connections, done))
-            .await;
+        self.ask(|done| Command::SetFault(fault, connections, done)).await;
     }
 
     /// Sends an error or notice to every connection that started the API, such as 1100.
@@ -178,10 +177,7 @@ async fn serve(
     };
     let gateway = Gateway::new(config.gateway, clock_base());
     let server = Server::new(gateway, listener, commands);
-    observer(&Event::Listening {
-        address: addresses.announced,
-        behind: addresses.behind,
-    });
+    observer(&Event::Listening { address: addresses.announced, behind: addresses.behind });
     let _ = listening.send(Ok(addresses));
     if let (Some(relay), Some(behind)) = (relay, addresses.behind) {
         tokio::spawn(relay::run(relay, behind));
@@ -207,11 +203,7 @@ fn bind(config: &SimConfig) -> Result<Bound, StartError> {
 
 fn listen(address: SocketAddr, backlog: u32) -> Result<TcpListener, StartError> {
     let open = || {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
@@ -222,16 +214,12 @@ fn listen(address: SocketAddr, backlog: u32) -> Result<TcpListener, StartError> 
 }
 
 fn local_address(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, StartError> {
-    listener
-        .local_addr()
-        .map_err(|source| StartError::Listen { address, source })
+    listener.local_addr().map_err(|source| StartError::Listen { address, source })
 }
 
 fn clock_base() -> ClockBase {
     let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let unix = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     ClockBase {
         unix_millis: unix.as_millis() as u64,
         monotonic_nanos: monotonic.tv_sec as u64 * 1_000_000_000 + monotonic.tv_nsec as u64,

@@ -37,11 +37,7 @@ impl Sim {
     }
 
     async fn with_faults(faults: &[&str]) -> Self {
-        Self::start(SimConfig {
-            gateway: gateway_with(faults),
-            ..SimConfig::default()
-        })
-        .await
+        Self::start(SimConfig { gateway: gateway_with(faults), ..SimConfig::default() }).await
     }
 
     /// Takes events until one is right.
@@ -113,10 +109,7 @@ impl Client {
     fn subscribe(&mut self) {
         let request = MarketDataRequest {
             req_id: Some(5),
-            contract: Some(Contract {
-                symbol: Some("AAPL".to_owned()),
-                ..Default::default()
-            }),
+            contract: Some(Contract { symbol: Some("AAPL".to_owned()), ..Default::default() }),
             ..Default::default()
         };
         self.request(id::REQ_MKT_DATA, &request);
@@ -155,31 +148,20 @@ impl Client {
     }
 
     fn reset(self) {
-        SockRef::from(&self.stream)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_client_becomes_ready_and_gets_ticks_until_it_leaves() {
     let sim = Sim::start(SimConfig {
-        gateway: GatewayConfig {
-            rate: Rate::PerLine(1000),
-            ..GatewayConfig::default()
-        },
+        gateway: GatewayConfig { rate: Rate::PerLine(1000), ..GatewayConfig::default() },
         ..SimConfig::default()
     })
     .await;
     let listening = sim.events.recv_timeout(DEADLINE).unwrap();
     let address = sim.handle.address();
-    assert_eq!(
-        listening,
-        Event::Listening {
-            address,
-            behind: None
-        }
-    );
+    assert_eq!(listening, Event::Listening { address, behind: None });
     let mut client = Client::ready(&sim, 7);
     client.subscribe();
     for _ in 0..30 {
@@ -247,11 +229,7 @@ async fn the_refusal_arrives_although_requests_were_under_way() {
 #[tokio::test]
 async fn a_reset_is_seen_as_one_but_ends_at_a_relay() {
     for (relay, expected) in [(false, CloseHow::Reset), (true, CloseHow::Fin)] {
-        let sim = Sim::start(SimConfig {
-            relay,
-            ..SimConfig::default()
-        })
-        .await;
+        let sim = Sim::start(SimConfig { relay, ..SimConfig::default() }).await;
         assert_eq!(sim.handle.behind().is_some(), relay);
         Client::ready(&sim, 7).reset();
         assert_eq!(sim.wait_closed(), expected);
@@ -330,9 +308,7 @@ async fn everything_can_be_changed_while_running() {
             break;
         }
     }
-    sim.handle
-        .set_fault(Some(Fault::CloseAtConnect), Some(1))
-        .await;
+    sim.handle.set_fault(Some(Fault::CloseAtConnect), Some(1)).await;
     assert_eq!(Client::open(&sim).next(), None);
     Client::ready(&sim, 8);
     sim.handle.close_all(End::Reset).await;
@@ -343,10 +319,7 @@ async fn everything_can_be_changed_while_running() {
 
 #[tokio::test]
 async fn other_addresses_than_loopback_are_refused() {
-    let config = SimConfig {
-        listen: "0.0.0.0:0".parse().unwrap(),
-        ..SimConfig::default()
-    };
+    let config = SimConfig { listen: "0.0.0.0:0".parse().unwrap(), ..SimConfig::default() };
     let refused = start(config).await;
     assert!(matches!(refused, Err(StartError::NotLoopback(_))));
 }

@@ -15,10 +15,7 @@ use prost::Message;
 use thiserror::Error;
 
 /// Control messages, package `ibouncer.link.v1`.
-#[allow(
-    missing_docs,
-    reason = "generated: documented in proto/schema/ibouncer/link/v1"
-)]
+#[allow(missing_docs, reason = "generated: documented in proto/schema/ibouncer/link/v1")]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/ibouncer.link.v1.rs"));
 }
@@ -83,10 +80,7 @@ pub enum LinkFrame {
 /// Appends a control frame.
 pub fn write_control(message: &impl Message, out: &mut BytesMut) {
     let length = message.encoded_len();
-    assert!(
-        length <= MAX_CONTROL,
-        "a control message of {length} bytes is over the limit"
-    );
+    assert!(length <= MAX_CONTROL, "a control message of {length} bytes is over the limit");
     write_header(CONTROL, 0, length, out);
     message.encode(out).expect("a BytesMut grows");
 }
@@ -96,10 +90,7 @@ pub fn write_control(message: &impl Message, out: &mut BytesMut) {
 /// # Panics
 /// If the body is over [`MAX_DATA`]; the worker's read buffer is far smaller.
 pub fn write_data_header(number: u64, length: usize, out: &mut BytesMut) {
-    assert!(
-        length <= MAX_DATA,
-        "a data frame of {length} bytes is over the limit"
-    );
+    assert!(length <= MAX_DATA, "a data frame of {length} bytes is over the limit");
     write_header(DATA, number, length, out);
 }
 
@@ -131,10 +122,7 @@ impl Default for LinkDeframer {
 impl LinkDeframer {
     /// A deframer at the start of a link whose other side has sent no data yet.
     pub fn new() -> Self {
-        Self {
-            buffer: BytesMut::new(),
-            next_number: 1,
-        }
+        Self { buffer: BytesMut::new(), next_number: 1 }
     }
 
     /// Adds bytes as they came from the socket.
@@ -155,10 +143,7 @@ impl LinkDeframer {
         let length = u32::from_be_bytes(*header);
         let Some(&kind) = self.buffer.get(4) else {
             return if (length as usize) < REST_OF_HEADER {
-                Err(LinkError::BadLength {
-                    kind: u8::MAX,
-                    length,
-                })
+                Err(LinkError::BadLength { kind: u8::MAX, length })
             } else {
                 Ok(None)
             };
@@ -168,15 +153,13 @@ impl LinkDeframer {
             DATA => MAX_DATA,
             other => return Err(LinkError::BadKind(other)),
         };
-        let Some(body_length) = (length as usize)
-            .checked_sub(REST_OF_HEADER)
-            .filter(|body| *body <= limit)
+        let Some(body_length) =
+            (length as usize).checked_sub(REST_OF_HEADER).filter(|body| *body <= limit)
         else {
             return Err(LinkError::BadLength { kind, length });
         };
         if self.buffer.len() < HEADER + body_length {
-            self.buffer
-                .reserve(HEADER + body_length - self.buffer.len());
+            self.buffer.reserve(HEADER + body_length - self.buffer.len());
             return Ok(None);
         }
         self.buffer.advance(5);
@@ -186,16 +169,10 @@ impl LinkDeframer {
             return Ok(Some(LinkFrame::Control(body)));
         }
         if number != self.next_number {
-            return Err(LinkError::BadNumber {
-                number,
-                expected: self.next_number,
-            });
+            return Err(LinkError::BadNumber { number, expected: self.next_number });
         }
         self.next_number += 1;
-        Ok(Some(LinkFrame::Data {
-            number,
-            frames: body,
-        }))
+        Ok(Some(LinkFrame::Data { number, frames: body }))
     }
 }
 
@@ -207,9 +184,7 @@ mod tests {
     use super::*;
 
     fn control(number: u64) -> ToWorker {
-        ToWorker {
-            message: Some(to_worker::Message::Ping(Ping { number })),
-        }
+        ToWorker { message: Some(to_worker::Message::Ping(Ping { number })) }
     }
 
     proptest! {
@@ -266,23 +241,14 @@ mod tests {
         let mut deframer = LinkDeframer::new();
         deframer.extend(&bytes);
         let error = deframer.next_frame().unwrap_err();
-        assert_eq!(
-            error,
-            LinkError::BadNumber {
-                number: 2,
-                expected: 1
-            }
-        );
+        assert_eq!(error, LinkError::BadNumber { number: 2, expected: 1 });
     }
 
     #[test]
     fn a_length_is_checked_before_its_bytes_arrive() {
         let mut deframer = LinkDeframer::new();
         deframer.extend(&[0xff, 0xff, 0xff, 0xff, CONTROL]);
-        assert!(matches!(
-            deframer.next_frame(),
-            Err(LinkError::BadLength { kind: 0, .. })
-        ));
+        assert!(matches!(deframer.next_frame(), Err(LinkError::BadLength { kind: 0, .. })));
         let mut deframer = LinkDeframer::new();
         deframer.extend(&[0, 0, 0, 100, 9]);
         assert_eq!(deframer.next_frame(), Err(LinkError::BadKind(9)));
@@ -290,14 +256,8 @@ mod tests {
 
     #[test]
     fn control_messages_of_the_other_side_are_readable() {
-        let stage = StageReached {
-            stage: 3,
-            at_us: 17,
-            ..Default::default()
-        };
-        let message = ToBroker {
-            message: Some(to_broker::Message::Stage(stage.clone())),
-        };
+        let stage = StageReached { stage: 3, at_us: 17, ..Default::default() };
+        let message = ToBroker { message: Some(to_broker::Message::Stage(stage.clone())) };
         let again: ToBroker = read_control(&message.encode_to_vec()).unwrap();
         assert_eq!(again.message, Some(to_broker::Message::Stage(stage)));
         assert!(read_control::<ToBroker>(&[0xff]).is_err());

@@ -96,11 +96,7 @@ impl Places {
             DEFAULT_INSTANCE => base,
             name => base.join("instances").join(name),
         };
-        let places = Self {
-            runtime: below(runtime),
-            state: below(state),
-            instance,
-        };
+        let places = Self { runtime: below(runtime), state: below(state), instance };
         for path in [places.socket(), places.link_socket()] {
             if path.as_os_str().len() > LONGEST_SOCKET_PATH {
                 return Err(PlacesError::SocketPathTooLong { path });
@@ -160,14 +156,8 @@ fn check_instance(name: &str) -> Result<(), PlacesError> {
     let bytes = name.as_bytes();
     let fits = (1..=32).contains(&bytes.len())
         && good(bytes[0])
-        && bytes
-            .iter()
-            .all(|&byte| good(byte) || byte == b'-' || byte == b'_');
-    if fits {
-        Ok(())
-    } else {
-        Err(PlacesError::BadInstance(name.to_owned()))
-    }
+        && bytes.iter().all(|&byte| good(byte) || byte == b'-' || byte == b'_');
+    if fits { Ok(()) } else { Err(PlacesError::BadInstance(name.to_owned())) }
 }
 
 #[cfg(test)]
@@ -185,58 +175,33 @@ mod tests {
     fn flags_win_over_variables_and_variables_over_home() {
         let variables = [("HOME", "/home/a"), ("XDG_RUNTIME_DIR", "/run/user/7")];
         let places = resolve(Wishes::default(), &variables).unwrap();
-        assert_eq!(
-            places.socket(),
-            Path::new("/run/user/7/ibouncer/ibouncer.sock")
-        );
+        assert_eq!(places.socket(), Path::new("/run/user/7/ibouncer/ibouncer.sock"));
         assert_eq!(places.state(), Path::new("/home/a/.local/state/ibouncer"));
-        let wishes = Wishes {
-            runtime_dir: Some("/r".into()),
-            ..Wishes::default()
-        };
+        let wishes = Wishes { runtime_dir: Some("/r".into()), ..Wishes::default() };
         let places = resolve(wishes, &variables).unwrap();
         assert_eq!(places.token(), Path::new("/r/token"));
         let places = resolve(Wishes::default(), &variables[..1]).unwrap();
-        assert_eq!(
-            places.runtime(),
-            Path::new("/home/a/.local/state/ibouncer/run")
-        );
+        assert_eq!(places.runtime(), Path::new("/home/a/.local/state/ibouncer/run"));
     }
 
     #[test]
     fn another_instance_has_folders_of_its_own() {
-        let wishes = Wishes {
-            instance: Some("live".into()),
-            ..Wishes::default()
-        };
+        let wishes = Wishes { instance: Some("live".into()), ..Wishes::default() };
         let places = resolve(wishes, &[("HOME", "/h")]).unwrap();
-        assert!(
-            places
-                .socket()
-                .ends_with("run/instances/live/ibouncer.sock")
-        );
+        assert!(places.socket().ends_with("run/instances/live/ibouncer.sock"));
         assert!(!places.is_default());
     }
 
     #[test]
     fn bad_names_and_long_paths_are_refused() {
         for name in ["", "../up", "A", "-x", "a b", "x".repeat(33).as_str()] {
-            let wishes = Wishes {
-                instance: Some(name.into()),
-                ..Wishes::default()
-            };
+            let wishes = Wishes { instance: Some(name.into()), ..Wishes::default() };
             let error = resolve(wishes, &[("HOME", "/h")]).unwrap_err();
             assert_eq!(error, PlacesError::BadInstance(name.into()));
         }
-        let wishes = Wishes {
-            runtime_dir: Some("/x".repeat(60).into()),
-            ..Wishes::default()
-        };
+        let wishes = Wishes { runtime_dir: Some("/x".repeat(60).into()), ..Wishes::default() };
         let error = resolve(wishes, &[("HOME", "/h")]).unwrap_err();
         assert!(error.to_string().contains("the limit is 100"), "{error}");
-        assert_eq!(
-            resolve(Wishes::default(), &[]).unwrap_err(),
-            PlacesError::NoHome("sockets")
-        );
+        assert_eq!(resolve(Wishes::default(), &[]).unwrap_err(), PlacesError::NoHome("sockets"));
     }
 }

@@ -14,11 +14,7 @@ mod varint;
 
 /// Bodies of the messages, package `tws.v1`.
 #[allow(missing_docs, reason = "generated: documented in proto/schema/tws/v1")]
-#[allow(
-    clippy::doc_markdown,
-    clippy::doc_lazy_continuation,
-    clippy::large_enum_variant
-)]
+#[allow(clippy::doc_markdown, clippy::doc_lazy_continuation, clippy::large_enum_variant)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/tws.v1.rs"));
 }

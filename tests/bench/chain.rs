@@ -7,9 +7,8 @@ use ibouncer_tests::harness::{Broker, Sim};
 use crate::binary;
 
 /// Symbols that the simulator knows.
-pub(crate) const SYMBOLS: [&str; 10] = [
-    "AAPL", "MSFT", "SPY", "GOOGL", "AMZN", "NVDA", "META", "TSLA", "JPM", "XOM",
-];
+pub(crate) const SYMBOLS: [&str; 10] =
+    ["AAPL", "MSFT", "SPY", "GOOGL", "AMZN", "NVDA", "META", "TSLA", "JPM", "XOM"];
 
 /// A simulator that stamps so many ticks a second.
 pub(crate) fn simulator(rate: u64) -> Sim {

@@ -36,10 +36,7 @@ impl Relay {
         let mut address = String::new();
         let stdout = child.stdout.take().unwrap();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut address).unwrap();
-        Self {
-            child,
-            address: address.trim().to_owned(),
-        }
+        Self { child, address: address.trim().to_owned() }
     }
 }
 
@@ -86,9 +83,7 @@ pub(crate) fn measure(address: &str, warm_up: Duration, length: Duration, sample
             break hello;
         }
     };
-    stream
-        .write_all(&start_api(hello.server_version, 7))
-        .unwrap();
+    stream.write_all(&start_api(hello.server_version, 7)).unwrap();
     let mut requests = BytesMut::new();
     for (index, symbol) in SYMBOLS.iter().enumerate() {
         let request = MarketDataRequest {
@@ -121,10 +116,7 @@ pub(crate) fn measure(address: &str, warm_up: Duration, length: Duration, sample
             if envelope.message_id != id::TICK_PRICE {
                 continue;
             }
-            let line = envelope
-                .correlation_id(Direction::FromGateway)
-                .unwrap()
-                .unwrap();
+            let line = envelope.correlation_id(Direction::FromGateway).unwrap().unwrap();
             let aged = seen.ticks.is_multiple_of(sample).then_some(nanos);
             seen.take(line as usize, envelope.body, aged);
         }

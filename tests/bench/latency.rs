@@ -11,10 +11,7 @@ const RATE: u64 = 10_000;
 const WARM_UP: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(lengths: Lengths) {
-    println!(
-        "\nAge of a tick at {RATE} ticks/s, {} pairs of {:?}",
-        lengths.pairs, lengths.turn
-    );
+    println!("\nAge of a tick at {RATE} ticks/s, {} pairs of {:?}", lengths.pairs, lengths.turn);
     println!(
         "{:>5} {:>12} {:>12} {:>12} {:>12} {:>10}",
         "pair", "relay p50 us", "chain p50 us", "relay p99 us", "chain p99 us", "added p50"
@@ -28,10 +25,7 @@ pub(crate) async fn run(lengths: Lengths) {
         let bare = direct::measure(&relay.address, WARM_UP, lengths.turn, 1);
         drop(relay);
         let chained = through_the_chain(&client, lengths.turn).await;
-        let (one, other) = (
-            bare.ages.value_at_quantile(0.5),
-            chained.ages.value_at_quantile(0.5),
-        );
+        let (one, other) = (bare.ages.value_at_quantile(0.5), chained.ages.value_at_quantile(0.5));
         added.push(other as i64 - one as i64);
         println!(
             "{pair:>5} {one:>12} {other:>12} {:>12} {:>12} {:>10}",

@@ -16,13 +16,7 @@ pub(crate) async fn start(lengths: Lengths) {
         let begin = Instant::now();
         let broker = Broker::plan(binary(), sim.address()).start();
         let client = chain::client(&broker).await;
-        assert!(
-            client
-                .wait_ready(Duration::from_secs(10))
-                .await
-                .unwrap()
-                .ready
-        );
+        assert!(client.wait_ready(Duration::from_secs(10)).await.unwrap().ready);
         starts.push(begin.elapsed());
     }
     println!("\nStart of `serve` to READY, {} times", lengths.starts);
@@ -35,13 +29,7 @@ pub(crate) async fn start(lengths: Lengths) {
         .set("attempts.stable_after=100ms")
         .start();
     let client = chain::client(&broker).await;
-    assert!(
-        client
-            .wait_ready(Duration::from_secs(10))
-            .await
-            .unwrap()
-            .ready
-    );
+    assert!(client.wait_ready(Duration::from_secs(10)).await.unwrap().ready);
     for _ in 0..lengths.starts {
         // Until the run counts as stable.
         tokio::time::sleep(Duration::from_millis(150)).await;
@@ -58,10 +46,7 @@ pub(crate) async fn start(lengths: Lengths) {
         }
         replacements.push(begin.elapsed());
     }
-    println!(
-        "Worker's end to READY, backoff of 250 ms ± 25 % included, {} times",
-        lengths.starts
-    );
+    println!("Worker's end to READY, backoff of 250 ms ± 25 % included, {} times", lengths.starts);
     print("end to READY", &mut replacements);
     println!(
         "resident: worker {:.1} MiB, broker {:.1} MiB",

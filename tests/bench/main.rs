@@ -6,11 +6,7 @@
 //! traffic stays on loopback and every run has a fixed length. The simulator runs in stamp mode:
 //! a tick's price is the time at which it was made, its size a counter of its line, so that age
 //! and loss are seen at the receiver. Figures and how to read them: `docs/performance.md`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a benchmark prints and may stop"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may stop")]
 
 mod chain;
 mod direct;
@@ -63,20 +59,10 @@ fn main() {
     if words.first().is_some_and(|word| word == direct::RELAY) {
         return direct::relay(&words[1]);
     }
-    let lengths = if words.iter().any(|word| word == "--quick") {
-        QUICK
-    } else {
-        FULL
-    };
-    let named: Vec<_> = words
-        .iter()
-        .filter(|word| !word.starts_with("--"))
-        .collect();
+    let lengths = if words.iter().any(|word| word == "--quick") { QUICK } else { FULL };
+    let named: Vec<_> = words.iter().filter(|word| !word.starts_with("--")).collect();
     let wanted = |name: &str| named.is_empty() || named.iter().any(|word| *word == name);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         if wanted("start") {
             life::start(lengths).await;

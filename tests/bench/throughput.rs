@@ -20,10 +20,7 @@ const SAMPLE: u64 = 64;
 const WARM_UP: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(lengths: Lengths) {
-    println!(
-        "\nSteady throughput to one client, 10 lines, {:?} a rate",
-        lengths.steady
-    );
+    println!("\nSteady throughput to one client, 10 lines, {:?} a rate", lengths.steady);
     println!(
         "{:<7} {:>11} {:>12} {:>8} {:>8} {:>9} {:>9}  verdict",
         "way", "offered/s", "received/s", "skipped", "lost", "p50 us", "p99 us"

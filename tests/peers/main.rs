@@ -58,25 +58,14 @@ fn the_official_client_is_served_by_the_simulator_as_by_a_gateway() {
     let mut program = Program::start("ibapi_direct.py", command);
     let status = program.exit(Duration::from_secs(120));
     let text = program.stdout.all().join("\n");
-    assert!(
-        status.success(),
-        "{text}\n{}",
-        program.stderr.all().join("\n")
-    );
+    assert!(status.success(), "{text}\n{}", program.stderr.all().join("\n"));
     let report: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(report["ok"], true, "{report:#}");
     assert_eq!(report["accounts"], "DU0000001");
-    assert_eq!(
-        report["server_version"], 226,
-        "the newest that both sides know"
-    );
+    assert_eq!(report["server_version"], 226, "the newest that both sides know");
     // The simulator's own view agrees.
     assert!(sim.requests("REQ_MKT_DATA").len() >= 5);
-    assert_eq!(
-        sim.close_of(2),
-        "refused",
-        "the second one of the same client id"
-    );
+    assert_eq!(sim.close_of(2), "refused", "the second one of the same client id");
 }
 
 #[test]
@@ -88,9 +77,7 @@ fn our_schema_of_the_tws_messages_is_that_of_the_official_client() {
     let descriptors = folder.path().join("ours.bin");
     std::fs::write(&descriptors, ibouncer_proto::FILE_DESCRIPTOR_SET).unwrap();
     let mut command = python(&interpreter);
-    command
-        .arg(scripts().join("compare_schema.py"))
-        .arg(&descriptors);
+    command.arg(scripts().join("compare_schema.py")).arg(&descriptors);
     let text = peers::run_to_end("compare_schema.py", command);
     let report: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(report["messages"], 200, "{report:#}");
@@ -139,9 +126,7 @@ fn the_committed_python_stubs_are_those_of_the_schema() {
     command.arg(tool).arg("--check");
     // The generators look for their plug-ins on the path.
     let mut path = vec![interpreter.parent().unwrap().to_owned()];
-    path.extend(std::env::split_paths(
-        &std::env::var_os("PATH").unwrap_or_default(),
-    ));
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     command.env("PATH", std::env::join_paths(path).unwrap());
     peers::run_to_end("generate.py --check", command);
 }
@@ -154,23 +139,14 @@ fn the_python_examples_find_the_broker_by_themselves() {
     let (sim, broker) = ready();
     let examples = peers::workspace().join("client-sdk/python/examples");
     let mut command = python(&interpreter);
-    command
-        .arg(examples.join("quotes.py"))
-        .args(["--for", "2", "--json", "AAPL", "MSFT"]);
+    command.arg(examples.join("quotes.py")).args(["--for", "2", "--json", "AAPL", "MSFT"]);
     broker.home().settle(&mut command);
     let text = peers::run_to_end("quotes.py", command);
-    let lines = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let ticks: Vec<_> = lines.filter(|line| line["event"] == "tick").collect();
     for symbol in ["AAPL", "MSFT"] {
-        let bid = ticks
-            .iter()
-            .find(|tick| tick["symbol"] == symbol && tick["field"] == "bid");
-        assert!(
-            bid.is_some_and(|tick| tick["value"].as_f64() > Some(0.0)),
-            "{text}"
-        );
+        let bid = ticks.iter().find(|tick| tick["symbol"] == symbol && tick["field"] == "bid");
+        assert!(bid.is_some_and(|tick| tick["value"].as_f64() > Some(0.0)), "{text}");
     }
     assert_eq!(sim.requests("REQ_MKT_DATA").len(), 2);
 
@@ -188,9 +164,7 @@ fn a_node_client_that_is_made_from_the_exported_schema_reads_quotes() {
         return peers::skip("node");
     };
     let sim = Sim::start(binary(), &[]);
-    let broker = Broker::plan(binary(), sim.address())
-        .set("grpc.listen=127.0.0.1:0")
-        .start();
+    let broker = Broker::plan(binary(), sim.address()).set("grpc.listen=127.0.0.1:0").start();
     broker.wait_ready();
     let schema = broker.home().path().join("schema");
     let export = broker.cli(&["schema", "export", schema.to_str().unwrap(), "--json"]);
@@ -199,10 +173,7 @@ fn a_node_client_that_is_made_from_the_exported_schema_reads_quotes() {
     let unix = format!("unix:{}", broker.socket().display());
     for target in [unix, broker.tcp()] {
         let mut command = Command::new("node");
-        command
-            .arg(folder.join("quotes.js"))
-            .arg("--schema")
-            .arg(&schema);
+        command.arg(folder.join("quotes.js")).arg("--schema").arg(&schema);
         command.args(["--target", &target, "--token", token.trim()]);
         command.args(["--count", "40", "--for", "20", "AAPL", "TSLA"]);
         let text = peers::run_to_end("quotes.js", command);
@@ -213,19 +184,8 @@ fn a_node_client_that_is_made_from_the_exported_schema_reads_quotes() {
     }
     // A wrong token is a typed error in this language too.
     let mut command = Command::new("node");
-    command
-        .arg(folder.join("quotes.js"))
-        .arg("--schema")
-        .arg(&schema);
-    command.args([
-        "--target",
-        &broker.tcp(),
-        "--token",
-        "wrong",
-        "--for",
-        "10",
-        "AAPL",
-    ]);
+    command.arg(folder.join("quotes.js")).arg("--schema").arg(&schema);
+    command.args(["--target", &broker.tcp(), "--token", "wrong", "--for", "10", "AAPL"]);
     let mut program = Program::start("quotes.js", command);
     assert_eq!(program.exit(PATIENCE).code(), Some(1));
     let lines = program.stdout.json();

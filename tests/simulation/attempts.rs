@@ -101,18 +101,12 @@ impl World {
                 }
                 (Some(_) | None, _) => false,
             };
-            assert!(
-                !muted || class == "silent",
-                "Gateway was silent, the class is {class}"
-            );
+            assert!(!muted || class == "silent", "Gateway was silent, the class is {class}");
             if class == "silent" {
                 let killed = process.killed.expect("silence is ended by a kill");
                 assert!(process.connected.is_some(), "silent without TCP");
                 let late = |heard: Duration| heard + Duration::from_secs(2) > killed;
-                assert!(
-                    process.heard.is_none_or(late),
-                    "silent, but Gateway was heard"
-                );
+                assert!(process.heard.is_none_or(late), "silent, but Gateway was heard");
             }
         }
         let grace = self.settings.attempts.startup_grace;
@@ -120,22 +114,13 @@ impl World {
     }
 
     fn class_of(&self, epoch: u64) -> String {
-        let broker = BrokerProcess {
-            version: "0".into(),
-            pid: 1,
-            since: self.instant(),
-        };
+        let broker = BrokerProcess { version: "0".into(), pid: 1, since: self.instant() };
         let clock = Clock {
             now: self.instant(),
             wall: SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000),
         };
         let status = self.hub.status(&broker, &clock);
-        let found = status
-            .attempts
-            .into_iter()
-            .find(|attempt| attempt.epoch == epoch);
-        found
-            .map(|attempt| attempt.outcome)
-            .expect("the newest attempts are kept")
+        let found = status.attempts.into_iter().find(|attempt| attempt.epoch == epoch);
+        found.map(|attempt| attempt.outcome).expect("the newest attempts are kept")
     }
 }

@@ -23,10 +23,7 @@ impl World {
             self.check_lines();
         }
         if let Some(oldest) = self.clients.oldest_call() {
-            assert!(
-                self.now <= oldest + ANSWERED,
-                "a call is left without an answer"
-            );
+            assert!(self.now <= oldest + ANSWERED, "a call is left without an answer");
         }
     }
 
@@ -39,17 +36,10 @@ impl World {
         let mut wanted: BTreeMap<&Key, (bool, BTreeSet<String>)> = BTreeMap::new();
         for stream in self.clients.streams.values() {
             let lives = stream.pushed.lives();
-            assert!(
-                lives.keys().eq(stream.keys.keys()),
-                "{lives:?} for {:?}",
-                stream.keys
-            );
+            assert!(lives.keys().eq(stream.keys.keys()), "{lives:?} for {:?}", stream.keys);
             for (subscription, key) in &stream.keys {
                 let stale = lives[subscription].stale;
-                assert!(
-                    stale || self.is_up(),
-                    "{key:?} is not stale without a session"
-                );
+                assert!(stale || self.is_up(), "{key:?} is not stale without a session");
                 let line = wanted.entry(key).or_insert((stale, BTreeSet::new()));
                 assert_eq!(line.0, stale, "listeners of {key:?} disagree on STALE");
                 line.1.insert(stream.client.to_string());
@@ -59,16 +49,10 @@ impl World {
         assert_eq!(lines.len(), wanted.len(), "lines for different requests");
         let describe = |key: &Key, clients: &BTreeSet<String>| {
             let clients: Vec<_> = clients.iter().cloned().collect();
-            (
-                key.symbol.to_owned(),
-                key.exchange().to_owned(),
-                clients.join(" "),
-            )
+            (key.symbol.to_owned(), key.exchange().to_owned(), clients.join(" "))
         };
-        let mut expected: Vec<_> = wanted
-            .iter()
-            .map(|(key, (_, clients))| describe(key, clients))
-            .collect();
+        let mut expected: Vec<_> =
+            wanted.iter().map(|(key, (_, clients))| describe(key, clients)).collect();
         let mut found: Vec<_> = lines
             .into_iter()
             .map(|line| (line.symbol, line.exchange, line.clients.join(" ")))

@@ -156,29 +156,20 @@ impl World {
         if is_free {
             stream.keys.insert(subscription, key.clone());
         }
-        self.trace(&format!(
-            "{id} subscribes {subscription} to {key:?}, free: {is_free}"
-        ));
+        self.trace(&format!("{id} subscribes {subscription} to {key:?}, free: {is_free}"));
         self.dirty = true;
         self.input(Input::Subscribe {
             stream: id,
             subscription,
             request: Box::new(key.request(way)),
-            feed: if key.feed == 1 && way & 8 == 8 {
-                0
-            } else {
-                key.feed
-            },
+            feed: if key.feed == 1 && way & 8 == 8 { 0 } else { key.feed },
         });
     }
 
     pub(crate) fn unsubscribe(&mut self, stream: StreamId, subscription: u32) {
         self.trace(&format!("{stream} unsubscribes {subscription}"));
         self.dirty = true;
-        self.input(Input::Unsubscribe {
-            stream,
-            subscription,
-        });
+        self.input(Input::Unsubscribe { stream, subscription });
         if let Some(stream) = self.clients.streams.get(&stream) {
             assert!(!stream.keys.contains_key(&subscription), "it was not ended");
         }

@@ -61,10 +61,7 @@ pub(crate) struct Follower {
 impl Follower {
     /// Of a stream that was just opened.
     pub(crate) fn new(strict: bool) -> Self {
-        Self {
-            strict,
-            lives: BTreeMap::new(),
-        }
+        Self { strict, lives: BTreeMap::new() }
     }
 
     /// The live ones.
@@ -93,10 +90,7 @@ impl Follower {
         let life = self.lives.get_mut(&seen.subscription);
         let life = life.unwrap_or_else(|| panic!("an event outside of a subscription: {seen:?}"));
         if seen.replayed {
-            assert!(
-                seen.sequence <= life.start,
-                "replay of the future: {seen:?}, {life:?}"
-            );
+            assert!(seen.sequence <= life.start, "replay of the future: {seen:?}, {life:?}");
             assert_eq!(life.events, 0, "replay after live data: {seen:?}");
             assert!(!strict || !life.stale, "replay behind STALE: {seen:?}");
             return;
@@ -106,16 +100,9 @@ impl Follower {
             life.fresh += 1;
         }
         if strict {
-            assert_eq!(
-                seen.sequence,
-                life.last + 1,
-                "a number is missing: {seen:?}"
-            );
+            assert_eq!(seen.sequence, life.last + 1, "a number is missing: {seen:?}");
         }
-        assert!(
-            seen.sequence > life.last,
-            "numbers go back: {seen:?}, {life:?}"
-        );
+        assert!(seen.sequence > life.last, "numbers go back: {seen:?}, {life:?}");
         life.last = seen.sequence;
         life.events += 1;
         life.skipped += u64::from(seen.skipped);
@@ -147,10 +134,7 @@ impl Follower {
                 let stale = kind == MarkKind::Stale;
                 assert_ne!(life.stale, stale, "{kind:?} twice: {seen:?}");
                 assert!(!strict || seen.sequence == life.last, "{seen:?}, {life:?}");
-                assert!(
-                    seen.sequence >= life.last,
-                    "numbers go back: {seen:?}, {life:?}"
-                );
+                assert!(seen.sequence >= life.last, "numbers go back: {seen:?}, {life:?}");
                 life.stale = stale;
                 None
             }
@@ -159,10 +143,7 @@ impl Follower {
                     None => End::Asked,
                     Some(error) => End::Error(error.code.clone(), error.gateway_code),
                 };
-                assert!(
-                    end != End::Asked || life.is_some(),
-                    "ENDED of nothing: {seen:?}"
-                );
+                assert!(end != End::Asked || life.is_some(), "ENDED of nothing: {seen:?}");
                 self.lives.remove(&seen.subscription);
                 Some(end)
             }

@@ -58,11 +58,7 @@ const GROUPS: [&[(Action, u32)]; 6] = [
         (Action::UnsubscribeNothing, 1),
         (Action::ChangePace, 3),
     ],
-    &[
-        (Action::Snapshot, 16),
-        (Action::DropCall, 4),
-        (Action::Storm, 3),
-    ],
+    &[(Action::Snapshot, 16), (Action::DropCall, 4), (Action::Storm, 3)],
     &[
         (Action::SetFault, 8),
         (Action::ClearFault, 8),
@@ -80,34 +76,19 @@ const GROUPS: [&[(Action, u32)]; 6] = [
         (Action::RestartWorker, 1),
         (Action::Retry, 2),
     ],
-    &[
-        (Action::Partition, 2),
-        (Action::CutLink, 1),
-        (Action::StallLink, 2),
-    ],
+    &[(Action::Partition, 2), (Action::CutLink, 1), (Action::StallLink, 2)],
 ];
 
-const SYMBOLS: [&str; 8] = [
-    "AAPL", "AAPL", "MSFT", "NVDA", "TSLA", "META", "NOPERM", "NOSUCH",
-];
+const SYMBOLS: [&str; 8] = ["AAPL", "AAPL", "MSFT", "NVDA", "TSLA", "META", "NOPERM", "NOSUCH"];
 
 const NOTICES: [(i32, &str); 8] = [
-    (
-        1100,
-        "Connectivity between IBKR and Trader Workstation has been lost.",
-    ),
-    (
-        1100,
-        "Connectivity between IBKR and Trader Workstation has been lost.",
-    ),
+    (1100, "Connectivity between IBKR and Trader Workstation has been lost."),
+    (1100, "Connectivity between IBKR and Trader Workstation has been lost."),
     (1101, "Connectivity has been restored - data lost."),
     (1101, "Connectivity has been restored - data lost."),
     (1102, "Connectivity has been restored - data maintained."),
     (1102, "Connectivity has been restored - data maintained."),
-    (
-        2110,
-        "Connectivity between Trader Workstation and server is broken.",
-    ),
+    (2110, "Connectivity between Trader Workstation and server is broken."),
     (2103, "Market data farm connection is broken:usfarm"),
 ];
 
@@ -132,20 +113,11 @@ impl Plan {
                 (_, 1) => 6,
                 _ => 2,
             };
-            actions.extend(
-                group
-                    .iter()
-                    .map(|(action, weight)| (*action, weight * strength)),
-            );
+            actions.extend(group.iter().map(|(action, weight)| (*action, weight * strength)));
         }
         let total = actions.iter().map(|(_, weight)| weight).sum();
         let left = rng.u32(80..240);
-        Self {
-            actions,
-            total,
-            left,
-            slowness: [1, 1, 8][rng.usize(..3)],
-        }
+        Self { actions, total, left, slowness: [1, 1, 8][rng.usize(..3)] }
     }
 
     fn draw(&self, rng: &mut Rng) -> Action {
@@ -192,8 +164,7 @@ impl World {
         };
         self.before_eyes(eyes);
         self.input(Input::Eyes(eyes));
-        self.agenda
-            .add(self.now + Duration::from_secs(1), Event::Look);
+        self.agenda.add(self.now + Duration::from_secs(1), Event::Look);
     }
 
     pub(crate) fn retry(&mut self) {
@@ -245,11 +216,7 @@ impl World {
             Action::Retry => self.retry(),
             Action::RestartWorker => self.restart_worker(),
             Action::SetFault => {
-                let silent = [
-                    Fault::AcceptAndMute,
-                    Fault::NeverAccept,
-                    Fault::SerialAccept,
-                ];
+                let silent = [Fault::AcceptAndMute, Fault::NeverAccept, Fault::SerialAccept];
                 let fault = match self.rng.u8(..4) {
                     0 => self.rng.choice(silent),
                     _ => self.rng.choice(Fault::ALL).copied(),
@@ -266,11 +233,7 @@ impl World {
                 }
             }
             Action::CloseAll => {
-                let how = if self.rng.bool() {
-                    End::Fin
-                } else {
-                    End::Reset
-                };
+                let how = if self.rng.bool() { End::Fin } else { End::Reset };
                 self.trace("Gateway closes all connections");
                 self.close_all(how);
             }
@@ -329,11 +292,7 @@ impl World {
         if let Some(process) = &mut self.os.process {
             process.disturbed = true;
         }
-        self.input(Input::RestartWorker {
-            call,
-            reason: "simulated".into(),
-            drop_live_session,
-        });
+        self.input(Input::RestartWorker { call, reason: "simulated".into(), drop_live_session });
     }
 
     /// Many different requests at once, so that the budget of messages is felt.

@@ -43,10 +43,7 @@ struct Socket {
 impl Host {
     /// A Gateway that listens.
     pub(crate) fn new(config: GatewayConfig) -> Self {
-        let clock = ClockBase {
-            unix_millis: 1_795_457_715_000,
-            monotonic_nanos: 5_000_000_000,
-        };
+        let clock = ClockBase { unix_millis: 1_795_457_715_000, monotonic_nanos: 5_000_000_000 };
         Self {
             gateway: Gateway::new(config, clock),
             listening: true,
@@ -75,23 +72,14 @@ impl Host {
 impl World {
     /// The worker opens TCP.
     pub(crate) fn open_socket(&mut self) -> SocketId {
-        let open = self
-            .host
-            .sockets
-            .values()
-            .filter(|socket| socket.client_open);
+        let open = self.host.sockets.values().filter(|socket| socket.client_open);
         assert_eq!(open.count(), 0, "a connection is opened while one exists");
         self.network.sockets += 1;
         let id = SocketId(self.network.sockets);
         self.on_dial();
-        self.host.sockets.insert(
-            id,
-            Socket {
-                client_open: true,
-                connection: None,
-                unread: VecDeque::new(),
-            },
-        );
+        self.host
+            .sockets
+            .insert(id, Socket { client_open: true, connection: None, unread: VecDeque::new() });
         self.tcp_to_gateway(Event::Syn(id));
         id
     }
@@ -231,12 +219,7 @@ impl World {
                     let Some(id) = self.host.connections.remove(&connection) else {
                         continue;
                     };
-                    if self
-                        .host
-                        .sockets
-                        .get(&id)
-                        .is_some_and(|socket| !socket.client_open)
-                    {
+                    if self.host.sockets.get(&id).is_some_and(|socket| !socket.client_open) {
                         self.host.sockets.remove(&id);
                     } else if let Some(socket) = self.host.sockets.get_mut(&id) {
                         socket.connection = None;
@@ -265,15 +248,8 @@ impl World {
                 self.host.stuck |= fault.is_some_and(|fault| for_good.contains(&fault));
                 self.trace(&format!("Gateway accepted, fault {fault:?}"));
             }
-            Told::Stage {
-                stage: Stage::CloseWait,
-                ..
-            } => self.host.stuck = true,
-            Told::Request {
-                connection,
-                request,
-                ..
-            } => {
+            Told::Stage { stage: Stage::CloseWait, .. } => self.host.stuck = true,
+            Told::Request { connection, request, .. } => {
                 self.trace(&format!(
                     "Gateway reads {} {:?} {:?}",
                     request.name, request.request_id, request.symbol

@@ -132,12 +132,8 @@ impl World {
             return;
         }
         self.trace(&format!("link of {epoch} is up"));
-        self.network.link = Some(BrokerLink {
-            epoch,
-            inbound: LinkDeframer::new(),
-            greeted: false,
-            closed: false,
-        });
+        self.network.link =
+            Some(BrokerLink { epoch, inbound: LinkDeframer::new(), greeted: false, closed: false });
         let hello = Hello {
             link_version: LINK_VERSION,
             build: "ibouncer".into(),
@@ -202,11 +198,7 @@ impl World {
 
 impl BrokerLink {
     fn understand(&mut self, events: &mut Vec<WorkerEvent>) {
-        while let Some(frame) = self
-            .inbound
-            .next_frame()
-            .expect("the link's bytes are legal")
-        {
+        while let Some(frame) = self.inbound.next_frame().expect("the link's bytes are legal") {
             events.push(match frame {
                 LinkFrame::Control(body) => {
                     let message: ToBroker = read_control(&body).expect("it is a message");
@@ -244,8 +236,6 @@ trait IntoMessage {
 
 impl IntoMessage for to_worker::Message {
     fn into_message(self) -> ToWorker {
-        ToWorker {
-            message: Some(self),
-        }
+        ToWorker { message: Some(self) }
     }
 }

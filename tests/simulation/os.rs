@@ -71,13 +71,7 @@ pub(crate) enum Life {
 impl Os {
     /// No process.
     pub(crate) fn new() -> Self {
-        Self {
-            process: None,
-            births: Births::Ordinary,
-            foreign_lock: false,
-            spawned: 0,
-            pid: 1000,
-        }
+        Self { process: None, births: Births::Ordinary, foreign_lock: false, spawned: 0, pid: 1000 }
     }
 
     /// The process of this epoch, if it can do anything.
@@ -104,10 +98,7 @@ impl World {
         assert!(
             self.os.process.is_none(),
             "{epoch} was ordered while {:?} exists",
-            self.os
-                .process
-                .as_ref()
-                .map(|process| (process.epoch, process.life))
+            self.os.process.as_ref().map(|process| (process.epoch, process.life))
         );
         self.os.spawned += 1;
         self.attempts.on_spawn(self.now, self.slow_probe());
@@ -199,8 +190,7 @@ impl World {
             0 => within(&mut self.rng, 1000, 3_000_000),
             _ => within(&mut self.rng, 10, 3000),
         };
-        self.agenda
-            .add(self.now + delay, Event::Exited(epoch, status));
+        self.agenda.add(self.now + delay, Event::Exited(epoch, status));
     }
 
     /// The broker has waited for the process.

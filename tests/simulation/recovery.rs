@@ -54,20 +54,14 @@ impl World {
         if self.state == StateKind::Held || (self.state == StateKind::Wedged && self.rng.bool()) {
             self.retry();
         }
-        self.run_until(READY_WITHIN, "READY", |world| {
-            world.state == StateKind::Ready
-        });
+        self.run_until(READY_WITHIN, "READY", |world| world.state == StateKind::Ready);
         // Whoever listens now must hear something that is new.
         for stream in self.clients.streams.values_mut() {
             stream.pushed.forget_fresh();
         }
         self.run_until(SERVED_WITHIN, "everybody is served", World::is_served);
         let clients = &self.clients;
-        assert_eq!(
-            clients.asked,
-            clients.answered + clients.dropped,
-            "calls and answers"
-        );
+        assert_eq!(clients.asked, clients.answered + clients.dropped, "calls and answers");
         assert_eq!(self.state, StateKind::Ready, "READY lasts");
         self.stop();
     }
@@ -91,35 +85,18 @@ impl World {
         self.ends = true;
         let because = "the simulation ends".to_owned();
         self.input(Input::Stop { because });
-        self.run_until(STOPPED_WITHIN, "the broker has stopped", |world| {
-            world.stopped
-        });
+        self.run_until(STOPPED_WITHIN, "the broker has stopped", |world| world.stopped);
         assert!(self.os.process.is_none(), "a worker is left behind");
-        assert!(
-            self.clients.oldest_call().is_none(),
-            "a call is left behind"
-        );
-        let all = self
-            .clients
-            .streams
-            .values()
-            .flat_map(|stream| stream.pushed.lives().values());
+        assert!(self.clients.oldest_call().is_none(), "a call is left behind");
+        let all = self.clients.streams.values().flat_map(|stream| stream.pushed.lives().values());
         assert!(all.clone().all(|life| life.stale), "somebody was not told");
     }
 
     fn run_until(&mut self, within: Duration, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let end = self.now + within;
         while !done(self) {
-            assert!(
-                self.step(),
-                "{what}: nothing is due any more, state {}",
-                self.state
-            );
-            assert!(
-                self.now <= end,
-                "{what}: not within {within:?}, state {}",
-                self.state
-            );
+            assert!(self.step(), "{what}: nothing is due any more, state {}", self.state);
+            assert!(self.now <= end, "{what}: not within {within:?}, state {}", self.state);
         }
     }
 }

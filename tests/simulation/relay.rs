@@ -111,11 +111,7 @@ impl World {
 
     /// Everything that the worker can do now.
     pub(crate) fn run_worker(&mut self, epoch: Epoch) {
-        if self
-            .os
-            .alive(epoch)
-            .is_none_or(|process| process.life != Life::Running)
-        {
+        if self.os.alive(epoch).is_none_or(|process| process.life != Life::Running) {
             return;
         }
         let Some(mut process) = self.os.process.take() else {
@@ -203,17 +199,13 @@ impl World {
             progress = true;
             match piece {
                 LinkPiece::Close => {
-                    relay
-                        .session
-                        .on_link_lost("the broker closed the link".into());
+                    relay.session.on_link_lost("the broker closed the link".into());
                     relay.link_lost = true;
                 }
                 LinkPiece::Bytes(bytes) => relay.inbound.extend(&bytes),
             }
-            while let Some(frame) = relay
-                .inbound
-                .next_frame()
-                .expect("the broker's bytes are legal")
+            while let Some(frame) =
+                relay.inbound.next_frame().expect("the broker's bytes are legal")
             {
                 match frame {
                     LinkFrame::Control(body) => {
@@ -229,11 +221,7 @@ impl World {
 
     fn read_socket(&mut self, process: &mut Process, relay: &mut Relay) -> bool {
         let now = self.instant();
-        let Some(news) = relay
-            .socket_inbox
-            .pop_front()
-            .filter(|_| relay.socket.is_some())
-        else {
+        let Some(news) = relay.socket_inbox.pop_front().filter(|_| relay.socket.is_some()) else {
             return false;
         };
         match news {
@@ -245,9 +233,7 @@ impl World {
             SocketNews::Answered(false) => {
                 self.close_socket(relay.socket.take());
                 let detail = "TCP could not be opened: refused".to_owned();
-                relay
-                    .session
-                    .on_connect_failed(EndReason::ConnectFailed, detail);
+                relay.session.on_connect_failed(EndReason::ConnectFailed, detail);
             }
             SocketNews::Piece(TcpPiece::Bytes(bytes)) => {
                 process.heard.get_or_insert(self.now);

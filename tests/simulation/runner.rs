@@ -70,20 +70,12 @@ pub(crate) fn run(seed: u64, traced: bool) -> Run {
     });
     let summary = match &failure {
         Some(failure) => failure.clone(),
-        None => format!(
-            "seed {seed} holds, {} steps, hash {:x}",
-            world.steps,
-            world.trace.hash()
-        ),
+        None => format!("seed {seed} holds, {} steps, hash {:x}", world.steps, world.trace.hash()),
     };
     Run {
         failure,
         summary,
-        trace: if traced {
-            world.trace.all()
-        } else {
-            String::new()
-        },
+        trace: if traced { world.trace.all() } else { String::new() },
         hash: world.trace.hash(),
         sums: Sums {
             steps: world.steps,

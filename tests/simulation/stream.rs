@@ -61,12 +61,7 @@ impl World {
             if let What::Mark(mark) = &what {
                 self.trace.line(
                     self.now,
-                    &format!(
-                        "{id} {} {:?}: {}",
-                        entry.subscription,
-                        mark.kind(),
-                        mark.because
-                    ),
+                    &format!("{id} {} {:?}: {}", entry.subscription, mark.kind(), mark.because),
                 );
                 self.dirty = true;
             }
@@ -85,10 +80,7 @@ impl World {
                 None => tally.lives += u64::from(!was_live),
                 Some(End::BadNumber) => {}
                 Some(end) => {
-                    let key = stream
-                        .keys
-                        .remove(&seen.subscription)
-                        .expect("it was asked for");
+                    let key = stream.keys.remove(&seen.subscription).expect("it was asked for");
                     check_end(&end, was_live, &key);
                 }
             }
@@ -111,11 +103,7 @@ impl World {
             return;
         };
         let mut out = BytesMut::new();
-        let most = if stream.slow {
-            self.rng.usize(1..2000)
-        } else {
-            256 * 1024
-        };
+        let most = if stream.slow { self.rng.usize(1..2000) } else { 256 * 1024 };
         stream.queue.pull(most, &mut out);
         let response = StreamMarketDataResponse::decode(&out[..]).expect("a response");
         for event in response.events {
@@ -128,11 +116,7 @@ impl World {
             stream.pulls = false;
             stream.check_emptied();
         } else {
-            let delay = if stream.slow {
-                self.rng.u64(1000..500_000)
-            } else {
-                10
-            };
+            let delay = if stream.slow { self.rng.u64(1000..500_000) } else { 10 };
             let at = self.now + Duration::from_micros(delay);
             self.agenda.add(at, Event::Pull(id));
         }
@@ -183,31 +167,17 @@ impl Stream {
     fn check_emptied(&self) {
         for (subscription, tally) in &self.tallies {
             let accounted = tally.pulled + tally.skipped;
-            assert_eq!(
-                tally.pushed, accounted,
-                "subscription {subscription}: {tally:?}"
-            );
+            assert_eq!(tally.pushed, accounted, "subscription {subscription}: {tally:?}");
         }
         let (pushed, pulled) = (self.pushed.lives(), self.pulled.lives());
-        assert!(
-            pushed.keys().eq(pulled.keys()),
-            "{pushed:?} was pushed, {pulled:?} pulled"
-        );
+        assert!(pushed.keys().eq(pulled.keys()), "{pushed:?} was pushed, {pulled:?} pulled");
         for (subscription, life) in pulled {
             let other = &pushed[subscription];
-            assert_eq!(
-                (life.last, life.stale),
-                (other.last, other.stale),
-                "the newest is kept"
-            );
+            assert_eq!((life.last, life.stale), (other.last, other.stale), "the newest is kept");
             let tally = &self.tallies[subscription];
             if tally.replayed == 0 && tally.lives == 1 {
                 let numbers = life.last - life.start;
-                assert_eq!(
-                    life.events + life.skipped,
-                    numbers,
-                    "a gap that nobody counted"
-                );
+                assert_eq!(life.events + life.skipped, numbers, "a gap that nobody counted");
             }
         }
     }

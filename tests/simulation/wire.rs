@@ -58,11 +58,7 @@ struct Window(VecDeque<Duration>);
 impl Window {
     fn add(&mut self, now: Duration) -> usize {
         self.0.push_back(now);
-        while self
-            .0
-            .front()
-            .is_some_and(|at| *at + Duration::from_secs(1) <= now)
-        {
+        while self.0.front().is_some_and(|at| *at + Duration::from_secs(1) <= now) {
             self.0.pop_front();
         }
         self.0.len()
@@ -84,10 +80,7 @@ impl Wire {
     pub(crate) fn on_left(&mut self, frames: &[u8], now: Duration) {
         for _ in frame::bodies(frames) {
             let count = self.left.add(now);
-            assert!(
-                count <= MOST_PER_SECOND,
-                "{count} messages left within a second"
-            );
+            assert!(count <= MOST_PER_SECOND, "{count} messages left within a second");
         }
     }
 
@@ -103,31 +96,18 @@ impl Wire {
         let wire = self.connections.entry(connection).or_default();
         let count = wire.window.add(now);
         if even && !self.disturbed {
-            assert!(
-                count <= MOST_PER_SECOND,
-                "Gateway reads {count} messages within a second"
-            );
+            assert!(count <= MOST_PER_SECOND, "Gateway reads {count} messages within a second");
         }
         let number = request.request_id.unwrap_or_default();
         match request.message_id {
             id::REQ_MKT_DATA => {
-                assert!(
-                    self.used.insert(number),
-                    "request id {number} is used twice"
-                );
+                assert!(self.used.insert(number), "request id {number} is used twice");
                 wire.asked.insert(number);
                 let wanted = request.exchange.as_deref().unwrap_or_default();
-                assert_eq!(
-                    wanted,
-                    exchange_of(wire.feed),
-                    "asked for under another type"
-                );
+                assert_eq!(wanted, exchange_of(wire.feed), "asked for under another type");
             }
             id::CANCEL_MKT_DATA => {
-                assert!(
-                    wire.asked.contains(&number),
-                    "cancel of {number}, never asked for"
-                );
+                assert!(wire.asked.contains(&number), "cancel of {number}, never asked for");
                 assert!(wire.cancelled.insert(number), "{number} is cancelled twice");
             }
             id::REQ_MARKET_DATA_TYPE => {
@@ -183,10 +163,7 @@ fn on_answer(envelope: Envelope<'_>, over: &mut BTreeSet<i32>) {
     match code {
         // Does not end anything.
         10167 => {}
-        300 => assert!(
-            over.contains(&number),
-            "cancel of {number}, which Gateway does not know"
-        ),
+        300 => assert!(over.contains(&number), "cancel of {number}, which Gateway does not know"),
         102 | 320 | 321 => panic!("Gateway refuses request {number} with {code}"),
         _ => {
             over.insert(number);

@@ -221,11 +221,7 @@ impl World {
                     self.kill(epoch);
                 }
                 Output::Tell(epoch, message) => self.tell(epoch, &message),
-                Output::Send {
-                    epoch,
-                    number,
-                    frames,
-                } => {
+                Output::Send { epoch, number, frames } => {
                     self.wire.on_left(&frames, self.now);
                     let mut out = bytes::BytesMut::new();
                     write_data_header(number, frames.len(), &mut out);
@@ -235,8 +231,7 @@ impl World {
                 Output::Deliver(stream, chunk) => self.on_delivery(stream, chunk),
                 Output::Reply(call, result) => {
                     let how = result.as_ref().map(|_| ()).map_err(|error| &error.code);
-                    self.trace
-                        .line(self.now, &format!("{call} is answered: {how:?}"));
+                    self.trace.line(self.now, &format!("{call} is answered: {how:?}"));
                     self.on_reply(call, &result);
                 }
                 Output::Transitioned(change) => {
@@ -260,10 +255,7 @@ impl World {
 }
 
 fn settings(rng: &mut Rng) -> Settings {
-    let mut settings = Settings {
-        gateway_is_local: rng.bool(),
-        ..Settings::default()
-    };
+    let mut settings = Settings { gateway_is_local: rng.bool(), ..Settings::default() };
     settings.worker.lock_path = "lock".into();
     settings.attempts.silent_budget = BUDGET;
     settings.attempts.startup_grace = Duration::from_secs([0, 180][rng.usize(..2)]);

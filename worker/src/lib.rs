@@ -39,19 +39,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> std::process::ExitCode
 }
 
 fn run(mut arguments: impl Iterator<Item = OsString>, log: &mut Log) -> anyhow::Result<ExitCode> {
-    let link: PathBuf = arguments
-        .next()
-        .context("the link's path is missing")?
-        .into();
+    let link: PathBuf = arguments.next().context("the link's path is missing")?.into();
     let epoch = arguments.next().context("the epoch is missing")?;
-    let epoch = epoch
-        .to_str()
-        .and_then(|text| text.parse().ok())
-        .context("read the epoch")?;
+    let epoch = epoch.to_str().and_then(|text| text.parse().ok()).context("read the epoch")?;
     process::settle_in().context("settle in as a worker")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("start the runtime")?;
     runtime.block_on(relay::run(&link, epoch, log))
 }

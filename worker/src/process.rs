@@ -28,8 +28,7 @@ pub fn settle_in() -> anyhow::Result<()> {
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGPIPE] {
         deaf.add(signal);
     }
-    deaf.thread_block()
-        .context("block the terminal's signals")?;
+    deaf.thread_block().context("block the terminal's signals")?;
     close_inherited();
     Ok(())
 }

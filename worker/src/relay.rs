@@ -64,9 +64,7 @@ pub async fn run(link: &Path, epoch: u64, log: &mut Log) -> anyhow::Result<ExitC
         log,
     };
     let code = poll_fn(|context| relay.poll(context)).await;
-    relay
-        .log
-        .line(&format!("epoch {epoch} ends with code {}", code as u8));
+    relay.log.line(&format!("epoch {epoch} ends with code {}", code as u8));
     Ok(code)
 }
 
@@ -147,8 +145,7 @@ impl Relay<'_> {
     }
 
     fn connect(&mut self, configure: &Configure) {
-        self.backlog
-            .configure(configure.buffer_bytes, &configure.droppable_ids);
+        self.backlog.configure(configure.buffer_bytes, &configure.droppable_ids);
         if !configure.lock_path.is_empty() {
             match process::take_lock(Path::new(&configure.lock_path)) {
                 Ok(Some(lock)) => self.lock = Some(lock),
@@ -182,8 +179,7 @@ impl Relay<'_> {
             Poll::Ready(Err(error)) => {
                 self.gateway = Gateway::Gone;
                 let detail = format!("TCP could not be opened: {error}");
-                self.session
-                    .on_connect_failed(EndReason::ConnectFailed, detail);
+                self.session.on_connect_failed(EndReason::ConnectFailed, detail);
                 true
             }
         }
@@ -272,8 +268,7 @@ impl Relay<'_> {
             Poll::Pending => false,
             Poll::Ready(Ok(0)) => self.close_gateway("Gateway closed the connection"),
             Poll::Ready(Ok(count)) => {
-                self.session
-                    .on_opening_bytes(&piece[..count], Instant::now());
+                self.session.on_opening_bytes(&piece[..count], Instant::now());
                 if self.session.is_open() {
                     // Whatever followed the reply in the same read.
                     self.relay_frames(0);
@@ -369,9 +364,8 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
 /// The one end that is not a reset: asked for by the broker.
 fn close_in_order(stream: &TcpStream, log: &mut Log) {
     let options = SockRef::from(stream);
-    let closed = options
-        .set_linger(None)
-        .and_then(|()| options.shutdown(std::net::Shutdown::Write));
+    let closed =
+        options.set_linger(None).and_then(|()| options.shutdown(std::net::Shutdown::Write));
     if let Err(error) = closed {
         log.line(&format!("close in order: {error}"));
     }

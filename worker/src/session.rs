@@ -85,16 +85,9 @@ pub enum Output {
 
 enum State {
     Greeting,
-    Connecting {
-        configure: Configure,
-    },
-    Opening {
-        configure: Configure,
-        handshake: ClientHandshake,
-    },
-    Open {
-        ready: bool,
-    },
+    Connecting { configure: Configure },
+    Opening { configure: Configure, handshake: ClientHandshake },
+    Open { ready: bool },
     Draining,
     Ended,
 }
@@ -201,19 +194,12 @@ impl WorkerSession {
         let handshake = ClientHandshake::new(configure.offer_min..=configure.offer_max);
         self.outputs.push_back(Output::Write(handshake.opening()));
         self.leaving = Some(Stage::HelloSent);
-        self.state = State::Opening {
-            configure,
-            handshake,
-        };
+        self.state = State::Opening { configure, handshake };
     }
 
     /// The lock is held by another worker.
     pub fn on_lock_taken(&mut self, path: &str) {
-        self.end(
-            EndReason::LockTaken,
-            format!("another worker holds {path}"),
-            0,
-        );
+        self.end(EndReason::LockTaken, format!("another worker holds {path}"), 0);
     }
 
     /// TCP could not be opened, or the lock could not even be looked at.
@@ -257,11 +243,7 @@ impl WorkerSession {
                 if matches!(self.state, State::Open { ready: false }) && !frames.is_empty() {
                     self.watch_for_ready(&frames, now);
                 }
-                if matches!(self.state, State::Ended) {
-                    Bytes::new()
-                } else {
-                    frames
-                }
+                if matches!(self.state, State::Ended) { Bytes::new() } else { frames }
             }
             Err(error) => {
                 self.end(EndReason::ProtocolViolation, error.to_string(), 0);
@@ -284,11 +266,7 @@ impl WorkerSession {
 
     /// The ordered end took too long; it ends all the same.
     pub fn on_drain_passed(&mut self) {
-        self.end(
-            EndReason::Asked,
-            "Gateway did not close its side in time".into(),
-            0,
-        );
+        self.end(EndReason::Asked, "Gateway did not close its side in time".into(), 0);
     }
 
     /// The broker is gone.
@@ -298,11 +276,7 @@ impl WorkerSession {
 
     /// The broker spoke nonsense.
     pub fn on_link_violated(&mut self, error: &LinkError) {
-        self.end(
-            EndReason::LinkLost,
-            format!("the broker's link carried nonsense: {error}"),
-            0,
-        );
+        self.end(EndReason::LinkLost, format!("the broker's link carried nonsense: {error}"), 0);
     }
 
     /// The next thing to do.
@@ -325,8 +299,7 @@ impl WorkerSession {
         match &self.state {
             State::Open { .. } => {
                 // The broker has its own, later deadline, by SIGKILL.
-                self.outputs
-                    .push_back(Output::CloseInOrder { within: self.drain });
+                self.outputs.push_back(Output::CloseInOrder { within: self.drain });
                 self.state = State::Draining;
             }
             State::Draining | State::Ended => {}
@@ -337,10 +310,8 @@ impl WorkerSession {
     }
 
     fn on_version(&mut self, hello: ServerHello, now: Instant) {
-        let State::Opening {
-            configure,
-            handshake,
-        } = std::mem::replace(&mut self.state, State::Open { ready: false })
+        let State::Opening { configure, handshake } =
+            std::mem::replace(&mut self.state, State::Open { ready: false })
         else {
             return;
         };
@@ -360,8 +331,7 @@ impl WorkerSession {
             return self.end(EndReason::Refused, detail, 0);
         }
         self.deframer = handshake.into_deframer();
-        self.outputs
-            .push_back(Output::Write(start_api(version, configure.client_id)));
+        self.outputs.push_back(Output::Write(start_api(version, configure.client_id)));
         self.leaving = Some(Stage::ApiStarted);
     }
 
@@ -389,10 +359,7 @@ impl WorkerSession {
         if accounts.split(',').all(|account| account.trim().is_empty()) {
             return;
         }
-        let reached = StageReached {
-            accounts,
-            ..StageReached::default()
-        };
+        let reached = StageReached { accounts, ..StageReached::default() };
         self.reach(Stage::AccountsReceived, reached, now);
         self.accounts_seen = true;
         self.check_ready(now);
@@ -402,10 +369,7 @@ impl WorkerSession {
         let Ok(message) = NextValidId::decode(body) else {
             return;
         };
-        let reached = StageReached {
-            next_order_id: message.order_id(),
-            ..StageReached::default()
-        };
+        let reached = StageReached { next_order_id: message.order_id(), ..StageReached::default() };
         self.reach(Stage::NextIdReceived, reached, now);
         self.next_id_seen = true;
         self.check_ready(now);
@@ -433,20 +397,13 @@ impl WorkerSession {
 
     fn reach(&mut self, stage: Stage, reached: StageReached, now: Instant) {
         let at_us = now.saturating_duration_since(self.greeted).as_micros() as u64;
-        let reached = StageReached {
-            stage: stage.into(),
-            at_us,
-            ..reached
-        };
+        let reached = StageReached { stage: stage.into(), at_us, ..reached };
         self.tell(to_broker::Message::Stage(reached));
     }
 
     fn end(&mut self, reason: EndReason, detail: String, gateway_code: i32) {
         if matches!(self.state, State::Ended)
-            && self
-                .outputs
-                .iter()
-                .any(|output| matches!(output, Output::Exit(_)))
+            && self.outputs.iter().any(|output| matches!(output, Output::Exit(_)))
         {
             return;
         }
@@ -462,9 +419,7 @@ impl WorkerSession {
     }
 
     fn tell(&mut self, message: to_broker::Message) {
-        self.outputs.push_back(Output::Tell(ToBroker {
-            message: Some(message),
-        }));
+        self.outputs.push_back(Output::Tell(ToBroker { message: Some(message) }));
     }
 }
 

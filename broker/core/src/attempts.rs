@@ -119,13 +119,7 @@ pub struct StageDeadline {
 impl Attempt {
     /// An attempt that begins now.
     pub fn new(epoch: Epoch, now: Instant) -> Self {
-        Self {
-            epoch,
-            begun: now,
-            stages: Vec::new(),
-            outcome: Outcome::InProgress,
-            end: None,
-        }
+        Self { epoch, begun: now, stages: Vec::new(), outcome: Outcome::InProgress, end: None }
     }
 
     /// Notes a stage. Each counts once.
@@ -142,11 +136,7 @@ impl Attempt {
 
     /// The furthest stage.
     pub fn last_stage(&self) -> Stage {
-        self.stages
-            .iter()
-            .map(|(stage, _)| *stage)
-            .max()
-            .unwrap_or(Stage::Unspecified)
+        self.stages.iter().map(|(stage, _)| *stage).max().unwrap_or(Stage::Unspecified)
     }
 
     /// What the handshake must have done by when; `None` once it is READY.
@@ -188,10 +178,7 @@ impl Attempt {
     /// The class of a worker's end that was not ordered.
     pub fn class_of_end(&self, end: &WorkerEnd) -> FailureClass {
         match &end.cause {
-            EndCause::Reported {
-                reason,
-                gateway_code,
-            } => match reason {
+            EndCause::Reported { reason, gateway_code } => match reason {
                 EndReason::ConnectFailed => FailureClass::Refused,
                 EndReason::Refused if *gateway_code == 326 => FailureClass::ClientIdInUse,
                 EndReason::Refused => FailureClass::Unsupported,
@@ -226,7 +213,8 @@ impl Attempt {
             return "handshake complete".into();
         };
         let waited = now.saturating_duration_since(deadline.since).as_secs_f64();
-        let allowed = deadline.allowed.as_secs_f64();
+        // Whole seconds without a point, anything else with what it needs.
+        let allowed = (deadline.allowed.as_secs_f64() * 100.0).round() / 100.0;
         let last = stage_name(self.last_stage());
         let meaning = match self.last_stage() {
             Stage::Unspecified | Stage::Spawned => "The worker has not said Hello yet.",
@@ -240,14 +228,11 @@ impl Attempt {
             Stage::NextIdReceived => "The next order id is there; the account list is missing.",
             Stage::Ready => "",
         };
-        format!("silence after {last} for {waited:.1} s (deadline {allowed:.0} s). {meaning}")
+        format!("silence after {last} for {waited:.1} s (deadline {allowed} s). {meaning}")
     }
 
     fn at(&self, stage: Stage) -> Option<Duration> {
-        self.stages
-            .iter()
-            .find(|(reached, _)| *reached == stage)
-            .map(|(_, at)| *at)
+        self.stages.iter().find(|(reached, _)| *reached == stage).map(|(_, at)| *at)
     }
 }
 
@@ -281,9 +266,7 @@ impl History {
 
     /// The newest one, if it is this worker's.
     pub fn of(&mut self, epoch: Epoch) -> Option<&mut Attempt> {
-        self.attempts
-            .back_mut()
-            .filter(|attempt| attempt.epoch == epoch)
+        self.attempts.back_mut().filter(|attempt| attempt.epoch == epoch)
     }
 
     /// All that are kept.

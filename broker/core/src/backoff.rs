@@ -20,15 +20,8 @@ impl Backoff {
     /// At the foot of the ladder. An empty ladder waits one second each time: there is never a
     /// respawn without a wait.
     pub fn new(ladder: Vec<Duration>) -> Self {
-        let ladder = if ladder.is_empty() {
-            vec![Duration::from_secs(1)]
-        } else {
-            ladder
-        };
-        Self {
-            ladder,
-            failures: 0,
-        }
+        let ladder = if ladder.is_empty() { vec![Duration::from_secs(1)] } else { ladder };
+        Self { ladder, failures: 0 }
     }
 
     /// One failure more: how long to wait now.

@@ -32,14 +32,7 @@ impl Clients {
             count += 1;
             name = format!("{wanted}#{count}");
         }
-        self.table.insert(
-            id,
-            Client {
-                name,
-                peer,
-                since: now,
-            },
-        );
+        self.table.insert(id, Client { name, peer, since: now });
     }
 
     /// One left.
@@ -49,9 +42,7 @@ impl Clients {
 
     /// Name of one.
     pub fn name(&self, id: ClientId) -> &str {
-        self.table
-            .get(&id)
-            .map_or("a client that left", |client| &client.name)
+        self.table.get(&id).map_or("a client that left", |client| &client.name)
     }
 
     /// All, in the order in which they came.

@@ -20,30 +20,17 @@ fn error(code: &str, source: Source, retry: Retry, message: String) -> v1::Error
 
 /// The request itself is wrong.
 pub fn invalid(what: impl Into<String>) -> Error {
-    error(
-        "INVALID_ARGUMENT",
-        Source::Client,
-        Retry::Never,
-        what.into(),
-    )
+    error("INVALID_ARGUMENT", Source::Client, Retry::Never, what.into())
 }
 
 /// A subscription id is taken, or does not exist.
 pub fn subscription_id(what: impl Into<String>) -> Error {
-    error(
-        "BAD_SUBSCRIPTION_ID",
-        Source::Client,
-        Retry::Never,
-        what.into(),
-    )
+    error("BAD_SUBSCRIPTION_ID", Source::Client, Retry::Never, what.into())
 }
 
 /// All lines are taken; names who holds them.
 pub fn lines_exhausted(limit: u32, holders: &[(String, usize)]) -> Error {
-    let holders: Vec<_> = holders
-        .iter()
-        .map(|(name, lines)| format!("{name} {lines}"))
-        .collect();
+    let holders: Vec<_> = holders.iter().map(|(name, lines)| format!("{name} {lines}")).collect();
     let message = format!(
         "all {limit} market-data lines are in use ({}); unsubscribe something, or raise \
          pacing.lines if the account has more",
@@ -81,12 +68,8 @@ pub fn gateway(code: i32, text: &str) -> Error {
         100 | 101 | 162 | 309 | 322 | 420 | 10197 => Retry::After,
         _ => Retry::Never,
     };
-    let mut made = error(
-        "GATEWAY_ERROR",
-        Source::Upstream,
-        retry,
-        format!("Gateway error {code}: {text}"),
-    );
+    let mut made =
+        error("GATEWAY_ERROR", Source::Upstream, retry, format!("Gateway error {code}: {text}"));
     made.gateway_code = code;
     made
 }
@@ -122,12 +105,7 @@ pub fn slow_client(events: usize) -> Error {
 
 /// The broker is ending.
 pub fn stopping() -> Error {
-    error(
-        "STOPPING",
-        Source::Broker,
-        Retry::After,
-        "the broker is shutting down".into(),
-    )
+    error("STOPPING", Source::Broker, Retry::After, "the broker is shutting down".into())
 }
 
 /// A line was ended by an error of Gateway.

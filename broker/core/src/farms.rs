@@ -39,10 +39,7 @@ impl Farms {
         let farm = self
             .table
             .entry((kind, name.to_owned()))
-            .or_insert(FarmState {
-                state: "",
-                since: now,
-            });
+            .or_insert(FarmState { state: "", since: now });
         if farm.state != state {
             *farm = FarmState { state, since: now };
         }
@@ -51,9 +48,7 @@ impl Farms {
 
     /// All that are known, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str, FarmState)> {
-        self.table
-            .iter()
-            .map(|((kind, name), farm)| (*kind, name.as_str(), *farm))
+        self.table.iter().map(|((kind, name), farm)| (*kind, name.as_str(), *farm))
     }
 
     /// The session is gone.
@@ -80,47 +75,19 @@ mod tests {
         let start = Instant::now();
         let later = start + std::time::Duration::from_secs(5);
         assert!(farms.on_notice(2104, "Market data farm connection is OK:usfarm", start));
-        assert!(farms.on_notice(
-            2107,
-            "HMDS inactive but available upon demand.ushmds",
-            start
-        ));
+        assert!(farms.on_notice(2107, "HMDS inactive but available upon demand.ushmds", start));
         assert!(farms.on_notice(2104, "Market data farm connection is OK:usfarm", later));
         assert!(!farms.on_notice(200, "No security definition", start));
         let seen: Vec<_> = farms.iter().collect();
         assert_eq!(
             seen,
             [
-                (
-                    "historical",
-                    "ushmds",
-                    FarmState {
-                        state: "inactive",
-                        since: start
-                    }
-                ),
-                (
-                    "market",
-                    "usfarm",
-                    FarmState {
-                        state: "ok",
-                        since: start
-                    }
-                ),
+                ("historical", "ushmds", FarmState { state: "inactive", since: start }),
+                ("market", "usfarm", FarmState { state: "ok", since: start }),
             ]
         );
         farms.on_notice(2103, "Market data farm connection is broken:usfarm", later);
-        let broken = farms
-            .iter()
-            .find(|(_, name, _)| *name == "usfarm")
-            .unwrap()
-            .2;
-        assert_eq!(
-            broken,
-            FarmState {
-                state: "broken",
-                since: later
-            }
-        );
+        let broken = farms.iter().find(|(_, name, _)| *name == "usfarm").unwrap().2;
+        assert_eq!(broken, FarmState { state: "broken", since: later });
     }
 }

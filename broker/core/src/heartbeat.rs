@@ -108,9 +108,7 @@ impl Heartbeat {
 
     /// Age of the newest frame.
     pub fn age(&self, now: Instant) -> Option<Duration> {
-        self.last_frame
-            .filter(|_| self.running)
-            .map(|at| now.saturating_duration_since(at))
+        self.last_frame.filter(|_| self.running).map(|at| now.saturating_duration_since(at))
     }
 
     /// Round trip of the newest question.

@@ -312,40 +312,21 @@ impl Hub {
             }
             Input::StreamOpened { client, stream } => self.streams.open(stream, client),
             Input::StreamClosed { stream } => self.close_stream(stream),
-            Input::Subscribe {
-                stream,
-                subscription,
-                request,
-                feed,
-            } => {
+            Input::Subscribe { stream, subscription, request, feed } => {
                 self.subscribe(stream, subscription, *request, feed);
             }
-            Input::Unsubscribe {
-                stream,
-                subscription,
-            } => self.unsubscribe(stream, subscription),
-            Input::Snapshot {
-                client,
-                call,
-                request,
-                feed,
-            } => {
+            Input::Unsubscribe { stream, subscription } => self.unsubscribe(stream, subscription),
+            Input::Snapshot { client, call, request, feed } => {
                 self.snapshot(client, call, *request, feed, now);
             }
             Input::CallDropped { call } => self.drop_snapshot(call),
-            Input::RestartWorker {
-                call,
-                reason,
-                drop_live_session,
-            } => {
+            Input::RestartWorker { call, reason, drop_live_session } => {
                 let result = self.session.restart_worker(&reason, drop_live_session);
-                self.outputs
-                    .push_back(Output::Reply(call, result.map(Reply::Restarting)));
+                self.outputs.push_back(Output::Reply(call, result.map(Reply::Restarting)));
             }
             Input::Retry { call, reason } => {
                 let result = self.session.retry(&reason, now);
-                self.outputs
-                    .push_back(Output::Reply(call, result.map(|()| Reply::Retrying)));
+                self.outputs.push_back(Output::Reply(call, result.map(|()| Reply::Retrying)));
             }
             Input::Eyes(eyes) => self.session.on_eyes(eyes, now),
         }
@@ -368,10 +349,7 @@ impl Hub {
 
     /// The earliest time at which `handle_timeout` has something to do, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let snapshots = self
-            .snapshots
-            .values()
-            .map(|snapshot| (snapshot.deadline, "snapshot"));
+        let snapshots = self.snapshots.values().map(|snapshot| (snapshot.deadline, "snapshot"));
         [
             self.session.poll_timeout(),
             self.supervisor.poll_timeout(),
@@ -403,10 +381,7 @@ impl Hub {
         self.streams.check_invariants(&self.lines);
         assert_eq!(self.session.illegal_transitions(), 0);
         if !self.session.is_up() {
-            assert!(
-                self.pacer.is_empty(),
-                "nothing waits for a session that is not there"
-            );
+            assert!(self.pacer.is_empty(), "nothing waits for a session that is not there");
             assert!(self.snapshots.is_empty(), "nor any snapshot");
         }
     }

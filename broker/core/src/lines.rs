@@ -107,10 +107,8 @@ impl Line {
             return;
         }
         let kind = tick_type(body);
-        let found = self
-            .cache
-            .iter_mut()
-            .find(|cached| cached.kind == kind && cached.field == field);
+        let found =
+            self.cache.iter_mut().find(|cached| cached.kind == kind && cached.field == field);
         match found {
             Some(cached) => {
                 cached.sequence = self.sequence;
@@ -151,12 +149,7 @@ pub struct Lines {
 impl Lines {
     /// None, and room for `limit`.
     pub fn new(limit: u32) -> Self {
-        Self {
-            slots: Vec::new(),
-            by_key: BTreeMap::new(),
-            opened: 0,
-            limit,
-        }
+        Self { slots: Vec::new(), by_key: BTreeMap::new(), opened: 0, limit }
     }
 
     /// The slot of the line for this request: an old one, or a new one.
@@ -218,10 +211,7 @@ impl Lines {
 
     /// All lines with their slots.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Line)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter_map(|(slot, line)| Some((slot as u32, line.as_ref()?)))
+        self.slots.iter().enumerate().filter_map(|(slot, line)| Some((slot as u32, line.as_ref()?)))
     }
 
     /// Slots of all lines.
@@ -257,9 +247,7 @@ pub struct LinesFull;
 /// What a request must be before it is sent to Gateway.
 pub fn validate(request: &MarketDataRequest) -> Result<(), Error> {
     let Some(contract) = &request.contract else {
-        return Err(error::invalid(
-            "request.contract is missing: name what to subscribe to",
-        ));
+        return Err(error::invalid("request.contract is missing: name what to subscribe to"));
     };
     let named = contract.con_id() != 0
         || !contract.symbol().is_empty()
@@ -275,21 +263,12 @@ pub fn validate(request: &MarketDataRequest) -> Result<(), Error> {
             "request.regulatory_snapshot costs money at each call and is not offered",
         ));
     }
-    let text = [
-        contract.symbol(),
-        contract.exchange(),
-        contract.currency(),
-        contract.sec_type(),
-    ];
+    let text = [contract.symbol(), contract.exchange(), contract.currency(), contract.sec_type()];
     if let Some(bad) = text.into_iter().find(|text| !is_wire_text(text)) {
-        return Err(error::invalid(format!(
-            "request.contract holds {bad:?}: use printable ASCII"
-        )));
+        return Err(error::invalid(format!("request.contract holds {bad:?}: use printable ASCII")));
     }
     if !is_wire_text(request.generic_tick_list()) {
-        return Err(error::invalid(
-            "request.generic_tick_list: use numbers and commas",
-        ));
+        return Err(error::invalid("request.generic_tick_list: use numbers and commas"));
     }
     Ok(())
 }
@@ -359,10 +338,7 @@ mod tests {
 
     fn request(symbol: &str, generic: &str) -> MarketDataRequest {
         MarketDataRequest {
-            contract: Some(Contract {
-                symbol: Some(symbol.into()),
-                ..Default::default()
-            }),
+            contract: Some(Contract { symbol: Some(symbol.into()), ..Default::default() }),
             generic_tick_list: Some(generic.into()),
             ..Default::default()
         }
@@ -371,25 +347,14 @@ mod tests {
     #[test]
     fn requests_that_mean_the_same_share_a_line() {
         let mut lines = Lines::new(10);
-        let first = lines
-            .open(ClientId(1), request("AAPL", "233,106"), 1)
-            .unwrap();
+        let first = lines.open(ClientId(1), request("AAPL", "233,106"), 1).unwrap();
         let mut same = request("AAPL", "106, 233,233");
         same.contract.as_mut().unwrap().exchange = Some(String::new());
         same.contract.as_mut().unwrap().con_id = Some(0);
         assert_eq!(lines.open(ClientId(2), same, 1), Ok(first));
-        assert_ne!(
-            lines.open(ClientId(2), request("AAPL", "233"), 1),
-            Ok(first)
-        );
-        assert_ne!(
-            lines.open(ClientId(2), request("AAPL", "233,106"), 3),
-            Ok(first)
-        );
-        assert_ne!(
-            lines.open(ClientId(2), request("MSFT", "233,106"), 1),
-            Ok(first)
-        );
+        assert_ne!(lines.open(ClientId(2), request("AAPL", "233"), 1), Ok(first));
+        assert_ne!(lines.open(ClientId(2), request("AAPL", "233,106"), 3), Ok(first));
+        assert_ne!(lines.open(ClientId(2), request("MSFT", "233,106"), 1), Ok(first));
         assert_eq!(lines.used(), 4);
     }
 
@@ -397,10 +362,7 @@ mod tests {
     fn the_limit_holds_and_a_closed_slot_is_free() {
         let mut lines = Lines::new(1);
         let slot = lines.open(ClientId(1), request("AAPL", ""), 1).unwrap();
-        assert_eq!(
-            lines.open(ClientId(1), request("MSFT", ""), 1),
-            Err(LinesFull)
-        );
+        assert_eq!(lines.open(ClientId(1), request("MSFT", ""), 1), Err(LinesFull));
         lines.close(slot);
         assert_eq!(lines.open(ClientId(1), request("MSFT", ""), 1), Ok(slot));
     }
@@ -411,10 +373,7 @@ mod tests {
         assert!(validate(&MarketDataRequest::default()).is_err());
         assert!(validate(&request("", "")).is_err());
         assert!(validate(&request("AA\0PL", "")).is_err());
-        let costly = MarketDataRequest {
-            regulatory_snapshot: Some(true),
-            ..request("AAPL", "")
-        };
+        let costly = MarketDataRequest { regulatory_snapshot: Some(true), ..request("AAPL", "") };
         assert!(validate(&costly).unwrap_err().message.contains("money"));
     }
 }

@@ -76,11 +76,7 @@ impl Pacer {
 
     /// Adds a message at the end of its client's queue.
     pub fn push(&mut self, lane: Lane, client: ClientId, message: Waiting) {
-        self.lanes[lane as usize]
-            .clients
-            .entry(client)
-            .or_default()
-            .push_back(message);
+        self.lanes[lane as usize].clients.entry(client).or_default().push_back(message);
     }
 
     /// Takes a message back. True if it was still waiting.
@@ -134,20 +130,12 @@ impl Pacer {
         let missing = (1.0 - self.tokens).max(0.0);
         // A hair later than computed, so that rounding cannot make it too early.
         let wait = Duration::from_secs_f64(missing / self.per_second) + Duration::from_micros(1);
-        Some(if missing == 0.0 {
-            self.counted
-        } else {
-            self.counted + wait
-        })
+        Some(if missing == 0.0 { self.counted } else { self.counted + wait })
     }
 
     /// Messages that wait.
     pub fn len(&self) -> usize {
-        self.lanes
-            .iter()
-            .flat_map(|lane| lane.clients.values())
-            .map(VecDeque::len)
-            .sum()
+        self.lanes.iter().flat_map(|lane| lane.clients.values()).map(VecDeque::len).sum()
     }
 
     /// Does nothing wait?
@@ -178,11 +166,7 @@ impl LaneQueue {
     fn next(&mut self) -> Option<Waiting> {
         use std::ops::Bound::{Excluded, Unbounded};
         let after = self.last.map_or(Unbounded, Excluded);
-        let turn = self
-            .clients
-            .range((after, Unbounded))
-            .next()
-            .or(self.clients.iter().next());
+        let turn = self.clients.range((after, Unbounded)).next().or(self.clients.iter().next());
         let client = *turn?.0;
         self.last = Some(client);
         let queue = self.clients.get_mut(&client)?;
@@ -199,11 +183,7 @@ mod tests {
     use super::*;
 
     fn message(id: i32) -> Waiting {
-        Waiting {
-            frame: Bytes::new(),
-            request: RequestId(id),
-            feed: None,
-        }
+        Waiting { frame: Bytes::new(), request: RequestId(id), feed: None }
     }
 
     fn pacer() -> (Pacer, Instant) {
@@ -235,10 +215,7 @@ mod tests {
             assert!(window[50].0 - window[0].0 > Duration::from_secs(1));
         }
         let took = left[499].0 - left[0].0;
-        assert!(
-            took < Duration::from_secs_f64(500.0 / 45.0 + 0.1),
-            "{took:?}: no time is wasted"
-        );
+        assert!(took < Duration::from_secs_f64(500.0 / 45.0 + 0.1), "{took:?}: no time is wasted");
     }
 
     #[test]
@@ -272,10 +249,7 @@ mod tests {
         pacer.push(Lane::Data, ClientId(1), message(2));
         assert!(pacer.take_back(RequestId(1)));
         assert!(!pacer.take_back(RequestId(1)));
-        assert_eq!(
-            pacer.pop(now).map(|message| message.request),
-            Some(RequestId(2))
-        );
+        assert_eq!(pacer.pop(now).map(|message| message.request), Some(RequestId(2)));
         assert!(pacer.is_empty());
         assert_eq!(pacer.poll_timeout(), None);
     }

@@ -70,12 +70,7 @@ pub fn tick_type(body: &[u8]) -> u32 {
     if body.first() != Some(&0x08) {
         return 0;
     }
-    let Some(end) = body
-        .iter()
-        .skip(1)
-        .take(10)
-        .position(|byte| byte & 0x80 == 0)
-    else {
+    let Some(end) = body.iter().skip(1).take(10).position(|byte| byte & 0x80 == 0) else {
         return 0;
     };
     match body.get(2 + end..) {
@@ -193,10 +188,7 @@ impl StreamQueue {
 
     /// Events that cannot be left out, if there are too many of them.
     pub fn hopeless(&self) -> Option<usize> {
-        self.conflated
-            .as_ref()
-            .map(|conflated| conflated.kept)
-            .filter(|kept| *kept > MOST_KEPT)
+        self.conflated.as_ref().map(|conflated| conflated.kept).filter(|kept| *kept > MOST_KEPT)
     }
 
     /// Events that left, and events that were left out.
@@ -217,10 +209,7 @@ impl StreamQueue {
 }
 
 fn size(entries: &[Entry]) -> usize {
-    entries
-        .iter()
-        .map(|entry| entry.length as usize + OVERHEAD)
-        .sum()
+    entries.iter().map(|entry| entry.length as usize + OVERHEAD).sum()
 }
 
 /// The newest of each kind, in the order of their arrival.
@@ -249,11 +238,7 @@ impl Conflated {
             let body = chunk.body(entry);
             let arrival = self.arrivals;
             self.arrivals += 1;
-            let mut kept = Kept {
-                entry: *entry,
-                body: body.into(),
-                skipped: 0,
-            };
+            let mut kept = Kept { entry: *entry, body: body.into(), skipped: 0 };
             if is_replaceable(entry.field) {
                 let key = (entry.subscription, entry.field, tick_type(body));
                 let older = self.newest.insert(key, arrival);
@@ -277,11 +262,7 @@ impl Conflated {
                 break;
             };
             if is_replaceable(kept.entry.field) {
-                let key = (
-                    kept.entry.subscription,
-                    kept.entry.field,
-                    tick_type(&kept.body),
-                );
+                let key = (kept.entry.subscription, kept.entry.field, tick_type(&kept.body));
                 self.newest.remove(&key);
             } else {
                 self.kept -= 1;
@@ -326,10 +307,7 @@ struct Header {
 
 impl Default for Header {
     fn default() -> Self {
-        Self {
-            bytes: [0; 64],
-            length: 0,
-        }
+        Self { bytes: [0; 64], length: 0 }
     }
 }
 

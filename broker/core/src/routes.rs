@@ -34,10 +34,7 @@ pub struct Routes {
 
 impl Default for Routes {
     fn default() -> Self {
-        Self {
-            first: FIRST_REQUEST_ID,
-            table: VecDeque::new(),
-        }
+        Self { first: FIRST_REQUEST_ID, table: VecDeque::new() }
     }
 }
 

@@ -185,13 +185,9 @@ impl Session {
         }
         self.last_end = Some(end.detail.clone());
         if was_up {
-            self.wishes
-                .push_back(Wish::Down(end.epoch, because.clone()));
+            self.wishes.push_back(Wish::Down(end.epoch, because.clone()));
             let stable = self.settings.attempts.stable_after;
-            if self
-                .up_since
-                .is_some_and(|since| now.saturating_duration_since(since) >= stable)
-            {
+            if self.up_since.is_some_and(|since| now.saturating_duration_since(since) >= stable) {
                 self.backoff.reset();
                 self.worker_backoff.reset();
             }
@@ -389,11 +385,7 @@ impl Session {
     }
 
     fn has_attempt(&self) -> bool {
-        self.is_up()
-            || matches!(
-                self.state,
-                State::Connecting { .. } | State::Handshaking { .. }
-            )
+        self.is_up() || matches!(self.state, State::Connecting { .. } | State::Handshaking { .. })
     }
 
     fn dial(&mut self, because: &str, now: Instant) {
@@ -402,18 +394,11 @@ impl Session {
         self.upstream_lost = None;
         self.history.begin(self.epoch, now);
         self.wishes.push_back(Wish::Dial(self.epoch));
-        self.transition(
-            State::Connecting { epoch: self.epoch },
-            because.to_owned(),
-            now,
-        );
+        self.transition(State::Connecting { epoch: self.epoch }, because.to_owned(), now);
     }
 
     fn on_ready(&mut self, epoch: Epoch, now: Instant) {
-        if !matches!(
-            self.state,
-            State::Connecting { .. } | State::Handshaking { .. }
-        ) {
+        if !matches!(self.state, State::Connecting { .. } | State::Handshaking { .. }) {
             return;
         }
         // The deadline has passed and the kill is on its way: too late is too late.
@@ -444,10 +429,7 @@ impl Session {
         let Some(attempt) = self.history.newest() else {
             return;
         };
-        if attempt
-            .deadline(deadlines)
-            .is_none_or(|deadline| now < deadline.at)
-        {
+        if attempt.deadline(deadlines).is_none_or(|deadline| now < deadline.at) {
             return;
         }
         let class = attempt.class_of_silence();
@@ -488,27 +470,15 @@ impl Session {
                 } else {
                     settings.slow_probe_remote
                 };
-                State::Wedged {
-                    probe_at: now + period,
-                }
+                State::Wedged { probe_at: now + period }
             }
             FailureClass::Refused | FailureClass::Unreachable => {
-                let wait = self
-                    .absent_backoff
-                    .next(&mut self.rng)
-                    .min(settings.absent_retry);
-                State::GatewayAbsent {
-                    dial_at: now + wait,
-                }
+                let wait = self.absent_backoff.next(&mut self.rng).min(settings.absent_retry);
+                State::GatewayAbsent { dial_at: now + wait }
             }
             FailureClass::ClientIdInUse => {
-                let wait = self
-                    .id_backoff
-                    .next(&mut self.rng)
-                    .min(settings.client_id_retry);
-                State::ClientIdInUse {
-                    dial_at: now + wait,
-                }
+                let wait = self.id_backoff.next(&mut self.rng).min(settings.client_id_retry);
+                State::ClientIdInUse { dial_at: now + wait }
             }
             FailureClass::WorkerFault => {
                 let dial_at = now + self.worker_backoff.next(&mut self.rng);
@@ -516,18 +486,14 @@ impl Session {
             }
             FailureClass::SessionLost => {
                 self.grace_until = Some(now + settings.startup_grace);
-                State::Backoff {
-                    dial_at: now + self.backoff.next(&mut self.rng),
-                    class,
-                }
+                State::Backoff { dial_at: now + self.backoff.next(&mut self.rng), class }
             }
             FailureClass::Silent
             | FailureClass::StalledStart
             | FailureClass::Rejected
-            | FailureClass::Poisoned => State::Backoff {
-                dial_at: now + self.backoff.next(&mut self.rng),
-                class,
-            },
+            | FailureClass::Poisoned => {
+                State::Backoff { dial_at: now + self.backoff.next(&mut self.rng), class }
+            }
         };
         let because = match next {
             State::Wedged { .. } => {
@@ -558,22 +524,12 @@ impl Session {
         self.since = now;
         self.because = because.clone();
         let epoch = self.epoch;
-        self.wishes.push_back(Wish::Transitioned(Transition {
-            from,
-            to,
-            because,
-            epoch,
-            at: now,
-        }));
+        self.wishes.push_back(Wish::Transitioned(Transition { from, to, because, epoch, at: now }));
     }
 }
 
 fn split_accounts(list: &str) -> Vec<String> {
-    list.split(',')
-        .map(str::trim)
-        .filter(|one| !one.is_empty())
-        .map(str::to_owned)
-        .collect()
+    list.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

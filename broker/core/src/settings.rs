@@ -117,10 +117,7 @@ pub struct PacingSettings {
 
 impl Default for PacingSettings {
     fn default() -> Self {
-        Self {
-            messages_per_second: 45,
-            lines: 100,
-        }
+        Self { messages_per_second: 45, lines: 100 }
     }
 }
 
@@ -175,11 +172,7 @@ pub struct HeartbeatSettings {
 
 impl Default for HeartbeatSettings {
     fn default() -> Self {
-        Self {
-            idle: Duration::from_secs(15),
-            answer: Duration::from_secs(10),
-            misses: 3,
-        }
+        Self { idle: Duration::from_secs(15), answer: Duration::from_secs(10), misses: 3 }
     }
 }
 

@@ -70,37 +70,23 @@ impl Hub {
                 client_id: self.settings.client_id,
                 ..v1::GatewayStatus::default()
             }),
-            worker: self
-                .supervisor
-                .process()
-                .map(|(pid, since)| v1::WorkerStatus {
-                    pid,
-                    epoch: self.supervisor.epoch().unwrap_or(Epoch(0)).0,
-                    since: Some(clock.at(since)),
-                }),
+            worker: self.supervisor.process().map(|(pid, since)| v1::WorkerStatus {
+                pid,
+                epoch: self.supervisor.epoch().unwrap_or(Epoch(0)).0,
+                since: Some(clock.at(since)),
+            }),
             broker: Some(v1::BrokerStatus {
                 version: broker.version.clone(),
                 pid: broker.pid,
                 since: Some(clock.at(broker.since)),
             }),
             handshake: newest.map(|attempt| self.handshake(attempt, clock)),
-            attempts: session
-                .history()
-                .iter()
-                .map(|one| attempt_view(one, clock))
-                .collect(),
-            accounts: session
-                .accounts()
-                .iter()
-                .map(|account| mask_account(account))
-                .collect(),
+            attempts: session.history().iter().map(|one| attempt_view(one, clock)).collect(),
+            accounts: session.accounts().iter().map(|account| mask_account(account)).collect(),
             mode: mode(session.accounts()),
             trading: "off".into(),
             clients: self.clients.len() as u32,
-            lines: Some(v1::LineUsage {
-                used: self.lines.used(),
-                limit: self.lines.limit(),
-            }),
+            lines: Some(v1::LineUsage { used: self.lines.used(), limit: self.lines.limit() }),
             heartbeat: Some(v1::Heartbeat {
                 last_frame_age_ms: self.heartbeat.age(now).map(milliseconds),
                 last_round_trip_ms: self.heartbeat.round_trip().map(milliseconds),
@@ -172,9 +158,7 @@ impl Hub {
         v1::Handshake {
             outcome: attempt.outcome.name().into(),
             stages: stamps(attempt),
-            deadline: attempt
-                .deadline(&self.settings.deadlines)
-                .map(|one| clock.at(one.at)),
+            deadline: attempt.deadline(&self.settings.deadlines).map(|one| clock.at(one.at)),
         }
     }
 
@@ -183,10 +167,7 @@ impl Hub {
         let mut map: BTreeMap<String, u64> = [
             ("ibouncer_upstream_frames_total", counters.frames_received),
             ("ibouncer_upstream_bytes_total", counters.bytes_received),
-            (
-                "ibouncer_upstream_messages_sent_total",
-                counters.messages_sent,
-            ),
+            ("ibouncer_upstream_messages_sent_total", counters.messages_sent),
             ("ibouncer_events_delivered_total", counters.events_delivered),
             ("ibouncer_unrouted_frames_total", counters.unrouted_frames),
             ("ibouncer_unknown_messages_total", counters.unknown_messages),
@@ -198,19 +179,13 @@ impl Hub {
             ("ibouncer_lines_used", u64::from(self.lines.used())),
             ("ibouncer_pacing_queue", self.pacer.len() as u64),
             ("ibouncer_session_transitions_total", counters.transitions),
-            (
-                "ibouncer_illegal_transitions_total",
-                self.session.illegal_transitions(),
-            ),
+            ("ibouncer_illegal_transitions_total", self.session.illegal_transitions()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
         for (class, count) in &counters.attempts {
-            map.insert(
-                format!("ibouncer_attempts_total{{class=\"{class}\"}}"),
-                *count,
-            );
+            map.insert(format!("ibouncer_attempts_total{{class=\"{class}\"}}"), *count);
         }
         map
     }
@@ -266,10 +241,7 @@ fn stamps(attempt: &Attempt) -> Vec<v1::StageStamp> {
     attempt
         .stages
         .iter()
-        .map(|(stage, at)| v1::StageStamp {
-            stage: (*stage).into(),
-            at_ms: milliseconds(*at),
-        })
+        .map(|(stage, at)| v1::StageStamp { stage: (*stage).into(), at_ms: milliseconds(*at) })
         .collect()
 }
 
@@ -294,42 +266,22 @@ fn unknown(status: &v1::Status) -> BTreeMap<String, String> {
         );
         note(gateway.path.is_none(), "gateway.path", no_eyes);
         note(gateway.listener.is_none(), "gateway.listener", no_eyes);
-        note(
-            gateway.accept_queue.is_none(),
-            "gateway.accept_queue",
-            no_eyes,
-        );
+        note(gateway.accept_queue.is_none(), "gateway.accept_queue", no_eyes);
         note(gateway.close_wait.is_none(), "gateway.close_wait", no_eyes);
     }
-    note(
-        status.worker.is_none(),
-        "worker.pid",
-        "no worker process exists",
-    );
-    note(
-        status.last_end.is_none(),
-        "worker.last_end",
-        "no worker has ended yet",
-    );
+    note(status.worker.is_none(), "worker.pid", "no worker process exists");
+    note(status.last_end.is_none(), "worker.last_end", "no worker has ended yet");
     note(status.mode.is_none(), "mode", "no account list has arrived");
     if let Some(heartbeat) = &status.heartbeat {
         let no_session = "there is no session";
-        note(
-            heartbeat.last_frame_age_ms.is_none(),
-            "heartbeat.last_frame_age_ms",
-            no_session,
-        );
+        note(heartbeat.last_frame_age_ms.is_none(), "heartbeat.last_frame_age_ms", no_session);
         note(
             heartbeat.last_round_trip_ms.is_none(),
             "heartbeat.last_round_trip_ms",
             "Gateway was not asked yet; it is asked after 15 s of silence",
         );
     }
-    note(
-        status.handshake.is_none(),
-        "handshake",
-        "no attempt was made yet",
-    );
+    note(status.handshake.is_none(), "handshake", "no attempt was made yet");
     let waits = matches!(status.next, Some(v1::NextAction { at: None, .. }));
     note(waits, "next.at", "it waits for an event, not for a time");
     causes
@@ -344,19 +296,14 @@ mod tests {
         assert_eq!(mask_account("DU0000001"), "DU***001");
         assert_eq!(mask_account("U1"), "***");
         assert_eq!(mode(&["DU0000001".into()]).as_deref(), Some("paper"));
-        assert_eq!(
-            mode(&["DU0000001".into(), "U0000001".into()]).as_deref(),
-            Some("live")
-        );
+        assert_eq!(mode(&["DU0000001".into(), "U0000001".into()]).as_deref(), Some("live"));
         assert_eq!(mode(&[]), None);
     }
 
     #[test]
     fn moments_before_and_after_now_keep_their_distance_on_the_wall() {
-        let clock = Clock {
-            now: Instant::now(),
-            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(100),
-        };
+        let clock =
+            Clock { now: Instant::now(), wall: SystemTime::UNIX_EPOCH + Duration::from_secs(100) };
         assert_eq!(clock.at(clock.now + Duration::from_secs(5)).seconds, 105);
         assert_eq!(clock.at(clock.now - Duration::from_secs(5)).seconds, 95);
     }

@@ -87,32 +87,11 @@ pub enum Order {
 #[derive(Debug)]
 enum State {
     Absent,
-    Spawning {
-        epoch: Epoch,
-        kill: Option<String>,
-    },
-    Unlinked {
-        epoch: Epoch,
-        pid: u32,
-    },
-    Linked {
-        epoch: Epoch,
-        pid: u32,
-        ping_at: Instant,
-        last_pong: Instant,
-        cut: Option<Cut>,
-    },
-    Ending {
-        epoch: Epoch,
-        pid: u32,
-        kill_at: Instant,
-        because: String,
-    },
-    Killing {
-        epoch: Epoch,
-        pid: u32,
-        because: String,
-    },
+    Spawning { epoch: Epoch, kill: Option<String> },
+    Unlinked { epoch: Epoch, pid: u32 },
+    Linked { epoch: Epoch, pid: u32, ping_at: Instant, last_pong: Instant, cut: Option<Cut> },
+    Ending { epoch: Epoch, pid: u32, kill_at: Instant, because: String },
+    Killing { epoch: Epoch, pid: u32, because: String },
 }
 
 /// The link is gone and the exit is not seen yet.
@@ -181,11 +160,7 @@ impl Supervisor {
             State::Ending { because, .. } => because.clone(),
             _ => because.to_owned(),
         };
-        self.state = State::Killing {
-            epoch,
-            pid,
-            because,
-        };
+        self.state = State::Killing { epoch, pid, because };
         self.orders.push_back(Order::Kill(epoch));
     }
 
@@ -194,17 +169,10 @@ impl Supervisor {
         let State::Linked { epoch, pid, .. } = self.state else {
             return self.kill(because);
         };
-        let shutdown = Shutdown {
-            because: because.to_owned(),
-        };
+        let shutdown = Shutdown { because: because.to_owned() };
         self.tell(epoch, to_worker::Message::Shutdown(shutdown));
         let kill_at = now + self.settings.drain;
-        self.state = State::Ending {
-            epoch,
-            pid,
-            kill_at,
-            because: because.to_owned(),
-        };
+        self.state = State::Ending { epoch, pid, kill_at, because: because.to_owned() };
     }
 
     /// The process exists.
@@ -227,25 +195,14 @@ impl Supervisor {
         };
         let ordered = kill.clone();
         let detail = format!("worker could not be started: {error}");
-        self.gone(WorkerEnd {
-            epoch,
-            cause: EndCause::NotSpawned { error },
-            detail,
-            ordered,
-        });
+        self.gone(WorkerEnd { epoch, cause: EndCause::NotSpawned { error }, detail, ordered });
     }
 
     /// The worker said Hello.
     pub fn on_hello(&mut self, now: Instant) {
         if let State::Unlinked { epoch, pid } = self.state {
             let ping_at = now + self.settings.ping;
-            self.state = State::Linked {
-                epoch,
-                pid,
-                ping_at,
-                last_pong: now,
-                cut: None,
-            };
+            self.state = State::Linked { epoch, pid, ping_at, last_pong: now, cut: None };
         }
     }
 
@@ -265,10 +222,7 @@ impl Supervisor {
     pub fn on_link_closed(&mut self, because: &str, now: Instant) {
         if let State::Linked { cut, .. } = &mut self.state {
             let kill_at = now + EXIT_AFTER_CUT;
-            cut.get_or_insert_with(|| Cut {
-                kill_at,
-                because: because.to_owned(),
-            });
+            cut.get_or_insert_with(|| Cut { kill_at, because: because.to_owned() });
         } else if matches!(self.state, State::Unlinked { .. }) {
             self.kill(because);
         }
@@ -295,13 +249,7 @@ impl Supervisor {
                 let because = cut.because.clone();
                 self.kill(&because);
             }
-            State::Linked {
-                epoch,
-                ping_at,
-                last_pong,
-                cut: None,
-                ..
-            } => {
+            State::Linked { epoch, ping_at, last_pong, cut: None, .. } => {
                 let epoch = *epoch;
                 let silent = now.saturating_duration_since(*last_pong);
                 if silent >= self.settings.stuck_after {
@@ -324,15 +272,9 @@ impl Supervisor {
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         match &self.state {
             State::Linked { cut: Some(cut), .. } => Some((cut.kill_at, "exit after link loss")),
-            State::Linked {
-                ping_at, last_pong, ..
-            } => {
+            State::Linked { ping_at, last_pong, .. } => {
                 let stuck = *last_pong + self.settings.stuck_after;
-                Some(if *ping_at <= stuck {
-                    (*ping_at, "ping")
-                } else {
-                    (stuck, "stuck worker")
-                })
+                Some(if *ping_at <= stuck { (*ping_at, "ping") } else { (stuck, "stuck worker") })
             }
             State::Ending { kill_at, .. } => Some((*kill_at, "drain")),
             _ => None,
@@ -374,12 +316,7 @@ impl Supervisor {
     }
 
     fn tell(&mut self, epoch: Epoch, message: to_worker::Message) {
-        self.orders.push_back(Order::Tell(
-            epoch,
-            ToWorker {
-                message: Some(message),
-            },
-        ));
+        self.orders.push_back(Order::Tell(epoch, ToWorker { message: Some(message) }));
     }
 
     fn gone(&mut self, end: WorkerEnd) {
@@ -397,25 +334,16 @@ fn describe(
 ) -> WorkerEnd {
     let (cause, detail) = match (reported, status) {
         (Some(ended), _) => {
-            let cause = EndCause::Reported {
-                reason: ended.reason(),
-                gateway_code: ended.gateway_code,
-            };
+            let cause =
+                EndCause::Reported { reason: ended.reason(), gateway_code: ended.gateway_code };
             (cause, ended.detail)
         }
         (None, ExitStatus::Code(code)) => {
-            let detail = format!(
-                "worker exited with code {code} ({})",
-                exit_code_meaning(code)
-            );
+            let detail = format!("worker exited with code {code} ({})", exit_code_meaning(code));
             (EndCause::Exited { code }, detail)
         }
         (None, ExitStatus::Signal(signal)) => {
-            let whose = if ordered.is_some() {
-                "ours"
-            } else {
-                "not ours"
-            };
+            let whose = if ordered.is_some() { "ours" } else { "not ours" };
             let detail = format!("worker ended by signal {signal}, {whose}");
             (EndCause::Signalled { signal }, detail)
         }
@@ -424,12 +352,7 @@ fn describe(
         Some(because) => format!("{detail}: {because}"),
         None => detail,
     };
-    WorkerEnd {
-        epoch,
-        cause,
-        detail,
-        ordered,
-    }
+    WorkerEnd { epoch, cause, detail, ordered }
 }
 
 /// Meaning of a worker's exit code.

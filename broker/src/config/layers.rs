@@ -109,10 +109,8 @@ impl Layers {
             defaults.grpc.listen = "off".into();
         }
         let mut merged = Table::try_from(&defaults).expect("the defaults are plain values");
-        let mut provenance: BTreeMap<String, Source> = flatten(&merged)
-            .into_keys()
-            .map(|key| (key, Source::Default))
-            .collect();
+        let mut provenance: BTreeMap<String, Source> =
+            flatten(&merged).into_keys().map(|key| (key, Source::Default)).collect();
         let mut apply = |table: &Table, source: &Source| {
             for (key, value) in flatten(table) {
                 provenance.insert(key.clone(), source.clone());
@@ -145,11 +143,7 @@ impl Layers {
             let source_of = provenance.get(bad.key).cloned().unwrap_or(Source::Default);
             ConfigError::Bad { bad, source_of }
         })?;
-        Ok(Loaded {
-            config,
-            provenance,
-            file: read,
-        })
+        Ok(Loaded { config, provenance, file: read })
     }
 }
 
@@ -157,11 +151,7 @@ impl Layers {
 pub fn flatten(table: &Table) -> BTreeMap<String, Value> {
     fn walk(table: &Table, prefix: &str, out: &mut BTreeMap<String, Value>) {
         for (key, value) in table {
-            let path = if prefix.is_empty() {
-                key.clone()
-            } else {
-                format!("{prefix}.{key}")
-            };
+            let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
             match value {
                 Value::Table(inner) => walk(inner, &path, out),
                 other => {
@@ -182,10 +172,7 @@ fn read_file(path: &Path, must_exist: bool) -> Result<Option<Table>, ConfigError
             return Ok(None);
         }
         Err(source) => {
-            return Err(ConfigError::Read {
-                path: path.to_owned(),
-                source,
-            });
+            return Err(ConfigError::Read { path: path.to_owned(), source });
         }
     };
     let bad = |error: toml::de::Error| ConfigError::File {
@@ -200,10 +187,8 @@ fn read_file(path: &Path, must_exist: bool) -> Result<Option<Table>, ConfigError
 /// One `KEY=VALUE` as a table that passes the checks.
 fn single(key: &str, text: &str, source: &Source) -> Result<Table, ConfigError> {
     // "411" and "true" are what they look like; anything that is no TOML value is a string.
-    let as_value = format!("value = {text}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut table| table.remove("value"));
+    let as_value =
+        format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
     let candidates = [as_value, Some(Value::String(text.to_owned()))];
     let mut first_error = None;
     for value in candidates.into_iter().flatten() {
@@ -216,10 +201,7 @@ fn single(key: &str, text: &str, source: &Source) -> Result<Table, ConfigError> 
     }
     let message = first_error.map_or_else(String::new, |error| error.to_string());
     let message = format!("{key}={text}: {}", message.trim().replace('\n', " "));
-    Err(ConfigError::Value {
-        source_of: source.clone(),
-        message,
-    })
+    Err(ConfigError::Value { source_of: source.clone(), message })
 }
 
 impl Config {
@@ -234,9 +216,7 @@ fn set(table: &mut Table, key: &str, value: Value) {
             table.insert(key.to_owned(), value);
         }
         Some((head, rest)) => {
-            let inner = table
-                .entry(head)
-                .or_insert_with(|| Value::Table(Table::new()));
+            let inner = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
                 set(inner, rest, value);
             }
@@ -248,8 +228,7 @@ fn set(table: &mut Table, key: &str, value: Value) {
 /// are not settings (`IBOUNCER_INSTANCE`, `IBOUNCER_TOKEN`).
 fn key_of_variable(name: &str) -> Option<String> {
     let rest = name.strip_prefix(PREFIX)?;
-    rest.contains("__")
-        .then(|| rest.to_ascii_lowercase().replace("__", "."))
+    rest.contains("__").then(|| rest.to_ascii_lowercase().replace("__", "."))
 }
 
 #[cfg(test)]
@@ -258,32 +237,19 @@ mod tests {
 
     fn layers(environment: &[(&str, &str)], flags: &[&str]) -> Layers {
         Layers {
-            environment: environment
-                .iter()
-                .map(|(k, v)| ((*k).into(), (*v).into()))
-                .collect(),
-            flags: flags
-                .iter()
-                .map(|setting| ("--set".into(), (*setting).into()))
-                .collect(),
+            environment: environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            flags: flags.iter().map(|setting| ("--set".into(), (*setting).into())).collect(),
             ..Layers::default()
         }
     }
 
     #[test]
     fn flags_win_over_environment_and_say_so() {
-        let environment = [
-            ("IBOUNCER_GATEWAY__CLIENT_ID", "7"),
-            ("IBOUNCER_DEADLINES__TOTAL", "9s"),
-        ];
-        let loaded = layers(&environment, &["gateway.client_id=8"])
-            .load()
-            .unwrap();
+        let environment =
+            [("IBOUNCER_GATEWAY__CLIENT_ID", "7"), ("IBOUNCER_DEADLINES__TOTAL", "9s")];
+        let loaded = layers(&environment, &["gateway.client_id=8"]).load().unwrap();
         assert_eq!(loaded.config.gateway.client_id, 8);
-        assert_eq!(
-            loaded.provenance["gateway.client_id"],
-            Source::Flag("--set".into())
-        );
+        assert_eq!(loaded.provenance["gateway.client_id"], Source::Flag("--set".into()));
         assert_eq!(
             loaded.provenance["deadlines.total"],
             Source::Environment("IBOUNCER_DEADLINES__TOTAL".into())
@@ -296,16 +262,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         std::fs::write(&path, "[gateway]\nclient_id = 5\nadress = \"x:1\"\n").unwrap();
-        let layers = Layers {
-            file: Some((path, true)),
-            ..Layers::default()
-        };
+        let layers = Layers { file: Some((path, true)), ..Layers::default() };
         let error = layers.load().unwrap_err().to_string();
         assert!(error.contains("line 3, column 1"), "{error}");
-        assert!(
-            error.contains("adress") && error.contains("address"),
-            "{error}"
-        );
+        assert!(error.contains("adress") && error.contains("address"), "{error}");
     }
 
     #[test]
@@ -318,19 +278,13 @@ mod tests {
             ("pacing.lines=0", "at least one line"),
         ] {
             let error = layers(&[], &[setting]).load().unwrap_err().to_string();
-            assert!(
-                error.contains(wanted) && error.contains("--set"),
-                "{setting}: {error}"
-            );
+            assert!(error.contains(wanted) && error.contains("--set"), "{setting}: {error}");
         }
     }
 
     #[test]
     fn lists_and_strings_can_be_set_without_quotes() {
-        let flags = [
-            "attempts.backoff=[\"10ms\"]",
-            "gateway.address=localhost:7497",
-        ];
+        let flags = ["attempts.backoff=[\"10ms\"]", "gateway.address=localhost:7497"];
         let loaded = layers(&[], &flags).load().unwrap();
         assert_eq!(loaded.config.attempts.backoff.len(), 1);
         assert_eq!(loaded.config.gateway.address, "localhost:7497");
@@ -338,10 +292,8 @@ mod tests {
 
     #[test]
     fn a_file_that_nobody_named_may_be_absent() {
-        let mut layers = Layers {
-            file: Some(("/nonexistent/a.toml".into(), false)),
-            ..Layers::default()
-        };
+        let mut layers =
+            Layers { file: Some(("/nonexistent/a.toml".into(), false)), ..Layers::default() };
         assert!(layers.load().is_ok());
         layers.file = Some(("/nonexistent/a.toml".into(), true));
         assert!(matches!(layers.load(), Err(ConfigError::Read { .. })));

@@ -24,9 +24,7 @@ impl Serialize for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let fraction = text
-            .strip_suffix('s')
-            .and_then(|seconds| seconds.parse::<f64>().ok());
+        let fraction = text.strip_suffix('s').and_then(|seconds| seconds.parse::<f64>().ok());
         let parsed = match fraction {
             // humantime knows no fractions; people write 0.25s.
             Some(seconds) => {
@@ -35,9 +33,7 @@ impl<'de> Deserialize<'de> for Span {
             None => humantime::parse_duration(&text).map_err(|error| error.to_string()),
         };
         parsed.map(Self).map_err(|error| {
-            de::Error::custom(format!(
-                "duration {text:?}: {error}; write 10s, 250ms or 1m 30s"
-            ))
+            de::Error::custom(format!("duration {text:?}: {error}; write 10s, 250ms or 1m 30s"))
         })
     }
 }
@@ -46,20 +42,12 @@ impl<'de> Deserialize<'de> for Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 
-const UNITS: [(&str, u64); 4] = [
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("B", 1),
-];
+const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = |unit: u64| self.0 != 0 && self.0.is_multiple_of(unit);
-        let unit = UNITS
-            .iter()
-            .filter(|(_, unit)| whole(*unit))
-            .max_by_key(|(_, unit)| *unit);
+        let unit = UNITS.iter().filter(|(_, unit)| whole(*unit)).max_by_key(|(_, unit)| *unit);
         let (name, unit) = unit.copied().unwrap_or(("B", 1));
         write!(formatter, "{}{name}", self.0 / unit)
     }
@@ -90,9 +78,7 @@ impl<'de> Deserialize<'de> for ByteSize {
                 number.checked_mul(*unit).map(Self)
             })
             .ok_or_else(|| {
-                de::Error::custom(format!(
-                    "size {text:?}: write 64MiB, 512KiB or a plain number"
-                ))
+                de::Error::custom(format!("size {text:?}: write 64MiB, 512KiB or a plain number"))
             })
     }
 }

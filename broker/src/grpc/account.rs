@@ -26,15 +26,10 @@ impl AccountService for Accounts {
     ) -> Result<Response<ListAccountsResponse>, Status> {
         self.doorkeeper.admit(&request).await?;
         let accounts = self.handle.ask(Command::Accounts).await;
-        let accounts = accounts
-            .and_then(|accounts| accounts)
-            .map_err(|error| status(&error))?;
+        let accounts = accounts.and_then(|accounts| accounts).map_err(|error| status(&error))?;
         let accounts = accounts
             .into_iter()
-            .map(|account| Account {
-                paper: is_paper(&account),
-                account,
-            })
+            .map(|account| Account { paper: is_paper(&account), account })
             .collect();
         Ok(Response::new(ListAccountsResponse { accounts }))
     }

@@ -32,11 +32,7 @@ impl AdminService for Admin {
         request: Request<ListClientsRequest>,
     ) -> Result<Response<ListClientsResponse>, Status> {
         self.doorkeeper.admit_admin(&request).await?;
-        let clients = self
-            .handle
-            .ask(Command::Clients)
-            .await
-            .map_err(|error| status(&error))?;
+        let clients = self.handle.ask(Command::Clients).await.map_err(|error| status(&error))?;
         Ok(Response::new(ListClientsResponse { clients }))
     }
 
@@ -45,11 +41,7 @@ impl AdminService for Admin {
         request: Request<ListLinesRequest>,
     ) -> Result<Response<ListLinesResponse>, Status> {
         self.doorkeeper.admit_admin(&request).await?;
-        let lines = self
-            .handle
-            .ask(Command::Lines)
-            .await
-            .map_err(|error| status(&error))?;
+        let lines = self.handle.ask(Command::Lines).await.map_err(|error| status(&error))?;
         Ok(Response::new(ListLinesResponse { lines }))
     }
 
@@ -58,23 +50,14 @@ impl AdminService for Admin {
         request: Request<RestartWorkerRequest>,
     ) -> Result<Response<RestartWorkerResponse>, Status> {
         self.doorkeeper.admit_admin(&request).await?;
-        let RestartWorkerRequest {
-            reason,
-            drop_live_session,
-        } = request.into_inner();
+        let RestartWorkerRequest { reason, drop_live_session } = request.into_inner();
         let reason = checked_reason(&reason)?;
         if reason.is_empty() {
-            return Err(status(&error::invalid(
-                "reason is empty: say why the worker is ended",
-            )));
+            return Err(status(&error::invalid("reason is empty: say why the worker is ended")));
         }
         let reply = self
             .handle
-            .call(|call| Input::RestartWorker {
-                call,
-                reason,
-                drop_live_session,
-            })
+            .call(|call| Input::RestartWorker { call, reason, drop_live_session })
             .await
             .map_err(|error| status(&error))?;
         match reply {

@@ -44,10 +44,7 @@ pub enum Peer {
 impl std::fmt::Display for Peer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unix {
-                uid,
-                pid: Some(pid),
-            } => write!(formatter, "unix uid={uid} pid={pid}"),
+            Self::Unix { uid, pid: Some(pid) } => write!(formatter, "unix uid={uid} pid={pid}"),
             Self::Unix { uid, pid: None } => write!(formatter, "unix uid={uid}"),
             Self::Tcp(address) => write!(formatter, "tcp {address}"),
         }
@@ -73,19 +70,12 @@ pub struct Connection {
 
 impl Connection {
     fn new(peer: Peer, handle: Handle) -> Arc<Self> {
-        Arc::new(Self {
-            peer,
-            handle,
-            clients: Mutex::new(BTreeMap::new()),
-        })
+        Arc::new(Self { peer, handle, clients: Mutex::new(BTreeMap::new()) })
     }
 
     fn default_name(&self) -> String {
         match &self.peer {
-            Peer::Unix {
-                uid,
-                pid: Some(pid),
-            } => format!("uid{uid}:{pid}"),
+            Peer::Unix { uid, pid: Some(pid) } => format!("uid{uid}:{pid}"),
             Peer::Unix { uid, pid: None } => format!("uid{uid}"),
             Peer::Tcp(address) => format!("{address}"),
         }
@@ -94,13 +84,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let clients = self
-            .clients
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
+        let clients = self.clients.get_mut().unwrap_or_else(PoisonError::into_inner);
         for client in std::mem::take(clients).into_values() {
-            self.handle
-                .tell_later(Command::Input(Input::ClientLeft { client }));
+            self.handle.tell_later(Command::Input(Input::ClientLeft { client }));
         }
     }
 }
@@ -127,11 +113,7 @@ pub struct Doorkeeper {
 impl Doorkeeper {
     /// For a broker of this user, with this token.
     pub fn new(token: &str, own_uid: u32, handle: Handle) -> Self {
-        Self {
-            token: token.into(),
-            own_uid,
-            handle,
-        }
+        Self { token: token.into(), own_uid, handle }
     }
 
     /// Who calls, if it may.
@@ -147,11 +129,7 @@ impl Doorkeeper {
             None => connection.default_name(),
         };
         let client = self.client(&connection, name).await?;
-        Ok(Caller {
-            client,
-            rights,
-            connection,
-        })
+        Ok(Caller { client, rights, connection })
     }
 
     /// As [`Self::admit`], for operators.
@@ -194,10 +172,7 @@ impl Doorkeeper {
     /// The client of this name on this connection; a new one joins.
     async fn client(&self, connection: &Arc<Connection>, name: String) -> Result<ClientId, Status> {
         let client = {
-            let mut clients = connection
-                .clients
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut clients = connection.clients.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(client) = clients.get(&name) {
                 return Ok(*client);
             }
@@ -212,10 +187,7 @@ impl Doorkeeper {
         };
         let peer = connection.peer.to_string();
         let joined = Command::Input(Input::ClientJoined { client, name, peer });
-        self.handle
-            .tell(joined)
-            .await
-            .map_err(|error| status(&error))?;
+        self.handle.tell(joined).await.map_err(|error| status(&error))?;
         Ok(client)
     }
 }
@@ -236,11 +208,7 @@ fn checked_name(name: &str) -> Result<String, Status> {
 /// Comparison whose time does not tell where the difference is.
 fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len()
-        && one
-            .iter()
-            .zip(other)
-            .fold(0, |difference, (a, b)| difference | (a ^ b))
-            == 0
+        && one.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 /// A socket that knows its connection.
@@ -253,10 +221,7 @@ pub struct Tracked<S> {
 impl<S> Tracked<S> {
     /// A new connection.
     pub fn new(socket: S, peer: Peer, handle: &Handle) -> Self {
-        Self {
-            socket,
-            connection: Connection::new(peer, handle.clone()),
-        }
+        Self { socket, connection: Connection::new(peer, handle.clone()) }
     }
 }
 

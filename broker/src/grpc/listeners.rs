@@ -16,9 +16,12 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower::layer::util::{Identity, Stack};
+use tower::util::MapResponseLayer;
 
 use super::account::Accounts;
 use super::admin::Admin;
+use super::complete::complete;
 use super::connection::{Doorkeeper, Peer, Tracked};
 use super::market_data::MarketData;
 use super::servers::account_service_server::AccountServiceServer;
@@ -51,23 +54,11 @@ pub fn routes(
     stream_buffer: usize,
 ) -> anyhow::Result<Routes> {
     let (doorkeeper, handle) = (doorkeeper.clone(), handle.clone());
-    let session = Session {
-        doorkeeper: doorkeeper.clone(),
-        handle: handle.clone(),
-    };
-    let market_data = MarketData {
-        doorkeeper: doorkeeper.clone(),
-        handle: handle.clone(),
-        stream_buffer,
-    };
-    let accounts = Accounts {
-        doorkeeper: doorkeeper.clone(),
-        handle: handle.clone(),
-    };
-    let admin = Admin {
-        doorkeeper,
-        handle: handle.clone(),
-    };
+    let session = Session { doorkeeper: doorkeeper.clone(), handle: handle.clone() };
+    let market_data =
+        MarketData { doorkeeper: doorkeeper.clone(), handle: handle.clone(), stream_buffer };
+    let accounts = Accounts { doorkeeper: doorkeeper.clone(), handle: handle.clone() };
+    let admin = Admin { doorkeeper, handle: handle.clone() };
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(report_health(reporter, handle));
     let mut builder = Routes::builder();
@@ -95,11 +86,7 @@ async fn report_health(reporter: HealthReporter, handle: Handle) {
     let mut published = handle.published();
     loop {
         let ready = published.borrow_and_update().status.state() == SessionState::Ready;
-        let status = if ready {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
-        };
+        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
         reporter.set_service_status(GATEWAY_HEALTH, status).await;
         if published.changed().await.is_err() {
             return;
@@ -137,16 +124,10 @@ pub async fn serve_unix(
     let incoming = UnixListenerStream::new(listener).filter_map(move |accepted| {
         let socket = accepted.ok()?;
         let peer = socket.peer_cred().ok()?;
-        let peer = Peer::Unix {
-            uid: peer.uid(),
-            pid: peer.pid(),
-        };
+        let peer = Peer::Unix { uid: peer.uid(), pid: peer.pid() };
         Some(Ok::<_, std::io::Error>(Tracked::new(socket, peer, &handle)))
     });
-    server()
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, end)
-        .await?;
+    server().add_routes(routes).serve_with_incoming_shutdown(incoming, end).await?;
     Ok(())
 }
 
@@ -163,17 +144,18 @@ pub async fn serve_tcp(
         socket.set_nodelay(true).ok()?;
         Some(Ok::<_, std::io::Error>(Tracked::new(socket, peer, &handle)))
     });
-    server()
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, end)
-        .await?;
+    server().add_routes(routes).serve_with_incoming_shutdown(incoming, end).await?;
     Ok(())
 }
 
-fn server() -> Server {
+fn server<B>() -> Server<Stack<MapResponseLayer<Complete<B>>, Identity>> {
+    let complete: Complete<B> = complete;
     Server::builder()
         .max_concurrent_streams(STREAMS)
         .http2_max_header_list_size(HEADERS)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+        .layer(MapResponseLayer::new(complete))
 }
+
+type Complete<B> = fn(http::Response<B>) -> http::Response<B>;

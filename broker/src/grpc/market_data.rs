@@ -16,7 +16,7 @@ use super::admin::unexpected;
 use super::codec::Pull;
 use super::connection::{Caller, Doorkeeper};
 use super::servers::market_data_service_server::MarketDataService;
-use super::status::status;
+use super::status::{status, unreadable};
 use super::stream::StreamShared;
 use crate::handle::{Command, Handle};
 
@@ -43,22 +43,11 @@ impl MarketDataService for MarketData {
         let stream = StreamId(self.handle.number());
         let shared = StreamShared::new(self.stream_buffer);
         let opened = Command::OpenStream(caller.client, stream, Arc::clone(&shared));
-        self.handle
-            .tell(opened)
-            .await
-            .map_err(|error| status(&error))?;
-        let guard = StreamGuard {
-            handle: self.handle.clone(),
-            stream,
-            _caller: caller,
-        };
+        self.handle.tell(opened).await.map_err(|error| status(&error))?;
+        let guard = StreamGuard { handle: self.handle.clone(), stream, _caller: caller };
         let requests = request.into_inner();
-        let reader = tokio::spawn(read_requests(
-            requests,
-            stream,
-            self.handle.clone(),
-            shared.clone(),
-        ));
+        let reader =
+            tokio::spawn(read_requests(requests, stream, self.handle.clone(), shared.clone()));
         Ok(Response::new(Events {
             shared,
             over: false,
@@ -101,25 +90,22 @@ async fn read_requests(
 ) {
     while let Some(request) = requests.next().await {
         let input = match request {
-            Ok(StreamMarketDataRequest {
-                action: Some(Action::Subscribe(subscribe)),
-            }) => Input::Subscribe {
-                stream,
-                subscription: subscribe.subscription_id,
-                request: Box::new(subscribe.request.unwrap_or_default()),
-                feed: subscribe.feed,
-            },
-            Ok(StreamMarketDataRequest {
-                action: Some(Action::Unsubscribe(unsubscribe)),
-            }) => Input::Unsubscribe {
-                stream,
-                subscription: unsubscribe.subscription_id,
-            },
+            Ok(StreamMarketDataRequest { action: Some(Action::Subscribe(subscribe)) }) => {
+                Input::Subscribe {
+                    stream,
+                    subscription: subscribe.subscription_id,
+                    request: Box::new(subscribe.request.unwrap_or_default()),
+                    feed: subscribe.feed,
+                }
+            }
+            Ok(StreamMarketDataRequest { action: Some(Action::Unsubscribe(unsubscribe)) }) => {
+                Input::Unsubscribe { stream, subscription: unsubscribe.subscription_id }
+            }
             Ok(StreamMarketDataRequest { action: None }) => {
                 let what = "a request without an action: set subscribe or unsubscribe";
                 return shared.end(status(&error::invalid(what)));
             }
-            Err(broken) => return shared.end(broken),
+            Err(broken) => return shared.end(unreadable(broken)),
         };
         if handle.tell(Command::Input(input)).await.is_err() {
             return shared.end(status(&error::stopping()));
@@ -168,7 +154,6 @@ struct StreamGuard {
 impl Drop for StreamGuard {
     fn drop(&mut self) {
         let stream = self.stream;
-        self.handle
-            .tell_later(Command::Input(Input::StreamClosed { stream }));
+        self.handle.tell_later(Command::Input(Input::StreamClosed { stream }));
     }
 }

@@ -31,11 +31,7 @@ pub struct Session {
 
 impl Session {
     async fn now(&self) -> Result<SessionStatus, Status> {
-        let current = self
-            .handle
-            .ask(Command::Status)
-            .await
-            .map_err(|error| status(&error))?;
+        let current = self.handle.ask(Command::Status).await.map_err(|error| status(&error))?;
         Ok(SessionStatus::clone(&current))
     }
 }
@@ -47,9 +43,7 @@ impl SessionService for Session {
         request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
         self.doorkeeper.admit(&request).await?;
-        Ok(Response::new(GetStatusResponse {
-            status: Some(self.now().await?),
-        }))
+        Ok(Response::new(GetStatusResponse { status: Some(self.now().await?) }))
     }
 
     type WatchStatusStream =
@@ -62,10 +56,7 @@ impl SessionService for Session {
         let caller = self.doorkeeper.admit(&request).await?;
         let mut published = self.handle.published();
         let mut seen = newest(&published.borrow_and_update().transitions);
-        let first = WatchStatusResponse {
-            status: Some(self.now().await?),
-            transitions: vec![],
-        };
+        let first = WatchStatusResponse { status: Some(self.now().await?), transitions: vec![] };
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
         tokio::spawn(async move {
             // The client is known as long as it watches.
@@ -88,10 +79,7 @@ impl SessionService for Session {
                     let transitions = since(&current.transitions, seen);
                     seen = newest(&current.transitions);
                     let current = SessionStatus::clone(&current.status);
-                    WatchStatusResponse {
-                        status: Some(current),
-                        transitions,
-                    }
+                    WatchStatusResponse { status: Some(current), transitions }
                 };
                 if sender.send(Ok(response)).await.is_err() {
                     return;
@@ -122,10 +110,7 @@ impl SessionService for Session {
         }
         let current = self.now().await?;
         let ready = is_ready(&current);
-        Ok(Response::new(WaitReadyResponse {
-            ready,
-            status: Some(current),
-        }))
+        Ok(Response::new(WaitReadyResponse { ready, status: Some(current) }))
     }
 }
 

@@ -42,6 +42,19 @@ pub fn status(error: &Error) -> Status {
     Status::with_error_details_and_metadata(code, error.message.clone(), details, trailers)
 }
 
+/// A request of a stream that gRPC's own layer could not read.
+pub fn unreadable(mut broken: Status) -> Status {
+    let trailers = broken.metadata_mut();
+    for (key, value) in [
+        ("ibouncer-code", "BAD_REQUEST"),
+        ("ibouncer-source", "client"),
+        ("ibouncer-retry", "never"),
+    ] {
+        trailers.insert(key, tonic::metadata::MetadataValue::from_static(value));
+    }
+    broken
+}
+
 /// An error of the credential.
 pub fn unauthenticated(message: &str) -> Status {
     status(&Error {
@@ -117,10 +130,7 @@ mod tests {
         let made = status(&error::worker_ended(Epoch(3), "killed"));
         assert_eq!(made.code(), Code::Unavailable);
         let info = made.get_details_error_info().unwrap();
-        assert_eq!(
-            (info.reason.as_str(), info.domain.as_str()),
-            ("WORKER_ENDED", DOMAIN)
-        );
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("WORKER_ENDED", DOMAIN));
         assert_eq!(info.metadata["retry"], "after");
         assert_eq!(made.metadata().get("ibouncer-source").unwrap(), "worker");
         assert!(made.get_details_retry_info().is_some());

@@ -33,14 +33,8 @@ struct Inner {
 impl StreamShared {
     /// A queue that conflates above `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        let inner = Inner {
-            queue: StreamQueue::new(limit),
-            sleeper: None,
-            end: None,
-        };
-        Arc::new(Self {
-            inner: Mutex::new(inner),
-        })
+        let inner = Inner { queue: StreamQueue::new(limit), sleeper: None, end: None };
+        Arc::new(Self { inner: Mutex::new(inner) })
     }
 
     /// Adds a delivery.

@@ -22,11 +22,7 @@ pub(crate) async fn run(client: &Client, show: bool, output: &mut Output) -> Res
 }
 
 fn name(account: &api::Account, show: bool) -> String {
-    if show {
-        account.account.clone()
-    } else {
-        masked(&account.account)
-    }
+    if show { account.account.clone() } else { masked(&account.account) }
 }
 
 fn mode(account: &api::Account) -> &'static str {
@@ -58,19 +54,10 @@ mod tests {
 
     #[test]
     fn accounts_are_masked_everywhere_unless_asked_for() {
-        let accounts = [api::Account {
-            account: "DU0000001".into(),
-            paper: true,
-        }];
-        assert_eq!(
-            as_json(&accounts, false)["accounts"][0]["account"],
-            "DU***001"
-        );
+        let accounts = [api::Account { account: "DU0000001".into(), paper: true }];
+        assert_eq!(as_json(&accounts, false)["accounts"][0]["account"], "DU***001");
         assert!(as_text(&accounts, false).contains("DU***001  paper"));
         assert!(!as_text(&accounts, false).contains("DU0000001"));
-        assert_eq!(
-            as_json(&accounts, true)["accounts"][0]["account"],
-            "DU0000001"
-        );
+        assert_eq!(as_json(&accounts, true)["accounts"][0]["account"], "DU0000001");
     }
 }

@@ -86,10 +86,7 @@ mod tests {
             ..Default::default()
         };
         let text = as_text(std::slice::from_ref(&client), SystemTime::now());
-        assert!(
-            text.lines().all(|line| line.chars().count() <= WIDTH),
-            "{text}"
-        );
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.contains("123456789012"));
         assert_eq!(as_json(&[client])["clients"][0]["since"], Value::Null);
     }

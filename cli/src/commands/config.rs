@@ -41,22 +41,9 @@ pub(crate) fn load(settings: &Settings, places: &Places) -> Result<Loaded, Failu
         }
     };
     flag("--gateway", "gateway.address", settings.gateway.clone());
-    flag(
-        "--client-id",
-        "gateway.client_id",
-        settings.client_id.map(|id| id.to_string()),
-    );
-    flag(
-        "--handshake-timeout",
-        "deadlines.total",
-        settings.handshake_timeout.clone(),
-    );
-    flags.extend(
-        settings
-            .set
-            .iter()
-            .map(|setting| ("--set".to_owned(), setting.clone())),
-    );
+    flag("--client-id", "gateway.client_id", settings.client_id.map(|id| id.to_string()));
+    flag("--handshake-timeout", "deadlines.total", settings.handshake_timeout.clone());
+    flags.extend(settings.set.iter().map(|setting| ("--set".to_owned(), setting.clone())));
     let file = match &settings.config {
         Some(path) => Some((path.clone(), true)),
         None => default_file(places, |name| std::env::var_os(name)).map(|path| (path, false)),
@@ -68,9 +55,7 @@ pub(crate) fn load(settings: &Settings, places: &Places) -> Result<Loaded, Failu
         only_unix_socket: !places.is_default(),
     };
     layers.load().map_err(|error| {
-        Complaint::usage(chain(&error))
-            .next("ibouncer config show lists every key")
-            .into()
+        Complaint::usage(chain(&error)).next("ibouncer config show lists every key").into()
     })
 }
 
@@ -80,9 +65,7 @@ fn check(settings: &Settings, global: &Global, output: &mut Output) -> Result<Ex
     if output.json() {
         output.value(&json!({ "good": true, "file": file }))?;
     } else {
-        let from = file.map_or("no file, defaults only".to_owned(), |file| {
-            format!("file {file}")
-        });
+        let from = file.map_or("no file, defaults only".to_owned(), |file| format!("file {file}"));
         output.text(&format!("The configuration is good ({from})."))?;
     }
     Ok(Exit::Good)
@@ -101,11 +84,7 @@ fn init(file: Option<&Path>, global: &Global, output: &mut Output) -> Result<Exi
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(cannot)?;
     }
-    let mut opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .map_err(cannot)?;
+    let mut opened = OpenOptions::new().write(true).create_new(true).open(&path).map_err(cannot)?;
     opened.write_all(template().as_bytes()).map_err(cannot)?;
     if output.json() {
         output.value(&json!({ "written": path.display().to_string() }))?;
@@ -123,20 +102,14 @@ fn show(settings: &Settings, global: &Global, output: &mut Output) -> Result<Exi
             .iter()
             .map(|(key, value)| {
                 let source = loaded.provenance.get(key).map(ToString::to_string);
-                (
-                    key.clone(),
-                    json!({ "value": plain(value), "source": source }),
-                )
+                (key.clone(), json!({ "value": plain(value), "source": source }))
             })
             .collect();
         output.value(&json!({ "schema": 1, "settings": settings }))?;
         return Ok(Exit::Good);
     }
     for (key, value) in &table {
-        let source = loaded
-            .provenance
-            .get(key)
-            .map_or_else(String::new, ToString::to_string);
+        let source = loaded.provenance.get(key).map_or_else(String::new, ToString::to_string);
         let setting = format!("{key} = {value}");
         // Lists are long; their source then stands on a line of its own.
         if setting.len() > 52 {

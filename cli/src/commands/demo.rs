@@ -57,21 +57,13 @@ async fn play(order: &Demo, output: &mut Output) -> Result<Exit, Failure> {
     let failed = |error: anyhow::Error| Complaint::internal("DEMO", format!("{error:#}"));
     let mut cast = Cast::start().await.map_err(failed)?;
     let mut scene = Scene::new(&cast);
-    let mut screen = if live {
-        Some(Screen::open().map_err(Failure::from)?)
-    } else {
-        None
-    };
+    let mut screen = if live { Some(Screen::open().map_err(Failure::from)?) } else { None };
     let shown = show(&mut cast, &mut scene, screen.as_mut(), output, end).await;
     drop(screen);
     cast.end().await;
     shown?;
     output.text(&scene.farewell())?;
-    Ok(if scene.is_good() {
-        Exit::Good
-    } else {
-        Exit::NotReady
-    })
+    Ok(if scene.is_good() { Exit::Good } else { Exit::NotReady })
 }
 
 async fn show(
@@ -153,13 +145,8 @@ async fn show(
 
 /// The session is ended, and the next connection is accepted and never answered.
 async fn make_it_hang(cast: &Cast, scene: &mut Scene) {
-    scene.tell(
-        "demo",
-        "ends the session, and makes the next handshake hang".to_owned(),
-    );
-    cast.gateway()
-        .set_fault(Some(Fault::AcceptAndMute), Some(1))
-        .await;
+    scene.tell("demo", "ends the session, and makes the next handshake hang".to_owned());
+    cast.gateway().set_fault(Some(Fault::AcceptAndMute), Some(1)).await;
     if let Err(error) = cast.restart_worker().await {
         scene.tell("demo", format!("could not end the session: {error}"));
     }

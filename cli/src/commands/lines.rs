@@ -82,18 +82,13 @@ mod tests {
             exchange: "SMART".into(),
             currency: "USD".into(),
             generic_ticks: "100,101,104,106,165,221,225,233,236,258".into(),
-            clients: (0..20)
-                .map(|number| format!("strategy-{number}@host"))
-                .collect(),
+            clients: (0..20).map(|number| format!("strategy-{number}@host")).collect(),
             state: "requested".into(),
             sequence: 123_456_789,
             upstream_id: 0,
         };
         let text = as_text(std::slice::from_ref(&line));
-        assert!(
-            text.lines().all(|line| line.chars().count() <= WIDTH),
-            "{text}"
-        );
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.contains("AAPL") && text.contains("requested"));
         let json = as_json(&[line]);
         assert_eq!(json["lines"][0]["clients"].as_array().unwrap().len(), 20);

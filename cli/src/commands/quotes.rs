@@ -24,9 +24,7 @@ pub(crate) async fn run(
     let mut stream = client.market_data().await?;
     let mut board = Board::default();
     for symbol in &wishes.symbols {
-        let id = stream
-            .subscribe(line_of(symbol), wishes.feed.into())
-            .await?;
+        let id = stream.subscribe(line_of(symbol), wishes.feed.into()).await?;
         board.add(id, symbol.clone());
     }
 
@@ -54,11 +52,7 @@ pub(crate) async fn run(
     if patient {
         remark(&board, output);
     }
-    Ok(if board.has_ticks() {
-        Exit::Good
-    } else {
-        Exit::NotReady
-    })
+    Ok(if board.has_ticks() { Exit::Good } else { Exit::NotReady })
 }
 
 /// `EUR.USD` is a currency pair, everything else a US stock.

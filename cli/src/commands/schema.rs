@@ -17,10 +17,7 @@ pub(crate) fn run(order: &Schema, output: &mut Output) -> Result<Exit, Failure> 
     let plan = compare(dir)?;
     if !plan.differing.is_empty() && !force {
         let list: Vec<_> = plan.differing.iter().map(|(path, _)| shown(path)).collect();
-        let message = format!(
-            "not written, because these files differ: {}",
-            list.join(", ")
-        );
+        let message = format!("not written, because these files differ: {}", list.join(", "));
         return Err(Complaint::usage(message)
             .next("choose another folder, or overwrite them with --force")
             .into());
@@ -100,11 +97,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("new");
         let count = SCHEMA_FILES.len();
-        assert!(
-            export(&dir, false)
-                .unwrap()
-                .starts_with(&format!("{count} files written"))
-        );
+        assert!(export(&dir, false).unwrap().starts_with(&format!("{count} files written")));
         for (name, text) in SCHEMA_FILES {
             assert_eq!(fs::read_to_string(dir.join(name)).unwrap(), *text);
         }

@@ -49,9 +49,7 @@ fn end_when_stdin_closes() {
 }
 
 fn as_text(about: &Announcement) -> String {
-    let tcp = about.tcp.map_or("off".to_owned(), |address| {
-        format!("{address} (with token)")
-    });
+    let tcp = about.tcp.map_or("off".to_owned(), |address| format!("{address} (with token)"));
     format!(
         "IBouncer {}, instance {}\n\
          Gateway   {} as client id {}\n\

@@ -60,10 +60,8 @@ pub(crate) mod tests {
     /// A session in the middle of a handshake with a mute Gateway.
     pub(crate) fn handshaking(now: SystemTime) -> api::Status {
         let at = |before: u64| Some((now - Duration::from_millis(before)).into());
-        let stamp = |stage: api::HandshakeStage, at_ms| api::StageStamp {
-            stage: stage.into(),
-            at_ms,
-        };
+        let stamp =
+            |stage: api::HandshakeStage, at_ms| api::StageStamp { stage: stage.into(), at_ms };
         let stages = vec![
             stamp(api::HandshakeStage::Spawned, 0.0),
             stamp(api::HandshakeStage::Linked, 4.2),
@@ -99,11 +97,7 @@ pub(crate) mod tests {
                 client_id: 410,
                 ..Default::default()
             }),
-            worker: Some(api::WorkerStatus {
-                pid: 4711,
-                epoch: 2,
-                since: at(6_205),
-            }),
+            worker: Some(api::WorkerStatus { pid: 4711, epoch: 2, since: at(6_205) }),
             broker: Some(api::BrokerStatus {
                 version: "0.1.0".into(),
                 pid: 4700,
@@ -115,20 +109,14 @@ pub(crate) mod tests {
                 deadline: None,
             }),
             attempts: vec![
-                attempt(
-                    1,
-                    "killed at its deadline after a really long explanation of it all",
-                ),
+                attempt(1, "killed at its deadline after a really long explanation of it all"),
                 attempt(2, ""),
             ],
             accounts: vec![],
             mode: None,
             trading: "off".into(),
             clients: 3,
-            lines: Some(api::LineUsage {
-                used: 2,
-                limit: 100,
-            }),
+            lines: Some(api::LineUsage { used: 2, limit: 100 }),
             heartbeat: Some(api::Heartbeat::default()),
             farms: vec![],
             counters: [("ibouncer_attempts_total{class=\"silent\"}".to_owned(), 1)].into(),

@@ -28,11 +28,7 @@ pub(crate) async fn run(
     }
     let exit = Exit::of_state(readiness.status.state());
     // READY a moment after the timeout is still a timeout.
-    Ok(if exit == Exit::Good {
-        Exit::NotReady
-    } else {
-        exit
-    })
+    Ok(if exit == Exit::Good { Exit::NotReady } else { exit })
 }
 
 /// Ends at the deadline with what is known then.
@@ -69,12 +65,10 @@ enum Unanswered {
 }
 
 async fn attempt(global: &Global, left: Duration) -> Result<Readiness, Unanswered> {
-    let client = Client::connect(global.options())
-        .await
-        .map_err(|error| match error {
-            ConnectError::Unreachable { .. } => Unanswered::NoBroker(error.into()),
-            other => Unanswered::Final(other.into()),
-        })?;
+    let client = Client::connect(global.options()).await.map_err(|error| match error {
+        ConnectError::Unreachable { .. } => Unanswered::NoBroker(error.into()),
+        other => Unanswered::Final(other.into()),
+    })?;
     client.wait_ready(left).await.map_err(|error| {
         if error.is_unreachable() {
             Unanswered::NoBroker(error.into())
@@ -98,20 +92,11 @@ mod tests {
     async fn without_a_broker_it_waits_and_then_says_where_it_looked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
-        let line = [
-            "ibouncer",
-            "wait-ready",
-            "--runtime-dir",
-            path,
-            "--state-dir",
-            path,
-        ];
+        let line = ["ibouncer", "wait-ready", "--runtime-dir", path, "--state-dir", path];
         let global = Args::try_parse_from(line).unwrap().global;
         let (mut output, out, err) = on_paper(false);
         let failure = run(&global, Duration::from_millis(50), &mut output).await;
-        let Err(Failure::Told(complaint)) = failure else {
-            panic!("{failure:?}")
-        };
+        let Err(Failure::Told(complaint)) = failure else { panic!("{failure:?}") };
         assert_eq!(complaint.exit, Exit::Unreachable);
         assert!(complaint.message.contains("ibouncer.sock"), "{complaint:?}");
         assert_eq!(err.text().matches("Waiting:").count(), 1, "{}", err.text());

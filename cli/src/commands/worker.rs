@@ -12,10 +12,7 @@ pub(crate) async fn run(
     order: &Worker,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let Worker::Restart {
-        reason,
-        drop_live_session,
-    } = order;
+    let Worker::Restart { reason, drop_live_session } = order;
     if reason.trim().is_empty() {
         return Err(Complaint::usage("--reason is empty; say why, it goes to the log").into());
     }

@@ -28,17 +28,11 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
         let cells = rows.iter().map(|row| row[index].chars().count());
         cells.fold(column.title().chars().count(), usize::max)
     };
-    let mut widths: Vec<_> = columns
-        .iter()
-        .enumerate()
-        .map(|(index, column)| width_of(index, column))
-        .collect();
+    let mut widths: Vec<_> =
+        columns.iter().enumerate().map(|(index, column)| width_of(index, column)).collect();
     shrink(columns, &mut widths);
 
-    let titles = columns
-        .iter()
-        .map(|column| column.title().to_owned())
-        .collect();
+    let titles = columns.iter().map(|column| column.title().to_owned()).collect();
     let mut text = String::new();
     for row in std::iter::once(&titles).chain(rows) {
         let mut line = String::new();
@@ -83,25 +77,14 @@ mod tests {
 
     #[test]
     fn flexible_columns_give_way_and_figures_do_not() {
-        let columns = [
-            Column::Text("ID"),
-            Column::Flexible("NAME"),
-            Column::Figure("SKIPPED"),
-        ];
+        let columns = [Column::Text("ID"), Column::Flexible("NAME"), Column::Figure("SKIPPED")];
         let rows = vec![
-            vec![
-                "client-1".into(),
-                "n".repeat(120),
-                "18446744073709551615".into(),
-            ],
+            vec!["client-1".into(), "n".repeat(120), "18446744073709551615".into()],
             vec!["client-22".into(), "short".into(), "0".into()],
         ];
         let text = table(&columns, &rows);
         let lines: Vec<_> = text.lines().collect();
-        assert!(
-            lines.iter().all(|line| line.chars().count() <= WIDTH),
-            "{text}"
-        );
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(lines[1].ends_with("18446744073709551615"));
         assert!(lines[1].contains('…'));
         assert!(lines[0].starts_with("ID         NAME"));
@@ -111,9 +94,6 @@ mod tests {
     #[test]
     fn a_small_table_is_as_wide_as_its_cells() {
         let columns = [Column::Text("ID"), Column::Figure("N")];
-        assert_eq!(
-            table(&columns, &[vec!["a".into(), "10".into()]]),
-            "ID   N\na   10\n"
-        );
+        assert_eq!(table(&columns, &[vec!["a".into(), "10".into()]]), "ID   N\na   10\n");
     }
 }

@@ -51,9 +51,7 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
 }
 
 fn byte_of(text: &str, position: usize) -> usize {
-    text.char_indices()
-        .nth(position)
-        .map_or(text.len(), |(byte, _)| byte)
+    text.char_indices().nth(position).map_or(text.len(), |(byte, _)| byte)
 }
 
 /// Values under labels, one a line, wrapped below themselves.
@@ -100,10 +98,7 @@ mod tests {
     fn a_word_longer_than_a_line_is_broken_and_nothing_is_lost() {
         let path = format!("/{}", "x".repeat(200));
         let wrapped = wrap(&format!("see {path} there"), 2);
-        assert!(
-            wrapped.lines().all(|line| line.chars().count() <= WIDTH),
-            "{wrapped}"
-        );
+        assert!(wrapped.lines().all(|line| line.chars().count() <= WIDTH), "{wrapped}");
         let joined: String = wrapped.split_whitespace().collect();
         assert_eq!(joined, format!("see{path}there"));
     }

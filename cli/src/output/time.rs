@@ -61,22 +61,13 @@ mod tests {
 
     #[test]
     fn times_are_utc_with_milliseconds() {
-        let timestamp = Timestamp {
-            seconds: 1_772_373_727,
-            nanos: 123_999_999,
-        };
+        let timestamp = Timestamp { seconds: 1_772_373_727, nanos: 123_999_999 };
         let time = of(&timestamp).unwrap();
         assert_eq!(rfc3339(time), "2026-03-01T14:02:07.123Z");
         assert_eq!(clock_millis(time), "14:02:07.123");
         assert_eq!(clock(time), "14:02:07");
         assert_eq!(date_and_clock(time), "2026-03-01 14:02:07 UTC");
-        assert_eq!(
-            of(&Timestamp {
-                seconds: -1,
-                nanos: 0
-            }),
-            None
-        );
+        assert_eq!(of(&Timestamp { seconds: -1, nanos: 0 }), None);
     }
 
     #[test]

@@ -14,9 +14,7 @@ pub struct Admin {
 
 impl Admin {
     pub(crate) fn new(service: Service) -> Self {
-        Self {
-            stub: AdminServiceClient::new(service),
-        }
+        Self { stub: AdminServiceClient::new(service) }
     }
 
     /// Every connected client.
@@ -42,10 +40,7 @@ impl Admin {
         reason: impl Into<String>,
         drop_live_session: bool,
     ) -> Result<u64, Error> {
-        let request = api::RestartWorkerRequest {
-            reason: reason.into(),
-            drop_live_session,
-        };
+        let request = api::RestartWorkerRequest { reason: reason.into(), drop_live_session };
         let mut stub = self.stub.clone();
         let answer = stub.restart_worker(request).await?;
         Ok(answer.into_inner().epoch)
@@ -53,9 +48,7 @@ impl Admin {
 
     /// Ends waiting with one attempt now. `reason` may be empty; it goes to the log.
     pub async fn retry(&self, reason: impl Into<String>) -> Result<(), Error> {
-        let request = api::RetryRequest {
-            reason: reason.into(),
-        };
+        let request = api::RetryRequest { reason: reason.into() };
         let mut stub = self.stub.clone();
         stub.retry(request).await?;
         Ok(())

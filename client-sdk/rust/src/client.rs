@@ -35,11 +35,8 @@ impl Client {
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
         let connection = connect::open(&options).await?;
         let name = options.client_name.as_deref();
-        let identity = Identity::new(name, connection.token.as_deref()).ok_or_else(|| {
-            ConnectError::BadToken {
-                target: connection.target.clone(),
-            }
-        })?;
+        let identity = Identity::new(name, connection.token.as_deref())
+            .ok_or_else(|| ConnectError::BadToken { target: connection.target.clone() })?;
         Ok(Self {
             service: InterceptedService::new(connection.channel, identity),
             target: connection.target,
@@ -64,10 +61,7 @@ impl Client {
 
     /// The status now, then again at every change.
     pub async fn watch_status(&self) -> Result<StatusStream, Error> {
-        let stream = self
-            .session()
-            .watch_status(api::WatchStatusRequest {})
-            .await?;
+        let stream = self.session().watch_status(api::WatchStatusRequest {}).await?;
         Ok(StatusStream::new(stream.into_inner()))
     }
 
@@ -75,14 +69,10 @@ impl Client {
     ///
     /// A timeout is not an error: the answer then says what stands in the way.
     pub async fn wait_ready(&self, timeout: Duration) -> Result<Readiness, Error> {
-        let request = api::WaitReadyRequest {
-            timeout: prost_types::Duration::try_from(timeout).ok(),
-        };
+        let request =
+            api::WaitReadyRequest { timeout: prost_types::Duration::try_from(timeout).ok() };
         let answer = self.session().wait_ready(request).await?.into_inner();
-        Ok(Readiness {
-            ready: answer.ready,
-            status: answer.status.ok_or_else(no_status)?,
-        })
+        Ok(Readiness { ready: answer.ready, status: answer.status.ok_or_else(no_status)? })
     }
 
     /// The accounts of the login, in full.

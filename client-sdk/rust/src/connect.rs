@@ -107,22 +107,12 @@ pub(crate) async fn open(options: &Options) -> Result<Connection, ConnectError> 
         };
         match channel(&target, options).await {
             Ok(channel) => {
-                return Ok(Connection {
-                    channel,
-                    target,
-                    token,
-                });
+                return Ok(Connection { channel, target, token });
             }
-            Err(because) => tried.push(Tried {
-                what: target.to_string(),
-                because,
-            }),
+            Err(because) => tried.push(Tried { what: target.to_string(), because }),
         }
     }
-    Err(ConnectError::Unreachable {
-        instance: plan.instance,
-        tried,
-    })
+    Err(ConnectError::Unreachable { instance: plan.instance, tried })
 }
 
 async fn channel(target: &Target, options: &Options) -> Result<Channel, String> {
@@ -176,16 +166,10 @@ mod tests {
     async fn the_error_names_everything_that_was_tried_and_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ibouncer.sock"), "").unwrap();
-        let options = Options::new()
-            .runtime_dir(folder.path())
-            .state_dir(folder.path())
-            .instance("default");
+        let options =
+            Options::new().runtime_dir(folder.path()).state_dir(folder.path()).instance("default");
         let error = open(&options).await.unwrap_err().to_string();
-        for part in [
-            "ibouncer.sock (",
-            "endpoints.json (no such file)",
-            "ibouncer serve",
-        ] {
+        for part in ["ibouncer.sock (", "endpoints.json (no such file)", "ibouncer serve"] {
             assert!(error.contains(part), "{error}");
         }
     }

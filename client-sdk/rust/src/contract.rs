@@ -56,11 +56,7 @@ pub fn option(
 
 /// Any instrument by its contract id, routed to `exchange` (`"SMART"` lets IB choose).
 pub fn by_id(con_id: i32, exchange: impl Into<String>) -> Contract {
-    Contract {
-        con_id: Some(con_id),
-        exchange: Some(exchange.into()),
-        ..Contract::default()
-    }
+    Contract { con_id: Some(con_id), exchange: Some(exchange.into()), ..Contract::default() }
 }
 
 fn contract(

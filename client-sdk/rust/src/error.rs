@@ -62,9 +62,7 @@ impl Retry {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Now, Self::Never, Self::After]
-            .into_iter()
-            .find(|retry| retry.as_str() == text)
+        [Self::Now, Self::Never, Self::After].into_iter().find(|retry| retry.as_str() == text)
     }
 }
 
@@ -168,12 +166,8 @@ impl From<Status> for Error {
         Self {
             code: explained.unwrap_or(code).to_owned(),
             message,
-            origin: trailer("ibouncer-source")
-                .and_then(Origin::parse)
-                .unwrap_or(origin),
-            retry: trailer("ibouncer-retry")
-                .and_then(Retry::parse)
-                .unwrap_or(retry),
+            origin: trailer("ibouncer-source").and_then(Origin::parse).unwrap_or(origin),
+            retry: trailer("ibouncer-retry").and_then(Retry::parse).unwrap_or(retry),
             gateway_code: trailer("ibouncer-gateway-code")
                 .and_then(|number| number.parse().ok())
                 .filter(|number| *number != 0),
@@ -283,10 +277,7 @@ mod tests {
             retry: api::ErrorRetry::After.into(),
             gateway_code: 0,
         });
-        assert_eq!(
-            (error.origin(), error.retry()),
-            (Origin::Broker, Retry::After)
-        );
+        assert_eq!((error.origin(), error.retry()), (Origin::Broker, Retry::After));
         assert_eq!(error.gateway_code(), None);
         assert!(error.status().is_none());
     }

@@ -25,10 +25,7 @@ impl Identity {
                 Some(value)
             }
         };
-        Some(Self {
-            name: name.parse().expect("printable ASCII is a legal value"),
-            authorization,
-        })
+        Some(Self { name: name.parse().expect("printable ASCII is a legal value"), authorization })
     }
 }
 
@@ -46,10 +43,7 @@ impl Interceptor for Identity {
 /// `program@host:pid`.
 fn default_name() -> String {
     let argument = std::env::args_os().next().unwrap_or_default();
-    let program = Path::new(&argument)
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
+    let program = Path::new(&argument).file_name().unwrap_or_default().to_string_lossy();
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
     format!("{program}@{host}:{}", std::process::id())
@@ -59,11 +53,7 @@ fn printable(name: &str) -> String {
     let name = name.trim();
     let printable = |letter: char| {
         // What the broker takes in a name.
-        if letter.is_ascii_alphanumeric() || "._-@:/+=".contains(letter) {
-            letter
-        } else {
-            '_'
-        }
+        if letter.is_ascii_alphanumeric() || "._-@:/+=".contains(letter) { letter } else { '_' }
     };
     name.chars().map(printable).take(LONGEST_NAME).collect()
 }
@@ -79,10 +69,7 @@ mod tests {
         let name = default_name();
         let (program, rest) = name.split_once('@').unwrap();
         assert!(program.starts_with("ibouncer_client"), "{name}");
-        assert!(
-            rest.ends_with(&format!(":{}", std::process::id())),
-            "{name}"
-        );
+        assert!(rest.ends_with(&format!(":{}", std::process::id())), "{name}");
     }
 
     #[test]
@@ -99,10 +86,7 @@ mod tests {
         assert!(request.metadata().get("authorization").is_none());
         let mut proven = Identity::new(None, Some("secret")).unwrap();
         let request = proven.call(Request::new(())).unwrap();
-        assert_eq!(
-            request.metadata().get("authorization").unwrap(),
-            "Bearer secret"
-        );
+        assert_eq!(request.metadata().get("authorization").unwrap(), "Bearer secret");
         assert!(Identity::new(None, Some("two\nlines")).is_none());
     }
 }

@@ -50,10 +50,7 @@ pub struct LineRequest(MarketDataRequest);
 impl LineRequest {
     /// The default ticks of a contract.
     pub fn new(contract: Contract) -> Self {
-        Self(MarketDataRequest {
-            contract: Some(contract),
-            ..MarketDataRequest::default()
-        })
+        Self(MarketDataRequest { contract: Some(contract), ..MarketDataRequest::default() })
     }
 
     /// Adds groups of ticks by IB's numbers, joined by commas, for example `"233,236"`.
@@ -101,33 +98,20 @@ impl Subscriptions {
             request: Some(request.into().into_inner()),
             feed: feed.into(),
         };
-        self.send(api::stream_market_data_request::Action::Subscribe(
-            subscribe,
-        ))
-        .await?;
+        self.send(api::stream_market_data_request::Action::Subscribe(subscribe)).await?;
         Ok(SubscriptionId(id))
     }
 
     /// Ends a subscription. Events that are under way still arrive; the last one is an ENDED
     /// mark.
     pub async fn unsubscribe(&self, id: SubscriptionId) -> Result<(), Error> {
-        let unsubscribe = api::Unsubscribe {
-            subscription_id: id.0,
-        };
-        self.send(api::stream_market_data_request::Action::Unsubscribe(
-            unsubscribe,
-        ))
-        .await
+        let unsubscribe = api::Unsubscribe { subscription_id: id.0 };
+        self.send(api::stream_market_data_request::Action::Unsubscribe(unsubscribe)).await
     }
 
     async fn send(&self, action: api::stream_market_data_request::Action) -> Result<(), Error> {
-        let request = api::StreamMarketDataRequest {
-            action: Some(action),
-        };
-        self.requests
-            .send(request)
-            .await
-            .map_err(|_| Error::stream_closed())
+        let request = api::StreamMarketDataRequest { action: Some(action) };
+        self.requests.send(request).await.map_err(|_| Error::stream_closed())
     }
 }
 
@@ -142,9 +126,7 @@ impl MarketDataStream {
     pub(crate) async fn open(service: Service) -> Result<Self, Error> {
         let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
         let mut grpc = tonic::client::Grpc::new(service);
-        grpc.ready()
-            .await
-            .map_err(|error| tonic::Status::from_error(Box::new(error)))?;
+        grpc.ready().await.map_err(|error| tonic::Status::from_error(Box::new(error)))?;
         let answer = grpc
             .streaming(
                 tonic::Request::new(ReceiverStream::new(receiver)),
@@ -153,10 +135,7 @@ impl MarketDataStream {
             )
             .await?;
         Ok(Self {
-            subscriptions: Subscriptions {
-                requests,
-                next_id: Arc::new(AtomicU32::new(1)),
-            },
+            subscriptions: Subscriptions { requests, next_id: Arc::new(AtomicU32::new(1)) },
             batches: answer.into_inner(),
         })
     }

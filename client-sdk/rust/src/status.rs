@@ -42,9 +42,6 @@ impl StatusStream {
         let status = answer
             .status
             .ok_or_else(|| Error::bad_answer("the broker reported a change without a status"))?;
-        Ok(Some(StatusUpdate {
-            status,
-            transitions: answer.transitions,
-        }))
+        Ok(Some(StatusUpdate { status, transitions: answer.transitions }))
     }
 }

@@ -220,20 +220,14 @@ impl Connection {
             State::Started(_) => self.feed.poll_timeout(rate, &self.outbox),
             _ => None,
         };
-        [feed, self.outbox.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [feed, self.outbox.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Hands out what may leave now.
     pub(super) fn flush(&mut self, shared: &mut Shared, now: Duration) {
         self.outbox.handle_timeout(now);
         while let Some(bytes) = self.outbox.take(&mut shared.rng) {
-            shared.outputs.push_back(Output::Send {
-                connection: self.id,
-                bytes,
-            });
+            shared.outputs.push_back(Output::Send { connection: self.id, bytes });
         }
     }
 
@@ -309,11 +303,7 @@ impl Connection {
     }
 
     pub(super) fn stage(&self, stage: Stage, shared: &mut Shared, now: Duration) {
-        shared.event(Event::Stage {
-            connection: self.id,
-            at_ms: millis(now),
-            stage,
-        });
+        shared.event(Event::Stage { connection: self.id, at_ms: millis(now), stage });
     }
 
     pub(super) fn transition(&mut self, next: State, because: &'static str) {

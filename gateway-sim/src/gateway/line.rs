@@ -104,11 +104,7 @@ impl Line {
     }
 
     fn kind(&self, kind: u8) -> u8 {
-        if self.subscription.data_type >= 3 {
-            kind::delayed(kind)
-        } else {
-            kind
-        }
+        if self.subscription.data_type >= 3 { kind::delayed(kind) } else { kind }
     }
 
     /// Parameters, data type, and the values of the moment. Returns how many ticks that are.
@@ -142,14 +138,7 @@ impl Line {
         for (kind, steps, size) in prices {
             let attributes = u8::from(kind == kind::BID || kind == kind::ASK);
             let price = walk.price(steps);
-            ticks::price(
-                out,
-                &self.id_field,
-                self.kind(kind),
-                price,
-                size,
-                attributes,
-            );
+            ticks::price(out, &self.id_field, self.kind(kind), price, size, attributes);
         }
         let sizes = [
             (kind::BID_SIZE, walk.bid_size),
@@ -230,14 +219,7 @@ impl Line {
         };
         let attributes = u8::from(kind != kind::LAST);
         let price = walk.price(steps);
-        ticks::price(
-            out,
-            &self.id_field,
-            self.kind(kind),
-            price,
-            size,
-            attributes,
-        );
+        ticks::price(out, &self.id_field, self.kind(kind), price, size, attributes);
         next
     }
 
@@ -251,10 +233,8 @@ impl Line {
     fn rt_volume(&self, walk: &Walk, unix_millis: u64, out: &mut BytesMut) {
         let price = walk.price(walk.last);
         let average = walk.price((walk.high + walk.low) / 2);
-        let value = format!(
-            "{price};{};{unix_millis};{};{average};true",
-            walk.last_size, walk.volume
-        );
+        let value =
+            format!("{price};{};{unix_millis};{};{average};true", walk.last_size, walk.volume);
         let message = TickString {
             req_id: Some(self.request_id),
             tick_type: Some(i32::from(kind::RT_VOLUME)),

@@ -142,10 +142,7 @@ impl Feed {
             return;
         }
         let Due { ticks, lost } = match context.rate {
-            Rate::Max if full_speed_room(outbox) => Due {
-                ticks: FULL_SPEED_BATCH,
-                lost: 0,
-            },
+            Rate::Max if full_speed_room(outbox) => Due { ticks: FULL_SPEED_BATCH, lost: 0 },
             Rate::Max => return,
             _ => self.pace.take(context.now),
         };
@@ -187,9 +184,7 @@ impl Feed {
             if *ends > now {
                 return true;
             }
-            let message = TickSnapshotEnd {
-                req_id: Some(*request_id),
-            };
+            let message = TickSnapshotEnd { req_id: Some(*request_id) };
             write_message(id::TICK_SNAPSHOT_END, &message, outbox.buffer());
             false
         });

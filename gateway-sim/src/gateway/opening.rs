@@ -49,11 +49,8 @@ impl Connection {
         now: Duration,
     ) -> Result<(), Ending> {
         let (low, high) = (*hello.offer.start(), *hello.offer.end());
-        let opening = Stage::Opening {
-            offer_low: low,
-            offer_high: high,
-            options: hello.options.clone(),
-        };
+        let opening =
+            Stage::Opening { offer_low: low, offer_high: high, options: hello.options.clone() };
         self.stage(opening, shared, now);
         if self.fault == Some(Fault::Garbage) {
             let random: [u8; 64] = std::array::from_fn(|_| shared.rng.u8(..));
@@ -62,11 +59,7 @@ impl Connection {
             return Ok(());
         }
         let old = self.fault == Some(Fault::OldServerVersion);
-        let ours = if old {
-            OLD_SERVER_VERSION
-        } else {
-            shared.config.server_version
-        };
+        let ours = if old { OLD_SERVER_VERSION } else { shared.config.server_version };
         let version = ours.min(high);
         if version < low && !old {
             let reason = format!("{version} is below the client's range, {low} to {high}");
@@ -131,9 +124,7 @@ impl Connection {
         let mut replies = self.replies(shared, now);
         match fault {
             Some(Fault::OversizeLength) => {
-                replies
-                    .out
-                    .extend_from_slice(&0x7fff_ffff_u32.to_be_bytes());
+                replies.out.extend_from_slice(&0x7fff_ffff_u32.to_be_bytes());
                 replies.out.extend_from_slice(&[0; 12]);
                 self.fall_silent(shared, now);
                 return Ok(());

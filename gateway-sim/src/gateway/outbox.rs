@@ -55,21 +55,13 @@ impl Outbox {
             }),
             _ => Shape::Whole,
         };
-        Self {
-            ready: BytesMut::new(),
-            unwritten: 0,
-            shape,
-        }
+        Self { ready: BytesMut::new(), unwritten: 0, shape }
     }
 
     /// Where the next frame goes.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         match &mut self.shape {
-            Shape::Drip(Drip {
-                sealed: true,
-                behind,
-                ..
-            }) => behind,
+            Shape::Drip(Drip { sealed: true, behind, .. }) => behind,
             Shape::Drip(Drip { slow, .. }) => slow,
             Shape::Whole | Shape::Split => &mut self.ready,
         }
@@ -186,12 +178,7 @@ mod tests {
             }
         }
         let expected: [(u128, &[u8]); 3] = [(50, b"a"), (100, b"b"), (150, b"crest")];
-        assert_eq!(
-            seen.iter()
-                .map(|(at, piece)| (*at, &piece[..]))
-                .collect::<Vec<_>>(),
-            expected
-        );
+        assert_eq!(seen.iter().map(|(at, piece)| (*at, &piece[..])).collect::<Vec<_>>(), expected);
         assert!(outbox.takes_ticks());
     }
 }

@@ -37,12 +37,7 @@ impl Pace {
     /// From now on this rate.
     pub(crate) fn set(&mut self, per_second: u64, now: Duration) {
         if per_second != self.per_second {
-            *self = Self {
-                per_second,
-                since: now,
-                taken: 0,
-                last_slice: self.last_slice,
-            };
+            *self = Self { per_second, since: now, taken: 0, last_slice: self.last_slice };
         }
     }
 

@@ -43,9 +43,7 @@ impl Replies<'_> {
         if self.is_text() {
             return self.text(15, &["1", accounts]);
         }
-        let message = ManagedAccounts {
-            accounts_list: Some(accounts.to_owned()),
-        };
+        let message = ManagedAccounts { accounts_list: Some(accounts.to_owned()) };
         write_message(id::MANAGED_ACCTS, &message, self.out);
     }
 
@@ -53,9 +51,7 @@ impl Replies<'_> {
         if self.is_text() {
             return self.text(9, &["1", &order_id.to_string()]);
         }
-        let message = NextValidId {
-            order_id: Some(order_id),
-        };
+        let message = NextValidId { order_id: Some(order_id) };
         write_message(id::NEXT_VALID_ID, &message, self.out);
     }
 
@@ -85,16 +81,12 @@ impl Replies<'_> {
     }
 
     pub(crate) fn current_time(&mut self) {
-        let message = CurrentTime {
-            current_time: Some((self.unix_millis / 1000) as i64),
-        };
+        let message = CurrentTime { current_time: Some((self.unix_millis / 1000) as i64) };
         write_message(id::CURRENT_TIME, &message, self.out);
     }
 
     pub(crate) fn current_time_in_millis(&mut self) {
-        let message = CurrentTimeInMillis {
-            current_time_in_millis: Some(self.unix_millis as i64),
-        };
+        let message = CurrentTimeInMillis { current_time_in_millis: Some(self.unix_millis as i64) };
         write_message(id::CURRENT_TIME_IN_MILLIS, &message, self.out);
     }
 
@@ -193,24 +185,14 @@ mod tests {
 
     fn written(server_version: i32, write: impl FnOnce(&mut Replies<'_>)) -> Vec<u8> {
         let mut out = BytesMut::new();
-        write(&mut Replies {
-            out: &mut out,
-            server_version,
-            unix_millis: 1_700_000_000_000,
-        });
+        write(&mut Replies { out: &mut out, server_version, unix_millis: 1_700_000_000_000 });
         out.to_vec()
     }
 
     #[test]
     fn text_forms_are_the_documented_bytes() {
-        assert_eq!(
-            written(178, |replies| replies.next_valid_id(1)),
-            b"\0\0\0\x069\x001\x001\0"
-        );
-        assert_eq!(
-            written(178, |replies| replies.accounts("DU1")),
-            b"\0\0\0\x0915\x001\0DU1\0"
-        );
+        assert_eq!(written(178, |replies| replies.next_valid_id(1)), b"\0\0\0\x069\x001\x001\0");
+        assert_eq!(written(178, |replies| replies.accounts("DU1")), b"\0\0\0\x0915\x001\0DU1\0");
         assert_eq!(
             written(178, |replies| replies.error(-1, 2104, "OK")),
             b"\0\0\0\x104\x002\0-1\x002104\0OK\0\0"

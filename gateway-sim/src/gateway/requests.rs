@@ -45,9 +45,7 @@ impl Connection {
             return;
         };
         let row = messages::outgoing(envelope.message_id);
-        let request_id = envelope
-            .correlation_id(Direction::ToGateway)
-            .unwrap_or_default();
+        let request_id = envelope.correlation_id(Direction::ToGateway).unwrap_or_default();
         let mut request = Request {
             message_id: envelope.message_id,
             name: row.map_or("UNKNOWN", |row| row.name),
@@ -96,10 +94,7 @@ impl Connection {
             SET_SERVER_LOG_LEVEL => Ok(()),
             REPLACE_FA | GLOBAL_CANCEL => Err(read_only()),
             _ if row.is_some_and(|row| row.key == Key::Order) => Err(read_only()),
-            other => Err(Refusal(
-                REFUSED,
-                format!("Message {other} is not simulated"),
-            )),
+            other => Err(Refusal(REFUSED, format!("Message {other} is not simulated"))),
         };
         self.tell(request, shared, now);
         if let Err(Refusal(code, text)) = answer {
@@ -111,12 +106,9 @@ impl Connection {
     /// Below version 213: the id is a field of text, or four bytes before one.
     fn on_text(&self, body: &[u8], shared: &mut Shared, now: Duration) {
         let digits = body.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let text_id = std::str::from_utf8(&body[..digits])
-            .ok()
-            .and_then(|digits| digits.parse::<u32>().ok());
-        let binary_id = body
-            .first_chunk::<4>()
-            .map(|bytes| u32::from_be_bytes(*bytes));
+        let text_id =
+            std::str::from_utf8(&body[..digits]).ok().and_then(|digits| digits.parse::<u32>().ok());
+        let binary_id = body.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
         let message_id = text_id.or(binary_id).unwrap_or_default();
         let wire_id = match message_id {
             text @ 0..=PROTOBUF_ID_OFFSET => text + PROTOBUF_ID_OFFSET,
@@ -200,11 +192,7 @@ impl Connection {
     }
 
     fn tell(&self, request: Request, shared: &mut Shared, now: Duration) {
-        shared.event(Event::Request {
-            connection: self.id,
-            at_ms: millis(now),
-            request,
-        });
+        shared.event(Event::Request { connection: self.id, at_ms: millis(now), request });
     }
 }
 

@@ -60,10 +60,7 @@ const fn stock(symbol: &'static str, price: f64) -> Instrument {
         currency: "USD",
         price,
         steps: 100,
-        sizes: Sizes {
-            unit: 100,
-            most: 30,
-        },
+        sizes: Sizes { unit: 100, most: 30 },
         bbo_exchange: "9c0001",
     }
 }
@@ -87,10 +84,7 @@ const fn currency(symbol: &'static str, currency: &'static str, price: f64) -> I
         currency,
         price,
         steps: 20_000,
-        sizes: Sizes {
-            unit: 250_000,
-            most: 40,
-        },
+        sizes: Sizes { unit: 250_000, most: 40 },
         bbo_exchange: "8c0001",
     }
 }

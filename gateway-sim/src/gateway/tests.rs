@@ -22,10 +22,8 @@ mod faults;
 mod market_data;
 mod opening;
 
-const CLOCK: ClockBase = ClockBase {
-    unix_millis: 1_795_457_715_000,
-    monotonic_nanos: 5_000_000_000,
-};
+const CLOCK: ClockBase =
+    ClockBase { unix_millis: 1_795_457_715_000, monotonic_nanos: 5_000_000_000 };
 
 /// A Gateway, its clients, and the time.
 struct World {
@@ -122,10 +120,7 @@ impl World {
 
     /// Everything that the connection got.
     fn bytes(&self, connection: ConnectionId) -> Vec<u8> {
-        self.sent
-            .get(&connection)
-            .map(|pieces| pieces.concat())
-            .unwrap_or_default()
+        self.sent.get(&connection).map(|pieces| pieces.concat()).unwrap_or_default()
     }
 
     /// Server version in the reply, if there is one.
@@ -150,9 +145,7 @@ impl World {
     /// Ids of all messages behind the version reply.
     fn message_ids(&self, connection: ConnectionId) -> Vec<u32> {
         let bodies = self.bodies(connection);
-        let ids = bodies
-            .iter()
-            .map(|body| Envelope::parse(body).unwrap().message_id);
+        let ids = bodies.iter().map(|body| Envelope::parse(body).unwrap().message_id);
         ids.collect()
     }
 
@@ -179,9 +172,7 @@ impl World {
 
     fn stages(&self, wanted: ConnectionId) -> Vec<Stage> {
         let stages = self.events.iter().filter_map(|event| match event {
-            Event::Stage {
-                connection, stage, ..
-            } if *connection == wanted => Some(stage.clone()),
+            Event::Stage { connection, stage, .. } if *connection == wanted => Some(stage.clone()),
             _ => None,
         });
         stages.collect()
@@ -189,9 +180,7 @@ impl World {
 
     fn closed_how(&self, wanted: ConnectionId) -> Option<CloseHow> {
         self.events.iter().find_map(|event| match event {
-            Event::Closed {
-                connection, how, ..
-            } if *connection == wanted => Some(*how),
+            Event::Closed { connection, how, .. } if *connection == wanted => Some(*how),
             _ => None,
         })
     }

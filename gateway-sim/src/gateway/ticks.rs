@@ -19,10 +19,7 @@ pub(crate) struct IdField {
 
 impl IdField {
     pub(crate) fn new(request_id: i32) -> Self {
-        let mut field = Self {
-            bytes: [0; 11],
-            length: 1,
-        };
+        let mut field = Self { bytes: [0; 11], length: 1 };
         field.bytes[0] = 0x08;
         let mut value = i64::from(request_id) as u64;
         loop {
@@ -89,10 +86,7 @@ impl Frame {
         let end = 8 + request_id.length as usize;
         bytes[end] = 0x10;
         bytes[end + 1] = tick_type;
-        Self {
-            bytes,
-            end: end + 2,
-        }
+        Self { bytes, end: end + 2 }
     }
 
     /// A string field that holds a number in decimal.

@@ -108,10 +108,7 @@ pub(crate) struct Market {
 impl Market {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let walks = INSTRUMENTS
-            .iter()
-            .map(|instrument| Walk::new(instrument, &mut rng))
-            .collect();
+        let walks = INSTRUMENTS.iter().map(|instrument| Walk::new(instrument, &mut rng)).collect();
         Self { walks, rng }
     }
 }

@@ -44,10 +44,7 @@ async fn relay(client: TcpStream, gateway: SocketAddr) {
     }
     let (from_client, to_client) = client.into_split();
     let (from_gateway, to_gateway) = gateway.into_split();
-    tokio::join!(
-        forward(from_client, to_gateway),
-        forward(from_gateway, to_client)
-    );
+    tokio::join!(forward(from_client, to_gateway), forward(from_gateway, to_client));
 }
 
 /// One direction. Once the receiver is gone, the rest is read and thrown away: closing over

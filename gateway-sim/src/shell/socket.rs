@@ -29,11 +29,7 @@ impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
         // Without it a small frame may wait for an acknowledgement; the socket works either way.
         let _ = stream.set_nodelay(true);
-        Self {
-            stream,
-            queue: VecDeque::new(),
-            ended: false,
-        }
+        Self { stream, queue: VecDeque::new(), ended: false }
     }
 
     pub(super) fn push(&mut self, bytes: Bytes) {

@@ -25,17 +25,15 @@ impl EventWriter {
     pub(crate) fn start() -> std::io::Result<Self> {
         let (events, receiver) = mpsc::sync_channel::<Event>(QUEUE);
         let (done, ended) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("sim-events".to_owned())
-            .spawn(move || {
-                let _done = done;
-                for event in receiver {
-                    if let Err(error) = write(&event) {
-                        tracing::debug!(%error, "nobody reads the events");
-                        return;
-                    }
+        std::thread::Builder::new().name("sim-events".to_owned()).spawn(move || {
+            let _done = done;
+            for event in receiver {
+                if let Err(error) = write(&event) {
+                    tracing::debug!(%error, "nobody reads the events");
+                    return;
                 }
-            })?;
+            }
+        })?;
         Ok(Self { events, ended })
     }
 

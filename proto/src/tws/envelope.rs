@@ -57,13 +57,8 @@ impl<'a> Envelope<'a> {
     #[inline]
     pub fn parse(frame_body: &'a [u8]) -> Result<Self, EnvelopeError> {
         match frame_body.split_first_chunk::<4>() {
-            Some((id, body)) => Ok(Self {
-                message_id: u32::from_be_bytes(*id),
-                body,
-            }),
-            None => Err(EnvelopeError::TooShort {
-                length: frame_body.len(),
-            }),
+            Some((id, body)) => Ok(Self { message_id: u32::from_be_bytes(*id), body }),
+            None => Err(EnvelopeError::TooShort { length: frame_body.len() }),
         }
     }
 
@@ -79,9 +74,7 @@ impl<'a> Envelope<'a> {
         if field == 1 && self.body.first() == Some(&0x08) {
             return match varint::read(&self.body[1..]) {
                 Some((value, _)) => Ok(Some(value as i32)),
-                None => Err(EnvelopeError::Malformed {
-                    message_id: self.message_id,
-                }),
+                None => Err(EnvelopeError::Malformed { message_id: self.message_id }),
             };
         }
         Ok(find_varint(self.body, field, self.message_id)?.map(|found| found.value as i32))
@@ -118,15 +111,11 @@ impl<'a> Envelope<'a> {
 /// Appends a whole frame: length, message id, encoded body.
 pub fn write_message(message_id: u32, body: &impl Message, out: &mut BytesMut) {
     let length = 4 + body.encoded_len();
-    assert!(
-        length <= frame::MAX_BODY,
-        "message {message_id} of {length} bytes is over the limit"
-    );
+    assert!(length <= frame::MAX_BODY, "message {message_id} of {length} bytes is over the limit");
     out.reserve(frame::HEADER + length);
     out.put_u32(length as u32);
     out.put_u32(message_id);
-    body.encode(out)
-        .expect("room was reserved for the encoded length");
+    body.encode(out).expect("room was reserved for the encoded length");
 }
 
 /// Number of the field that correlates a message; `None` for messages without one, and for ids
@@ -166,11 +155,7 @@ fn find_varint(
         if tag >> 3 == u64::from(field) && wire_type == varint::VARINT {
             let (number, _) = varint::read(value).ok_or_else(malformed)?;
             let (start, end) = (body.len() - value.len(), body.len() - rest.len());
-            found = Some(FoundVarint {
-                value: number,
-                start,
-                end,
-            });
+            found = Some(FoundVarint { value: number, start, end });
         }
     }
     Ok(found)
@@ -198,52 +183,24 @@ mod tests {
 
     #[test]
     fn a_negative_id_is_read_and_a_missing_one_is_none() {
-        let error = ErrorMessage {
-            id: Some(-1),
-            error_code: Some(2104),
-            ..Default::default()
-        };
+        let error = ErrorMessage { id: Some(-1), error_code: Some(2104), ..Default::default() };
         let bytes = frame_body(204, &error);
         let envelope = Envelope::parse(&bytes).unwrap();
-        assert_eq!(
-            envelope.correlation_id(Direction::FromGateway),
-            Ok(Some(-1))
-        );
-        let bytes = frame_body(
-            204,
-            &ErrorMessage {
-                error_code: Some(0),
-                ..Default::default()
-            },
-        );
+        assert_eq!(envelope.correlation_id(Direction::FromGateway), Ok(Some(-1)));
+        let bytes = frame_body(204, &ErrorMessage { error_code: Some(0), ..Default::default() });
         let envelope = Envelope::parse(&bytes).unwrap();
         assert_eq!(envelope.correlation_id(Direction::FromGateway), Ok(None));
     }
 
     #[test]
     fn order_bound_is_keyed_by_its_third_field() {
-        let bound = OrderBound {
-            perm_id: Some(1 << 40),
-            client_id: Some(3),
-            order_id: Some(17),
-        };
+        let bound = OrderBound { perm_id: Some(1 << 40), client_id: Some(3), order_id: Some(17) };
         let bytes = frame_body(300, &bound);
         let envelope = Envelope::parse(&bytes).unwrap();
-        assert_eq!(
-            envelope.correlation_id(Direction::FromGateway),
-            Ok(Some(17))
-        );
-        let changed = envelope
-            .with_correlation_id(Direction::FromGateway, -4)
-            .unwrap();
+        assert_eq!(envelope.correlation_id(Direction::FromGateway), Ok(Some(17)));
+        let changed = envelope.with_correlation_id(Direction::FromGateway, -4).unwrap();
         let again = OrderBound::decode(&changed[4..]).unwrap();
-        assert_eq!(
-            again,
-            OrderBound {
-                order_id: Some(-4),
-                ..bound
-            }
-        );
+        assert_eq!(again, OrderBound { order_id: Some(-4), ..bound });
     }
 
     #[test]

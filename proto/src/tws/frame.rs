@@ -129,11 +129,7 @@ pub fn whole_frames(bytes: &[u8], offset: u64, least: u32) -> (usize, Option<Fra
 /// # Panics
 /// If the body is over [`MAX_BODY`]: our own messages are checked where they are made.
 pub fn write(body: &[u8], out: &mut BytesMut) {
-    assert!(
-        body.len() <= MAX_BODY,
-        "a frame body of {} bytes is over the limit",
-        body.len()
-    );
+    assert!(body.len() <= MAX_BODY, "a frame body of {} bytes is over the limit", body.len());
     out.reserve(HEADER + body.len());
     out.put_u32(body.len() as u32);
     out.put_slice(body);
@@ -236,10 +232,7 @@ mod tests {
         assert_eq!(deframer.next_body().unwrap().unwrap(), "x");
         assert_eq!(
             deframer.next_body(),
-            Err(FrameError::TooLong {
-                offset: 5,
-                length: 0xff00_0000
-            })
+            Err(FrameError::TooLong { offset: 5, length: 0xff00_0000 })
         );
     }
 
@@ -249,12 +242,6 @@ mod tests {
         deframer.require_message_ids();
         deframer.extend(&[0, 0, 0, 4, 1, 2, 3, 4, 0, 0, 0, 2, 9, 9]);
         assert_eq!(deframer.take_whole().unwrap().len(), 8);
-        assert_eq!(
-            deframer.take_whole(),
-            Err(FrameError::TooShort {
-                offset: 8,
-                length: 2
-            })
-        );
+        assert_eq!(deframer.take_whole(), Err(FrameError::TooShort { offset: 8, length: 2 }));
     }
 }

@@ -75,9 +75,7 @@ impl Quoted {
     const LONGEST: usize = 60;
 
     fn new(bytes: &[u8]) -> Self {
-        let mut text = bytes[..bytes.len().min(Self::LONGEST)]
-            .escape_ascii()
-            .to_string();
+        let mut text = bytes[..bytes.len().min(Self::LONGEST)].escape_ascii().to_string();
         if bytes.len() > Self::LONGEST {
             text.push('…');
         }
@@ -116,10 +114,7 @@ pub struct ClientHandshake {
 impl ClientHandshake {
     /// A connection that will offer these versions.
     pub fn new(offer: RangeInclusive<i32>) -> Self {
-        Self {
-            offer,
-            deframer: Deframer::new(),
-        }
+        Self { offer, deframer: Deframer::new() }
     }
 
     /// What the client sends first, to be handed to the socket in one write.
@@ -138,11 +133,7 @@ impl ClientHandshake {
         self.deframer.extend(bytes);
         let Some(reply) = self.deframer.next_body()? else {
             if self.deframer.buffered() > LONGEST_LINE {
-                return Err(FrameError::TooLong {
-                    offset: 0,
-                    length: LONGEST_LINE as u32,
-                }
-                .into());
+                return Err(FrameError::TooLong { offset: 0, length: LONGEST_LINE as u32 }.into());
             }
             return Ok(None);
         };
@@ -310,10 +301,7 @@ fn parse_reply(reply: &[u8]) -> Result<ServerHello, HandshakeError> {
     let bad = || HandshakeError::BadVersionReply(Quoted::new(reply));
     let text = std::str::from_utf8(reply).map_err(|_| bad())?;
     let mut fields = text.strip_suffix('\0').ok_or_else(bad)?.split('\0');
-    let version = fields
-        .next()
-        .and_then(|field| field.parse::<i32>().ok())
-        .ok_or_else(bad)?;
+    let version = fields.next().and_then(|field| field.parse::<i32>().ok()).ok_or_else(bad)?;
     let time = fields.next().ok_or_else(bad)?;
     if version == -1 {
         return Err(HandshakeError::Redirect(Quoted::new(time.as_bytes())));
@@ -321,10 +309,7 @@ fn parse_reply(reply: &[u8]) -> Result<ServerHello, HandshakeError> {
     if fields.next().is_some() || version < 1 {
         return Err(bad());
     }
-    Ok(ServerHello {
-        server_version: version,
-        time: time.to_owned(),
-    })
+    Ok(ServerHello { server_version: version, time: time.to_owned() })
 }
 
 fn parse_version_line(line: &[u8]) -> Result<ClientHello, HandshakeError> {
@@ -337,10 +322,7 @@ fn parse_version_line(line: &[u8]) -> Result<ClientHello, HandshakeError> {
         (Ok(low), Ok(high)) if 0 < low && low <= high => (low, high),
         _ => return Err(bad()),
     };
-    Ok(ClientHello {
-        offer: low..=high,
-        options: options.to_owned(),
-    })
+    Ok(ClientHello { offer: low..=high, options: options.to_owned() })
 }
 
 fn parse_start_api(body: &[u8], server_version: i32) -> Result<StartApi, HandshakeError> {
@@ -373,10 +355,7 @@ fn parse_text_start(fields: &[u8], with_id: bool) -> Option<StartApi> {
     fields.next()?.parse::<i32>().ok()?;
     let client_id = fields.next()?.parse().ok()?;
     let capabilities = fields.next().unwrap_or_default().to_owned();
-    Some(StartApi {
-        client_id,
-        capabilities,
-    })
+    Some(StartApi { client_id, capabilities })
 }
 
 #[cfg(test)]
@@ -391,10 +370,7 @@ mod tests {
         assert_eq!(&opening[..], b"API\0\0\0\0\x09v100..226");
         assert_eq!(&start_api(178, 7)[..], b"\0\0\0\x0871\x002\x007\0\0");
         assert_eq!(&start_api(205, 7)[..], b"\0\0\0\x09\0\0\0\x472\x007\0\0");
-        assert_eq!(
-            &start_api(213, 7)[..],
-            &[0, 0, 0, 8, 0, 0, 1, 0xf, 8, 7, 0x12, 0]
-        );
+        assert_eq!(&start_api(213, 7)[..], &[0, 0, 0, 8, 0, 0, 1, 0xf, 8, 7, 0x12, 0]);
         let reply = version_reply(178, "20250415 19:38:30 EST");
         assert_eq!(&reply[..4], &[0, 0, 0, 0x1a]);
     }
@@ -405,12 +381,8 @@ mod tests {
             for step in [1, 3, 1000] {
                 let mut client = ClientHandshake::new(100..=226);
                 let mut server = ServerHandshake::new();
-                let hello = feed(&client.opening(), step, |piece| {
-                    server.receive(piece).unwrap()
-                });
-                let ServerEvent::Hello(hello) = hello else {
-                    panic!("{hello:?}")
-                };
+                let hello = feed(&client.opening(), step, |piece| server.receive(piece).unwrap());
+                let ServerEvent::Hello(hello) = hello else { panic!("{hello:?}") };
                 assert_eq!(hello.offer, 100..=226);
                 server.chose(version);
                 let reply = version_reply(version, "20261123 10:00:00 British Summer Time");
@@ -419,20 +391,14 @@ mod tests {
                 assert_eq!(seen.time, "20261123 10:00:00 British Summer Time");
                 let start = start_api(version, 410);
                 let started = feed(&start, step, |piece| server.receive(piece).unwrap());
-                let expected = StartApi {
-                    client_id: 410,
-                    capabilities: String::new(),
-                };
+                let expected = StartApi { client_id: 410, capabilities: String::new() };
                 assert_eq!(started, ServerEvent::Started(expected));
             }
         }
     }
 
     fn feed<T>(bytes: &[u8], step: usize, mut into: impl FnMut(&[u8]) -> Option<T>) -> T {
-        bytes
-            .chunks(step)
-            .find_map(&mut into)
-            .expect("the message is complete")
+        bytes.chunks(step).find_map(&mut into).expect("the message is complete")
     }
 
     #[test]
@@ -452,10 +418,7 @@ mod tests {
             (b"\0\0\0\x0299", "expected a server version"),
             (b"\0\0\0\x0799\0now\0", "offered were 100 to 226"),
         ] {
-            let error = ClientHandshake::new(100..=226)
-                .receive(bytes)
-                .unwrap_err()
-                .to_string();
+            let error = ClientHandshake::new(100..=226).receive(bytes).unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");
         }
     }

@@ -164,16 +164,7 @@ const fn out(
     ended_by: &'static [u16],
     protobuf_since: i32,
 ) -> MessageInfo {
-    MessageInfo {
-        text_id,
-        name,
-        body,
-        key,
-        id_field,
-        cancelled_by,
-        ended_by,
-        protobuf_since,
-    }
+    MessageInfo { text_id, name, body, key, id_field, cancelled_by, ended_by, protobuf_since }
 }
 
 const fn inc(
@@ -212,15 +203,10 @@ mod tests {
                 .find(|message| message.name() == body)
                 .unwrap_or_else(|| panic!("{}: no message {body}", row.name));
             if row.key != Key::None {
-                let field = message
-                    .field
-                    .iter()
-                    .find(|field| field.number() == row.id_field as i32);
+                let field =
+                    message.field.iter().find(|field| field.number() == row.id_field as i32);
                 let field = field.unwrap_or_else(|| panic!("{body} has no field {}", row.id_field));
-                assert_eq!(
-                    field.r#type(),
-                    prost_types::field_descriptor_proto::Type::Int32
-                );
+                assert_eq!(field.r#type(), prost_types::field_descriptor_proto::Type::Int32);
             }
         }
     }
@@ -236,9 +222,7 @@ mod tests {
             }
             for end in row.ended_by {
                 assert!(
-                    all_incoming()
-                        .iter()
-                        .any(|candidate| candidate.text_id == *end),
+                    all_incoming().iter().any(|candidate| candidate.text_id == *end),
                     "{} is ended by {end}, which does not exist",
                     row.name
                 );

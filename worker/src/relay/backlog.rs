@@ -138,14 +138,8 @@ impl Backlog {
         self.data_bytes += kept_bytes;
         kept.append(&mut self.data);
         self.data = kept;
-        let gap = Gap {
-            from: self.number,
-            to: self.number + 1,
-            frames: dropped,
-        };
-        self.push_control(&ToBroker {
-            message: Some(to_broker::Message::Gap(gap)),
-        });
+        let gap = Gap { from: self.number, to: self.number + 1, frames: dropped };
+        self.push_control(&ToBroker { message: Some(to_broker::Message::Gap(gap)) });
     }
 }
 
@@ -174,14 +168,7 @@ mod tests {
         let mut out = BytesMut::new();
         match id {
             203 => write_message(id, &OrderStatus::default(), &mut out),
-            _ => write_message(
-                id,
-                &TickPrice {
-                    price: Some(1.0),
-                    ..Default::default()
-                },
-                &mut out,
-            ),
+            _ => write_message(id, &TickPrice { price: Some(1.0), ..Default::default() }, &mut out),
         }
         out.freeze()
     }
@@ -191,10 +178,8 @@ mod tests {
         let mut seen = Vec::new();
         while !backlog.is_empty() {
             let (slices, count) = backlog.slices();
-            let mut piece: Vec<u8> = slices[..count]
-                .iter()
-                .flat_map(|slice| slice.iter().copied())
-                .collect();
+            let mut piece: Vec<u8> =
+                slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
             piece.truncate(step);
             let length = piece.len();
             deframer.extend(&piece);
@@ -249,9 +234,7 @@ mod tests {
             match frame {
                 LinkFrame::Control(body) => {
                     let message: ToBroker = read_control(&body).unwrap();
-                    let Some(to_broker::Message::Gap(gap)) = message.message else {
-                        panic!()
-                    };
+                    let Some(to_broker::Message::Gap(gap)) = message.message else { panic!() };
                     dropped += gap.frames;
                 }
                 LinkFrame::Data { frames, .. } => {

@@ -44,9 +44,7 @@ impl World {
     }
 
     fn control(&mut self, message: to_worker::Message) {
-        self.session.on_control(ToWorker {
-            message: Some(message),
-        });
+        self.session.on_control(ToWorker { message: Some(message) });
         self.drain();
     }
 
@@ -97,13 +95,7 @@ impl World {
 
 fn ids(accounts: &str) -> BytesMut {
     let mut out = BytesMut::new();
-    write_message(
-        215,
-        &ManagedAccounts {
-            accounts_list: Some(accounts.into()),
-        },
-        &mut out,
-    );
+    write_message(215, &ManagedAccounts { accounts_list: Some(accounts.into()) }, &mut out);
     write_message(209, &NextValidId { order_id: Some(1) }, &mut out);
     out
 }
@@ -131,11 +123,7 @@ fn a_handshake_passes_every_stage_in_order_whatever_the_pieces() {
                 Stage::Ready,
             ]
         );
-        assert_eq!(
-            relayed,
-            ids("DU0000001").len(),
-            "the broker sees the same frames"
-        );
+        assert_eq!(relayed, ids("DU0000001").len(), "the broker sees the same frames");
         assert!(world.written.starts_with(b"API\0"));
         assert!(world.written.ends_with(&start_api(226, 410)));
     }
@@ -153,24 +141,9 @@ fn each_bad_gateway_ends_with_its_reason() {
     write_message(204, &error, &mut refused);
     let version = version_reply(226, "now");
     let cases: [(&str, Vec<Vec<u8>>, ExitCode, &str); 5] = [
-        (
-            "old version",
-            vec![version_reply(187, "now").to_vec()],
-            ExitCode::Refused,
-            "187",
-        ),
-        (
-            "garbage",
-            vec![b"HTTP/1.1 400".to_vec()],
-            ExitCode::HandshakeViolated,
-            "limit",
-        ),
-        (
-            "id in use",
-            vec![version.to_vec(), refused.to_vec()],
-            ExitCode::Refused,
-            "326",
-        ),
+        ("old version", vec![version_reply(187, "now").to_vec()], ExitCode::Refused, "187"),
+        ("garbage", vec![b"HTTP/1.1 400".to_vec()], ExitCode::HandshakeViolated, "limit"),
+        ("id in use", vec![version.to_vec(), refused.to_vec()], ExitCode::Refused, "326"),
         (
             "oversize",
             vec![version.to_vec(), vec![0x7f, 0xff, 0xff, 0xff]],
@@ -201,10 +174,7 @@ fn an_old_gateway_is_told_apart_with_both_versions() {
     world.bytes(&version_reply(187, "now"));
     let detail = world.ended.unwrap().detail;
     assert!(detail.contains("handshake itself worked"), "{detail}");
-    assert!(
-        detail.contains("187") && detail.contains("213 to 226"),
-        "{detail}"
-    );
+    assert!(detail.contains("187") && detail.contains("213 to 226"), "{detail}");
 }
 
 #[test]
@@ -251,9 +221,7 @@ fn nothing_is_sent_before_the_session_is_open() {
 #[test]
 fn shutdown_closes_in_order_and_then_exits() {
     let mut world = World::ready();
-    world.control(to_worker::Message::Shutdown(Shutdown {
-        because: "stop".into(),
-    }));
+    world.control(to_worker::Message::Shutdown(Shutdown { because: "stop".into() }));
     assert!(world.closed_in_order);
     assert_eq!(world.exit, None);
     world.session.on_closed("Gateway closed the connection");
@@ -266,32 +234,21 @@ fn a_ping_is_answered_with_the_numbers() {
     let mut world = World::ready();
     world.session.on_data(3, Bytes::from_static(b"x"));
     world.session.on_sent(9);
-    world.session.on_control(ToWorker {
-        message: Some(to_worker::Message::Ping(Ping { number: 4 })),
-    });
+    world
+        .session
+        .on_control(ToWorker { message: Some(to_worker::Message::Ping(Ping { number: 4 })) });
     let pong = std::iter::from_fn(|| world.session.poll_output()).find_map(|output| match output {
-        Output::Tell(ToBroker {
-            message: Some(to_broker::Message::Pong(pong)),
-        }) => Some(pong),
+        Output::Tell(ToBroker { message: Some(to_broker::Message::Pong(pong)) }) => Some(pong),
         _ => None,
     });
-    let expected = Pong {
-        number: 4,
-        taken_through: 3,
-        written_through: 0,
-        sent_through: 9,
-    };
+    let expected = Pong { number: 4, taken_through: 3, written_through: 0, sent_through: 9 };
     assert_eq!(pong, Some(expected));
 }
 
 #[test]
 fn a_broker_of_another_epoch_is_not_ours() {
     let mut world = World::connected();
-    let hello = Hello {
-        link_version: LINK_VERSION,
-        epoch: 8,
-        ..Hello::default()
-    };
+    let hello = Hello { link_version: LINK_VERSION, epoch: 8, ..Hello::default() };
     world.control(to_worker::Message::Hello(hello));
     assert_eq!(world.exit, Some(ExitCode::LinkLost));
 }

@@ -10,12 +10,7 @@ fn attempt(stages: &[Stage]) -> Attempt {
     attempt
 }
 
-const TO_TCP: [Stage; 4] = [
-    Stage::Spawned,
-    Stage::Linked,
-    Stage::TcpConnected,
-    Stage::HelloSent,
-];
+const TO_TCP: [Stage; 4] = [Stage::Spawned, Stage::Linked, Stage::TcpConnected, Stage::HelloSent];
 
 #[test]
 fn silence_is_classed_by_the_stage_that_was_reached() {
@@ -26,12 +21,7 @@ fn silence_is_classed_by_the_stage_that_was_reached() {
         (&TO_TCP[..3], FailureClass::Silent),
         (&TO_TCP, FailureClass::Silent),
         (
-            &[
-                Stage::Linked,
-                Stage::TcpConnected,
-                Stage::FirstByte,
-                Stage::VersionReceived,
-            ],
+            &[Stage::Linked, Stage::TcpConnected, Stage::FirstByte, Stage::VersionReceived],
             FailureClass::StalledStart,
         ),
     ];
@@ -43,84 +33,24 @@ fn silence_is_classed_by_the_stage_that_was_reached() {
 #[test]
 fn an_end_is_classed_by_its_cause_and_stage() {
     let ready: Vec<_> = TO_TCP.into_iter().chain([Stage::Ready]).collect();
-    let reported = |reason, gateway_code| EndCause::Reported {
-        reason,
-        gateway_code,
-    };
+    let reported = |reason, gateway_code| EndCause::Reported { reason, gateway_code };
     let cases: [(&[Stage], EndCause, FailureClass); 12] = [
-        (
-            &TO_TCP[..2],
-            reported(EndReason::ConnectFailed, 0),
-            FailureClass::Refused,
-        ),
-        (
-            &TO_TCP,
-            reported(EndReason::ClosedByPeer, 0),
-            FailureClass::Rejected,
-        ),
-        (
-            &ready,
-            reported(EndReason::ClosedByPeer, 0),
-            FailureClass::SessionLost,
-        ),
-        (
-            &TO_TCP,
-            reported(EndReason::Refused, 326),
-            FailureClass::ClientIdInUse,
-        ),
-        (
-            &TO_TCP,
-            reported(EndReason::Refused, 0),
-            FailureClass::Unsupported,
-        ),
-        (
-            &TO_TCP,
-            reported(EndReason::HandshakeViolated, 0),
-            FailureClass::Poisoned,
-        ),
-        (
-            &ready,
-            reported(EndReason::ProtocolViolation, 0),
-            FailureClass::Poisoned,
-        ),
-        (
-            &ready,
-            EndCause::Signalled { signal: 9 },
-            FailureClass::WorkerFault,
-        ),
-        (
-            &TO_TCP[..1],
-            EndCause::Exited { code: 70 },
-            FailureClass::WorkerFault,
-        ),
-        (
-            &TO_TCP[..2],
-            EndCause::Exited { code: 16 },
-            FailureClass::Refused,
-        ),
-        (
-            &ready,
-            EndCause::Exited { code: 12 },
-            FailureClass::SessionLost,
-        ),
-        (
-            &TO_TCP,
-            EndCause::Exited { code: 13 },
-            FailureClass::Poisoned,
-        ),
+        (&TO_TCP[..2], reported(EndReason::ConnectFailed, 0), FailureClass::Refused),
+        (&TO_TCP, reported(EndReason::ClosedByPeer, 0), FailureClass::Rejected),
+        (&ready, reported(EndReason::ClosedByPeer, 0), FailureClass::SessionLost),
+        (&TO_TCP, reported(EndReason::Refused, 326), FailureClass::ClientIdInUse),
+        (&TO_TCP, reported(EndReason::Refused, 0), FailureClass::Unsupported),
+        (&TO_TCP, reported(EndReason::HandshakeViolated, 0), FailureClass::Poisoned),
+        (&ready, reported(EndReason::ProtocolViolation, 0), FailureClass::Poisoned),
+        (&ready, EndCause::Signalled { signal: 9 }, FailureClass::WorkerFault),
+        (&TO_TCP[..1], EndCause::Exited { code: 70 }, FailureClass::WorkerFault),
+        (&TO_TCP[..2], EndCause::Exited { code: 16 }, FailureClass::Refused),
+        (&ready, EndCause::Exited { code: 12 }, FailureClass::SessionLost),
+        (&TO_TCP, EndCause::Exited { code: 13 }, FailureClass::Poisoned),
     ];
     for (stages, cause, class) in cases {
-        let end = WorkerEnd {
-            epoch: Epoch(1),
-            cause,
-            detail: String::new(),
-            ordered: None,
-        };
-        assert_eq!(
-            attempt(stages).class_of_end(&end),
-            class,
-            "{stages:?} {end:?}"
-        );
+        let end = WorkerEnd { epoch: Epoch(1), cause, detail: String::new(), ordered: None };
+        assert_eq!(attempt(stages).class_of_end(&end), class, "{stages:?} {end:?}");
     }
 }
 
@@ -128,17 +58,13 @@ fn an_end_is_classed_by_its_cause_and_stage() {
 fn the_next_deadline_belongs_to_the_next_step_and_never_passes_the_total() {
     let deadlines = Deadlines::default();
     let allowed = |stages: &[Stage]| {
-        attempt(stages)
-            .deadline(&deadlines)
-            .map(|deadline| deadline.allowed.as_secs())
+        attempt(stages).deadline(&deadlines).map(|deadline| deadline.allowed.as_secs())
     };
     assert_eq!(allowed(&TO_TCP[..1]), Some(5));
     assert_eq!(allowed(&TO_TCP), Some(10));
     let capped = deadlines.clone().capped(Duration::from_secs(2));
     assert_eq!(
-        attempt(&TO_TCP)
-            .deadline(&capped)
-            .map(|deadline| deadline.allowed.as_secs()),
+        attempt(&TO_TCP).deadline(&capped).map(|deadline| deadline.allowed.as_secs()),
         Some(2)
     );
     let ready: Vec<_> = TO_TCP.into_iter().chain([Stage::Ready]).collect();
@@ -153,9 +79,6 @@ fn history_keeps_the_newest_twenty() {
         history.begin(Epoch(number), now);
     }
     assert_eq!(history.iter().count(), KEPT);
-    assert_eq!(
-        history.iter().next().map(|attempt| attempt.epoch),
-        Some(Epoch(6))
-    );
+    assert_eq!(history.iter().next().map(|attempt| attempt.epoch), Some(Epoch(6)));
     assert!(history.of(Epoch(24)).is_none());
 }

@@ -57,19 +57,10 @@ impl Hub {
         let has_no_session = line.upstream == Upstream::Stale && !(is_new && self.session.is_up());
         // A line that is being asked for again is stale for all who share it.
         let is_stale = has_no_session || line.subscribers.iter().any(|one| one.told_stale);
-        let subscriber = Subscriber {
-            stream: slot,
-            subscription,
-            told_stale: is_stale,
-        };
+        let subscriber = Subscriber { stream: slot, subscription, told_stale: is_stale };
         line.subscribers.push(subscriber);
         let label = line.label();
-        self.mark(
-            line_slot,
-            subscriber,
-            MarkKind::Subscribed,
-            format!("subscribed to {label}"),
-        );
+        self.mark(line_slot, subscriber, MarkKind::Subscribed, format!("subscribed to {label}"));
         self.replay(line_slot, subscriber);
         if is_stale {
             let because = if has_no_session {
@@ -96,17 +87,8 @@ impl Hub {
             let what = format!("subscription_id {subscription} does not exist on this stream");
             return self.refuse_id(slot, subscription, what);
         };
-        let subscriber = Subscriber {
-            stream: slot,
-            subscription,
-            told_stale: false,
-        };
-        self.mark(
-            line_slot,
-            subscriber,
-            MarkKind::Ended,
-            "unsubscribed".into(),
-        );
+        let subscriber = Subscriber { stream: slot, subscription, told_stale: false };
+        self.mark(line_slot, subscriber, MarkKind::Ended, "unsubscribed".into());
         self.leave_line(line_slot, slot, subscription);
     }
 
@@ -159,12 +141,8 @@ impl Hub {
         if let Some(request) = line.upstream.request() {
             line.upstream = Upstream::Live(request);
         }
-        let waiting: Vec<_> = line
-            .subscribers
-            .iter()
-            .copied()
-            .filter(|subscriber| subscriber.told_stale)
-            .collect();
+        let waiting: Vec<_> =
+            line.subscribers.iter().copied().filter(|subscriber| subscriber.told_stale).collect();
         for subscriber in &mut line.subscribers {
             subscriber.told_stale = false;
         }
@@ -222,8 +200,7 @@ impl Hub {
         let Some(line) = self.lines.get_mut(line_slot) else {
             return;
         };
-        line.subscribers
-            .retain(|one| !(one.stream == stream && one.subscription == subscription));
+        line.subscribers.retain(|one| !(one.stream == stream && one.subscription == subscription));
         if line.subscribers.is_empty() {
             self.cancel_upstream(line_slot);
             self.lines.close(line_slot);
@@ -237,10 +214,7 @@ impl Hub {
             return;
         };
         line.upstream = Upstream::Queued(request_id);
-        let request = tws::MarketDataRequest {
-            req_id: Some(request_id.0),
-            ..line.request.clone()
-        };
+        let request = tws::MarketDataRequest { req_id: Some(request_id.0), ..line.request.clone() };
         let waiting = Waiting {
             frame: message(id::REQ_MKT_DATA, &request),
             request: request_id,
@@ -265,15 +239,9 @@ impl Hub {
         let waited = self.pacer.take_back(request);
         self.routes.end(request);
         if !waited && self.session.is_up() {
-            let cancel = tws::CancelMarketData {
-                req_id: Some(request.0),
-            };
+            let cancel = tws::CancelMarketData { req_id: Some(request.0) };
             let frame = message(id::CANCEL_MKT_DATA, &cancel);
-            let waiting = Waiting {
-                frame,
-                request,
-                feed: None,
-            };
+            let waiting = Waiting { frame, request, feed: None };
             self.pacer.push(Lane::DataCancel, client, waiting);
         }
     }
@@ -283,12 +251,7 @@ impl Hub {
             return;
         };
         line.upstream = Upstream::Stale;
-        let told: Vec<_> = line
-            .subscribers
-            .iter()
-            .copied()
-            .filter(|one| !one.told_stale)
-            .collect();
+        let told: Vec<_> = line.subscribers.iter().copied().filter(|one| !one.told_stale).collect();
         for subscriber in &mut line.subscribers {
             subscriber.told_stale = true;
         }
@@ -329,26 +292,20 @@ impl Hub {
 
     /// Streams and subscriptions of a client.
     pub(crate) fn load_of(&self, client: ClientId) -> (usize, usize) {
-        self.streams
-            .of(client)
-            .fold((0, 0), |(streams, subscriptions), (_, stream)| {
-                (streams + 1, subscriptions + stream.subscriptions.len())
-            })
+        self.streams.of(client).fold((0, 0), |(streams, subscriptions), (_, stream)| {
+            (streams + 1, subscriptions + stream.subscriptions.len())
+        })
     }
 }
 
 pub(super) fn checked_feed(request: &tws::MarketDataRequest, feed: i32) -> Result<i32, Error> {
     lines::validate(request)?;
     if request.snapshot() {
-        return Err(error::invalid(
-            "request.snapshot: use GetSnapshot for snapshots",
-        ));
+        return Err(error::invalid("request.snapshot: use GetSnapshot for snapshots"));
     }
     match feed {
         0 => Ok(LIVE),
         1..=4 => Ok(feed),
-        other => Err(error::invalid(format!(
-            "feed {other} does not exist: use 1 to 4"
-        ))),
+        other => Err(error::invalid(format!("feed {other} does not exist: use 1 to 4"))),
     }
 }

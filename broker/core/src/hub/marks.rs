@@ -32,10 +32,7 @@ impl Hub {
             bytes.extend_from_slice(&cached.body);
         }
         if !entries.is_empty() {
-            let chunk = Chunk {
-                bytes: bytes.into(),
-                entries,
-            };
+            let chunk = Chunk { bytes: bytes.into(), entries };
             self.outputs.push_back(Output::Deliver(stream, chunk));
         }
     }
@@ -48,12 +45,7 @@ impl Hub {
         because: String,
     ) {
         let epoch = self.session.epoch().0;
-        let mark = StreamMark {
-            kind: kind.into(),
-            because,
-            epoch,
-            error: None,
-        };
+        let mark = StreamMark { kind: kind.into(), because, epoch, error: None };
         let body = Bytes::from(mark.encode_to_vec());
         self.deliver_one(subscriber, field::MARK, body, false, slot);
     }
@@ -82,11 +74,7 @@ impl Hub {
             epoch: self.session.epoch().0,
             error: Some(error),
         };
-        let subscriber = Subscriber {
-            stream,
-            subscription,
-            told_stale: false,
-        };
+        let subscriber = Subscriber { stream, subscription, told_stale: false };
         let body = Bytes::from(mark.encode_to_vec());
         self.deliver_one(subscriber, field::MARK, body, false, u32::MAX);
     }
@@ -115,10 +103,7 @@ impl Hub {
             replayed: false,
             sequence: line.sequence,
         };
-        let chunk = Chunk {
-            bytes,
-            entries: vec![entry],
-        };
+        let chunk = Chunk { bytes, entries: vec![entry] };
         self.outputs.push_back(Output::Deliver(stream, chunk));
     }
 
@@ -141,10 +126,7 @@ impl Hub {
             replayed,
             sequence: self.lines.get(line).map_or(0, |line| line.sequence),
         };
-        let chunk = Chunk {
-            bytes,
-            entries: vec![entry],
-        };
+        let chunk = Chunk { bytes, entries: vec![entry] };
         self.outputs.push_back(Output::Deliver(stream, chunk));
     }
 }

@@ -41,10 +41,7 @@ impl Hub {
         feed: i32,
         now: Instant,
     ) {
-        let request = tws::MarketDataRequest {
-            snapshot: None,
-            ..request
-        };
+        let request = tws::MarketDataRequest { snapshot: None, ..request };
         let feed = match checked_feed(&request, feed) {
             Ok(feed) => feed,
             Err(error) => return self.outputs.push_back(Output::Reply(call, Err(error))),
@@ -54,17 +51,10 @@ impl Hub {
             return self.outputs.push_back(Output::Reply(call, Err(error)));
         }
         let request_id = self.routes.open(Route::Snapshot(call));
-        let request = tws::MarketDataRequest {
-            req_id: Some(request_id.0),
-            snapshot: Some(true),
-            ..request
-        };
+        let request =
+            tws::MarketDataRequest { req_id: Some(request_id.0), snapshot: Some(true), ..request };
         let frame = message(id::REQ_MKT_DATA, &request);
-        let waiting = Waiting {
-            frame,
-            request: request_id,
-            feed: Some(feed),
-        };
+        let waiting = Waiting { frame, request: request_id, feed: Some(feed) };
         self.pacer.push(Lane::Data, client, waiting);
         let snapshot = Snapshot {
             request: request_id,
@@ -97,11 +87,7 @@ impl Hub {
             return self.answer_snapshot(call, Ok(reply));
         }
         let field = crate::queue::field_of(message.message_id);
-        let kind = if is_replaceable(field) {
-            tick_type(message.body)
-        } else {
-            0
-        };
+        let kind = if is_replaceable(field) { tick_type(message.body) } else { 0 };
         snapshot.arrivals += 1;
         let event = MarketDataEvent {
             sequence: snapshot.arrivals,
@@ -162,9 +148,8 @@ fn typed_body(message: Located<'_>) -> Option<Body> {
         }
         id::TICK_SNAPSHOT_END => Body::SnapshotEnd(tws::TickSnapshotEnd::decode(body).ok()?),
         id::ERR_MSG => Body::Error(tws::ErrorMessage::decode(body).ok()?),
-        other => Body::Unknown(UnknownMessage {
-            message_id: other,
-            body: Bytes::copy_from_slice(body),
-        }),
+        other => {
+            Body::Unknown(UnknownMessage { message_id: other, body: Bytes::copy_from_slice(body) })
+        }
     })
 }

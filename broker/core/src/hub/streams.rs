@@ -28,12 +28,7 @@ pub(super) struct Stream {
 
 impl Streams {
     pub(super) fn open(&mut self, id: StreamId, client: ClientId) {
-        let stream = Stream {
-            id,
-            client,
-            subscriptions: BTreeMap::new(),
-            gathered: Vec::new(),
-        };
+        let stream = Stream { id, client, subscriptions: BTreeMap::new(), gathered: Vec::new() };
         let slot = match self.slots.iter().position(Option::is_none) {
             Some(free) => free,
             None => {
@@ -66,9 +61,7 @@ impl Streams {
 
     pub(super) fn of(&self, client: ClientId) -> impl Iterator<Item = (StreamId, &Stream)> {
         let streams = self.slots.iter().flatten();
-        streams
-            .filter(move |stream| stream.client == client)
-            .map(|stream| (stream.id, stream))
+        streams.filter(move |stream| stream.client == client).map(|stream| (stream.id, stream))
     }
 
     pub(super) fn client(&self, slot: u32) -> Option<ClientId> {
@@ -93,26 +86,15 @@ impl Streams {
                 // The next batch is about as big as this one.
                 let room = stream.gathered.len();
                 let entries = std::mem::replace(&mut stream.gathered, Vec::with_capacity(room));
-                deliver(
-                    stream.id,
-                    Chunk {
-                        bytes: batch.clone(),
-                        entries,
-                    },
-                );
+                deliver(stream.id, Chunk { bytes: batch.clone(), entries });
             }
         }
     }
 
     pub(super) fn check_invariants(&self, lines: &Lines) {
-        assert!(
-            self.touched.is_empty(),
-            "everything gathered was handed out"
-        );
+        assert!(self.touched.is_empty(), "everything gathered was handed out");
         for (id, slot) in &self.by_id {
-            let stream = self.slots[*slot as usize]
-                .as_ref()
-                .expect("an id leads to a stream");
+            let stream = self.slots[*slot as usize].as_ref().expect("an id leads to a stream");
             assert_eq!(stream.id, *id);
             for (subscription, line) in &stream.subscriptions {
                 let line = lines.get(*line).expect("a subscription leads to a line");
@@ -124,9 +106,7 @@ impl Streams {
         }
         for (_, line) in lines.iter() {
             for one in &line.subscribers {
-                let stream = self.slots[one.stream as usize]
-                    .as_ref()
-                    .expect("it has a stream");
+                let stream = self.slots[one.stream as usize].as_ref().expect("it has a stream");
                 assert!(stream.subscriptions.contains_key(&one.subscription));
             }
         }

@@ -40,24 +40,14 @@ impl Hub {
                 self.counters.malformed_frames += 1;
                 continue;
             };
-            self.on_message(
-                Located {
-                    batch,
-                    message_id,
-                    body,
-                },
-                now,
-            );
+            self.on_message(Located { batch, message_id, body }, now);
         }
         self.flush(batch);
     }
 
     #[inline]
     fn on_message(&mut self, message: Located<'_>, now: Instant) {
-        let envelope = Envelope {
-            message_id: message.message_id,
-            body: message.body,
-        };
+        let envelope = Envelope { message_id: message.message_id, body: message.body };
         let correlation = match envelope.correlation_id(Direction::FromGateway) {
             Ok(correlation) => correlation,
             Err(error) => {
@@ -104,10 +94,7 @@ impl Hub {
         };
         self.counters.events_delivered += line.subscribers.len() as u64;
         for subscriber in &line.subscribers {
-            let entry = Entry {
-                subscription: subscriber.subscription,
-                ..entry
-            };
+            let entry = Entry { subscription: subscriber.subscription, ..entry };
             self.streams.gather(subscriber.stream, entry);
         }
     }
@@ -130,10 +117,7 @@ impl Hub {
                 sequence: line.sequence,
             };
             for subscriber in &line.subscribers {
-                let entry = Entry {
-                    subscription: subscriber.subscription,
-                    ..entry
-                };
+                let entry = Entry { subscription: subscriber.subscription, ..entry };
                 self.streams.gather(subscriber.stream, entry);
             }
         }
@@ -160,10 +144,7 @@ impl Hub {
             known if incoming(known).is_some() => self.counters.unrouted_frames += 1,
             unknown => {
                 self.counters.unknown_messages += 1;
-                tracing::debug!(
-                    message_id = unknown,
-                    "Gateway sent a message of an unknown id"
-                );
+                tracing::debug!(message_id = unknown, "Gateway sent a message of an unknown id");
             }
         }
     }
@@ -219,12 +200,7 @@ pub(super) fn current_time_request() -> Bytes {
 }
 
 pub(super) fn market_data_type_request(feed: i32) -> Bytes {
-    message(
-        id::REQ_MARKET_DATA_TYPE,
-        &MarketDataTypeRequest {
-            market_data_type: Some(feed),
-        },
-    )
+    message(id::REQ_MARKET_DATA_TYPE, &MarketDataTypeRequest { market_data_type: Some(feed) })
 }
 
 pub(super) fn message(message_id: u32, body: &impl prost::Message) -> Bytes {

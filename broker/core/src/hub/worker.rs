@@ -94,31 +94,18 @@ impl Hub {
         };
         self.sent += 1;
         self.counters.messages_sent += 1;
-        self.outputs.push_back(Output::Send {
-            epoch,
-            number: self.sent,
-            frames,
-        });
+        self.outputs.push_back(Output::Send { epoch, number: self.sent, frames });
     }
 
     pub(super) fn pacing_timeout(&self) -> Option<Instant> {
-        if self.session.is_up() {
-            self.pacer.poll_timeout()
-        } else {
-            None
-        }
+        if self.session.is_up() { self.pacer.poll_timeout() } else { None }
     }
 
     fn send_what_may_leave(&mut self, now: Instant) {
         if !self.session.is_up() {
             return;
         }
-        while let Some(Waiting {
-            frame,
-            request,
-            feed,
-        }) = self.pacer.pop(now)
-        {
+        while let Some(Waiting { frame, request, feed }) = self.pacer.pop(now) {
             if let Some(feed) = feed.filter(|feed| *feed != self.feed_in_force) {
                 self.feed_in_force = feed;
                 self.pacer.charge(now);
@@ -155,10 +142,7 @@ impl Hub {
             return;
         };
         let at = now.saturating_duration_since(attempt.begun);
-        let reached = StageReached {
-            stage: stage.into(),
-            ..StageReached::default()
-        };
+        let reached = StageReached { stage: stage.into(), ..StageReached::default() };
         self.session.on_stage(epoch, &reached, at, now);
         self.outputs.push_back(Output::StatusChanged);
     }
@@ -214,21 +198,13 @@ impl Hub {
     fn acknowledge(&mut self, epoch: Epoch) {
         if self.received - self.acknowledged >= ACKNOWLEDGE_EVERY {
             self.acknowledged = self.received;
-            let acknowledge = Acknowledge {
-                through: self.received,
-                unjournaled: false,
-            };
+            let acknowledge = Acknowledge { through: self.received, unjournaled: false };
             self.tell(epoch, to_worker::Message::Acknowledge(acknowledge));
         }
     }
 
     fn tell(&mut self, epoch: Epoch, message: to_worker::Message) {
-        self.outputs.push_back(Output::Tell(
-            epoch,
-            ToWorker {
-                message: Some(message),
-            },
-        ));
+        self.outputs.push_back(Output::Tell(epoch, ToWorker { message: Some(message) }));
     }
 
     fn configure(&self) -> Configure {

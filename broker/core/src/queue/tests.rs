@@ -23,10 +23,7 @@ fn chunk(ticks: &[(u32, u64, TickPrice)]) -> Chunk {
             sequence: *sequence,
         });
     }
-    Chunk {
-        bytes: bytes.freeze(),
-        entries,
-    }
+    Chunk { bytes: bytes.freeze(), entries }
 }
 
 fn tick(kind: i32, price: f64) -> TickPrice {
@@ -44,16 +41,8 @@ fn drain(queue: &mut StreamQueue) -> Vec<(u32, u64, u32, bool, TickPrice)> {
     while queue.pull(100, &mut out) {
         let response = StreamMarketDataResponse::decode(&out.split()[..]).unwrap();
         for event in response.events {
-            let Some(Body::TickPrice(tick)) = event.body else {
-                panic!("{event:?}")
-            };
-            seen.push((
-                event.subscription_id,
-                event.sequence,
-                event.skipped,
-                event.replayed,
-                tick,
-            ));
+            let Some(Body::TickPrice(tick)) = event.body else { panic!("{event:?}") };
+            seen.push((event.subscription_id, event.sequence, event.skipped, event.replayed, tick));
         }
     }
     seen
@@ -133,15 +122,9 @@ fn marks_are_never_left_out_and_too_many_of_them_are_hopeless() {
         replayed: false,
         sequence: 0,
     };
-    queue.push(Chunk {
-        bytes: Bytes::new(),
-        entries: vec![entry; MOST_KEPT],
-    });
+    queue.push(Chunk { bytes: Bytes::new(), entries: vec![entry; MOST_KEPT] });
     assert_eq!(queue.hopeless(), None);
-    queue.push(Chunk {
-        bytes: Bytes::new(),
-        entries: vec![entry],
-    });
+    queue.push(Chunk { bytes: Bytes::new(), entries: vec![entry] });
     assert_eq!(queue.hopeless(), Some(MOST_KEPT + 1));
 }
 
@@ -149,12 +132,7 @@ fn marks_are_never_left_out_and_too_many_of_them_are_hopeless() {
 fn tick_types_are_read_from_any_request_id() {
     for req_id in [None, Some(0), Some(1_500_000_000), Some(-1)] {
         for kind in [1, 45, 104, 200] {
-            let body = TickSize {
-                req_id,
-                tick_type: Some(kind),
-                size: None,
-            }
-            .encode_to_vec();
+            let body = TickSize { req_id, tick_type: Some(kind), size: None }.encode_to_vec();
             let expected = if req_id.is_some() { kind as u32 } else { 0 };
             assert_eq!(tick_type(&body), expected, "{req_id:?} {kind}");
         }

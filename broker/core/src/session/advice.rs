@@ -50,17 +50,9 @@ impl Session {
                 Some(*probe_at),
                 "each attempt leaves one more connection at a wedged Gateway".into(),
             ),
-            State::Held => (
-                "nothing".into(),
-                None,
-                "a person must change something first".into(),
-            ),
+            State::Held => ("nothing".into(), None, "a person must change something first".into()),
         };
-        Next {
-            action,
-            at,
-            because,
-        }
+        Next { action, at, because }
     }
 
     /// What a person can do, the most likely first.
@@ -113,10 +105,7 @@ impl Session {
 
     fn count_of_silence(&self) -> String {
         match self.settings.attempts.silent_budget {
-            0 => format!(
-                "silent attempts in a row: {}, no limit is set",
-                self.silent_in_row
-            ),
+            0 => format!("silent attempts in a row: {}, no limit is set", self.silent_in_row),
             budget => format!(
                 "silent attempts in a row: {} of {budget}, then Gateway counts as wedged",
                 self.silent_in_row

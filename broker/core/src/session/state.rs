@@ -110,9 +110,7 @@ impl StateKind {
 
     /// Name as users see it.
     pub fn name(self) -> &'static str {
-        self.wire()
-            .as_str_name()
-            .trim_start_matches("SESSION_STATE_")
+        self.wire().as_str_name().trim_start_matches("SESSION_STATE_")
     }
 
     /// The same in the public API.

@@ -34,44 +34,29 @@ impl World {
                 server_version: 226,
                 ..Default::default()
             };
-            self.session
-                .on_stage(self.session.epoch, &reached, at, self.now);
+            self.session.on_stage(self.session.epoch, &reached, at, self.now);
         }
     }
 
     fn ready(&mut self) {
         self.reach(&TO_HELLO);
-        self.reach(&[
-            Stage::VersionReceived,
-            Stage::AccountsReceived,
-            Stage::Ready,
-        ]);
+        self.reach(&[Stage::VersionReceived, Stage::AccountsReceived, Stage::Ready]);
         assert_eq!(self.state(), StateKind::Ready);
     }
 
     fn gone(&mut self, cause: EndCause) {
-        let end = WorkerEnd {
-            epoch: self.session.epoch,
-            cause,
-            detail: "gone".into(),
-            ordered: None,
-        };
+        let end =
+            WorkerEnd { epoch: self.session.epoch, cause, detail: "gone".into(), ordered: None };
         self.session.on_gone(&end, self.now);
     }
 
     fn reported(&mut self, reason: EndReason, gateway_code: i32) {
-        self.gone(EndCause::Reported {
-            reason,
-            gateway_code,
-        });
+        self.gone(EndCause::Reported { reason, gateway_code });
     }
 
     /// Lets time run to the next deadline.
     fn expire(&mut self) {
-        let (at, _) = self
-            .session
-            .poll_timeout()
-            .expect("something is waited for");
+        let (at, _) = self.session.poll_timeout().expect("something is waited for");
         self.now = at;
         self.session.handle_timeout(at);
     }
@@ -89,12 +74,7 @@ impl World {
     }
 }
 
-const TO_HELLO: [Stage; 4] = [
-    Stage::Spawned,
-    Stage::Linked,
-    Stage::TcpConnected,
-    Stage::HelloSent,
-];
+const TO_HELLO: [Stage; 4] = [Stage::Spawned, Stage::Linked, Stage::TcpConnected, Stage::HelloSent];
 
 #[test]
 fn the_way_to_ready_names_every_state() {
@@ -102,11 +82,7 @@ fn the_way_to_ready_names_every_state() {
     assert_eq!(world.state(), StateKind::Connecting);
     world.reach(&TO_HELLO);
     assert_eq!(world.state(), StateKind::Handshaking);
-    world.reach(&[
-        Stage::VersionReceived,
-        Stage::AccountsReceived,
-        Stage::Ready,
-    ]);
+    world.reach(&[Stage::VersionReceived, Stage::AccountsReceived, Stage::Ready]);
     assert_eq!(world.state(), StateKind::Ready);
     assert_eq!(world.session.accounts(), ["DU0000001"]);
     assert_eq!(world.session.server_version(), Some(226));
@@ -117,21 +93,11 @@ fn the_way_to_ready_names_every_state() {
 fn each_class_of_failure_leads_to_its_state() {
     let to_hello: &[Stage] = &TO_HELLO;
     let cases = [
-        (
-            &to_hello[..2],
-            EndReason::ConnectFailed,
-            0,
-            StateKind::GatewayAbsent,
-        ),
+        (&to_hello[..2], EndReason::ConnectFailed, 0, StateKind::GatewayAbsent),
         (to_hello, EndReason::Refused, 326, StateKind::ClientIdInUse),
         (to_hello, EndReason::Refused, 0, StateKind::Held),
         (to_hello, EndReason::ClosedByPeer, 0, StateKind::Backoff),
-        (
-            to_hello,
-            EndReason::HandshakeViolated,
-            0,
-            StateKind::Backoff,
-        ),
+        (to_hello, EndReason::HandshakeViolated, 0, StateKind::Backoff),
         (&to_hello[..2], EndReason::LockTaken, 0, StateKind::Backoff),
         (to_hello, EndReason::Internal, 0, StateKind::Backoff),
     ];
@@ -160,11 +126,7 @@ fn three_silences_in_a_row_are_wedged_and_a_slow_probe_is_one_attempt() {
     assert_eq!(world.now - wedged_at, Duration::from_secs(15 * 60));
     assert_eq!(world.state(), StateKind::Connecting);
     world.silence();
-    assert_eq!(
-        world.state(),
-        StateKind::Wedged,
-        "one silent probe is enough to go back"
-    );
+    assert_eq!(world.state(), StateKind::Wedged, "one silent probe is enough to go back");
 }
 
 #[test]
@@ -244,11 +206,7 @@ fn a_live_session_is_dropped_only_by_name() {
     world.session.restart_worker("tidy up", true).unwrap();
     assert!(matches!(world.wishes()[..], [Wish::End(_)]));
     world.reported(EndReason::Asked, 0);
-    assert_eq!(
-        world.state(),
-        StateKind::Connecting,
-        "the next one follows at once"
-    );
+    assert_eq!(world.state(), StateKind::Connecting, "the next one follows at once");
     assert_eq!(world.session.epoch, Epoch(2));
 }
 
@@ -284,11 +242,7 @@ fn a_link_that_was_lost_before_ready_is_not_forgotten() {
     let mut world = World::new();
     world.reach(&TO_HELLO);
     world.session.on_upstream_lost("1100", world.now);
-    world.reach(&[
-        Stage::VersionReceived,
-        Stage::AccountsReceived,
-        Stage::Ready,
-    ]);
+    world.reach(&[Stage::VersionReceived, Stage::AccountsReceived, Stage::Ready]);
     assert_eq!(world.state(), StateKind::Degraded);
     world.session.on_upstream_restored("1102", world.now);
     assert_eq!(world.state(), StateKind::Ready);
@@ -303,10 +257,7 @@ fn a_queue_that_was_never_long_is_no_reason_to_leave_wedged() {
             world.expire();
         }
     }
-    let queue = |length| Eyes {
-        accept_queue: Some(length),
-        ..Eyes::default()
-    };
+    let queue = |length| Eyes { accept_queue: Some(length), ..Eyes::default() };
     world.session.on_eyes(queue(0), world.now);
     assert_eq!(world.state(), StateKind::Wedged);
     world.session.on_eyes(queue(4), world.now);
@@ -332,21 +283,9 @@ fn stopping_waits_for_the_worker() {
 fn eyes_end_a_wait_when_they_see_a_reason() {
     let mut world = World::new();
     world.reported(EndReason::ConnectFailed, 0);
-    world.session.on_eyes(
-        Eyes {
-            listening: Some(false),
-            ..Eyes::default()
-        },
-        world.now,
-    );
+    world.session.on_eyes(Eyes { listening: Some(false), ..Eyes::default() }, world.now);
     assert_eq!(world.state(), StateKind::GatewayAbsent);
-    world.session.on_eyes(
-        Eyes {
-            listening: Some(true),
-            ..Eyes::default()
-        },
-        world.now,
-    );
+    world.session.on_eyes(Eyes { listening: Some(true), ..Eyes::default() }, world.now);
     assert_eq!(world.state(), StateKind::Connecting);
 }
 
@@ -355,11 +294,7 @@ fn ready_after_the_deadline_is_too_late() {
     let mut world = World::new();
     world.reach(&TO_HELLO);
     world.expire();
-    world.reach(&[
-        Stage::VersionReceived,
-        Stage::AccountsReceived,
-        Stage::Ready,
-    ]);
+    world.reach(&[Stage::VersionReceived, Stage::AccountsReceived, Stage::Ready]);
     assert_eq!(world.state(), StateKind::Handshaking);
     world.gone(EndCause::Signalled { signal: 9 });
     assert_eq!(world.state(), StateKind::Backoff);
@@ -375,10 +310,7 @@ fn every_state_says_what_is_next() {
     world.ready();
     seen.push((world.state(), world.session.next()));
     for (state, next) in seen {
-        assert!(
-            !next.action.is_empty() && !next.because.is_empty(),
-            "{state}"
-        );
+        assert!(!next.action.is_empty() && !next.because.is_empty(), "{state}");
     }
     for from in StateKind::ALL {
         assert!(super::state::allowed(from, StateKind::Stopped));

@@ -29,14 +29,9 @@ fn an_ordinary_life_is_spawn_kill_gone() {
     supervisor.on_spawned(100, now);
     supervisor.kill("silence");
     assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
-    assert!(
-        !supervisor.is_absent(),
-        "a killed worker is there until it was waited for"
-    );
+    assert!(!supervisor.is_absent(), "a killed worker is there until it was waited for");
     supervisor.on_exited(ExitStatus::Signal(9));
-    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
-        panic!()
-    };
+    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else { panic!() };
     assert_eq!(end.ordered.as_deref(), Some("silence"));
     assert!(end.detail.contains("ours: silence"), "{}", end.detail);
     assert!(supervisor.is_absent());
@@ -85,9 +80,7 @@ fn a_broken_link_waits_for_the_exit_and_then_kills() {
     let (mut supervisor, now) = linked();
     supervisor.on_link_closed("closed", now);
     supervisor.on_exited(ExitStatus::Signal(9));
-    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
-        panic!()
-    };
+    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else { panic!() };
     assert!(end.detail.contains("signal 9, not ours"), "{}", end.detail);
 }
 
@@ -101,9 +94,7 @@ fn an_ordered_end_is_killed_when_it_takes_too_long() {
     supervisor.handle_timeout(now + Duration::from_secs(2));
     assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
     supervisor.on_exited(ExitStatus::Signal(9));
-    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
-        panic!()
-    };
+    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else { panic!() };
     assert_eq!(end.ordered.as_deref(), Some("shutdown"));
 }
 
@@ -119,9 +110,7 @@ fn a_reported_end_explains_the_exit() {
     supervisor.on_link_closed("closed", now);
     assert!(orders(&mut supervisor).is_empty(), "it exits by itself");
     supervisor.on_exited(ExitStatus::Code(12));
-    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else {
-        panic!()
-    };
+    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else { panic!() };
     assert_eq!(end.detail, "Gateway closed the connection");
     assert_eq!(end.ordered, None);
 }

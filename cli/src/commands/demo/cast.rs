@@ -53,18 +53,10 @@ pub(super) struct Cast {
 
 impl Cast {
     pub(super) async fn start() -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("ibouncer-demo-")
-            .tempdir()?;
-        let gateway = GatewayConfig {
-            rate: Rate::PerConnection(40),
-            ..GatewayConfig::default()
-        };
-        let gateway = ibouncer_gateway_sim::start(SimConfig {
-            gateway,
-            ..SimConfig::default()
-        })
-        .await?;
+        let folder = tempfile::Builder::new().prefix("ibouncer-demo-").tempdir()?;
+        let gateway = GatewayConfig { rate: Rate::PerConnection(40), ..GatewayConfig::default() };
+        let gateway =
+            ibouncer_gateway_sim::start(SimConfig { gateway, ..SimConfig::default() }).await?;
         let runtime = folder.path().join("run");
         let mut broker = Command::new(own_binary()?)
             .args(["serve", "--json", "--until-stdin-closes", "--runtime-dir"])
@@ -107,14 +99,7 @@ impl Cast {
             tokio::spawn(read_client(index, client.stdout.take(), sender.clone()));
             clients.push(client);
         }
-        Ok(Self {
-            gateway,
-            broker,
-            clients,
-            admin,
-            events,
-            folder,
-        })
+        Ok(Self { gateway, broker, clients, admin, events, folder })
     }
 
     pub(super) async fn next(&mut self) -> Option<Event> {
@@ -139,10 +124,7 @@ impl Cast {
     }
 
     pub(super) async fn restart_worker(&self) -> Result<u64, ibouncer_client::Error> {
-        self.admin
-            .admin()
-            .restart_worker("the demo shows a hang", true)
-            .await
+        self.admin.admin().restart_worker("the demo shows a hang", true).await
     }
 
     /// Clients first, then the broker in order, then the simulator; the folder goes last.
@@ -152,10 +134,7 @@ impl Cast {
             let _ = client.kill().await;
         }
         drop(self.broker.stdin.take());
-        if tokio::time::timeout(PATIENCE, self.broker.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(PATIENCE, self.broker.wait()).await.is_err() {
             let _ = self.broker.kill().await;
         }
         self.gateway.shutdown().await;
@@ -165,12 +144,7 @@ impl Cast {
 
 async fn first_line(broker: &mut Child) -> Option<String> {
     let stdout = broker.stdout.take()?;
-    BufReader::new(stdout)
-        .lines()
-        .next_line()
-        .await
-        .ok()
-        .flatten()
+    BufReader::new(stdout).lines().next_line().await.ok().flatten()
 }
 
 async fn watch_status(client: Client, into: mpsc::Sender<Event>) {

@@ -35,11 +35,7 @@ impl fmt::Display for Line {
             return write!(formatter, "         {}", self.what);
         }
         let head = format!("{:5.1} s  {:<9}", self.at, self.who);
-        write!(
-            formatter,
-            "{head} {}",
-            wrap_behind(&self.what, head.len() + 1, head.len() + 1)
-        )
+        write!(formatter, "{head} {}", wrap_behind(&self.what, head.len() + 1, head.len() + 1))
     }
 }
 
@@ -72,14 +68,11 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(cast: &Cast) -> Self {
-        let strategies = STRATEGIES
-            .iter()
-            .enumerate()
-            .map(|(index, (name, _))| Strategy {
-                name,
-                pid: cast.client_pid(index),
-                ..Strategy::default()
-            });
+        let strategies = STRATEGIES.iter().enumerate().map(|(index, (name, _))| Strategy {
+            name,
+            pid: cast.client_pid(index),
+            ..Strategy::default()
+        });
         let mut scene = Self {
             begun: Instant::now(),
             gateway: cast.gateway().address().to_string(),
@@ -103,18 +96,12 @@ impl Scene {
     /// The processes, as they are connected now.
     pub(super) fn picture(&self) -> Vec<String> {
         let pid = |pid: Option<u32>| pid.map_or("-".to_owned(), |pid| pid.to_string());
-        let worker = self
-            .status
-            .as_ref()
-            .and_then(|status| status.worker.as_ref());
+        let worker = self.status.as_ref().and_then(|status| status.worker.as_ref());
         let worker = match worker {
             Some(worker) => format!("worker {} (pid {})", worker.epoch, worker.pid),
             None => "worker".to_owned(),
         };
-        let middle = format!(
-            "broker (pid {}) ═ {worker} ─► Gateway",
-            pid(self.broker_pid)
-        );
+        let middle = format!("broker (pid {}) ═ {worker} ─► Gateway", pid(self.broker_pid));
         let last = self.strategies.len() - 1;
         self.strategies
             .iter()
@@ -133,11 +120,7 @@ impl Scene {
 
     pub(super) fn tell(&mut self, who: &str, what: String) {
         let at = self.begun.elapsed().as_secs_f64();
-        let line = Line {
-            at,
-            who: who.to_owned(),
-            what,
-        };
+        let line = Line { at, who: who.to_owned(), what };
         if self.story.len() == KEPT {
             self.story.pop_front();
         }
@@ -163,16 +146,10 @@ impl Scene {
 
     /// Do all clients have prices?
     pub(super) fn all_quoting(&self) -> bool {
-        self.strategies
-            .iter()
-            .zip(STRATEGIES)
-            .all(|(strategy, (_, symbols))| {
-                strategy.quotes.len() == symbols.len()
-                    && strategy
-                        .quotes
-                        .values()
-                        .all(|(bid, ask)| bid.is_some() && ask.is_some())
-            })
+        self.strategies.iter().zip(STRATEGIES).all(|(strategy, (_, symbols))| {
+            strategy.quotes.len() == symbols.len()
+                && strategy.quotes.values().all(|(bid, ask)| bid.is_some() && ask.is_some())
+        })
     }
 
     /// One line with the newest quotes.
@@ -190,16 +167,10 @@ impl Scene {
             return;
         }
         let quotes: Vec<_> = quotes.into_values().collect();
-        let lines = self
-            .status
-            .as_ref()
-            .and_then(|status| status.lines)
-            .map_or(0, |lines| lines.used);
+        let lines =
+            self.status.as_ref().and_then(|status| status.lines).map_or(0, |lines| lines.used);
         let ticks: u64 = self.strategies.iter().map(|strategy| strategy.ticks).sum();
-        self.tell(
-            "quotes",
-            format!("{} ({lines} lines, {ticks} ticks)", quotes.join("  ")),
-        );
+        self.tell("quotes", format!("{} ({lines} lines, {ticks} ticks)", quotes.join("  ")));
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -207,11 +178,7 @@ impl Scene {
     }
 
     pub(super) fn farewell(&self) -> String {
-        let torn = self
-            .strategies
-            .iter()
-            .filter(|strategy| strategy.gone)
-            .count();
+        let torn = self.strategies.iter().filter(|strategy| strategy.gone).count();
         let ticks: u64 = self.strategies.iter().map(|strategy| strategy.ticks).sum();
         format!(
             "\n{} clients shared one session: {ticks} ticks, hung handshakes killed: {},\n\
@@ -250,11 +217,7 @@ impl Scene {
         let Some(handshake) = &status.handshake else {
             return;
         };
-        let told = if self.stages_told.0 == status.epoch {
-            self.stages_told.1
-        } else {
-            0
-        };
+        let told = if self.stages_told.0 == status.epoch { self.stages_told.1 } else { 0 };
         if handshake.stages.len() <= told {
             return;
         }
@@ -296,13 +259,8 @@ impl Scene {
             }
             "RESUMED" if strategy.stale => {
                 strategy.stale = false;
-                let gap = strategy
-                    .stale_at
-                    .map_or(0.0, |at| at.elapsed().as_secs_f64());
-                self.tell(
-                    name,
-                    format!("RESUMED after {gap:.1} s, without a call of its own"),
-                );
+                let gap = strategy.stale_at.map_or(0.0, |at| at.elapsed().as_secs_f64());
+                self.tell(name, format!("RESUMED after {gap:.1} s, without a call of its own"));
             }
             _ => {}
         }

@@ -26,9 +26,7 @@ impl Screen {
     pub(super) fn open() -> io::Result<Self> {
         terminal::enable_raw_mode()?;
         execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
-        Ok(Self {
-            keys: EventStream::new(),
-        })
+        Ok(Self { keys: EventStream::new() })
     }
 
     pub(super) fn keys(&mut self) -> &mut EventStream {
@@ -64,12 +62,7 @@ impl Drop for Screen {
 
 pub(super) fn meaning(event: io::Result<Event>) -> Key {
     match event {
-        Ok(Event::Key(KeyEvent {
-            code,
-            modifiers,
-            kind: KeyEventKind::Press,
-            ..
-        })) => match code {
+        Ok(Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. })) => match code {
             KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => Key::Quit,
             KeyCode::Char('q') | KeyCode::Esc => Key::Quit,
             KeyCode::Char('h') => Key::Hang,
@@ -82,35 +75,22 @@ pub(super) fn meaning(event: io::Result<Event>) -> Key {
 
 /// The picture, line by line, at most `rows` of them.
 fn lines(scene: &Scene, rows: usize) -> Vec<String> {
-    let mut lines = vec![
-        format!("IBouncer demo   simulated Gateway on {}", scene.gateway),
-        String::new(),
-    ];
+    let mut lines =
+        vec![format!("IBouncer demo   simulated Gateway on {}", scene.gateway), String::new()];
     lines.extend(scene.picture().into_iter().map(|line| format!("  {line}")));
     lines.push(String::new());
     if let Some(status) = &scene.status {
-        let state = status
-            .state()
-            .as_str_name()
-            .trim_start_matches("SESSION_STATE_");
+        let state = status.state().as_str_name().trim_start_matches("SESSION_STATE_");
         let text = format!("{state}  {}", status.reason);
         lines.extend(
-            wrap_behind(&text, 2, 4)
-                .lines()
-                .map(|line| format!("  {}", line.trim_start())),
+            wrap_behind(&text, 2, 4).lines().map(|line| format!("  {}", line.trim_start())),
         );
-        let stages = status
-            .handshake
-            .iter()
-            .flat_map(|handshake| &handshake.stages);
-        let stages: Vec<_> = stages
-            .map(|one| format!("{} {:.0}", stage_name(one.stage()), one.at_ms))
-            .collect();
+        let stages = status.handshake.iter().flat_map(|handshake| &handshake.stages);
+        let stages: Vec<_> =
+            stages.map(|one| format!("{} {:.0}", stage_name(one.stage()), one.at_ms)).collect();
         let text = format!("stages (ms): {}", stages.join(" · "));
         lines.extend(
-            wrap_behind(&text, 2, 4)
-                .lines()
-                .map(|line| format!("  {}", line.trim_start())),
+            wrap_behind(&text, 2, 4).lines().map(|line| format!("  {}", line.trim_start())),
         );
         if status.state() != SessionState::Ready
             && let Some(next) = &status.next
@@ -140,12 +120,7 @@ fn lines(scene: &Scene, rows: usize) -> Vec<String> {
         .story
         .iter()
         .filter(|line| !line.who.is_empty() && line.who != "quotes")
-        .flat_map(|line| {
-            line.to_string()
-                .lines()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|line| line.to_string().lines().map(str::to_owned).collect::<Vec<_>>())
         .collect();
     let surplus = story.len().saturating_sub(room);
     lines.extend(story.drain(surplus..));

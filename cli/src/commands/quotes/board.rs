@@ -27,10 +27,7 @@ struct Symbol {
 impl Board {
     /// Adds a subscription that was sent.
     pub(super) fn add(&mut self, id: SubscriptionId, name: String) {
-        let symbol = Symbol {
-            name,
-            ..Symbol::default()
-        };
+        let symbol = Symbol { name, ..Symbol::default() };
         self.symbols.insert(id, symbol);
     }
 
@@ -49,10 +46,7 @@ impl Board {
         self.symbols
             .values()
             .filter(|symbol| symbol.ticks == 0 && !symbol.ended)
-            .map(|symbol| Silence {
-                symbol: &symbol.name,
-                subscribed: symbol.subscribed,
-            })
+            .map(|symbol| Silence { symbol: &symbol.name, subscribed: symbol.subscribed })
     }
 
     /// Takes one event; answers with what is to be shown.
@@ -89,12 +83,7 @@ impl Board {
 impl Symbol {
     fn update(&self, event: &EventRef<'_>, tick: &Tick<'_>) -> Update {
         let (value, size) = match *tick {
-            Tick::Price {
-                price,
-                size,
-                tick_type,
-                ..
-            } => {
+            Tick::Price { price, size, tick_type, .. } => {
                 let sized = ticks::size_of_price(tick_type).is_some() && !size.is_empty();
                 // IB writes "no such price" as -1, with size 0.
                 let none = price == -1.0 && sized && number(size) == json!(0);
@@ -213,9 +202,7 @@ mod tests {
             replayed: false,
             body: Some(body),
         };
-        let answer = api::StreamMarketDataResponse {
-            events: vec![event],
-        };
+        let answer = api::StreamMarketDataResponse { events: vec![event] };
         let batch = EventBatch::new(answer.encode_to_vec().into());
         let event = batch.events().next().unwrap().unwrap();
         board.take(&event).unwrap()
@@ -231,12 +218,7 @@ mod tests {
     }
 
     fn mark(kind: MarkKind, error: Option<api::Error>) -> Body {
-        Body::Mark(api::StreamMark {
-            kind: kind.into(),
-            because: "why".into(),
-            epoch: 1,
-            error,
-        })
+        Body::Mark(api::StreamMark { kind: kind.into(), because: "why".into(), epoch: 1, error })
     }
 
     fn noon() -> SystemTime {
@@ -247,10 +229,7 @@ mod tests {
     fn a_price_is_one_line_with_its_size() {
         let mut board = board();
         let entries = take(&mut board, price(1, 189.12, "300"));
-        assert_eq!(
-            entries[0].text(noon()),
-            "14:02:07.123  AAPL  bid 189.12 x 300  (2 skipped)"
-        );
+        assert_eq!(entries[0].text(noon()), "14:02:07.123  AAPL  bid 189.12 x 300  (2 skipped)");
         let json = entries[0].json();
         assert_eq!(
             json,
@@ -269,16 +248,9 @@ mod tests {
         assert_eq!(entries[0].json()["value"], Value::Null);
         assert!(entries[0].text(noon()).contains("ask none"));
         let spread = take(&mut board, price(4, -1.0, "5"));
-        assert_eq!(
-            spread[0].json()["value"],
-            -1.0,
-            "a spread may trade below zero"
-        );
+        assert_eq!(spread[0].json()["value"], -1.0, "a spread may trade below zero");
         let close = take(&mut board, price(9, 188.0, "0"));
-        assert_eq!(
-            close[0].text(noon()),
-            "14:02:07.123  AAPL  close 188  (2 skipped)"
-        );
+        assert_eq!(close[0].text(noon()), "14:02:07.123  AAPL  close 188  (2 skipped)");
     }
 
     #[test]
@@ -292,10 +264,7 @@ mod tests {
         let entries = take(&mut board, message);
         assert!(entries[0].is_trouble());
         let text = entries[0].text(noon());
-        assert!(
-            text.starts_with("AAPL: Gateway: No security definition (200)"),
-            "{text}"
-        );
+        assert!(text.starts_with("AAPL: Gateway: No security definition (200)"), "{text}");
         let error = api::Error {
             code: "GATEWAY_ERROR".into(),
             message: "No security definition".into(),
@@ -304,10 +273,7 @@ mod tests {
         };
         let entries = take(&mut board, mark(MarkKind::Ended, Some(error)));
         assert_eq!(entries.len(), 1);
-        assert_eq!(
-            entries[0].json(),
-            json!({"symbol": "AAPL", "mark": "ENDED", "because": "why"})
-        );
+        assert_eq!(entries[0].json(), json!({"symbol": "AAPL", "mark": "ENDED", "because": "why"}));
         assert!(!board.is_live() && !board.has_ticks());
     }
 
@@ -321,10 +287,7 @@ mod tests {
         };
         let entries = take(&mut board, mark(MarkKind::Ended, Some(error)));
         assert_eq!(entries.len(), 2);
-        assert_eq!(
-            entries[0].text(noon()),
-            "AAPL: all lines are taken (LINES_EXHAUSTED)"
-        );
+        assert_eq!(entries[0].text(noon()), "AAPL: all lines are taken (LINES_EXHAUSTED)");
         assert_eq!(entries[1].text(noon()), "14:02:07.123  AAPL  ENDED  why");
     }
 
@@ -334,10 +297,7 @@ mod tests {
         let words = |board: &Board| board.silent().map(|one| one.text()).collect::<Vec<_>>();
         assert!(words(&board)[0].contains("Not subscribed yet"));
         take(&mut board, mark(MarkKind::Subscribed, None));
-        assert_eq!(
-            words(&board),
-            ["AAPL: Subscribed; no tick yet. Market closed or no data?"]
-        );
+        assert_eq!(words(&board), ["AAPL: Subscribed; no tick yet. Market closed or no data?"]);
         take(&mut board, price(1, 1.0, "1"));
         assert!(words(&board).is_empty());
     }

@@ -12,18 +12,9 @@ pub(super) enum Entry {
     /// A value.
     Update(Update),
     /// What happened to the subscription.
-    Mark {
-        symbol: String,
-        mark: String,
-        because: String,
-    },
+    Mark { symbol: String, mark: String, because: String },
     /// An error or notice; goes to stderr.
-    Trouble {
-        symbol: String,
-        code: String,
-        message: String,
-        gateway_code: Option<i32>,
-    },
+    Trouble { symbol: String, code: String, message: String, gateway_code: Option<i32> },
 }
 
 /// One value of one symbol.
@@ -49,27 +40,15 @@ impl Entry {
         let clock = time::clock_millis(now);
         match self {
             Self::Update(update) => format!("{clock}  {}", update.text()),
-            Self::Mark {
-                symbol,
-                mark,
-                because,
-            } => format!("{clock}  {symbol}  {mark}  {because}")
-                .trim_end()
-                .to_owned(),
-            Self::Trouble {
-                symbol,
-                code,
-                message,
-                gateway_code,
-            } => match gateway_code {
+            Self::Mark { symbol, mark, because } => {
+                format!("{clock}  {symbol}  {mark}  {because}").trim_end().to_owned()
+            }
+            Self::Trouble { symbol, code, message, gateway_code } => match gateway_code {
                 None => format!("{symbol}: {message} ({code})"),
                 Some(number) => {
                     let hint = hint(*number).map(|hint| format!(" {hint}"));
                     let message = message.trim_end_matches('.');
-                    format!(
-                        "{symbol}: Gateway: {message} ({number}).{}",
-                        hint.unwrap_or_default()
-                    )
+                    format!("{symbol}: Gateway: {message} ({number}).{}", hint.unwrap_or_default())
                 }
             },
         }
@@ -86,22 +65,17 @@ impl Entry {
                 "replayed": update.replayed,
                 "skipped": update.skipped,
             }),
-            Self::Mark {
-                symbol,
-                mark,
-                because,
-            } => json!({ "symbol": symbol, "mark": mark, "because": because }),
-            Self::Trouble {
-                symbol,
-                code,
-                message,
-                gateway_code,
-            } => json!({ "symbol": symbol, "error": {
-                "code": code,
-                "message": message,
-                "gateway_code": gateway_code,
-                "next": gateway_code.and_then(hint),
-            }}),
+            Self::Mark { symbol, mark, because } => {
+                json!({ "symbol": symbol, "mark": mark, "because": because })
+            }
+            Self::Trouble { symbol, code, message, gateway_code } => {
+                json!({ "symbol": symbol, "error": {
+                    "code": code,
+                    "message": message,
+                    "gateway_code": gateway_code,
+                    "next": gateway_code.and_then(hint),
+                }})
+            }
         }
     }
 }
@@ -128,9 +102,9 @@ fn plain(value: &Value) -> String {
         Value::Null => "none".to_owned(),
         Value::String(text) => text.clone(),
         // 188.0 reads as 188.
-        Value::Number(number) => number
-            .as_f64()
-            .map_or_else(|| number.to_string(), |number| number.to_string()),
+        Value::Number(number) => {
+            number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string())
+        }
         other => other.to_string(),
     }
 }

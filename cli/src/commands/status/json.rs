@@ -152,18 +152,13 @@ fn farm(farm: &api::Farm) -> Value {
 
 /// The broker's causes under the paths of this document, and a cause for every other `null`.
 fn unknown(status: &api::Status, value: &Value) -> BTreeMap<String, String> {
-    let mut causes: BTreeMap<_, _> = status
-        .unknown
-        .iter()
-        .map(|(path, cause)| (own_path(path), cause.clone()))
-        .collect();
+    let mut causes: BTreeMap<_, _> =
+        status.unknown.iter().map(|(path, cause)| (own_path(path), cause.clone())).collect();
     for (paths, cause) in NULLS {
         for path in *paths {
             let pointer = format!("/{}", path.replace('.', "/"));
             if value.pointer(&pointer).is_some_and(Value::is_null) {
-                causes
-                    .entry((*path).to_owned())
-                    .or_insert_with(|| (*cause).to_owned());
+                causes.entry((*path).to_owned()).or_insert_with(|| (*cause).to_owned());
             }
         }
     }
@@ -184,38 +179,18 @@ const SCHEMA: u32 = 1;
 const NULLS: &[(&[&str], &str)] = &[
     (&["next.action", "next.because"], "nothing is planned"),
     (&["next.at"], "it waits for an event, not for a time"),
-    (
-        &["worker.pid", "worker.epoch", "worker.since"],
-        "no worker process exists",
-    ),
+    (&["worker.pid", "worker.epoch", "worker.since"], "no worker process exists"),
     (&["worker.last_end"], "no worker has ended yet"),
     (&["handshake.outcome"], "no attempt was made yet"),
     (&["handshake.deadline"], "no handshake is under way"),
     (&["mode"], "Gateway has named no accounts yet"),
+    (&["gateway.server_version"], "no handshake has come that far yet"),
     (
-        &["gateway.server_version"],
-        "no handshake has come that far yet",
-    ),
-    (
-        &[
-            "gateway.path",
-            "gateway.listener",
-            "gateway.accept_queue",
-            "gateway.close_wait",
-        ],
+        &["gateway.path", "gateway.listener", "gateway.accept_queue", "gateway.close_wait"],
         "the broker has not looked, or cannot see it",
     ),
-    (
-        &[
-            "heartbeat.last_frame_age_ms",
-            "heartbeat.last_round_trip_ms",
-        ],
-        "no session",
-    ),
-    (
-        &["since", "broker", "lines.used", "lines.limit"],
-        "the broker does not say",
-    ),
+    (&["heartbeat.last_frame_age_ms", "heartbeat.last_round_trip_ms"], "no session"),
+    (&["since", "broker", "lines.used", "lines.limit"], "the broker does not say"),
 ];
 
 #[cfg(test)]
@@ -294,17 +269,11 @@ mod tests {
             let mut nulls = Vec::new();
             collect_nulls(&value, String::new(), &mut nulls);
             for path in nulls {
-                assert!(
-                    unknown.contains_key(&path),
-                    "{path} is null without a cause"
-                );
+                assert!(unknown.contains_key(&path), "{path} is null without a cause");
             }
         }
         let value = as_json(&handshaking(SystemTime::now()));
-        assert_eq!(
-            value["unknown"]["gateway.listener"],
-            "the process belongs to another user"
-        );
+        assert_eq!(value["unknown"]["gateway.listener"], "the process belongs to another user");
     }
 
     fn collect_nulls(value: &Value, path: String, nulls: &mut Vec<String>) {
@@ -312,11 +281,7 @@ mod tests {
             Value::Null => nulls.push(path),
             Value::Object(members) => {
                 for (key, member) in members {
-                    let path = if path.is_empty() {
-                        key.clone()
-                    } else {
-                        format!("{path}.{key}")
-                    };
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                     collect_nulls(member, path, nulls);
                 }
             }

@@ -86,10 +86,7 @@ pub(crate) fn change(
 
 /// `Next: kill worker at 14:02:07 UTC (in 3 s) because …`.
 fn next(status: &api::Status, now: SystemTime) -> Option<String> {
-    let next = status
-        .next
-        .as_ref()
-        .filter(|next| !next.action.is_empty())?;
+    let next = status.next.as_ref().filter(|next| !next.action.is_empty())?;
     let mut text = format!("Next: {}", next.action);
     if let Some(at) = next.at.as_ref().and_then(time::of) {
         let distance = match at.duration_since(now) {
@@ -119,11 +116,7 @@ fn facts(status: &api::Status, now: SystemTime) -> String {
         timestamp.and_then(time::of).map(|at| time::age(at, now))
     };
     if let Some(since) = status.since.as_ref().and_then(time::of) {
-        let line = format!(
-            "{} ({})",
-            time::date_and_clock(since),
-            time::age(since, now)
-        );
+        let line = format!("{} ({})", time::date_and_clock(since), time::age(since, now));
         block.line("Since", &line);
     }
     let mut instance = vec![status.instance.clone()];
@@ -163,28 +156,11 @@ fn facts(status: &api::Status, now: SystemTime) -> String {
 fn gateway_line(gateway: &api::GatewayStatus) -> String {
     let mut parts = vec![gateway.address.clone()];
     parts.extend(gateway.path.clone());
-    parts.extend(
-        gateway
-            .server_version
-            .map(|version| format!("server version {version}")),
-    );
+    parts.extend(gateway.server_version.map(|version| format!("server version {version}")));
     parts.push(format!("client id {}", gateway.client_id));
-    parts.extend(
-        gateway
-            .listener
-            .as_ref()
-            .map(|listener| format!("listener {listener}")),
-    );
-    parts.extend(
-        gateway
-            .accept_queue
-            .map(|queue| format!("accept queue {queue}")),
-    );
-    parts.extend(
-        gateway
-            .close_wait
-            .map(|sockets| format!("CLOSE_WAIT {sockets}")),
-    );
+    parts.extend(gateway.listener.as_ref().map(|listener| format!("listener {listener}")));
+    parts.extend(gateway.accept_queue.map(|queue| format!("accept queue {queue}")));
+    parts.extend(gateway.close_wait.map(|sockets| format!("CLOSE_WAIT {sockets}")));
     parts.join(", ")
 }
 
@@ -203,12 +179,7 @@ fn session_line(status: &api::Status, now: SystemTime) -> String {
         1 => "1 restart".to_owned(),
         count => format!("{count} restarts"),
     });
-    parts.extend(
-        status
-            .last_end
-            .as_ref()
-            .map(|end| format!("last end: {end}")),
-    );
+    parts.extend(status.last_end.as_ref().map(|end| format!("last end: {end}")));
     parts.join(", ")
 }
 
@@ -229,12 +200,9 @@ fn handshake_line(handshake: Option<&api::Handshake>) -> String {
         .collect();
     match handshake.stages.last() {
         None => handshake.outcome.clone(),
-        Some(last) => format!(
-            "{} after {:.1} ms: {} ms",
-            handshake.outcome,
-            last.at_ms,
-            stages.join(", ")
-        ),
+        Some(last) => {
+            format!("{} after {:.1} ms: {} ms", handshake.outcome, last.at_ms, stages.join(", "))
+        }
     }
 }
 
@@ -246,11 +214,7 @@ fn heartbeat_line(heartbeat: &api::Heartbeat) -> String {
             .and_then(span_of_millis)
             .map(|age| format!("last frame {age} ago")),
     );
-    parts.extend(
-        heartbeat
-            .last_round_trip_ms
-            .map(|millis| format!("round trip {millis:.1} ms")),
-    );
+    parts.extend(heartbeat.last_round_trip_ms.map(|millis| format!("round trip {millis:.1} ms")));
     parts.push(format!("{} missed", heartbeat.missed));
     parts.join(", ")
 }
@@ -273,11 +237,7 @@ fn attempts(attempts: &[api::Attempt]) -> String {
                 attempt.outcome.clone(),
                 name_of_stage(attempt.last_stage),
                 last.map_or_else(String::new, |stamp| format!("{:.1}", stamp.at_ms)),
-                if attempt.end.is_empty() {
-                    "lives".to_owned()
-                } else {
-                    attempt.end.clone()
-                },
+                if attempt.end.is_empty() { "lives".to_owned() } else { attempt.end.clone() },
             ]
         })
         .collect();
@@ -349,10 +309,7 @@ mod tests {
     #[test]
     fn a_change_shows_the_transition_and_the_new_plan() {
         let before = handshaking(now());
-        let mut update = StatusUpdate {
-            status: before.clone(),
-            transitions: vec![],
-        };
+        let mut update = StatusUpdate { status: before.clone(), transitions: vec![] };
         assert_eq!(change(&before, &update, now()), None);
         update.status.next = Some(api::NextAction {
             action: "connect".into(),

@@ -1,9 +1,9 @@
 //! Which addresses are worth trying, and in which order: from options, environment and the
 //! files of the instance. The rule stands at [`Options::target`]. Opens no connection.
 
-use std::net::IpAddr;
 use std::ffi::OsString;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 
 use ibouncer_proto::places::Places;
@@ -46,16 +46,9 @@ pub(super) fn find(
     let places = Places::resolve(&options.wishes, &environment)?;
     let given_token = options.token.clone().or_else(|| variable("IBOUNCER_TOKEN"));
     let token = given_token.clone().or_else(|| read_token(&places.token()));
-    let mut plan = Plan {
-        instance: places.instance().to_owned(),
-        ..Plan::default()
-    };
+    let mut plan = Plan { instance: places.instance().to_owned(), ..Plan::default() };
 
-    if let Some(target) = options
-        .target
-        .clone()
-        .or_else(|| variable("IBOUNCER_TARGET"))
-    {
+    if let Some(target) = options.target.clone().or_else(|| variable("IBOUNCER_TARGET")) {
         let target = parse(&target)?;
         // A token that was found, and not given, is for the broker of this host alone.
         let token = if is_loopback(&target) { token } else { given_token };
@@ -79,17 +72,12 @@ pub(super) fn find(
 
     // The well-known port belongs to the default instance, and nobody gets in without a token.
     let well_known = Target::Tcp(WELL_KNOWN.to_owned());
-    let known = plan
-        .candidates()
-        .any(|candidate| candidate.target == well_known);
+    let known = plan.candidates().any(|candidate| candidate.target == well_known);
     if places.is_default() && !known {
         if token.is_some() {
             plan.add(with_token(well_known, &token));
         } else {
-            plan.rule_out(
-                &well_known,
-                format!("no token in {}", places.token().display()),
-            );
+            plan.rule_out(&well_known, format!("no token in {}", places.token().display()));
         }
     }
     Ok(plan)
@@ -109,10 +97,7 @@ impl Plan {
     }
 
     fn rule_out(&mut self, what: &dyn fmt::Display, because: impl Into<String>) {
-        self.steps.push(Step::Pass(Tried {
-            what: what.to_string(),
-            because: because.into(),
-        }));
+        self.steps.push(Step::Pass(Tried { what: what.to_string(), because: because.into() }));
     }
 }
 
@@ -135,9 +120,7 @@ fn with_token(target: Target, token: &Option<String>) -> Candidate {
 }
 
 fn parse(text: &str) -> Result<Target, ConnectError> {
-    let bad = || ConnectError::BadTarget {
-        target: text.to_owned(),
-    };
+    let bad = || ConnectError::BadTarget { target: text.to_owned() };
     if let Some(path) = text.strip_prefix("unix:") {
         // unix:///path has an empty authority.
         let path = path.strip_prefix("//").unwrap_or(path);
@@ -146,10 +129,7 @@ fn parse(text: &str) -> Result<Target, ConnectError> {
         }
         return Ok(Target::Unix(path.into()));
     }
-    let address = text
-        .strip_prefix("http://")
-        .unwrap_or(text)
-        .trim_end_matches('/');
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     let authority: http::uri::Authority = address.parse().map_err(|_| bad())?;
     let plain = !address.contains('@') && !authority.host().is_empty();
     if plain && authority.port_u16().is_some() {
@@ -172,9 +152,7 @@ fn tcp_endpoint(path: &Path) -> Result<Option<String>, String> {
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))?;
     let address = value.get("tcp").and_then(serde_json::Value::as_str);
-    Ok(address
-        .filter(|address| !address.is_empty())
-        .map(str::to_owned))
+    Ok(address.filter(|address| !address.is_empty()).map(str::to_owned))
 }
 
 const WELL_KNOWN: &str = "127.0.0.1:4010";
@@ -191,28 +169,18 @@ mod tests {
     }
 
     fn targets(plan: &Plan) -> Vec<String> {
-        plan.candidates()
-            .map(|one| one.target.to_string())
-            .collect()
+        plan.candidates().map(|one| one.target.to_string()).collect()
     }
 
     #[test]
     fn a_named_target_is_the_only_one_tried() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ibouncer.sock"), "").unwrap();
-        let options = Options::new()
-            .runtime_dir(folder.path())
-            .state_dir(folder.path());
-        let variables = [
-            ("IBOUNCER_TARGET", "http://gateway:4010/"),
-            ("IBOUNCER_TOKEN", "t"),
-        ];
+        let options = Options::new().runtime_dir(folder.path()).state_dir(folder.path());
+        let variables = [("IBOUNCER_TARGET", "http://gateway:4010/"), ("IBOUNCER_TOKEN", "t")];
         let from_variable = plan(&options, &variables).unwrap();
         assert_eq!(targets(&from_variable), ["gateway:4010"]);
-        assert_eq!(
-            from_variable.candidates().next().unwrap().token.as_deref(),
-            Some("t")
-        );
+        assert_eq!(from_variable.candidates().next().unwrap().token.as_deref(), Some("t"));
         let options = options.target("unix:/run/other.sock").token("mine");
         let explicit = plan(&options, &variables).unwrap();
         assert_eq!(targets(&explicit), ["unix:/run/other.sock"]);
@@ -230,13 +198,8 @@ mod tests {
             |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write("ibouncer.sock", "");
         write("token", "secret\n");
-        write(
-            "endpoints.json",
-            r#"{"schema":1,"pid":1,"unix":"x","tcp":"127.0.0.1:9"}"#,
-        );
-        let options = Options::new()
-            .runtime_dir(folder.path())
-            .state_dir(folder.path());
+        write("endpoints.json", r#"{"schema":1,"pid":1,"unix":"x","tcp":"127.0.0.1:9"}"#);
+        let options = Options::new().runtime_dir(folder.path()).state_dir(folder.path());
         let plan = plan(&options, &[]).unwrap();
         let socket = format!("unix:{}", folder.path().join("ibouncer.sock").display());
         assert_eq!(targets(&plan), [socket.as_str(), "127.0.0.1:9", WELL_KNOWN]);
@@ -260,9 +223,7 @@ mod tests {
     #[test]
     fn the_well_known_port_is_left_alone_without_a_token_and_by_other_instances() {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options::new()
-            .runtime_dir(folder.path())
-            .state_dir(folder.path());
+        let options = Options::new().runtime_dir(folder.path()).state_dir(folder.path());
         assert!(targets(&plan(&options, &[]).unwrap()).is_empty());
         let with_token = [("IBOUNCER_TOKEN", "t")];
         assert_eq!(targets(&plan(&options, &with_token).unwrap()), [WELL_KNOWN]);
@@ -274,23 +235,11 @@ mod tests {
     fn targets_have_three_forms() {
         assert_eq!(parse("unix:///a/b").unwrap(), Target::Unix("/a/b".into()));
         assert_eq!(parse("unix:/a/b").unwrap(), Target::Unix("/a/b".into()));
-        assert_eq!(
-            parse("localhost:1").unwrap(),
-            Target::Tcp("localhost:1".into())
-        );
-        assert_eq!(
-            parse("http://[::1]:4010").unwrap(),
-            Target::Tcp("[::1]:4010".into())
-        );
-        for bad in [
-            "",
-            "unix:relative",
-            "https://host:1",
-            "host",
-            "http://host",
-            "me@host:1",
-            "h:99999",
-        ] {
+        assert_eq!(parse("localhost:1").unwrap(), Target::Tcp("localhost:1".into()));
+        assert_eq!(parse("http://[::1]:4010").unwrap(), Target::Tcp("[::1]:4010".into()));
+        for bad in
+            ["", "unix:relative", "https://host:1", "host", "http://host", "me@host:1", "h:99999"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

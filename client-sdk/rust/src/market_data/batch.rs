@@ -40,9 +40,7 @@ impl EventBatch {
 /// Walks the events of an encoded `ibouncer.v1.StreamMarketDataResponse`.
 #[inline]
 pub fn events(bytes: &[u8]) -> Events<'_> {
-    Events {
-        fields: Reader::new(bytes),
-    }
+    Events { fields: Reader::new(bytes) }
 }
 
 /// The events of a batch, in order; ends after the first that cannot be read.
@@ -97,35 +95,17 @@ mod tests {
         let text = || maybe("[0-9.]{0,6}|\\PC{0,40}");
         let price = (number(), number(), double(), text(), number()).prop_map(
             |(req_id, tick_type, price, size, attr_mask)| {
-                Body::TickPrice(tws::TickPrice {
-                    req_id,
-                    tick_type,
-                    price,
-                    size,
-                    attr_mask,
-                })
+                Body::TickPrice(tws::TickPrice { req_id, tick_type, price, size, attr_mask })
             },
         );
         let size = (number(), number(), text()).prop_map(|(req_id, tick_type, size)| {
-            Body::TickSize(tws::TickSize {
-                req_id,
-                tick_type,
-                size,
-            })
+            Body::TickSize(tws::TickSize { req_id, tick_type, size })
         });
         let generic = (number(), number(), double()).prop_map(|(req_id, tick_type, value)| {
-            Body::TickGeneric(tws::TickGeneric {
-                req_id,
-                tick_type,
-                value,
-            })
+            Body::TickGeneric(tws::TickGeneric { req_id, tick_type, value })
         });
         let string = (number(), number(), text()).prop_map(|(req_id, tick_type, value)| {
-            Body::TickString(tws::TickString {
-                req_id,
-                tick_type,
-                value,
-            })
+            Body::TickString(tws::TickString { req_id, tick_type, value })
         });
         let error = (number(), maybe(any::<i64>()), text()).prop_map(|(error_code, at, text)| {
             Body::Error(tws::ErrorMessage {
@@ -136,19 +116,11 @@ mod tests {
             })
         });
         let mark = (0..6_i32, "\\PC{0,40}", any::<u64>()).prop_map(|(kind, because, epoch)| {
-            Body::Mark(api::StreamMark {
-                kind,
-                because,
-                epoch,
-                error: None,
-            })
+            Body::Mark(api::StreamMark { kind, because, epoch, error: None })
         });
         let unknown = (any::<u32>(), prop::collection::vec(any::<u8>(), 0..300)).prop_map(
             |(message_id, body)| {
-                Body::Unknown(api::UnknownMessage {
-                    message_id,
-                    body: body.into(),
-                })
+                Body::Unknown(api::UnknownMessage { message_id, body: body.into() })
             },
         );
         prop_oneof![
@@ -167,20 +139,12 @@ mod tests {
     fn event() -> impl Strategy<Value = api::MarketDataEvent> {
         let numbers = (any::<u32>(), any::<u64>(), any::<u32>(), any::<bool>());
         (numbers, body()).prop_map(|((subscription_id, sequence, skipped, replayed), body)| {
-            api::MarketDataEvent {
-                subscription_id,
-                sequence,
-                skipped,
-                replayed,
-                body,
-            }
+            api::MarketDataEvent { subscription_id, sequence, skipped, replayed, body }
         })
     }
 
     fn encode(events: &[api::MarketDataEvent]) -> Bytes {
-        let answer = api::StreamMarketDataResponse {
-            events: events.to_vec(),
-        };
+        let answer = api::StreamMarketDataResponse { events: events.to_vec() };
         answer.encode_to_vec().into()
     }
 
@@ -246,12 +210,7 @@ mod tests {
     fn check_tick(tick: Option<Tick<'_>>, body: Option<Body>) {
         match (tick, body) {
             (
-                Some(Tick::Price {
-                    tick_type,
-                    price,
-                    size,
-                    attributes,
-                }),
+                Some(Tick::Price { tick_type, price, size, attributes }),
                 Some(Body::TickPrice(typed)),
             ) => {
                 assert_eq!(tick_type, typed.tick_type());
@@ -281,10 +240,7 @@ mod tests {
 
     #[test]
     fn an_event_says_what_it_is() {
-        let mark = api::StreamMark {
-            because: "worker ended".into(),
-            ..Default::default()
-        };
+        let mark = api::StreamMark { because: "worker ended".into(), ..Default::default() };
         let bytes = encode(&[api::MarketDataEvent {
             subscription_id: 7,
             body: Some(Body::Mark(mark.clone())),
@@ -300,18 +256,8 @@ mod tests {
 
     #[test]
     fn ticks_have_names() {
-        let tick = Tick::Size {
-            tick_type: 0,
-            size: "1",
-        };
+        let tick = Tick::Size { tick_type: 0, size: "1" };
         assert_eq!(tick.name(), "bid_size");
-        assert_eq!(
-            Tick::Size {
-                tick_type: 107,
-                size: ""
-            }
-            .name(),
-            "tick_107"
-        );
+        assert_eq!(Tick::Size { tick_type: 107, size: "" }.name(), "tick_107");
     }
 }

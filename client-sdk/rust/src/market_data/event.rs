@@ -178,10 +178,6 @@ impl<'a> EventRef<'a> {
         &self,
         kind: EventKind,
     ) -> Result<Option<M>, Malformed> {
-        if self.kind() == kind {
-            self.decode().map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.kind() == kind { self.decode().map(Some) } else { Ok(None) }
     }
 }

@@ -89,12 +89,7 @@ fn read_price(body: &[u8]) -> Result<Tick<'_>, Malformed> {
             _ => {}
         }
     }
-    Ok(Tick::Price {
-        tick_type,
-        price,
-        size,
-        attributes,
-    })
+    Ok(Tick::Price { tick_type, price, size, attributes })
 }
 
 #[inline]
@@ -121,10 +116,7 @@ fn read_generic(body: &[u8]) -> Result<Tick<'_>, Malformed> {
             _ => {}
         }
     }
-    Ok(Tick::Generic {
-        tick_type,
-        value: number,
-    })
+    Ok(Tick::Generic { tick_type, value: number })
 }
 
 fn read_text(body: &[u8]) -> Result<Tick<'_>, Malformed> {
@@ -137,8 +129,5 @@ fn read_text(body: &[u8]) -> Result<Tick<'_>, Malformed> {
             _ => {}
         }
     }
-    Ok(Tick::Text {
-        tick_type,
-        value: text,
-    })
+    Ok(Tick::Text { tick_type, value: text })
 }

@@ -81,20 +81,16 @@ impl<'a> Reader<'a> {
     #[inline]
     fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let length = usize::try_from(self.varint()?).map_err(|_| Malformed("length too large"))?;
-        let (bytes, rest) = self
-            .rest
-            .split_at_checked(length)
-            .ok_or(Malformed("length beyond the end"))?;
+        let (bytes, rest) =
+            self.rest.split_at_checked(length).ok_or(Malformed("length beyond the end"))?;
         self.rest = rest;
         Ok(bytes)
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (array, rest) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(Malformed("number beyond the end"))?;
+        let (array, rest) =
+            self.rest.split_first_chunk::<N>().ok_or(Malformed("number beyond the end"))?;
         self.rest = rest;
         Ok(*array)
     }

@@ -71,11 +71,7 @@ impl FakeBroker {
             let _inside = runtime.enter();
             listen(&folder, calls.clone());
         }
-        Self {
-            folder,
-            calls,
-            runtime: Some(runtime),
-        }
+        Self { folder, calls, runtime: Some(runtime) }
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -92,9 +88,7 @@ impl FakeBroker {
     /// Drops every task and socket, as a killed process would.
     pub(crate) async fn die(mut self) {
         let runtime = self.runtime.take().unwrap();
-        tokio::task::spawn_blocking(move || drop(runtime))
-            .await
-            .unwrap();
+        tokio::task::spawn_blocking(move || drop(runtime)).await.unwrap();
     }
 }
 
@@ -108,9 +102,7 @@ impl Drop for FakeBroker {
 
 fn router(calls: Calls) -> Router {
     Server::builder()
-        .add_service(stubs::session_service_server::SessionServiceServer::new(
-            calls.clone(),
-        ))
+        .add_service(stubs::session_service_server::SessionServiceServer::new(calls.clone()))
         .add_service(stubs::market_data_service_server::MarketDataServiceServer::new(calls.clone()))
         .add_service(stubs::admin_service_server::AdminServiceServer::new(calls))
 }
@@ -122,18 +114,13 @@ struct Calls(Arc<Mutex<Call>>);
 impl Calls {
     fn remember<T>(&self, request: &Request<T>) {
         let text = |name: &str| Some(request.metadata().get(name)?.to_str().ok()?.to_owned());
-        *self.0.lock().unwrap() = Call {
-            client_name: text("x-client-name"),
-            authorization: text("authorization"),
-        };
+        *self.0.lock().unwrap() =
+            Call { client_name: text("x-client-name"), authorization: text("authorization") };
     }
 }
 
 fn status(state: api::SessionState) -> api::Status {
-    api::Status {
-        state: state.into(),
-        ..Default::default()
-    }
+    api::Status { state: state.into(), ..Default::default() }
 }
 
 fn explained(code: Code, message: &str, trailers: &[(&'static str, &str)]) -> Status {
@@ -172,10 +159,7 @@ impl stubs::session_service_server::SessionService for Calls {
                 ..Default::default()
             }],
         };
-        Ok(Response::new(Box::pin(tokio_stream::iter([
-            Ok(first),
-            Ok(second),
-        ]))))
+        Ok(Response::new(Box::pin(tokio_stream::iter([Ok(first), Ok(second)]))))
     }
 
     async fn wait_ready(
@@ -236,10 +220,7 @@ fn answer(request: api::StreamMarketDataRequest) -> api::StreamMarketDataRespons
         ..Default::default()
     };
     let mark = |kind: api::MarkKind| {
-        Body::Mark(api::StreamMark {
-            kind: kind.into(),
-            ..Default::default()
-        })
+        Body::Mark(api::StreamMark { kind: kind.into(), ..Default::default() })
     };
     let events = match request.action.unwrap() {
         Action::Subscribe(subscribe) => {
@@ -256,10 +237,7 @@ fn answer(request: api::StreamMarketDataRequest) -> api::StreamMarketDataRespons
             ]
         }
         Action::Unsubscribe(unsubscribe) => {
-            vec![event(
-                unsubscribe.subscription_id,
-                mark(api::MarkKind::Ended),
-            )]
+            vec![event(unsubscribe.subscription_id, mark(api::MarkKind::Ended))]
         }
     };
     api::StreamMarketDataResponse { events }
@@ -271,23 +249,15 @@ impl stubs::admin_service_server::AdminService for Calls {
         &self,
         _: Request<api::ListClientsRequest>,
     ) -> Answer<api::ListClientsResponse> {
-        let client = api::ClientInfo {
-            name: "quotes@test".into(),
-            ..Default::default()
-        };
-        Ok(Response::new(api::ListClientsResponse {
-            clients: vec![client],
-        }))
+        let client = api::ClientInfo { name: "quotes@test".into(), ..Default::default() };
+        Ok(Response::new(api::ListClientsResponse { clients: vec![client] }))
     }
 
     async fn list_lines(
         &self,
         _: Request<api::ListLinesRequest>,
     ) -> Answer<api::ListLinesResponse> {
-        let line = api::LineInfo {
-            symbol: "AAPL".into(),
-            ..Default::default()
-        };
+        let line = api::LineInfo { symbol: "AAPL".into(), ..Default::default() };
         Ok(Response::new(api::ListLinesResponse { lines: vec![line] }))
     }
 
@@ -298,15 +268,8 @@ impl stubs::admin_service_server::AdminService for Calls {
         if request.into_inner().drop_live_session {
             return Ok(Response::new(api::RestartWorkerResponse { epoch: 7 }));
         }
-        let trailers = [
-            ("ibouncer-code", "SESSION_IS_LIVE"),
-            ("ibouncer-retry", "never"),
-        ];
-        Err(explained(
-            Code::FailedPrecondition,
-            "the session is READY",
-            &trailers,
-        ))
+        let trailers = [("ibouncer-code", "SESSION_IS_LIVE"), ("ibouncer-retry", "never")];
+        Err(explained(Code::FailedPrecondition, "the session is READY", &trailers))
     }
 
     async fn retry(&self, _: Request<api::RetryRequest>) -> Answer<api::RetryResponse> {

@@ -15,9 +15,7 @@ use broker::FakeBroker;
 #[tokio::test]
 async fn a_client_finds_the_socket_and_names_itself_without_a_token() {
     let broker = FakeBroker::on_socket();
-    let client = Client::connect(broker.options().client_name("quotes@test"))
-        .await
-        .unwrap();
+    let client = Client::connect(broker.options().client_name("quotes@test")).await.unwrap();
     let status = client.status().await.unwrap();
     assert_eq!(status.state(), api::SessionState::Ready);
     let call = broker.last_call();
@@ -34,10 +32,7 @@ async fn a_client_finds_the_tcp_port_and_shows_its_token() {
     let call = broker.last_call();
     assert_eq!(call.authorization.as_deref(), Some("Bearer secret"));
     let name = call.client_name.unwrap();
-    assert!(
-        name.contains('@') && name.ends_with(&format!(":{}", std::process::id())),
-        "{name}"
-    );
+    assert!(name.contains('@') && name.ends_with(&format!(":{}", std::process::id())), "{name}");
 }
 
 #[tokio::test]
@@ -66,20 +61,11 @@ async fn a_wait_that_times_out_is_an_answer_and_not_an_error() {
 async fn an_error_of_gateway_arrives_with_everything_that_is_known_about_it() {
     let broker = FakeBroker::on_socket();
     let client = Client::connect(broker.options()).await.unwrap();
-    let error = client
-        .snapshot(contract::stock("NOPE"), Feed::Live)
-        .await
-        .unwrap_err();
+    let error = client.snapshot(contract::stock("NOPE"), Feed::Live).await.unwrap_err();
     assert_eq!(error.code(), "GATEWAY_ERROR");
-    assert_eq!(
-        (error.origin(), error.retry()),
-        (Origin::Upstream, Retry::Never)
-    );
+    assert_eq!((error.origin(), error.retry()), (Origin::Upstream, Retry::Never));
     assert_eq!(error.gateway_code(), Some(200));
-    assert!(
-        error.message().contains("No security definition"),
-        "{error}"
-    );
+    assert!(error.message().contains("No security definition"), "{error}");
 }
 
 #[tokio::test]
@@ -90,10 +76,7 @@ async fn operators_see_clients_and_lines_and_are_told_what_is_refused() {
     assert_eq!(admin.lines().await.unwrap()[0].symbol, "AAPL");
     assert_eq!(admin.restart_worker("test", true).await.unwrap(), 7);
     let error = admin.restart_worker("test", false).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.retry()),
-        ("SESSION_IS_LIVE", Retry::Never)
-    );
+    assert_eq!((error.code(), error.retry()), ("SESSION_IS_LIVE", Retry::Never));
     admin.retry("").await.unwrap();
 }
 
@@ -103,14 +86,8 @@ async fn one_stream_carries_many_subscriptions() {
     let client = Client::connect(broker.options()).await.unwrap();
     let mut stream = client.market_data().await.unwrap();
     let other_task = stream.subscriptions();
-    let apple = stream
-        .subscribe(contract::stock("AAPL"), Feed::Live)
-        .await
-        .unwrap();
-    let euro = other_task
-        .subscribe(contract::forex("EUR", "USD"), Feed::Delayed)
-        .await
-        .unwrap();
+    let apple = stream.subscribe(contract::stock("AAPL"), Feed::Live).await.unwrap();
+    let euro = other_task.subscribe(contract::forex("EUR", "USD"), Feed::Delayed).await.unwrap();
     assert_eq!((apple, euro), (SubscriptionId(1), SubscriptionId(2)));
 
     for expected in [apple, euro] {
@@ -119,9 +96,7 @@ async fn one_stream_carries_many_subscriptions() {
         assert_eq!(events[0].kind(), EventKind::Mark);
         assert!(events.iter().all(|event| event.subscription_id == expected));
         let price = events[1].tick().unwrap().unwrap();
-        let Tick::Price { price, size, .. } = price else {
-            panic!("{price:?}")
-        };
+        let Tick::Price { price, size, .. } = price else { panic!("{price:?}") };
         assert_eq!((price, size), (189.12, "300"));
         assert!(events[1].replayed);
         // A body can be kept without copying it.
@@ -132,9 +107,7 @@ async fn one_stream_carries_many_subscriptions() {
     stream.unsubscribe(apple).await.unwrap();
     let batch = stream.next_batch().await.unwrap().unwrap();
     let ended = batch.to_typed().unwrap().remove(0);
-    let Some(Body::Mark(mark)) = ended.body else {
-        panic!("{ended:?}")
-    };
+    let Some(Body::Mark(mark)) = ended.body else { panic!("{ended:?}") };
     assert_eq!(mark.kind(), MarkKind::Ended);
 }
 
@@ -143,10 +116,7 @@ async fn a_broker_that_dies_ends_its_streams_as_unreachable() {
     let broker = FakeBroker::on_socket();
     let client = Client::connect(broker.options()).await.unwrap();
     let mut stream = client.market_data().await.unwrap();
-    stream
-        .subscribe(contract::stock("AAPL"), Feed::Live)
-        .await
-        .unwrap();
+    stream.subscribe(contract::stock("AAPL"), Feed::Live).await.unwrap();
     stream.next_batch().await.unwrap().unwrap();
     let options = broker.options();
     broker.die().await;

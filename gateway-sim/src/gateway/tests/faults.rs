@@ -19,11 +19,7 @@ fn seen(fault: Fault) -> Seen {
     let stages = world.stages(id);
     let version = world.version(id);
     let protobuf = version.is_some_and(|version| version >= 213);
-    let ids = if protobuf {
-        world.message_ids(id)
-    } else {
-        Vec::new()
-    };
+    let ids = if protobuf { world.message_ids(id) } else { Vec::new() };
     Seen {
         version,
         accounts: ids.contains(&id::MANAGED_ACCTS),
@@ -44,17 +40,9 @@ fn every_fault_shows_as_described() {
         mute: false,
         closed: None,
     };
-    let works = || Seen {
-        version: Some(226),
-        accounts: true,
-        next_id: true,
-        ready: true,
-        ..nothing
-    };
-    let version_only = || Seen {
-        version: Some(226),
-        ..nothing
-    };
+    let works =
+        || Seen { version: Some(226), accounts: true, next_id: true, ready: true, ..nothing };
+    let version_only = || Seen { version: Some(226), ..nothing };
     for fault in Fault::ALL {
         let expected = match fault {
             Fault::NeverAccept | Fault::AcceptAndMute => Seen { ..nothing },
@@ -63,52 +51,19 @@ fn every_fault_shows_as_described() {
             | Fault::SplitFrames
             | Fault::SlowDrip
             | Fault::ExtraFramesBeforeIds => works(),
-            Fault::MuteAfterVersion | Fault::OversizeLength => Seen {
-                mute: true,
-                ..version_only()
-            },
-            Fault::NoNextId => Seen {
-                accounts: true,
-                ..version_only()
-            },
-            Fault::NoAccounts => Seen {
-                next_id: true,
-                ..version_only()
-            },
-            Fault::EmptyAccounts => Seen {
-                accounts: true,
-                next_id: true,
-                ..version_only()
-            },
-            Fault::CloseAtConnect => Seen {
-                closed: Some(CloseHow::Fault),
-                ..nothing
-            },
-            Fault::CloseAfterVersion => Seen {
-                closed: Some(CloseHow::Fault),
-                ..version_only()
-            },
-            Fault::ClientIdInUse => Seen {
-                closed: Some(CloseHow::Refused),
-                ..version_only()
-            },
-            Fault::MuteAfterReady => Seen {
-                mute: true,
-                ..works()
-            },
-            Fault::CutMidFrame => Seen {
-                closed: Some(CloseHow::Cut),
-                ..works()
-            },
-            Fault::Garbage => Seen {
-                mute: true,
-                ..nothing
-            },
-            Fault::OldServerVersion => Seen {
-                version: Some(187),
-                ready: true,
-                ..nothing
-            },
+            Fault::MuteAfterVersion | Fault::OversizeLength => {
+                Seen { mute: true, ..version_only() }
+            }
+            Fault::NoNextId => Seen { accounts: true, ..version_only() },
+            Fault::NoAccounts => Seen { next_id: true, ..version_only() },
+            Fault::EmptyAccounts => Seen { accounts: true, next_id: true, ..version_only() },
+            Fault::CloseAtConnect => Seen { closed: Some(CloseHow::Fault), ..nothing },
+            Fault::CloseAfterVersion => Seen { closed: Some(CloseHow::Fault), ..version_only() },
+            Fault::ClientIdInUse => Seen { closed: Some(CloseHow::Refused), ..version_only() },
+            Fault::MuteAfterReady => Seen { mute: true, ..works() },
+            Fault::CutMidFrame => Seen { closed: Some(CloseHow::Cut), ..works() },
+            Fault::Garbage => Seen { mute: true, ..nothing },
+            Fault::OldServerVersion => Seen { version: Some(187), ready: true, ..nothing },
         };
         assert_eq!(seen(*fault), expected, "{fault}");
     }

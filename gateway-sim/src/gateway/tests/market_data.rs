@@ -14,16 +14,11 @@ const IMAGE: usize = 15;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn with_rate(rate: Rate) -> GatewayConfig {
-    GatewayConfig {
-        rate,
-        ..GatewayConfig::default()
-    }
+    GatewayConfig { rate, ..GatewayConfig::default() }
 }
 
 fn cancel(request_id: i32) -> CancelMarketData {
-    CancelMarketData {
-        req_id: Some(request_id),
-    }
+    CancelMarketData { req_id: Some(request_id) }
 }
 
 fn subscribed(config: GatewayConfig, symbols: &[&str]) -> (World, ConnectionId) {
@@ -126,10 +121,7 @@ fn real_time_volume_comes_only_with_generic_tick_233() {
 fn a_snapshot_ends_after_its_delay_and_takes_no_line() {
     let mut world = World::new(GatewayConfig::default());
     let client = world.connect(7);
-    let request = MarketDataRequest {
-        snapshot: Some(true),
-        ..market_data(3, "MSFT")
-    };
+    let request = MarketDataRequest { snapshot: Some(true), ..market_data(3, "MSFT") };
     world.request(client, id::REQ_MKT_DATA, &request);
     assert_eq!(world.gateway.report().lines, 0);
     world.pass(SECOND - Duration::from_millis(1));
@@ -157,18 +149,14 @@ fn refusals_carry_the_request_id_and_the_documented_code() {
 fn delayed_data_replaces_what_is_not_permitted_and_only_that() {
     let mut world = World::new(GatewayConfig::default());
     let client = world.connect(7);
-    let delayed = MarketDataTypeRequest {
-        market_data_type: Some(3),
-    };
+    let delayed = MarketDataTypeRequest { market_data_type: Some(3) };
     world.request(client, id::REQ_MARKET_DATA_TYPE, &delayed);
     world.request(client, id::REQ_MKT_DATA, &market_data(1, "NOPERM"));
     world.request(client, id::REQ_MKT_DATA, &market_data(2, "AAPL"));
     assert_eq!(world.errors(client, 1), [10167]);
     let types: Vec<MarketDataType> = world.messages(client, id::MARKET_DATA_TYPE);
-    let types: Vec<_> = types
-        .iter()
-        .map(|message| (message.req_id(), message.market_data_type()))
-        .collect();
+    let types: Vec<_> =
+        types.iter().map(|message| (message.req_id(), message.market_data_type())).collect();
     assert_eq!(types, [(1, 3), (2, 1)]);
     world.pass(20 * SECOND);
     for tick in world.messages::<TickPrice>(client, id::TICK_PRICE) {
@@ -178,10 +166,7 @@ fn delayed_data_replaces_what_is_not_permitted_and_only_that() {
 
 #[test]
 fn lines_count_instruments_and_a_cancel_frees_one() {
-    let config = GatewayConfig {
-        lines: 2,
-        ..GatewayConfig::default()
-    };
+    let config = GatewayConfig { lines: 2, ..GatewayConfig::default() };
     let (mut world, client) = subscribed(config, &["AAPL", "MSFT", "AAPL"]);
     let other = world.connect(8);
     world.request(other, id::REQ_MKT_DATA, &market_data(1, "NVDA"));
@@ -198,10 +183,7 @@ fn lines_count_instruments_and_a_cancel_frees_one() {
 
 #[test]
 fn stamped_ticks_carry_time_and_an_unbroken_count() {
-    let config = GatewayConfig {
-        stamp: true,
-        ..with_rate(Rate::PerConnection(1000))
-    };
+    let config = GatewayConfig { stamp: true, ..with_rate(Rate::PerConnection(1000)) };
     let (mut world, client) = subscribed(config, &["AAPL", "MSFT"]);
     world.pass(SECOND);
     let mut counters = [0; 3];

@@ -44,14 +44,8 @@ fn a_client_becomes_ready_with_accounts_id_and_notices_in_this_order() {
     assert_eq!(ids[0].order_id(), 12);
     assert_eq!(world.errors(id, -1), [2104, 2106, 2158]);
     let stages = [
-        Stage::Opening {
-            offer_low: 100,
-            offer_high: 226,
-            options: String::new(),
-        },
-        Stage::VersionSent {
-            server_version: 226,
-        },
+        Stage::Opening { offer_low: 100, offer_high: 226, options: String::new() },
+        Stage::VersionSent { server_version: 226 },
         Stage::ApiStarted { client_id: 7 },
         Stage::Ready,
     ];
@@ -77,10 +71,8 @@ fn the_lower_of_both_highest_versions_is_chosen() {
         (187, 100..=226, Some(187)),
         (187, 213..=226, None),
     ] {
-        let mut world = World::new(GatewayConfig {
-            server_version: ours,
-            ..GatewayConfig::default()
-        });
+        let mut world =
+            World::new(GatewayConfig { server_version: ours, ..GatewayConfig::default() });
         let id = world.accept();
         world.send(id, &ClientHandshake::new(offer).opening());
         assert_eq!(world.version(id), chosen);
@@ -95,10 +87,8 @@ fn an_old_gateway_makes_a_text_client_ready() {
         (187, &b"15\x001\0DU0000001\0"[..], &b"9\x001\x001\0"[..]),
         (205, b"\0\0\0\x0f1\0DU0000001\0", b"\0\0\0\x091\x001\0"),
     ] {
-        let mut world = World::new(GatewayConfig {
-            server_version: version,
-            ..GatewayConfig::default()
-        });
+        let mut world =
+            World::new(GatewayConfig { server_version: version, ..GatewayConfig::default() });
         let id = world.connect(7);
         assert_eq!(world.bodies(id), [accounts, next_id]);
         assert!(world.stages(id).contains(&Stage::Ready));
@@ -157,11 +147,7 @@ fn times_ids_and_accounts_are_answered() {
     let mut world = World::new(GatewayConfig::default());
     let client = world.connect(7);
     world.request(client, id::REQ_CURRENT_TIME, &CurrentTimeRequest {});
-    world.request(
-        client,
-        id::REQ_CURRENT_TIME_IN_MILLIS,
-        &CurrentTimeRequest {},
-    );
+    world.request(client, id::REQ_CURRENT_TIME_IN_MILLIS, &CurrentTimeRequest {});
     world.request(client, id::REQ_IDS, &IdsRequest { num_ids: Some(1) });
     world.request(client, id::REQ_MANAGED_ACCTS, &ManagedAccountsRequest {});
     let seconds: Vec<CurrentTime> = world.messages(client, id::CURRENT_TIME);
@@ -178,10 +164,7 @@ fn times_ids_and_accounts_are_answered() {
 fn orders_and_what_is_not_simulated_are_refused_by_id() {
     let mut world = World::new(GatewayConfig::default());
     let client = world.connect(7);
-    let order = PlaceOrderRequest {
-        order_id: Some(31),
-        ..Default::default()
-    };
+    let order = PlaceOrderRequest { order_id: Some(31), ..Default::default() };
     world.request(client, 203, &order);
     assert_eq!(world.errors(client, 31), [321]);
     world.request(client, 261, &PositionsRequest {});
@@ -192,10 +175,7 @@ fn orders_and_what_is_not_simulated_are_refused_by_id() {
         Event::Request { request, .. } => Some(request.name),
         _ => None,
     });
-    assert_eq!(
-        names.collect::<Vec<_>>(),
-        ["PLACE_ORDER", "REQ_POSITIONS", "UNKNOWN"]
-    );
+    assert_eq!(names.collect::<Vec<_>>(), ["PLACE_ORDER", "REQ_POSITIONS", "UNKNOWN"]);
 }
 
 #[test]
@@ -203,9 +183,7 @@ fn an_announcement_reaches_whoever_started_the_api() {
     let mut world = World::new(GatewayConfig::default());
     let ready = world.connect(7);
     let waiting = world.accept();
-    world
-        .gateway
-        .announce(1100, "Connectivity is lost", world.now);
+    world.gateway.announce(1100, "Connectivity is lost", world.now);
     world.drain();
     assert_eq!(world.errors(ready, -1).last(), Some(&1100));
     assert!(world.bytes(waiting).is_empty());
@@ -221,19 +199,13 @@ fn a_stop_closes_everything_and_tells_the_sums() {
     let Some(Event::Stopped { report, .. }) = world.events.last() else {
         panic!("{:?}", world.events.last())
     };
-    assert_eq!(
-        (report.accepted, report.became_ready, report.open),
-        (1, 1, 0)
-    );
+    assert_eq!((report.accepted, report.became_ready, report.open), (1, 1, 0));
 }
 
 #[test]
 fn one_seed_is_one_history() {
     let run = |seed| {
-        let mut world = World::new(GatewayConfig {
-            seed,
-            ..GatewayConfig::default()
-        });
+        let mut world = World::new(GatewayConfig { seed, ..GatewayConfig::default() });
         let client = world.connect(7);
         world.request(client, id::REQ_MKT_DATA, &market_data(1, "AAPL"));
         world.pass(Duration::from_secs(20));

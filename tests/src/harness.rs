@@ -1,0 +1,20 @@
+//! The pieces of an end-to-end test.
+//!
+//! - [`Program`]: a process, its output as lines, its end.
+//! - [`Sim`], [`Broker`], [`Watch`]: simulated Gateway, broker, and the stream of its states.
+//! - [`wait`]: conditions with deadlines, and how late this machine is.
+//! - [`procfs`]: processes and sockets as the kernel sees them.
+//! - [`peers`]: Python and Node, each set up once.
+
+mod broker;
+pub mod peers;
+pub mod procfs;
+mod program;
+mod sim;
+pub mod wait;
+mod watch;
+
+pub use broker::{Answer, Broker, BrokerPlan, Home};
+pub use program::{Lines, Program};
+pub use sim::Sim;
+pub use watch::{Step, Watch};

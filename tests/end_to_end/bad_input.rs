@@ -177,6 +177,7 @@ async fn requests_beyond_the_limits_fail_and_the_broker_does_not_grow() {
         let error = client.snapshot(line, Feed::Live).await.unwrap_err();
         let code = error.status().map(tonic::Status::code);
         assert_eq!(code, Some(Code::OutOfRange), "{error:?}");
+        assert_eq!(error.code(), "MESSAGE_TOO_LARGE");
 
         let mut stub = SessionServiceClient::new(channel(&broker).await);
         let mut request = tonic::Request::new(api::GetStatusRequest {});

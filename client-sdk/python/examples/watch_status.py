@@ -20,11 +20,15 @@ def main() -> int:
 
 
 async def run() -> None:
+    shown = ""
     async with ibouncer.connect() as session:
         async for status, transitions in session.watch_status():
             for transition in transitions:
-                print(f"  {transition}")
-            print(status, flush=True)
+                print(f"  {transition}", flush=True)
+            # Other changes, as of the number of clients, do not show in this line.
+            if transitions or str(status) != shown:
+                shown = str(status)
+                print(shown, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """For operators: who uses the session, and orders to the broker.
 
-Served only over the Unix socket of the broker's own user, or with the token.
+Served only over the Unix socket of the broker's own user or root, or with the token.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Admin:
         ]
 
     async def restart_worker(self, reason: str, drop_live_session: bool = False) -> int:
-        """Kills the worker and returns its number; the next one follows at once.
+        """Ends the worker and returns its number; the next one follows at once.
 
         A READY session is kept unless `drop_live_session` says otherwise.
         """

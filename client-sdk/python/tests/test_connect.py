@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import socket
+import sys
 from pathlib import Path
 
 import grpc
@@ -75,7 +78,7 @@ def test_the_token_file_is_not_sent_to_a_host_that_someone_named(runtime: Path) 
     (runtime / "token").write_text("secret")
     environment = {"IBOUNCER_RUNTIME_DIR": str(runtime)}
     for target, sent in (("127.0.0.1:1", True), ("[::1]:1", True), ("broker.lan:1", False)):
-        found = endpoint.find(environment, target=target)
+        (found,) = endpoint.find(environment, target=target).endpoints
         assert ("authorization", "Bearer secret") in found.metadata() or not sent
         assert sent or len(found.metadata()) == 1
 
@@ -92,8 +95,72 @@ async def test_without_a_broker_the_error_names_what_was_tried(runtime: Path) ->
 async def test_a_socket_that_nobody_serves_is_an_error_at_once(runtime: Path) -> None:
     with socket.socket(socket.AF_UNIX) as abandoned:
         abandoned.bind(str(runtime / "ibouncer.sock"))
-    with pytest.raises(ibouncer.BrokerNotFound, match="nobody answers"):
+    with pytest.raises(ibouncer.BrokerNotFound, match="connection refused"):
         await asyncio.wait_for(ibouncer.connect().open(), 3)
+    with pytest.raises(ibouncer.BrokerNotFound, match="nobody answers"):
+        await asyncio.wait_for(ibouncer.connect(f"unix:{runtime}/ibouncer.sock").open(), 3)
+
+
+async def test_behind_a_dead_socket_the_next_address_is_tried(runtime: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as abandoned, socket.socket() as unused:
+        abandoned.bind(str(runtime / "ibouncer.sock"))
+        unused.bind(("127.0.0.1", 0))
+        (runtime / "token").write_text("secret")
+        endpoints = runtime / "endpoints.json"
+        endpoints.write_text(json.dumps({"tcp": f"127.0.0.1:{unused.getsockname()[1]}"}))
+        async with FakeBroker(token="secret") as broker:
+            port = await broker.start(tcp="127.0.0.1:0")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(endpoint, "DEFAULT_TCP", f"127.0.0.1:{port}")
+                async with ibouncer.connect() as session:
+                    assert session.target == f"127.0.0.1:{port}"
+                    await session.status()
+
+
+def test_a_listener_whose_queue_is_full_is_no_dead_one(runtime: Path) -> None:
+    path = str(runtime / "ibouncer.sock")
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(path)
+        busy.listen(0)
+        waiting.connect(path)
+        assert targets({"IBOUNCER_RUNTIME_DIR": str(runtime)}) == [f"unix:{path}"]
+
+
+def test_which_tcp_addresses_are_tried(runtime: Path) -> None:
+    environment = {"IBOUNCER_RUNTIME_DIR": str(runtime), "IBOUNCER_TOKEN": "t"}
+    well_known = "127.0.0.1:4010"
+    live = runtime / "instances" / "live"
+    live.mkdir(parents=True)
+    for text, rest in (
+        (None, [well_known]),
+        ("{", [well_known]),
+        ("[]", [well_known]),
+        ('{"schema": 1}', [well_known]),
+        ('{"tcp": ""}', [well_known]),
+        ('{"tcp": 4010}', [well_known]),
+        ('{"tcp": null}', []),
+        ('{"tcp": "127.0.0.1:9"}', ["127.0.0.1:9", well_known]),
+        ('{"tcp": "127.0.0.1:4010"}', [well_known]),
+    ):
+        for folder in (runtime, live):
+            if text is not None:
+                (folder / "endpoints.json").write_text(text)
+        assert targets(environment) == rest, text
+        # The well-known port belongs to the default instance.
+        others = rest if text and "127" in text else []
+        assert targets(environment, instance="live") == [
+            address for address in others if address in text
+        ]
+
+
+async def test_another_instance_does_not_end_up_at_the_default_one(runtime: Path) -> None:
+    with pytest.raises(ibouncer.BrokerNotFound) as raised:
+        await ibouncer.connect(instance="live", token="t").open()
+    assert "instances/live" in str(raised.value) and "4010" not in str(raised.value)
+
+
+def targets(environment: dict[str, str], **wishes: str) -> list[str]:
+    return [found.target for found in endpoint.find(environment, **wishes).endpoints]
 
 
 async def test_a_listener_that_says_nothing_is_given_up_after_the_timeout(runtime: Path) -> None:
@@ -111,10 +178,14 @@ async def test_a_socket_path_is_not_sent_as_authority(runtime: Path) -> None:
     async def on_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"\0\0\0\x04\0\0\0\0\0")  # an empty SETTINGS frame
         while b"x-client-name" not in received:
-            received.extend(await reader.read(4096))
+            some = await reader.read(4096)
+            if not some:  # Somebody looked whether anyone listens.
+                break
+            received.extend(some)
+        else:
+            over.set()
         writer.close()
         await writer.wait_closed()
-        over.set()
 
     server = await asyncio.start_unix_server(on_client, str(runtime / "ibouncer.sock"))
     async with ibouncer.connect() as session:
@@ -132,7 +203,7 @@ def test_a_target_is_a_socket_or_host_and_port() -> None:
         ("/run/a.sock", "unix:/run/a.sock"),
         ("localhost:4010", "localhost:4010"),
     ):
-        assert endpoint.find({"HOME": "/h"}, target=target).target == meant
+        assert targets({"HOME": "/h"}, target=target) == [meant]
     for wrong in ("localhost", "unix:", "http://localhost:1", "host:0", ":4010"):
         with pytest.raises(ibouncer.ClientError):
             endpoint.find({"HOME": "/h"}, target=wrong)
@@ -164,9 +235,23 @@ def test_places_follow_the_rule_of_the_broker() -> None:
         runtime_of({})
 
 
-def test_a_client_name_is_made_printable() -> None:
-    found = endpoint.find({"HOME": "/h"}, target="unix:/a", name="prix\n€")
-    assert found.metadata() == (("x-client-name", "prix??"),)
+def test_a_client_name_is_one_that_the_broker_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sent(name: str | None) -> str:
+        (found,) = endpoint.find({"HOME": "/h"}, target="unix:/a", name=name).endpoints
+        ((key, value),) = found.metadata()
+        assert key == "x-client-name"
+        return value
+
+    assert sent("a.b_c-d@e:1/f+g=H") == "a.b_c-d@e:1/f+g=H"
+    assert sent("prix\n€, n#2\x7f") == "prix____n_2_"
+    assert sent("y" * 200) == "y" * 128
+    allowed = re.compile(r"[A-Za-z0-9._@:/+=-]{1,128}")
+    for program in ("/a/my strategy (2).py", "/a/é\udcff#.py", "x" * 200, "", "-c"):
+        monkeypatch.setattr(sys, "argv", [program])
+        for name in (None, "", "  "):
+            assert allowed.fullmatch(sent(name)), program
+    monkeypatch.setattr(sys, "argv", ["my strategy.py"])
+    assert sent(None) == f"my_strategy.py@{socket.gethostname()}:{os.getpid()}"
 
 
 async def test_a_session_that_is_not_open_says_so() -> None:

@@ -14,6 +14,7 @@ from fake_broker import FakeBroker, notice, price
 
 import ibouncer
 from ibouncer import Mark, MarkKind, Notice, TextTick, Tick
+from ibouncer._pb.ibouncer.v1 import error_pb2
 from ibouncer._pb.ibouncer.v1 import market_data_pb2 as pb
 from ibouncer._pb.tws.v1 import market_data_pb2, option_pb2
 from ibouncer.ticks import decode, field_name
@@ -76,6 +77,37 @@ async def test_marks_and_notices_come_in_order(runtime: Path) -> None:
         assert kinds == ["SUBSCRIBED", "STALE", "notice", "RESUMED", "ENDED"]
         assert stream.subscriptions == ()
         assert server.requests[0].subscribe.feed == pb.MARKET_DATA_FEED_DELAYED
+
+
+async def test_a_refused_request_leaves_the_live_subscription_alone(runtime: Path) -> None:
+    async with served(runtime, auto_ticks=False) as (broker, session):
+        quotes = session.quotes("AAPL")
+        refusal = error_pb2.Error(
+            code="SUBSCRIPTION_ID",
+            message="id 1 is in use",
+            source=error_pb2.ERROR_SOURCE_CLIENT,
+            retry=error_pb2.ERROR_RETRY_NEVER,
+        )
+        seen = []
+        async for event in quotes:
+            seen.append(event)
+            if len(seen) == 1:
+                server = await broker.stream()
+                server.push_mark(pb.MARK_KIND_REFUSED, "id 1 is in use", refusal)
+                server.push(price(1, 1, 4, 2.0))
+            elif len(seen) == 3:
+                break
+        _, refused, tick = seen
+        assert isinstance(refused, Mark) and refused.kind is MarkKind.REFUSED
+        assert isinstance(refused.error, ibouncer.ClientError)
+        assert isinstance(tick, Tick) and tick.value == 2.0
+        assert [item.id for item in quotes.stream.subscriptions] == [1]
+        # It is still one that comes back when the stream breaks.
+        await broker.stop()
+        await broker.start(unix=runtime / "ibouncer.sock")
+        kinds = [str(event.kind) for event in (await anext(quotes), await anext(quotes))]
+        assert kinds == ["STALE", "RESUMED"]
+        await quotes.aclose()
 
 
 async def test_quotes_end_when_all_have_ended_and_raise_the_error(runtime: Path) -> None:

@@ -17,6 +17,9 @@ mod streams;
 mod upstream;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 

@@ -115,7 +115,7 @@ impl Hub {
         self.routes.clear();
         self.feed_in_force = LIVE;
         for slot in self.lines.slots() {
-            self.make_stale(slot, because);
+            self.make_stale(slot, epoch, because);
         }
         for (call, _) in std::mem::take(&mut self.snapshots) {
             let error = error::worker_ended(epoch, because);
@@ -127,7 +127,7 @@ impl Hub {
     pub(super) fn resubscribe_all(&mut self, because: &str) {
         for slot in self.lines.slots() {
             self.cancel_upstream(slot);
-            self.make_stale(slot, because);
+            self.make_stale(slot, self.session.epoch(), because);
             self.request_line(slot);
         }
     }
@@ -246,7 +246,7 @@ impl Hub {
         }
     }
 
-    fn make_stale(&mut self, slot: u32, because: &str) {
+    fn make_stale(&mut self, slot: u32, epoch: Epoch, because: &str) {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
@@ -256,7 +256,7 @@ impl Hub {
             subscriber.told_stale = true;
         }
         for subscriber in told {
-            self.mark(slot, subscriber, MarkKind::Stale, because.to_owned());
+            self.mark_of(epoch, slot, subscriber, MarkKind::Stale, because.to_owned());
         }
     }
 

@@ -6,6 +6,7 @@ use prost::Message as _;
 
 use super::{Hub, Output};
 use crate::error::{self, Error};
+use crate::ids::Epoch;
 use crate::lines::{Line, Subscriber};
 use crate::queue::{Chunk, Entry, field};
 
@@ -44,8 +45,19 @@ impl Hub {
         kind: MarkKind,
         because: String,
     ) {
-        let epoch = self.session.epoch().0;
-        let mark = StreamMark { kind: kind.into(), because, epoch, error: None };
+        self.mark_of(self.session.epoch(), slot, subscriber, kind, because);
+    }
+
+    /// A mark about a worker that may not be the newest any more.
+    pub(super) fn mark_of(
+        &mut self,
+        epoch: Epoch,
+        slot: u32,
+        subscriber: Subscriber,
+        kind: MarkKind,
+        because: String,
+    ) {
+        let mark = StreamMark { kind: kind.into(), because, epoch: epoch.0, error: None };
         let body = Bytes::from(mark.encode_to_vec());
         self.deliver_one(subscriber, field::MARK, body, false, slot);
     }

@@ -66,7 +66,8 @@ pub(super) fn find(
     let endpoints = places.endpoints();
     match tcp_endpoint(&endpoints) {
         Ok(Some(address)) => plan.add(with_token(Target::Tcp(address), &token)),
-        Ok(None) => {}
+        // The broker that wrote this listens on its socket alone.
+        Ok(None) => return Ok(plan),
         Err(because) => plan.rule_out(&endpoints.display(), because),
     }
 

@@ -289,8 +289,7 @@ impl Relay<'_> {
     fn poll_link_write(&mut self, context: &mut Context<'_>) -> bool {
         let mut progress = false;
         while !self.backlog.is_empty() {
-            let (slices, count) = self.backlog.slices();
-            match Pin::new(&mut self.link).poll_write_vectored(context, &slices[..count]) {
+            match Pin::new(&mut self.link).poll_write(context, self.backlog.piece()) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(written)) => {
                     let sent = self.backlog.consume(written);

@@ -4,23 +4,21 @@
 //! them; what was dropped is told as a `Gap` between two numbers.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io::IoSlice;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use ibouncer_proto::link::v1::{Gap, ToBroker, to_broker};
-use ibouncer_proto::link::{HEADER, write_control, write_data_header};
+use ibouncer_proto::link::{write_control, write_data_header};
 use ibouncer_proto::tws::envelope::Envelope;
 use ibouncer_proto::tws::frame;
-
-/// Pieces handed to the kernel in one call.
-const SLICES: usize = 16;
 
 /// The queue.
 #[derive(Debug)]
 pub(super) struct Backlog {
     control: BytesMut,
-    /// The data frame whose first bytes have left; it must be finished first.
-    begun: Option<(BytesMut, Bytes)>,
+    /// What has begun to leave.
+    leaving: BytesMut,
+    /// Is that a data frame?
+    data_leaves: bool,
     data: VecDeque<Bytes>,
     data_bytes: usize,
     limit: usize,
@@ -32,7 +30,8 @@ impl Default for Backlog {
     fn default() -> Self {
         Self {
             control: BytesMut::new(),
-            begun: None,
+            leaving: BytesMut::new(),
+            data_leaves: false,
             data: VecDeque::new(),
             data_bytes: 0,
             limit: usize::MAX,
@@ -61,54 +60,44 @@ impl Backlog {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.begun.is_none() && self.data.is_empty()
+        self.control.is_empty() && self.leaving.is_empty() && self.data.is_empty()
     }
 
     pub(super) fn clear(&mut self) {
         self.control.clear();
-        self.begun = None;
+        self.leaving.clear();
+        self.data_leaves = false;
         self.data.clear();
         self.data_bytes = 0;
     }
 
-    /// What is to be written now. A data frame's turn comes when nothing is before it.
-    pub(super) fn slices(&mut self) -> ([IoSlice<'_>; SLICES], usize) {
-        if self.begun.is_none()
-            && self.control.is_empty()
-            && let Some(frames) = self.data.pop_front()
-        {
-            self.data_bytes -= frames.len();
-            self.number += 1;
-            let mut header = BytesMut::with_capacity(HEADER);
-            write_data_header(self.number, frames.len(), &mut header);
-            self.begun = Some((header, frames));
+    /// What is to be written now, in one call: control, or the next data frame with its header.
+    /// Something begun is finished first.
+    pub(super) fn piece(&mut self) -> &[u8] {
+        if self.leaving.is_empty() {
+            if !self.control.is_empty() {
+                std::mem::swap(&mut self.leaving, &mut self.control);
+            } else if let Some(frames) = self.data.pop_front() {
+                self.data_bytes -= frames.len();
+                self.number += 1;
+                write_data_header(self.number, frames.len(), &mut self.leaving);
+                // Copied behind its header: the link's socket takes one slice a call, and two
+                // calls would wake the broker twice.
+                self.leaving.extend_from_slice(&frames);
+                self.data_leaves = true;
+            }
         }
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let mut count = 0;
-        if let Some((header, frames)) = &self.begun {
-            slices[0] = IoSlice::new(header);
-            slices[1] = IoSlice::new(frames);
-            count = 2;
-        }
-        slices[count] = IoSlice::new(&self.control);
-        (slices, count + 1)
+        &self.leaving
     }
 
     /// So many bytes have left. Returns the number of the newest data frame that is gone whole.
-    pub(super) fn consume(&mut self, mut count: usize) -> u64 {
-        if let Some((header, frames)) = &mut self.begun {
-            let from_header = count.min(header.len());
-            header.advance(from_header);
-            count -= from_header;
-            let from_frames = count.min(frames.len());
-            frames.advance(from_frames);
-            count -= from_frames;
-            if header.is_empty() && frames.is_empty() {
-                self.begun = None;
-            }
+    pub(super) fn consume(&mut self, count: usize) -> u64 {
+        self.leaving.advance(count);
+        if self.leaving.is_empty() {
+            self.leaving.clear();
+            self.data_leaves = false;
         }
-        self.control.advance(count);
-        self.number - u64::from(self.begun.is_some())
+        self.number - u64::from(self.data_leaves)
     }
 
     /// Thins out the oldest data: ticks go, everything else stays. If that is not enough, the
@@ -177,9 +166,7 @@ mod tests {
         let mut deframer = LinkDeframer::new();
         let mut seen = Vec::new();
         while !backlog.is_empty() {
-            let (slices, count) = backlog.slices();
-            let mut piece: Vec<u8> =
-                slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+            let mut piece = backlog.piece().to_vec();
             piece.truncate(step);
             let length = piece.len();
             deframer.extend(&piece);

@@ -280,6 +280,8 @@ pub fn label(request: &MarketDataRequest) -> String {
     };
     if !contract.local_symbol().is_empty() {
         contract.local_symbol().to_owned()
+    } else if contract.sec_type() == "CASH" {
+        format!("{}.{}", contract.symbol(), contract.currency())
     } else if !contract.symbol().is_empty() {
         contract.symbol().to_owned()
     } else {

@@ -10,20 +10,24 @@ const CODE: &str = "ibouncer-code";
 pub fn complete<B>(mut response: Response<B>) -> Response<B> {
     let headers = response.headers_mut();
     let status = headers.get("grpc-status").map(|status| Code::from_bytes(status.as_bytes()));
-    if let Some(code) = status
-        && code != Code::Ok
+    if let Some(name) = status.and_then(name_of)
         && !headers.contains_key(CODE)
     {
-        let name = match code {
-            Code::Unimplemented => "UNKNOWN_METHOD",
-            Code::OutOfRange | Code::ResourceExhausted => "MESSAGE_TOO_LARGE",
-            _ => "BAD_REQUEST",
-        };
         headers.insert(CODE, HeaderValue::from_static(name));
         headers.insert("ibouncer-source", HeaderValue::from_static("client"));
         headers.insert("ibouncer-retry", HeaderValue::from_static("never"));
     }
     response
+}
+
+/// Our code for an error of gRPC's own layer; `None` for what it does not make.
+pub(super) fn name_of(code: Code) -> Option<&'static str> {
+    match code {
+        Code::Unimplemented => Some("UNKNOWN_METHOD"),
+        Code::OutOfRange | Code::ResourceExhausted => Some("MESSAGE_TOO_LARGE"),
+        Code::InvalidArgument | Code::Internal => Some("BAD_REQUEST"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -37,7 +41,9 @@ mod tests {
         };
         assert_eq!(made("12").headers()[CODE], "UNKNOWN_METHOD");
         assert_eq!(made("11").headers()["ibouncer-retry"], "never");
-        assert!(!made("0").headers().contains_key(CODE));
+        for not_of_requests in ["0", "5"] {
+            assert!(!made(not_of_requests).headers().contains_key(CODE));
+        }
         let ours = Response::builder().header("grpc-status", "3").header(CODE, "OURS");
         assert_eq!(complete(ours.body(()).unwrap()).headers()[CODE], "OURS");
         assert!(complete(Response::new(())).headers().is_empty());

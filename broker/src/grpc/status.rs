@@ -8,6 +8,8 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::complete::name_of;
+
 /// Domain of the codes.
 const DOMAIN: &str = "ibouncer.v1";
 
@@ -44,12 +46,11 @@ pub fn status(error: &Error) -> Status {
 
 /// A request of a stream that gRPC's own layer could not read.
 pub fn unreadable(mut broken: Status) -> Status {
+    let code = name_of(broken.code()).unwrap_or("BAD_REQUEST");
     let trailers = broken.metadata_mut();
-    for (key, value) in [
-        ("ibouncer-code", "BAD_REQUEST"),
-        ("ibouncer-source", "client"),
-        ("ibouncer-retry", "never"),
-    ] {
+    for (key, value) in
+        [("ibouncer-code", code), ("ibouncer-source", "client"), ("ibouncer-retry", "never")]
+    {
         trailers.insert(key, tonic::metadata::MetadataValue::from_static(value));
     }
     broken

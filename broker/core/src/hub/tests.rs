@@ -158,19 +158,13 @@ fn a_stale_mark_names_the_worker_that_ended_and_a_resumed_one_the_next() {
     let stream = world.open(1);
     world.subscribe(stream, 1, AAPL);
     world.tick(world.line(), 1.0);
-    let restart = Input::RestartWorker {
-        call: CallId(1),
-        reason: "test".into(),
-        drop_live_session: true,
-    };
+    let restart =
+        Input::RestartWorker { call: CallId(1), reason: "test".into(), drop_live_session: true };
     world.input(restart);
     world.worker(WorkerEvent::Exited(ExitStatus::Code(0)));
     world.handshake();
     world.tick(world.line(), 2.0);
-    assert_eq!(
-        world.story(stream),
-        ["Subscribed 1", "new 1", "Stale 1", "Resumed 2", "new 2"]
-    );
+    assert_eq!(world.story(stream), ["Subscribed 1", "new 1", "Stale 1", "Resumed 2", "new 2"]);
 }
 
 #[test]

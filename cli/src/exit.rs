@@ -134,7 +134,9 @@ impl From<Error> for Complaint {
             "UNAUTHENTICATED" => {
                 Some("set IBOUNCER_TOKEN, or name the broker's folder with --runtime-dir")
             }
-            "UNKNOWN_METHOD" => Some("the broker is of another version: restart it with this one"),
+            "UNKNOWN_METHOD" | "UNIMPLEMENTED" => {
+                Some("the broker is of another version: restart it with this one")
+            }
             _ if error.retry() == Retry::Now => Some("try again"),
             _ if error.retry() == Retry::After => Some(
                 "`ibouncer status` says what it waits for, `ibouncer wait-ready` waits with it",

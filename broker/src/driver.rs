@@ -394,6 +394,24 @@ impl Driver {
     }
 }
 
+/// Both clocks at the same moment. On a busy machine a process can lose its core between two
+/// looks; then it looks again, or takes the best pair that it got.
 fn clock() -> Clock {
-    Clock { now: Instant::now(), wall: SystemTime::now() }
+    const CLOSE: Duration = Duration::from_micros(20);
+    let look = || {
+        let now = Instant::now();
+        let wall = SystemTime::now();
+        (now.elapsed(), Clock { now, wall })
+    };
+    let mut best = look();
+    for _ in 0..3 {
+        if best.0 <= CLOSE {
+            break;
+        }
+        let next = look();
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    best.1
 }

@@ -183,13 +183,14 @@ fn crowd(broker: &Broker) -> Vec<Member> {
 /// One request for each symbol on each connection.
 #[track_caller]
 fn check_shared(sim: &Sim) {
+    let expected = (REPLACEMENTS as usize + 1) * SYMBOLS.len();
     let mut count: BTreeMap<(u64, String), usize> = BTreeMap::new();
-    for request in sim.requests("REQ_MKT_DATA") {
+    for request in sim.wait_requests("REQ_MKT_DATA", expected) {
         let symbol = request["symbol"].as_str().unwrap().to_owned();
         let connection = request["connection"].as_u64().unwrap();
         *count.entry((connection, symbol)).or_default() += 1;
     }
-    assert_eq!(count.len() as u64, (REPLACEMENTS + 1) * SYMBOLS.len() as u64);
+    assert_eq!(count.len(), expected);
     let more: Vec<_> = count.iter().filter(|(_, count)| **count != 1).collect();
     assert!(more.is_empty(), "more than one line: {more:?}");
 }

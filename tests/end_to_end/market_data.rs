@@ -49,7 +49,7 @@ async fn a_late_joiner_gets_last_values_before_live_ticks_from_the_same_line() {
     let ticks = replayed.iter().filter(|event| is_tick(event)).count();
     assert!(ticks >= 4, "{ticks} last values");
     assert!(live.sequence > last && live.sequence > newest.min(last));
-    assert_eq!(sim.requests("REQ_MKT_DATA").len(), 1, "one line at Gateway");
+    assert_eq!(sim.wait_requests("REQ_MKT_DATA", 1).len(), 1, "one line at Gateway");
 
     // Both leave, and so does the line.
     drop((early, late));
@@ -115,7 +115,7 @@ async fn when_all_lines_are_taken_the_refusal_names_who_holds_them() {
     // What is shared needs no line of its own.
     second.stock("AAPL").await;
     second.live_tick().await;
-    assert_eq!(sim.requests("REQ_MKT_DATA").len(), 2);
+    assert_eq!(sim.wait_requests("REQ_MKT_DATA", 2).len(), 2);
     let lines = broker.cli(&["lines", "--json"]).json();
     let shared = lines["lines"].as_array().unwrap().iter();
     let shared = shared.filter(|line| line["symbol"].as_str().unwrap().contains("AAPL"));

@@ -243,7 +243,7 @@ fn a_second_broker_for_the_same_session_is_refused_and_told_of_the_first() {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     assert_eq!(broker.cli(&["status"]).code, 0, "the first is not disturbed");
-    assert_eq!(sim.named("accepted").len(), 1, "nor was Gateway");
+    assert_eq!(sim.wait_count("accepted", 1).len(), 1, "nor was Gateway");
 
     // Another client id is another session.
     let mut command = other.command(&["serve", "--json", "--gateway", sim.address()]);

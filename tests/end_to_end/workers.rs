@@ -100,7 +100,7 @@ fn a_worker_that_exits_at_once_is_a_fault_of_ours_and_never_wedges() {
     drop(lock);
     broker.wait_ready();
     // Gateway saw only the workers that had the lock.
-    assert_eq!(sim.named("accepted").len(), 2);
+    assert_eq!(sim.wait_count("accepted", 2).len(), 2);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_worker_that_never_says_hello_is_killed_at_its_deadline() {
     fs::rename(&aside, &link).unwrap();
     drop(impostor);
     broker.wait_ready();
-    assert_eq!(sim.named("accepted").len(), 2, "without Hello no connection was made");
+    assert_eq!(sim.wait_count("accepted", 2).len(), 2, "without Hello no connection was made");
 }
 
 /// Kills the broker as the machine would, and waits for its worker's end.
@@ -189,7 +189,7 @@ fn a_gateway_that_is_restarted_is_found_again_and_streams_go_on() {
     broker.wait_step("GATEWAY_ABSENT", 2);
     let second = sim(&["--listen", &address]);
     check_resumes(&quotes, seen);
-    assert_eq!(second.requests("REQ_MKT_DATA").len(), 1);
+    assert_eq!(second.wait_requests("REQ_MKT_DATA", 1).len(), 1);
     let steps = broker.steps();
     assert!(steps.iter().all(|step| step.to != "WEDGED"), "{steps:?}");
 }

@@ -78,8 +78,10 @@ impl ChildWatch {
     pub fn start(parent: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&stop);
+        // The first look comes before anything that the caller does next.
+        let mut seen = children(parent);
+        let mut most = seen.len();
         let thread = std::thread::spawn(move || {
-            let (mut seen, mut most) = (Vec::new(), 0);
             loop {
                 // The last look comes after the end was ordered, so that nothing is missed.
                 let last = ended.load(Ordering::Relaxed);

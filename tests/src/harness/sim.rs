@@ -65,6 +65,15 @@ impl Sim {
         events
     }
 
+    /// Requests of this name, once there are so many of them: what a client sees can be here
+    /// before the line that tells of its cause.
+    #[track_caller]
+    pub fn wait_requests(&self, name: &str, count: usize) -> Vec<Value> {
+        until(&format!("{count} requests {name}"), PATIENCE, || {
+            Some(self.requests(name)).filter(|requests| requests.len() >= count)
+        })
+    }
+
     /// Waits for an event.
     #[track_caller]
     pub fn wait(&self, what: &str, mut fits: impl FnMut(&Value) -> bool) -> Value {

@@ -50,7 +50,10 @@ pub(crate) fn load(settings: &Settings, places: &Places) -> Result<Loaded, Failu
     };
     let layers = Layers {
         file,
-        environment: std::env::vars().collect(),
+        // A variable that is not text cannot be one of ours.
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
         flags,
         only_unix_socket: !places.is_default(),
     };

@@ -7,6 +7,7 @@
 //! - `workers`: workers and brokers that are stopped, killed, or never speak.
 //! - `market_data`: last values, errors, limits, snapshots, health, reflection.
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
+//! - `demo`: the first thing that a newcomer runs.
 //! - `crowd`: 32 processes in three languages share the session.
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
 mod bad_input;
 mod bad_requests;
 mod crowd;
+mod demo;
 mod faults;
 mod market_data;
 mod sockets;

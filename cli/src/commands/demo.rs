@@ -17,6 +17,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use ibouncer_gateway_sim::Fault;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::StreamExt as _;
 
@@ -62,7 +63,11 @@ async fn play(order: &Demo, output: &mut Output) -> Result<Exit, Failure> {
     drop(screen);
     cast.end().await;
     shown?;
-    output.text(&scene.farewell())?;
+    if output.json() {
+        output.json_line(&scene.summary())?;
+    } else {
+        output.text(&scene.farewell())?;
+    }
     Ok(if scene.is_good() { Exit::Good } else { Exit::NotReady })
 }
 
@@ -73,6 +78,7 @@ async fn show(
     output: &mut Output,
     end: Option<Instant>,
 ) -> Result<(), Failure> {
+    let mut stop = Stop::listen()?;
     let mut frames = tokio::time::interval(FRAME);
     let mut summary = Instant::now() + SUMMARY;
     let mut hang_at = None;
@@ -128,7 +134,7 @@ async fn show(
                     scene.summarize();
                 }
             }
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = stop.wanted() => return Ok(()),
             () = over => return Ok(()),
         }
         if screen.is_none() {
@@ -139,6 +145,26 @@ async fn show(
                     output.text(&line.to_string())?;
                 }
             }
+        }
+    }
+}
+
+/// Signals that end the demo as `q` does, so that nothing is left behind.
+struct Stop([Signal; 3]);
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let [interrupt, terminate, hangup] = kinds.map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn wanted(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     }
 }

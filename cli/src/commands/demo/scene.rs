@@ -190,6 +190,18 @@ impl Scene {
         )
     }
 
+    /// The same for programs.
+    pub(super) fn summary(&self) -> Value {
+        json!({
+            "event": "summary",
+            "clients": self.strategies.len(),
+            "ticks": self.strategies.iter().map(|strategy| strategy.ticks).sum::<u64>(),
+            "killed": self.kills,
+            "replaced": self.replacements,
+            "torn": self.strategies.iter().filter(|strategy| strategy.gone).count(),
+        })
+    }
+
     fn on_status(&mut self, update: StatusUpdate) {
         self.status = Some(update.status);
         self.tell_stages();

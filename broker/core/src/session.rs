@@ -18,10 +18,15 @@
 //! makes none. A live session is ended only by an operator, by heartbeat loss, by Gateway or by
 //! a violation of the protocol.
 //!
+//! Read on in `session/failure.rs` (what follows a failure), `session/view.rs` and
+//! `session/advice.rs` (what can be asked of it).
+//!
 //! Does not know processes ([`crate::supervisor`]) nor requests ([`crate::lines`]).
 
 mod advice;
+mod failure;
 mod state;
+mod view;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -321,69 +326,6 @@ impl Session {
         self.wishes.pop_front()
     }
 
-    /// Can requests be served?
-    pub fn is_up(&self) -> bool {
-        matches!(self.state, State::Ready { .. } | State::Degraded { .. })
-    }
-
-    /// Has `stop` been carried out?
-    pub fn is_stopped(&self) -> bool {
-        self.stopping && matches!(self.state, State::Stopped)
-    }
-
-    /// The state without its data.
-    pub fn kind(&self) -> StateKind {
-        self.state.kind()
-    }
-
-    /// When the state began.
-    pub fn since(&self) -> Instant {
-        self.since
-    }
-
-    /// The newest epoch.
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// The attempts.
-    pub fn history(&self) -> &History {
-        &self.history
-    }
-
-    /// How the newest worker ended.
-    pub fn last_end(&self) -> Option<&str> {
-        self.last_end.as_deref()
-    }
-
-    /// Gateway's version, once it was heard.
-    pub fn server_version(&self) -> Option<i32> {
-        self.server_version
-    }
-
-    /// The accounts of the newest session.
-    pub fn accounts(&self) -> &[String] {
-        &self.accounts
-    }
-
-    /// Why the state is what it is.
-    pub fn reason(&self, now: Instant) -> String {
-        match (&self.state, self.history.newest(), &self.verdict) {
-            (State::Connecting { .. } | State::Handshaking { .. }, _, Some((_, because))) => {
-                format!("ending the worker: {because}")
-            }
-            (State::Connecting { .. } | State::Handshaking { .. }, Some(attempt), None) => {
-                attempt.describe_wait(&self.settings.deadlines, now)
-            }
-            _ => self.because.clone(),
-        }
-    }
-
-    /// Transitions that should not exist.
-    pub fn illegal_transitions(&self) -> u64 {
-        self.illegal
-    }
-
     fn has_attempt(&self) -> bool {
         self.is_up() || matches!(self.state, State::Connecting { .. } | State::Handshaking { .. })
     }
@@ -422,92 +364,6 @@ impl Session {
         if let Some(because) = self.upstream_lost.clone() {
             self.transition(State::Degraded { epoch }, because, now);
         }
-    }
-
-    fn check_deadline(&mut self, now: Instant) {
-        let deadlines = &self.settings.deadlines;
-        let Some(attempt) = self.history.newest() else {
-            return;
-        };
-        if attempt.deadline(deadlines).is_none_or(|deadline| now < deadline.at) {
-            return;
-        }
-        let class = attempt.class_of_silence();
-        let because = attempt.describe_wait(deadlines, now);
-        self.order_end(class, because, false);
-    }
-
-    fn order_end(&mut self, class: FailureClass, because: String, in_order: bool) {
-        if self.verdict.is_some() && !self.stopping {
-            return;
-        }
-        self.wishes.push_back(if in_order {
-            Wish::End(because.clone())
-        } else {
-            Wish::Kill(because.clone())
-        });
-        self.verdict = Some((class, because));
-    }
-
-    fn after_failure(&mut self, class: FailureClass, because: String, now: Instant) {
-        if self.stopping {
-            return self.transition(State::Stopped, because, now);
-        }
-        match class {
-            FailureClass::Silent => self.silent_in_row += 1,
-            // Says nothing about Gateway.
-            FailureClass::WorkerFault | FailureClass::Cancelled => {}
-            _ => self.silent_in_row = 0,
-        }
-        let settings = &self.settings.attempts;
-        let next = match class {
-            FailureClass::Cancelled => return self.dial(&because, now),
-            FailureClass::Unsupported => State::Held,
-            // A fault of our own during a probe is no reason to dial a wedged Gateway faster.
-            FailureClass::Silent | FailureClass::WorkerFault if self.is_wedged(now) => {
-                let period = if self.settings.gateway_is_local {
-                    settings.slow_probe_local
-                } else {
-                    settings.slow_probe_remote
-                };
-                State::Wedged { probe_at: now + period }
-            }
-            FailureClass::Refused | FailureClass::Unreachable => {
-                let wait = self.absent_backoff.next(&mut self.rng).min(settings.absent_retry);
-                State::GatewayAbsent { dial_at: now + wait }
-            }
-            FailureClass::ClientIdInUse => {
-                let wait = self.id_backoff.next(&mut self.rng).min(settings.client_id_retry);
-                State::ClientIdInUse { dial_at: now + wait }
-            }
-            FailureClass::WorkerFault => {
-                let dial_at = now + self.worker_backoff.next(&mut self.rng);
-                State::Backoff { dial_at, class }
-            }
-            FailureClass::SessionLost => {
-                self.grace_until = Some(now + settings.startup_grace);
-                State::Backoff { dial_at: now + self.backoff.next(&mut self.rng), class }
-            }
-            FailureClass::Silent
-            | FailureClass::StalledStart
-            | FailureClass::Rejected
-            | FailureClass::Poisoned => {
-                State::Backoff { dial_at: now + self.backoff.next(&mut self.rng), class }
-            }
-        };
-        let because = match next {
-            State::Wedged { .. } => {
-                format!("{} silent handshakes in a row; the last: {because}", self.silent_in_row)
-            }
-            _ => because,
-        };
-        self.transition(next, because, now);
-    }
-
-    fn is_wedged(&self, now: Instant) -> bool {
-        let budget = self.settings.attempts.silent_budget;
-        let starting = self.grace_until.is_some_and(|until| now < until);
-        budget > 0 && self.silent_in_row >= budget && !starting
     }
 
     /// The only writer of `state`.

@@ -2,6 +2,7 @@
 //!
 //! - [`config`]: where each setting comes from.
 //! - [`places`]: private folders, the broker's lock, the token, the endpoints file.
+//! - [`ledger`]: what is remembered of attempts over restarts.
 //! - [`process`]: worker processes: started from one thread, held by handles, waited for.
 //! - [`link`]: the local socket to the worker.
 //! - [`driver`]: the one task that owns the hub and carries out what it decides.
@@ -14,6 +15,7 @@ pub mod config;
 pub mod driver;
 pub mod grpc;
 pub mod handle;
+pub mod ledger;
 pub mod link;
 pub mod places;
 pub mod process;

@@ -116,6 +116,16 @@ impl Locks {
         self.folder.join(format!("{}.worker.lock", self.key))
     }
 
+    /// What is remembered of attempts.
+    pub fn ledger(&self) -> PathBuf {
+        self.folder.join(format!("{}.attempts.json", self.key))
+    }
+
+    /// What the broker wrote about its newest worker.
+    pub fn worker_file(&self) -> PathBuf {
+        self.folder.join(format!("{}.worker.json", self.key))
+    }
+
     /// Takes the broker's own lock and writes into it who we are.
     pub fn take(&self, gateway: SocketAddr, client_id: i32, who: &str) -> Result<File, PlaceError> {
         let path = self.folder.join(format!("{}.broker.lock", self.key));

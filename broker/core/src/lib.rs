@@ -26,12 +26,14 @@ pub mod farms;
 pub mod heartbeat;
 pub mod hub;
 pub mod ids;
+pub mod ledger;
 pub mod lines;
 pub mod pacing;
 pub mod queue;
 pub mod routes;
 pub mod session;
 pub mod settings;
+pub mod sight;
 pub mod status;
 pub mod supervisor;
 

@@ -74,6 +74,7 @@ impl Hub {
                 pid,
                 epoch: self.supervisor.epoch().unwrap_or(Epoch(0)).0,
                 since: Some(clock.at(since)),
+                adopted: false,
             }),
             broker: Some(v1::BrokerStatus {
                 version: broker.version.clone(),
@@ -106,6 +107,8 @@ impl Hub {
             unknown: BTreeMap::new(),
             last_end: session.last_end().map(str::to_owned),
             restarts: session.epoch().0.saturating_sub(1),
+            hold: None,
+            silence: None,
         };
         status.unknown = unknown(&status);
         status

@@ -3,8 +3,10 @@
 use ibouncer_core::error;
 use ibouncer_core::hub::{Input, Reply};
 use ibouncer_proto::api::v1::{
-    ListClientsRequest, ListClientsResponse, ListLinesRequest, ListLinesResponse,
-    RestartWorkerRequest, RestartWorkerResponse, RetryRequest, RetryResponse,
+    HandOverRequest, HandOverResponse, HoldSessionRequest, HoldSessionResponse, ListClientsRequest,
+    ListClientsResponse, ListConnectionsRequest, ListConnectionsResponse, ListLinesRequest,
+    ListLinesResponse, ReleaseSessionRequest, ReleaseSessionResponse, RestartWorkerRequest,
+    RestartWorkerResponse, RetryRequest, RetryResponse, WatchEventsRequest, WatchEventsResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -81,6 +83,45 @@ impl AdminService for Admin {
             Reply::Retrying => Ok(Response::new(RetryResponse {})),
             other => Err(unexpected(&other)),
         }
+    }
+
+    async fn hold_session(
+        &self,
+        _request: Request<HoldSessionRequest>,
+    ) -> Result<Response<HoldSessionResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn release_session(
+        &self,
+        _request: Request<ReleaseSessionRequest>,
+    ) -> Result<Response<ReleaseSessionResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn hand_over(
+        &self,
+        _request: Request<HandOverRequest>,
+    ) -> Result<Response<HandOverResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_connections(
+        &self,
+        _request: Request<ListConnectionsRequest>,
+    ) -> Result<Response<ListConnectionsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    type WatchEventsStream = std::pin::Pin<
+        Box<dyn tokio_stream::Stream<Item = Result<WatchEventsResponse, Status>> + Send>,
+    >;
+
+    async fn watch_events(
+        &self,
+        _request: Request<WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }
 

@@ -1,0 +1,1 @@
+//! What the kernel's tables say about Gateway's port, read without a packet.

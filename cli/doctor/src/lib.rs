@@ -1,0 +1,1 @@
+//! Says why Gateway does not answer: passive looks first, then at most one handshake.

@@ -86,7 +86,7 @@ async def test_the_resumed_mark_says_that_sequence_numbers_start_anew(runtime: P
         (await broker.stream()).push(price(1, 1, 4, 2.0))
         seen += [await reading, await anext(events)]
         kinds = [str(event).split()[1] for event in seen]
-        assert kinds == ["SUBSCRIBED", "last", "STALE", "RESUMED", "last"]
+        assert kinds == ["SUBSCRIBED", "last", "STALE:", "RESUMED:", "last"]
         resumed = seen[3]
         assert isinstance(resumed, Mark)
         assert resumed.because == (

@@ -161,7 +161,6 @@ class Session:
                     lambda opened: opened.session.WaitReady,
                     request,
                     timeout=left + CALL_TIMEOUT,
-                    read=True,
                 )
                 break
             except errors.BrokerUnavailable:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -209,22 +208,23 @@ async def test_an_impatient_reader_comes_back_too(runtime: Path) -> None:
 
 async def test_closing_ends_the_wait_for_a_broker(runtime: Path) -> None:
     async with served(runtime) as (broker, session):
-        stream = session.market_data()
-        await stream.subscribe("AAPL")
-        watch = session.watch_status()
-        await broker.stream()
+        quotes, watch = session.quotes("AAPL"), session.watch_status()
+        await anext(quotes)
+        await anext(watch)
         await broker.stop()
-        reading = asyncio.ensure_future(last_of(aiter(stream)))
-        watching = asyncio.ensure_future(last_of(watch))
-        await asyncio.sleep(0.5)
+        async for event in quotes:
+            if isinstance(event, Mark) and event.kind is MarkKind.STALE:
+                break
+        async for status, _ in watch:
+            if status.local:
+                break
+        waiting = [asyncio.ensure_future(anext(quotes)), asyncio.ensure_future(anext(watch))]
+        done, _ = await asyncio.wait(waiting, timeout=0.2)
+        assert not done
         await asyncio.wait_for(session.close(), 1)
-        assert str(await reading).startswith("AAPL STALE")
-        status, _ = await watching
-        assert status.local
-
-
-async def last_of(events: AsyncIterator[Any]) -> Any:
-    return [event async for event in events][-1]
+        for one in waiting:
+            with pytest.raises(StopAsyncIteration):
+                await one
 
 
 async def test_watch_status_survives_the_broker(runtime: Path) -> None:
@@ -262,7 +262,6 @@ async def test_without_reconnect_everything_ends_with_the_broker(runtime: Path) 
                         pass
             # One stream can say otherwise.
             await broker.start(unix=runtime / "ibouncer.sock")
-            await asyncio.sleep(0.3)
             other = session.quotes("AAPL", reconnect=True)
             await anext(other)
             await broker.stop()
@@ -308,7 +307,7 @@ async def test_a_call_does_not_wait_for_a_broker_that_is_away(runtime: Path) -> 
         with pytest.raises(ibouncer.BrokerUnavailable):
             await asyncio.wait_for(session.wait_ready(timeout=0.4), 2)
         waiting = asyncio.ensure_future(session.wait_ready(timeout=10))
-        await asyncio.sleep(0.3)
+        assert not (await asyncio.wait([waiting], timeout=0.3))[0]
         await broker.start(unix=runtime / "ibouncer.sock")
         assert (await waiting).ready
         await broker.stop()

@@ -60,7 +60,7 @@ impl Eyes {
         if self.setting == Setting::None {
             return Sight::blind("gateway.eyes = none");
         }
-        let rows = match self.system.rows(self.gateway.port()) {
+        let rows = match self.system.rows(self.gateway, now) {
             Ok(rows) => rows,
             Err(unknown) => return Sight::blind(&unknown.0),
         };

@@ -202,15 +202,26 @@ fn a_look_at_many_sockets() {
         let Ok((server, _)) = listener.accept() else { break };
         pairs.push((client, server));
     }
+    let unused = Eyes::new(([127, 0, 0, 9], 1).into(), Setting::Local);
+    time(unused, "a look at a port without sockets", 3);
     let mut eyes = Eyes::new(address, Setting::Local);
     for name in ["first", "second", "third"] {
         let begun = Instant::now();
         let sight = eyes.look(&Ours::default(), begun);
         println!("the {name} look at {} sockets took {:?}", 2 * pairs.len(), begun.elapsed());
-        assert_eq!(sight.sockets.as_ref().unwrap().len(), 2 * pairs.len());
+        assert!(sight.sockets.as_ref().unwrap().len() >= 2 * pairs.len());
     }
+    time(Eyes::new(address, Setting::Local), "a look", 20);
     let sight = eyes.look(&Ours::default(), Instant::now());
     let sockets = sight.sockets.unwrap();
     let known = sockets.iter().filter(|socket| matches!(socket.owner, Ok(Some(_))));
     assert_eq!(known.count(), 2 * pairs.len());
+}
+
+fn time(mut eyes: Eyes, what: &str, looks: u32) {
+    let begun = Instant::now();
+    for _ in 0..looks {
+        eyes.look(&Ours::default(), Instant::now());
+    }
+    println!("{what} took {:?} (mean of {looks})", begun.elapsed() / looks);
 }

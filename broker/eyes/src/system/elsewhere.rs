@@ -1,7 +1,7 @@
 //! Systems whose tables are not read.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use ibouncer_core::sight::{Owner, Process, Seen, Unknown};
@@ -17,7 +17,7 @@ fn unknown() -> Unknown {
 }
 
 impl System {
-    pub(crate) fn rows(&mut self, _port: u16) -> Seen<Vec<Row>> {
+    pub(crate) fn rows(&mut self, _gateway: SocketAddr, _now: Instant) -> Seen<Vec<Row>> {
         Err(unknown())
     }
 

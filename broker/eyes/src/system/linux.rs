@@ -6,7 +6,7 @@ mod processes;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use ibouncer_core::sight::{Owner, Process, Seen, Unknown};
@@ -18,12 +18,18 @@ use crate::table::{self, Row};
 /// How long the list of addresses is believed.
 const ADDRESSES: Duration = Duration::from_secs(5);
 
-/// The tables of IPv4 and of IPv6.
+/// How long the table of the other family of addresses is believed to have nothing of the port.
+/// A table is dear: for each read the kernel walks through a hash table of some hundred thousand
+/// places, whatever is in it (5 ms were measured for an empty one).
+const QUIET: Duration = Duration::from_secs(1);
+
 const TABLES: [&str; 2] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 
 /// Reads, and remembers what is dear to read.
 #[derive(Debug, Default)]
 pub(crate) struct System {
+    /// When the table of the other family was read and had nothing of the port.
+    quiet_since: Option<Instant>,
     addresses: Option<(Instant, Seen<BTreeSet<IpAddr>>)>,
     owners: Owners,
     sampler: Sampler,
@@ -31,17 +37,14 @@ pub(crate) struct System {
 
 impl System {
     /// The lines of both tables that have this port on either side.
-    pub(crate) fn rows(&mut self, port: u16) -> Seen<Vec<Row>> {
-        let mut rows = Vec::new();
-        for (index, path) in TABLES.into_iter().enumerate() {
-            let unknown = |error: String| Unknown(format!("read {path}: {error}"));
-            let text = match fs::read_to_string(path) {
-                Ok(text) => text,
-                // A kernel without IPv6.
-                Err(error) if index > 0 && error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(unknown(error.to_string())),
-            };
-            rows.append(&mut table::rows(&text, port).map_err(unknown)?);
+    pub(crate) fn rows(&mut self, gateway: SocketAddr, now: Instant) -> Seen<Vec<Row>> {
+        let (own, other) = if gateway.is_ipv4() { (0, 1) } else { (1, 0) };
+        let mut rows = read(TABLES[own], gateway.port())?;
+        let quiet = |seen: Instant| now.saturating_duration_since(seen) < QUIET;
+        if !self.quiet_since.is_some_and(quiet) {
+            let mut others = read(TABLES[other], gateway.port())?;
+            self.quiet_since = others.is_empty().then_some(now);
+            rows.append(&mut others);
         }
         Ok(rows)
     }
@@ -80,6 +83,18 @@ impl System {
             Ok(None) => true,
             Err(_) => false,
         }
+    }
+}
+
+fn read(path: &str, port: u16) -> Seen<Vec<Row>> {
+    let unknown = |error: String| Unknown(format!("read {path}: {error}"));
+    match fs::read_to_string(path) {
+        Ok(text) => table::rows(&text, port).map_err(unknown),
+        // A kernel without IPv6.
+        Err(error) if path.ends_with('6') && error.kind() == io::ErrorKind::NotFound => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(unknown(error.to_string())),
     }
 }
 

@@ -5,7 +5,7 @@
 //! for this look after [`LINKS`] links. What was not found is looked for again after
 //! [`AGAIN`]: a socket can be handed on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
@@ -32,10 +32,12 @@ pub(crate) struct Owners {
     missed: BTreeMap<u64, Instant>,
     /// By pid.
     processes: BTreeMap<u32, Owner>,
+    /// When their command lines were read last.
+    refreshed: Option<Instant>,
     /// Processes that a search has still to look at, the next one last.
     rest: Vec<u32>,
     /// What that search is for.
-    targets: Vec<u64>,
+    targets: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -83,11 +85,8 @@ impl Owners {
         let mut work = Search::default();
         while let Some(pid) = self.rest.pop() {
             let sockets = work.sockets(pid);
-            let found: Vec<_> = self
-                .targets
-                .iter()
-                .filter_map(|inode| Some((*inode, *sockets.get(inode)?)))
-                .collect();
+            let found = sockets.iter().filter(|(inode, _)| self.targets.contains(inode));
+            let found: Vec<_> = found.map(|(inode, descriptor)| (*inode, *descriptor)).collect();
             for (inode, descriptor) in found {
                 self.take(&mut work, inode, pid, descriptor, now);
             }
@@ -97,7 +96,7 @@ impl Owners {
                 return;
             }
         }
-        for inode in self.targets.drain(..) {
+        for inode in std::mem::take(&mut self.targets) {
             self.missed.insert(inode, now);
         }
     }
@@ -105,7 +104,7 @@ impl Owners {
     /// A process, or the eldest of its parents that holds the socket too: a shell's child is not
     /// whose connection it is.
     fn take(&mut self, work: &mut Search, inode: u64, pid: u32, descriptor: u32, now: Instant) {
-        let Ok((mut owner, mut parent)) = identify(pid) else {
+        let Some((mut owner, mut parent)) = work.identity(pid) else {
             return;
         };
         let mut descriptor = descriptor;
@@ -117,20 +116,20 @@ impl Owners {
             let Some(elder) = work.sockets(parent).get(&inode).copied() else {
                 break;
             };
-            let Ok(identity) = identify(parent) else {
+            let Some(identity) = work.identity(parent) else {
                 break;
             };
             (owner, parent) = identity;
             descriptor = elder;
         }
-        self.targets.retain(|target| *target != inode);
+        self.targets.remove(&inode);
         self.held.insert(inode, Held { pid: owner.pid, descriptor, checked: now });
         self.processes.insert(owner.pid, owner);
     }
 
     /// Forgets what is not asked for any more, or is not true any more.
     fn forget(&mut self, wanted: &[(u64, u32)], now: Instant) {
-        let wanted: std::collections::BTreeSet<_> = wanted.iter().map(|(inode, _)| inode).collect();
+        let wanted: BTreeSet<_> = wanted.iter().map(|(inode, _)| inode).collect();
         let old = |then: Instant| now.saturating_duration_since(then) >= AGAIN;
         self.missed.retain(|inode, missed| wanted.contains(inode) && !old(*missed));
         self.targets.retain(|inode| wanted.contains(inode));
@@ -138,7 +137,18 @@ impl Owners {
             self.rest.clear();
         }
         self.processes.retain(|pid, owner| start_of(*pid) == Ok(Some(owner.started)));
-        let processes = &mut self.processes;
+        if self.refreshed.is_none_or(old) {
+            self.refreshed = Some(now);
+            for (pid, owner) in &mut self.processes {
+                // A process can become another program.
+                if let Ok((newer, _)) = identify(*pid)
+                    && newer.started == owner.started
+                {
+                    *owner = newer;
+                }
+            }
+        }
+        let processes = &self.processes;
         self.held.retain(|inode, held| {
             if !wanted.contains(inode) || !processes.contains_key(&held.pid) {
                 return false;
@@ -149,10 +159,6 @@ impl Owners {
             held.checked = now;
             let link = format!("/proc/{}/fd/{}", held.pid, held.descriptor);
             if fs::read_link(link).is_ok_and(|target| inode_of(&target) == Some(*inode)) {
-                // It may have become another program since.
-                if let Ok((owner, _)) = identify(held.pid) {
-                    processes.insert(held.pid, owner);
-                }
                 return true;
             }
             false
@@ -174,10 +180,16 @@ impl Owners {
 #[derive(Debug, Default)]
 struct Search {
     seen: BTreeMap<u32, Sockets>,
+    identities: BTreeMap<u32, Option<(Owner, u32)>>,
     links: usize,
 }
 
 impl Search {
+    /// The process that has this pid, and its parent's pid; `None` if it is gone.
+    fn identity(&mut self, pid: u32) -> Option<(Owner, u32)> {
+        self.identities.entry(pid).or_insert_with(|| identify(pid).ok()).clone()
+    }
+
     /// The sockets of a process; none if they may not be read.
     fn sockets(&mut self, pid: u32) -> &Sockets {
         let links = &mut self.links;

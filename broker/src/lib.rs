@@ -21,6 +21,7 @@ pub mod places;
 pub mod process;
 pub mod serve;
 pub mod telemetry;
+pub mod trust;
 
 pub use config::{Config, Layers, Loaded};
 pub use serve::{Announcement, ServeOptions, serve};

@@ -147,6 +147,23 @@ impl Locks {
     }
 }
 
+/// Does anybody hold this lock? It is not created by looking.
+pub fn is_locked(path: &Path) -> std::io::Result<bool> {
+    let opened = OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // A shared lock, given back at once: a worker that starts meanwhile would be refused by an
+    // exclusive one, and none starts while we look.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// The lock, or what its holder wrote into it.
 fn take_lock(path: &Path, who: &str) -> Result<Result<File, String>, PlaceError> {
     let opened = OpenOptions::new()

@@ -28,8 +28,6 @@ pub struct Ledger {
     pub epoch: u64,
     /// The newest block of request ids.
     pub request_block: u32,
-    /// The newest event's number.
-    pub event: u64,
     /// Silent handshakes in a row.
     pub silent_in_row: u32,
     /// Failures in a row: the position on the ladder of waits.

@@ -159,6 +159,47 @@ impl Config {
         Some(self.gateway.alternate_client_id).filter(|id| *id >= 0)
     }
 
+    /// Settings that differ from another configuration's and hold until the next start: what a
+    /// listener, a lock or a worker was made with.
+    pub fn fixed_changes(&self, next: &Self) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        let mut note = |key, differs: bool| {
+            if differs {
+                keys.push(key);
+            }
+        };
+        let (one, other) = (&self.gateway, &next.gateway);
+        note("gateway.address", one.address != other.address);
+        note("gateway.client_id", one.client_id != other.client_id);
+        note(
+            "gateway.alternate_client_id",
+            one.alternate_client_id != other.alternate_client_id,
+        );
+        note("gateway.eyes", one.eyes != other.eyes);
+        note("worker.buffer", self.worker.buffer != next.worker.buffer);
+        note(
+            "worker.adoption_grace",
+            self.worker.adoption_grace != next.worker.adoption_grace,
+        );
+        note("grpc", self.grpc != next.grpc);
+        note("log", self.log != next.log);
+        keys
+    }
+
+    /// This one, with those settings as they were.
+    pub fn with_fixed_of(mut self, running: &Self) -> Self {
+        let gateway = &running.gateway;
+        self.gateway.address.clone_from(&gateway.address);
+        self.gateway.client_id = gateway.client_id;
+        self.gateway.alternate_client_id = gateway.alternate_client_id;
+        self.gateway.eyes.clone_from(&gateway.eyes);
+        self.worker.buffer = running.worker.buffer;
+        self.worker.adoption_grace = running.worker.adoption_grace;
+        self.grpc = running.grpc.clone();
+        self.log = running.log.clone();
+        self
+    }
+
     /// What the machines are told. `resolved` is Gateway's address, `lock_path` the worker's lock.
     pub fn settings(&self, instance: &str, resolved: SocketAddr, lock_path: &str) -> Settings {
         let deadlines = Deadlines {

@@ -121,6 +121,11 @@ impl Locks {
         self.folder.join(format!("{}.attempts.json", self.key))
     }
 
+    /// Requests that are open at Gateway.
+    pub fn open_requests(&self) -> PathBuf {
+        self.folder.join(format!("{}.requests", self.key))
+    }
+
     /// What the broker wrote about its newest worker.
     pub fn worker_file(&self) -> PathBuf {
         self.folder.join(format!("{}.worker.json", self.key))

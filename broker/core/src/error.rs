@@ -102,6 +102,12 @@ pub fn not_held(state: &str) -> Error {
     error("NOT_HELD", Source::Broker, Retry::Never, message)
 }
 
+/// Another binary cannot take over.
+pub fn cannot_hand_over(because: &str) -> Error {
+    let message = format!("{because}; nothing was changed, this broker goes on");
+    error("CANNOT_HAND_OVER", Source::Broker, Retry::Never, message)
+}
+
 /// There is no worker to act on.
 pub fn no_worker(state: &str) -> Error {
     let message = format!("there is no worker to restart, the session is {state}; see retry");

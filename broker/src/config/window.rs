@@ -46,7 +46,7 @@ impl RestartWindows {
 
     /// How long the window that is open at this moment still lasts.
     pub fn left(&self, wall: SystemTime) -> Option<Duration> {
-        let now = Timestamp::try_from(wall).ok()?.to_zoned(self.zone.clone());
+        let now = Timestamp::try_from(wall).ok()?.to_zoned_datetime(self.zone.clone());
         let time = now.time();
         let open = |(from, to): &&(civil::Time, civil::Time)| {
             if from < to { *from <= time && time < *to } else { *from <= time || time < *to }

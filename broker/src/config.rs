@@ -21,8 +21,8 @@ use thiserror::Error;
 
 pub use layers::{ConfigError, Layers, Loaded, Source};
 pub use sections::{
-    AttemptConfig, Config, DeadlineConfig, Gateway, GrpcConfig, HeartbeatConfig, LogConfig, LogFormat,
-    PacingConfig, WorkerConfig,
+    AttemptConfig, Config, DeadlineConfig, Gateway, GrpcConfig, HeartbeatConfig, LogConfig,
+    LogFormat, PacingConfig, WorkerConfig,
 };
 pub use values::{ByteSize, Span};
 pub use window::RestartWindows;
@@ -171,16 +171,10 @@ impl Config {
         let (one, other) = (&self.gateway, &next.gateway);
         note("gateway.address", one.address != other.address);
         note("gateway.client_id", one.client_id != other.client_id);
-        note(
-            "gateway.alternate_client_id",
-            one.alternate_client_id != other.alternate_client_id,
-        );
+        note("gateway.alternate_client_id", one.alternate_client_id != other.alternate_client_id);
         note("gateway.eyes", one.eyes != other.eyes);
         note("worker.buffer", self.worker.buffer != next.worker.buffer);
-        note(
-            "worker.adoption_grace",
-            self.worker.adoption_grace != next.worker.adoption_grace,
-        );
+        note("worker.adoption_grace", self.worker.adoption_grace != next.worker.adoption_grace);
         note("grpc", self.grpc != next.grpc);
         note("log", self.log != next.log);
         keys

@@ -117,19 +117,16 @@ pub fn prove(binary: &Path, ours: &Proof) -> Result<Proof, Unproven> {
             Err(error) => return Err(Unproven::Start(binary.to_owned(), error)),
         }
     };
-    let output = child
-        .wait_with_output()
-        .map_err(|error| Unproven::Start(binary.to_owned(), error))?;
+    let output =
+        child.wait_with_output().map_err(|error| Unproven::Start(binary.to_owned(), error))?;
     if !status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let said: String = said.trim().chars().take(500).collect();
         return Err(Unproven::Refused { binary: binary.to_owned(), because: said });
     }
-    let proof: Proof = serde_json::from_slice(&output.stdout)
-        .map_err(|error| Unproven::Refused {
-            binary: binary.to_owned(),
-            because: format!("no proof: {error}"),
-        })?;
+    let proof: Proof = serde_json::from_slice(&output.stdout).map_err(|error| {
+        Unproven::Refused { binary: binary.to_owned(), because: format!("no proof: {error}") }
+    })?;
     compare(binary, ours, proof)
 }
 

@@ -123,8 +123,7 @@ pub async fn serve(
         events: Events::at(places.events()),
     };
     let windows = config.restart_windows()?;
-    let parts =
-        Parts { hub, broker, nursery, listener, watcher, files, windows, inbox, publisher };
+    let parts = Parts { hub, broker, nursery, listener, watcher, files, windows, inbox, publisher };
     let mut driver = tokio::spawn(Driver::new(parts).run());
 
     let doorkeeper = Doorkeeper::new(&token, Uid::effective().as_raw(), handle.clone());
@@ -243,7 +242,10 @@ async fn reread(
     let waiting = current.fixed_changes(&next);
     if !waiting.is_empty() {
         let keys = waiting.join(", ");
-        tracing::warn!(keys, "SIGHUP: these settings wait for the next start, or ibouncer handover");
+        tracing::warn!(
+            keys,
+            "SIGHUP: these settings wait for the next start, or ibouncer handover"
+        );
     }
     let next = next.with_fixed_of(&current);
     let told = match (ground.settings(&next, places), next.restart_windows()) {

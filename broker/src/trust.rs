@@ -178,7 +178,8 @@ fn boot_id() -> String {
 pub fn holder_of(lock: &Path) -> Option<u32> {
     let metadata = fs::metadata(lock).ok()?;
     let table = fs::read_to_string("/proc/locks").ok()?;
-    let (major, minor) = (nix::sys::stat::major(metadata.dev()), nix::sys::stat::minor(metadata.dev()));
+    let (major, minor) =
+        (nix::sys::stat::major(metadata.dev()), nix::sys::stat::minor(metadata.dev()));
     holder_in(&table, (major, minor), metadata.ino())
 }
 

@@ -30,9 +30,8 @@ use crate::output::Output;
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
     match &args.command {
         Command::Ask(ask) => runtime()?.block_on(ask_broker(ask, &args.global, output)),
-        Command::SupportBundle { output: file, settings } => runtime()?.block_on(
-            support_bundle::run(file.as_deref(), settings, &args.global, output),
-        ),
+        Command::SupportBundle { output: file, settings } => runtime()?
+            .block_on(support_bundle::run(file.as_deref(), settings, &args.global, output)),
         Command::Demo(order) => demo::run(order, output),
         Command::Serve(order) => serve::run(order, &args.global, output),
         Command::Sim(order) => sim::run(order),
@@ -68,9 +67,7 @@ async fn ask_broker(ask: &Ask, global: &Global, output: &mut Output) -> Result<E
         Ask::Handover { binary } => {
             handover::run(&client.await?, binary.as_deref(), global, output).await
         }
-        Ask::Events { follow, after } => {
-            events::run(&client.await?, *follow, *after, output).await
-        }
+        Ask::Events { follow, after } => events::run(&client.await?, *follow, *after, output).await,
         Ask::Retry { reason } => retry::run(&client.await?, reason, output).await,
     }
 }

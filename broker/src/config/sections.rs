@@ -237,4 +237,3 @@ impl Default for LogConfig {
         Self { format: LogFormat::Text, filter: "info".into() }
     }
 }
-

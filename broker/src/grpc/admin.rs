@@ -138,7 +138,9 @@ impl AdminService for Admin {
         self.doorkeeper.admit_admin(&request).await?;
         let refuse = |what: String| status(&error::invalid(what));
         let binary = match request.get_ref().binary.as_str() {
-            "" => own_path().map_err(|error| refuse(format!("find the broker's binary: {error}")))?,
+            "" => {
+                own_path().map_err(|error| refuse(format!("find the broker's binary: {error}")))?
+            }
             path if path.starts_with('/') => PathBuf::from(path),
             path => return Err(refuse(format!("binary {path:?}: use an absolute path"))),
         };
@@ -165,7 +167,8 @@ impl AdminService for Admin {
         Ok(Response::new(view::response(&observed.sight, &observed.short)))
     }
 
-    type WatchEventsStream = Pin<Box<dyn Stream<Item = Result<WatchEventsResponse, Status>> + Send>>;
+    type WatchEventsStream =
+        Pin<Box<dyn Stream<Item = Result<WatchEventsResponse, Status>> + Send>>;
 
     async fn watch_events(
         &self,

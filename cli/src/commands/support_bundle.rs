@@ -16,7 +16,7 @@ use ibouncer_client::Client;
 use ibouncer_proto::places::Places;
 use serde_json::{Value, json};
 
-use super::{config, events, status};
+use super::{config, connections, events, status};
 use crate::args::{Global, Settings};
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::{Output, time};
@@ -41,6 +41,7 @@ pub(crate) async fn run(
     let places = config::places(global)?;
     let mut bundle = Bundle { files: Vec::new(), missing: Vec::new() };
     bundle.ask_broker(global).await;
+    bundle.take_connections(global).await;
     bundle.take_configuration(settings, &places);
     bundle.take_logs(&places);
     let versions = json!({
@@ -53,9 +54,8 @@ pub(crate) async fn run(
     });
     bundle.files.insert(0, ("versions.json".into(), format!("{versions:#}\n")));
     let path = file.map_or_else(|| default_path(now), Path::to_owned);
-    let failed = |error: std::io::Error| {
-        Complaint::usage(format!("write {}: {error}", path.display()))
-    };
+    let failed =
+        |error: std::io::Error| Complaint::usage(format!("write {}: {error}", path.display()));
     bundle.write(&path).map_err(failed)?;
     let names: Vec<_> = bundle.files.iter().map(|(name, _)| name.clone()).collect();
     if output.json() {
@@ -82,23 +82,24 @@ impl Bundle {
         self.missing.push(json!({ "what": what, "because": because.to_string() }));
     }
 
-    /// Status with timelines, socket table, events, lines and clients.
+    /// The socket table, by the broker's eyes or by our own.
+    async fn take_connections(&mut self, global: &Global) {
+        match connections::collect(global).await {
+            Ok(found) => self.add("connections.json", &format!("{found:#}\n")),
+            Err(Failure::Told(complaint)) => self.miss("connections", complaint.message),
+            Err(Failure::StdoutClosed) => {}
+        }
+    }
+
+    /// Status with timelines, and events.
     async fn ask_broker(&mut self, global: &Global) {
         let client = match Client::connect(global.options()).await {
             Ok(client) => client,
-            Err(error) => return self.miss("status, connections, events", error),
+            Err(error) => return self.miss("status and events", error),
         };
         match client.status().await {
             Ok(found) => self.add("status.json", &format!("{:#}\n", status::as_json(&found))),
             Err(error) => self.miss("status", error),
-        }
-        let admin = client.admin();
-        match admin.connections().await {
-            Ok(found) => {
-                let text = format!("{:#}\n", super::connections::as_json(&found));
-                self.add("connections.json", &text);
-            }
-            Err(error) => self.miss("connections", error),
         }
         match all_events(&client).await {
             Ok(text) => self.add("events.jsonl", &text),
@@ -118,7 +119,9 @@ impl Bundle {
         let folder = places.worker_logs();
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) => return self.miss("worker logs", format!("{}: {error}", folder.display())),
+            Err(error) => {
+                return self.miss("worker logs", format!("{}: {error}", folder.display()));
+            }
         };
         let mut logs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         logs.sort();

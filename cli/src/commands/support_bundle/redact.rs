@@ -44,7 +44,8 @@ mod tests {
     #[test]
     fn accounts_and_secrets_go_and_everything_else_stays() {
         let secret = "0123456789abcdef".repeat(4);
-        let text = format!("{{\"accounts\":\"DU0000001,U0000001\",\"token\":\"{secret}\"}} F000001?");
+        let text =
+            format!("{{\"accounts\":\"DU0000001,U0000001\",\"token\":\"{secret}\"}} F000001?");
         let redacted = redact(&text);
         assert_eq!(
             redacted,

@@ -183,7 +183,10 @@ impl Session {
     pub fn stop(&mut self, because: &str, now: Instant) {
         self.stopping = true;
         self.intent = None;
-        if self.has_attempt() {
+        if let State::Adopting { look_at } = &mut self.state {
+            // Its session ends with us, so it is waited for a moment, to be ended in order.
+            *look_at = now + adoption::LAST_CHANCE;
+        } else if self.has_attempt() {
             self.order_end(FailureClass::Cancelled, because.to_owned(), true);
         } else {
             self.transition(State::Stopped, because.to_owned(), now);

@@ -34,7 +34,7 @@ pub(crate) async fn run(
     let before = client.status().await?;
     let since = before.broker.as_ref().and_then(|broker| broker.since);
     let taken = client.admin().hand_over(binary).await?;
-    let status = wait_for_next(global, since).await?;
+    let status = wait_for_next(global, since, taken.epoch).await?;
     let pid = status.broker.as_ref().map_or(0, |broker| broker.pid);
     let same = taken.epoch > 0 && status.epoch == taken.epoch;
     if output.json() {
@@ -56,13 +56,14 @@ pub(crate) async fn run(
 async fn wait_for_next(
     global: &Global,
     before: Option<prost_types::Timestamp>,
+    epoch: u64,
 ) -> Result<ibouncer_client::api::Status, Failure> {
     let deadline = Instant::now() + BACK_WITHIN;
     loop {
         if let Ok(client) = Client::connect(global.options()).await
             && let Ok(status) = client.status().await
             && status.broker.as_ref().and_then(|broker| broker.since) != before
-            && (status.worker.is_none() || status.state() == ready())
+            && (epoch == 0 || status.worker.is_some())
         {
             return Ok(status);
         }
@@ -74,8 +75,4 @@ async fn wait_for_next(
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-fn ready() -> ibouncer_client::api::SessionState {
-    ibouncer_client::api::SessionState::Ready
 }

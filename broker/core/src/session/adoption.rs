@@ -10,11 +10,15 @@ use ibouncer_proto::link::v1::SessionFacts;
 
 use super::dial::Force;
 use super::{Session, State, Wish, split_accounts};
-use crate::attempts::Outcome;
+use crate::attempts::{FailureClass, Outcome};
 use crate::ids::Epoch;
 
 /// A worker tries the link several times a second; one that does not come for so long is stuck.
 const LATE: Duration = Duration::from_secs(10);
+
+/// A worker looks for a broker several times a second: so long it is waited for when the broker
+/// ends before it came.
+pub(super) const LAST_CHANCE: Duration = Duration::from_secs(2);
 
 impl Session {
     /// The broker is up, and a worker from before holds the session.
@@ -51,6 +55,10 @@ impl Session {
         let because = "the worker of the broker before was taken over, with its session".into();
         self.transition(State::Ready { epoch }, because, now);
         self.wishes.push_back(Wish::Up(epoch));
+        if self.stopping {
+            let because = "the broker ends, and the session with it".to_owned();
+            self.order_end(FailureClass::Cancelled, because, true);
+        }
     }
 
     /// Its lock is free: it is gone.
@@ -61,10 +69,16 @@ impl Session {
         self.ledger.settle_in_flight();
         let because = "the worker of the broker before is gone";
         self.transition(State::Stopped, because.into(), now);
-        self.want(because, Force::None, now);
+        if !self.stopping {
+            self.want(because, Force::None, now);
+        }
     }
 
     pub(super) fn on_orphan_late(&mut self, now: Instant) {
+        if self.stopping {
+            let because = "the worker of the broker before did not come; it ends by itself";
+            return self.transition(State::Stopped, because.into(), now);
+        }
         tracing::warn!(
             because = self.because,
             "a worker from before does not come; it is left alone until it ends"

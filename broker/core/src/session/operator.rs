@@ -92,6 +92,12 @@ impl Session {
     /// The broker ends and leaves a live session to the next one. True if there is one; without,
     /// this is [`Self::stop`].
     pub fn let_go(&mut self, because: &str, now: Instant) -> bool {
+        if matches!(self.state, State::Adopting { .. }) {
+            // It waits for the next broker as it waited for this one.
+            self.stopping = true;
+            self.transition(State::Stopped, because.to_owned(), now);
+            return false;
+        }
         if !self.is_up() || self.verdict.is_some() {
             self.stop(because, now);
             return false;

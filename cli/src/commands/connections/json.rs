@@ -4,6 +4,7 @@
 use ibouncer_client::api;
 use serde_json::{Value, json};
 
+use super::super::status::process;
 use super::Answer;
 use crate::output::time;
 
@@ -28,19 +29,6 @@ pub(super) fn as_json(answer: &Answer) -> Value {
         "connections": known("connections", connections.into()),
         "short_connections": known("short_connections", short.into()),
         "unknown": response.unknown,
-    })
-}
-
-fn process(process: &api::Process) -> Value {
-    json!({
-        "pid": process.pid,
-        "started": process.started.as_ref().and_then(time::of).map(time::rfc3339),
-        "command": process.command,
-        "executable": process.executable,
-        "cpu_percent": process.cpu_percent,
-        "resident_bytes": process.resident_bytes,
-        "threads": process.threads,
-        "descriptors": process.descriptors,
     })
 }
 

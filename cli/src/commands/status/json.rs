@@ -36,6 +36,8 @@ pub(crate) fn as_json(status: &api::Status) -> Value {
             "accept_queue": gateway.accept_queue,
             "close_wait": gateway.close_wait,
             "client_id": gateway.client_id,
+            "path_because": gateway.path_because,
+            "process": gateway.process.as_ref().map(process),
         },
         "worker": {
             "pid": worker.map(|worker| worker.pid),
@@ -43,6 +45,13 @@ pub(crate) fn as_json(status: &api::Status) -> Value {
             "since": at(worker.and_then(|worker| worker.since.as_ref())),
             "restarts": status.restarts,
             "last_end": status.last_end,
+            "adopted": worker.map(|worker| worker.adopted),
+        },
+        "hold": status.hold,
+        "silence": {
+            "used": status.silence.as_ref().map(|silence| silence.used),
+            "limit": status.silence.as_ref().map(|silence| silence.limit),
+            "grace_until": at(status.silence.and_then(|silence| silence.grace_until).as_ref()),
         },
         "broker": status.broker.as_ref().map(|broker| json!({
             "version": broker.version,
@@ -115,6 +124,19 @@ fn at(timestamp: Option<&Timestamp>) -> Option<String> {
     timestamp.and_then(time::of).map(time::rfc3339)
 }
 
+pub(crate) fn process(process: &api::Process) -> Value {
+    json!({
+        "pid": process.pid,
+        "started": at(process.started.as_ref()),
+        "command": process.command,
+        "executable": process.executable,
+        "cpu_percent": process.cpu_percent,
+        "resident_bytes": process.resident_bytes,
+        "threads": process.threads,
+        "descriptors": process.descriptors,
+    })
+}
+
 fn handshake(handshake: Option<&api::Handshake>) -> Value {
     json!({
         "outcome": handshake.map(|handshake| &handshake.outcome),
@@ -179,7 +201,21 @@ const SCHEMA: u32 = 1;
 const NULLS: &[(&[&str], &str)] = &[
     (&["next.action", "next.because"], "nothing is planned"),
     (&["next.at"], "it waits for an event, not for a time"),
-    (&["worker.pid", "worker.epoch", "worker.since"], "no worker process exists"),
+    (&["worker.pid", "worker.epoch", "worker.since", "worker.adopted"], "no worker process exists"),
+    (&["hold"], "no operator holds the session"),
+    (&["silence.grace_until"], "nothing says that Gateway is about to start"),
+    (&["silence.used", "silence.limit"], "the broker does not say"),
+    (&["gateway.process"], "the process that listens is not known"),
+    (
+        &[
+            "gateway.process.executable",
+            "gateway.process.cpu_percent",
+            "gateway.process.resident_bytes",
+            "gateway.process.threads",
+            "gateway.process.descriptors",
+        ],
+        "the process's own files do not say, or it was looked at only once",
+    ),
     (&["worker.last_end"], "no worker has ended yet"),
     (&["handshake.outcome"], "no attempt was made yet"),
     (&["handshake.deadline"], "no handshake is under way"),

@@ -128,7 +128,16 @@ fn facts(status: &api::Status, now: SystemTime) -> String {
     if let Some(gateway) = &status.gateway {
         block.line("Gateway", &gateway_line(gateway));
     }
+    if let Some(process) = status.gateway.as_ref().and_then(|gateway| gateway.process.as_ref()) {
+        block.line("Process", &process_line(process, now));
+    }
     block.line("Session", &session_line(status, now));
+    if let Some(reason) = &status.hold {
+        block.line("Held", reason);
+    }
+    if let Some(silence) = status.silence.filter(|silence| silence.used > 0) {
+        block.line("Silence", &format!("{} of {} attempts", silence.used, silence.limit));
+    }
     block.line("Handshake", &handshake_line(status.handshake.as_ref()));
     let mode = status.mode.as_deref().map(|mode| format!(" ({mode})"));
     let accounts = match status.accounts.as_slice() {
@@ -164,12 +173,27 @@ fn gateway_line(gateway: &api::GatewayStatus) -> String {
     parts.join(", ")
 }
 
+fn process_line(process: &api::Process, now: SystemTime) -> String {
+    let mut parts = Vec::new();
+    if let Some(started) = process.started.as_ref().and_then(time::of) {
+        parts.push(format!("up {}", time::age(started, now)));
+    }
+    parts.extend(process.cpu_percent.map(|percent| format!("{percent:.1} % of a core")));
+    parts.extend(process.resident_bytes.map(|bytes| format!("{} MiB", bytes >> 20)));
+    parts.extend(process.threads.map(|threads| format!("{threads} threads")));
+    parts.extend(process.descriptors.map(|count| format!("{count} descriptors")));
+    parts.join(", ")
+}
+
 fn session_line(status: &api::Status, now: SystemTime) -> String {
     let mut parts = vec![format!("number {}", status.epoch)];
     match &status.worker {
         None => parts.push("no worker process".to_owned()),
         Some(worker) => {
             parts.push(format!("worker pid {}", worker.pid));
+            if worker.adopted {
+                parts.push("taken over from the broker before".to_owned());
+            }
             if let Some(since) = worker.since.as_ref().and_then(time::of) {
                 parts.push(format!("age {}", time::age(since, now)));
             }

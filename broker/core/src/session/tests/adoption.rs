@@ -61,3 +61,24 @@ fn whoever_comes_when_nobody_is_waited_for_changes_nothing() {
     world.session.on_orphan_gone(world.now);
     assert_eq!((world.state(), world.session.epoch), (StateKind::Connecting, Epoch(1)));
 }
+
+#[test]
+fn a_broker_that_ends_ends_the_session_that_it_waits_for_if_it_comes_in_time() {
+    let mut world = adopting();
+    world.session.stop("SIGTERM", world.now);
+    assert!(!world.session.is_stopped());
+    world.session.adopt(Epoch(7), &SessionFacts::default(), world.now);
+    world.settle();
+    assert!(matches!(world.wishes().last(), Some(Wish::End(_))));
+    world.reported(EndReason::Asked, 0);
+    assert!(world.session.is_stopped());
+
+    let mut world = adopting();
+    world.session.stop("SIGTERM", world.now);
+    world.expire();
+    assert!(world.session.is_stopped(), "it is not waited for for ever");
+
+    let mut world = adopting();
+    assert!(!world.session.let_go("SIGUSR2", world.now));
+    assert!(world.session.is_stopped());
+}

@@ -262,9 +262,27 @@ fn nobody_listening_is_an_absent_gateway_and_it_is_found_when_it_comes() {
     };
     let address = format!("127.0.0.1:{port}");
     let broker = Broker::plan(super::binary(), &address).start();
-    broker.wait_step("GATEWAY_ABSENT", 1);
+    // Eyes see it, and nothing is dialled.
+    broker.wait_step("GATEWAY_ABSENT", 0);
     assert_eq!(broker.cli(&["status"]).code, 3);
+    let _sim = sim(&["--listen", &address]);
+    until_true("READY", PATIENCE, || broker.cli(&["status"]).code == 0);
+    assert_eq!(broker.status()["epoch"], 1);
+}
+
+#[test]
+fn without_eyes_a_closed_port_is_found_by_asking() {
+    let port = {
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        held.local_addr().unwrap().port()
+    };
+    let address = format!("127.0.0.1:{port}");
+    let broker = Broker::plan(super::binary(), &address).set("gateway.eyes=none").start();
+    broker.wait_step("GATEWAY_ABSENT", 1);
     assert_eq!(broker.attempt(1)["outcome"], "refused");
+    let status = broker.status();
+    assert_eq!(status["gateway"]["path"], Value::Null);
+    assert!(status["unknown"]["gateway.path"].is_string(), "{status:#}");
     let _sim = sim(&["--listen", &address]);
     until_true("READY", PATIENCE, || broker.cli(&["status"]).code == 0);
 }

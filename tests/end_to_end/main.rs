@@ -1,6 +1,8 @@
 //! End to end: the one binary as real processes, with signals and sockets, against the simulated
 //! Gateway or a bare listener.
 //!
+//! - `adoption`: the session outlives the broker.
+//! - `link`: a worker whose broker is the test.
 //! - `start`: what `serve` and the commands say, exit codes, private files, the end.
 //! - `faults`: each fault of a handshake, to the kill and the replacement.
 //! - `sockets`: that a kill leaves nothing behind on Gateway's side.
@@ -15,12 +17,14 @@
     reason = "helpers of tests; a test that cannot go on says where it stopped"
 )]
 
+mod adoption;
 mod bad_input;
 mod bad_requests;
 mod crowd;
 mod demo;
 mod eyes;
 mod faults;
+mod link;
 mod market_data;
 mod sockets;
 mod start;

@@ -4,9 +4,11 @@
 //! - [`Sim`], [`Broker`], [`Watch`]: simulated Gateway, broker, and the stream of its states.
 //! - [`wait`]: conditions with deadlines, and how late this machine is.
 //! - [`procfs`]: processes and sockets as the kernel sees them.
+//! - [`link`]: the test in the place of a broker, with a real worker.
 //! - [`peers`]: Python and Node, each set up once.
 
 mod broker;
+pub mod link;
 pub mod peers;
 pub mod procfs;
 mod program;

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ibouncer_client::Options;
@@ -138,7 +139,7 @@ impl Home {
 /// How a broker is to be started.
 #[derive(Debug)]
 pub struct BrokerPlan {
-    home: Home,
+    home: Arc<Home>,
     flags: Vec<String>,
     announced: Vec<String>,
 }
@@ -177,14 +178,22 @@ impl BrokerPlan {
             let event: Value = serde_json::from_str(line).ok()?;
             (event["event"] == "serving").then_some(event)
         });
-        Broker { home: self.home, program, serving, announced: self.announced, over: false }
+        Broker {
+            home: self.home,
+            flags: self.flags,
+            program,
+            serving,
+            announced: self.announced,
+            over: false,
+        }
     }
 }
 
 /// A running broker.
 #[derive(Debug)]
 pub struct Broker {
-    home: Home,
+    home: Arc<Home>,
+    flags: Vec<String>,
     program: Program,
     serving: Value,
     announced: Vec<String>,
@@ -194,12 +203,29 @@ pub struct Broker {
 impl Broker {
     /// For a Gateway at this address, with quick repetitions and no TCP listener.
     pub fn plan(binary: &Path, gateway: &str) -> BrokerPlan {
-        let plan = BrokerPlan { home: Home::new(binary), flags: Vec::new(), announced: Vec::new() };
+        let home = Arc::new(Home::new(binary));
+        let plan = BrokerPlan { home, flags: Vec::new(), announced: Vec::new() };
         plan.flag("--gateway")
             .flag(gateway)
             .set("log.format=json")
             .set("grpc.listen=off")
             .set(r#"attempts.backoff=["50ms"]"#)
+            // The simulator is no Java program, and young.
+            .set("gateway.eyes=local")
+            .set("gateway.startup_grace=0s")
+            // No worker outlives its test.
+            .set("worker.adoption_grace=0s")
+    }
+
+    /// The next broker in the same folders, with the same flags; this one must have ended.
+    #[track_caller]
+    pub fn successor(&self) -> BrokerPlan {
+        assert!(self.over, "two brokers in the same folders");
+        BrokerPlan {
+            home: Arc::clone(&self.home),
+            flags: self.flags.clone(),
+            announced: self.announced.clone(),
+        }
     }
 
     /// Its folders and commands.
@@ -307,8 +333,24 @@ impl Broker {
     /// SIGTERM; answers with its exit code.
     #[track_caller]
     pub fn terminate(&mut self) -> Option<i32> {
+        self.end(Signal::SIGTERM)
+    }
+
+    /// SIGUSR2: the worker is left to the next broker; answers with the exit code.
+    #[track_caller]
+    pub fn let_go(&mut self) -> Option<i32> {
+        self.end(Signal::SIGUSR2)
+    }
+
+    /// A signal that does not end it.
+    pub fn signal(&mut self, signal: Signal) {
+        self.program.signal(signal);
+    }
+
+    #[track_caller]
+    fn end(&mut self, signal: Signal) -> Option<i32> {
         self.over = true;
-        self.program.signal(Signal::SIGTERM);
+        self.program.signal(signal);
         let status = self.program.exit(PATIENCE);
         self.check_log();
         status.code()

@@ -179,6 +179,7 @@ fn short_connections_are_counted_for_their_program() {
         drop(client);
         drop(server);
         look(&mut eyes);
+        look(&mut eyes);
     }
     // Gone before it could be seen.
     drop(TcpStream::connect(address).unwrap());

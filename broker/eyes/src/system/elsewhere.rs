@@ -17,7 +17,12 @@ fn unknown() -> Unknown {
 }
 
 impl System {
-    pub(crate) fn rows(&mut self, _gateway: SocketAddr, _now: Instant) -> Seen<Vec<Row>> {
+    pub(crate) fn rows(
+        &mut self,
+        _gateway: SocketAddr,
+        _thorough: bool,
+        _now: Instant,
+    ) -> Seen<Vec<Row>> {
         Err(unknown())
     }
 

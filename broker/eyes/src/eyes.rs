@@ -103,7 +103,7 @@ impl Eyes {
                     address: bound.address,
                     inode: bound.inode,
                     accept_queue: bound.accept_queue,
-                    backlog: Err(Unknown("/proc/net/tcp does not tell it".to_owned())),
+                    backlog: self.system.backlog(bound.address),
                     process,
                 }))
             }

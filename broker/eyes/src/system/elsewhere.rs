@@ -40,6 +40,10 @@ impl System {
         Err(unknown())
     }
 
+    pub(crate) fn backlog(&self, _address: SocketAddr) -> Seen<u32> {
+        Err(unknown())
+    }
+
     pub(crate) fn has_ended(&self, _pid: u32, _started: u64) -> bool {
         false
     }

@@ -1,5 +1,6 @@
 //! Linux: tables of our own network namespace, and addresses of this host.
 
+mod backlog;
 mod owners;
 mod processes;
 
@@ -80,6 +81,11 @@ impl System {
     /// The process of an owner, with figures that are at most some seconds old.
     pub(crate) fn process(&mut self, owner: &Owner, now: Instant) -> Seen<Process> {
         self.sampler.process(owner, now)
+    }
+
+    /// How many connections may wait at this listener.
+    pub(crate) fn backlog(&self, address: SocketAddr) -> Seen<u32> {
+        backlog::backlog(address)
     }
 
     /// Is this process known to be gone?

@@ -60,7 +60,7 @@ impl Eyes {
         if self.setting == Setting::None {
             return Sight::blind("gateway.eyes = none");
         }
-        let rows = match self.system.rows(self.gateway, now) {
+        let rows = match self.system.rows(self.gateway, false, now) {
             Ok(rows) => rows,
             Err(unknown) => return Sight::blind(&unknown.0),
         };
@@ -72,7 +72,15 @@ impl Eyes {
             Setting::Remote | Setting::None => false,
         };
         let known = addresses.unwrap_or_default();
-        let port = Port::of(&rows, self.gateway, looked_at_here, &known);
+        let mut port = Port::of(&rows, self.gateway, looked_at_here, &known);
+        if port.listener.is_none() && self.changes.newest().is_some() {
+            // A listener that was there is not believed to be gone before a second read: the
+            // kernel hands out its tables in pieces, and a row can be missed.
+            match self.system.rows(self.gateway, true, now) {
+                Ok(rows) => port = Port::of(&rows, self.gateway, looked_at_here, &known),
+                Err(unknown) => return Sight::blind(&unknown.0),
+            }
+        }
         self.ages.take_note(port.sockets.iter().map(|(_, row)| row), now);
         self.find_owners(&port, now);
 
@@ -95,7 +103,7 @@ impl Eyes {
                     address: bound.address,
                     inode: bound.inode,
                     accept_queue: bound.accept_queue,
-                    backlog: Err(Unknown("/proc/net/tcp does not tell it".to_owned())),
+                    backlog: self.system.backlog(bound.address),
                     process,
                 }))
             }

@@ -4,7 +4,7 @@
 //! several that share one address (SO_REUSEPORT) the queues are added up. Where Gateway is not
 //! on this host only our side is looked at: a listener of the same port here is another program.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use ibouncer_core::sight::TcpState;
@@ -47,6 +47,7 @@ impl Port {
         here: bool,
         addresses: &BTreeSet<IpAddr>,
     ) -> Self {
+        let rows = &once(rows);
         let listener = if here { listener(rows, gateway) } else { None };
         let everywhere = listener.is_some_and(|bound| bound.address.ip().is_unspecified());
         let is_gateway = |address: SocketAddr| {
@@ -82,6 +83,17 @@ impl Port {
                 && old_enough(row)
         })
     }
+}
+
+/// Each socket once, as it was read last. The kernel hands out its tables in pieces, and when
+/// sockets come and go in between it repeats some.
+fn once(rows: &[Row]) -> Vec<Row> {
+    let key = |row: &Row| {
+        let listener = (row.state == TcpState::Listen).then_some(row.inode);
+        (row.local, row.remote, listener)
+    };
+    let newest: BTreeMap<_, _> = rows.iter().map(|row| (key(row), *row)).collect();
+    newest.into_values().collect()
 }
 
 fn listener(rows: &[Row], gateway: SocketAddr) -> Option<Bound> {
@@ -159,6 +171,16 @@ mod tests {
         let rows = [listening("127.0.0.1:4002", 3, 9), listening("127.0.0.1:4002", 4, 8)];
         let bound = of(&rows, "127.0.0.1:4002", true).listener.unwrap();
         assert_eq!((bound.accept_queue, bound.inode), (7, 8));
+    }
+
+    #[test]
+    fn what_the_kernel_repeats_is_one_socket() {
+        let before = row("127.0.0.1:4002", "127.0.0.1:50000", TcpState::Established, 0, 0);
+        let after = Row { state: TcpState::CloseWait, ..before };
+        let listening = listening("127.0.0.1:4002", 1, 9);
+        let port = of(&[listening, before, listening, after], "127.0.0.1:4002", true);
+        assert_eq!(port.listener.unwrap().accept_queue, 1);
+        assert_eq!(port.sockets, [(Side::Server, after)]);
     }
 
     #[test]

@@ -80,6 +80,9 @@ struct Open {
     who: Option<Who>,
     ours: bool,
     ended: bool,
+    /// Not in the newest look. Twice in a row is gone; once may have been missed, because the
+    /// kernel hands out its tables in pieces.
+    missing_since: Option<Instant>,
     look: u64,
 }
 
@@ -120,6 +123,7 @@ impl ShortLedger {
                 who: None,
                 ours: false,
                 ended: false,
+                missing_since: None,
                 look,
             };
             let open = self.open.entry(key).or_insert_with(fresh);
@@ -128,19 +132,25 @@ impl ShortLedger {
                 *open = fresh();
             }
             open.look = look;
+            open.missing_since = None;
             open.established |= contact.established;
             open.ours |= contact.ours;
             open.who = contact.who.or(open.who.take());
             if !contact.live && !open.ended {
                 open.ended = true;
-                ended.push(key);
+                ended.push((key, now));
             }
         }
-        let gone = self.open.iter().filter(|(_, open)| open.look != look && !open.ended);
-        ended.extend(gone.map(|(key, _)| *key));
-        for key in ended {
+        for (key, open) in self.open.iter_mut().filter(|(_, open)| open.look != look) {
+            match open.missing_since {
+                None => open.missing_since = Some(now),
+                Some(since) if !open.ended => ended.push((*key, since)),
+                Some(_) => {}
+            }
+        }
+        for (key, at) in ended {
             if let Some(open) = self.open.get(&key) {
-                let life = open.born_after.map(|born| now.saturating_duration_since(born));
+                let life = open.born_after.map(|born| at.saturating_duration_since(born));
                 let short = life.is_some_and(|life| life < SHORT);
                 if short && open.established && !open.ours {
                     let who = open.who.clone();
@@ -148,7 +158,7 @@ impl ShortLedger {
                 }
             }
         }
-        self.open.retain(|_, open| open.look == look);
+        self.open.retain(|_, open| open.look + 1 >= look);
     }
 
     /// The programs, the busiest first.
@@ -274,7 +284,13 @@ mod tests {
         world.look(250, vec![contact(1, false, None)]);
         world.look(250, vec![]);
         assert_eq!(world.list(), [("python app.py (pid 4711)".to_owned(), 1, 1)]);
+        world.look(250, vec![]);
         world.look(250, vec![contact(1, true, Some(4711))]);
+        // It was missed, no more.
+        world.look(250, vec![]);
+        world.look(250, vec![contact(1, true, Some(4711))]);
+        assert_eq!(world.list()[0].1, 1);
+        world.look(250, vec![]);
         world.look(250, vec![]);
         assert_eq!(world.list()[0].1, 2);
     }
@@ -294,11 +310,13 @@ mod tests {
         let mut world = World { ledger: ShortLedger::new(begin), begin, now: begin };
         world.look(0, vec![contact(1, true, Some(1)), contact(2, false, None)]);
         world.look(250, vec![]);
+        world.look(250, vec![]);
         let ours = Contact { ours: true, ..contact(3, true, Some(2)) };
         let dialling = Contact { established: false, ..contact(4, true, Some(3)) };
         world.look(250, vec![ours, dialling, contact(5, true, Some(4))]);
         world.look(250, vec![contact(5, true, Some(4))]);
         world.look(15_000, vec![]);
+        world.look(250, vec![]);
         assert_eq!(world.list(), []);
     }
 
@@ -307,6 +325,7 @@ mod tests {
         let mut world = World::new();
         for pid in 0..6 {
             world.look(250, vec![contact(1, true, Some(pid))]);
+            world.look(250, vec![]);
             world.look(250, vec![]);
         }
         let name = "python app.py (newest pid 5)".to_owned();
@@ -330,6 +349,7 @@ mod tests {
         };
         for host in 0..200 {
             world.look(250, vec![from(1, host)]);
+            world.look(250, vec![]);
             world.look(250, vec![]);
         }
         let list = world.list();

@@ -3,6 +3,7 @@
 //! - `linux`: tables and addresses.
 //! - `linux/processes`: what a process is, and its figures.
 //! - `linux/owners`: which process holds a socket.
+//! - `linux/backlog`: how many connections may wait.
 //!
 //! Elsewhere the same questions are answered with "unknown".
 

@@ -53,7 +53,7 @@ fn listener_queue_and_strangers_are_seen_with_their_owner() {
     let process = found.process.as_ref().unwrap();
     assert_eq!(process.pid, me);
     assert!(process.executable.as_ref().unwrap().contains("ibouncer_eyes"));
-    assert!(found.backlog.is_err());
+    assert_eq!(found.backlog, Ok(5));
     assert_eq!(sight.listener_id().unwrap().process, Some((me, process.started)));
     assert_eq!(sight.strangers().count(), 3);
     for stranger in sight.strangers() {
@@ -178,6 +178,7 @@ fn short_connections_are_counted_for_their_program() {
         look(&mut eyes);
         drop(client);
         drop(server);
+        look(&mut eyes);
         look(&mut eyes);
     }
     // Gone before it could be seen.

@@ -17,7 +17,12 @@ fn unknown() -> Unknown {
 }
 
 impl System {
-    pub(crate) fn rows(&mut self, _gateway: SocketAddr, _now: Instant) -> Seen<Vec<Row>> {
+    pub(crate) fn rows(
+        &mut self,
+        _gateway: SocketAddr,
+        _thorough: bool,
+        _now: Instant,
+    ) -> Seen<Vec<Row>> {
         Err(unknown())
     }
 
@@ -32,6 +37,10 @@ impl System {
     }
 
     pub(crate) fn process(&mut self, _owner: &Owner, _now: Instant) -> Seen<Process> {
+        Err(unknown())
+    }
+
+    pub(crate) fn backlog(&self, _address: SocketAddr) -> Seen<u32> {
         Err(unknown())
     }
 

@@ -1,5 +1,6 @@
 //! Linux: tables of our own network namespace, and addresses of this host.
 
+mod backlog;
 mod owners;
 mod processes;
 
@@ -36,12 +37,18 @@ pub(crate) struct System {
 }
 
 impl System {
-    /// The lines of both tables that have this port on either side.
-    pub(crate) fn rows(&mut self, gateway: SocketAddr, now: Instant) -> Seen<Vec<Row>> {
+    /// The lines of both tables that have this port on either side. Thorough: nothing is
+    /// believed that was not read now.
+    pub(crate) fn rows(
+        &mut self,
+        gateway: SocketAddr,
+        thorough: bool,
+        now: Instant,
+    ) -> Seen<Vec<Row>> {
         let (own, other) = if gateway.is_ipv4() { (0, 1) } else { (1, 0) };
         let mut rows = read(TABLES[own], gateway.port())?;
         let quiet = |seen: Instant| now.saturating_duration_since(seen) < QUIET;
-        if !self.quiet_since.is_some_and(quiet) {
+        if thorough || !self.quiet_since.is_some_and(quiet) {
             let mut others = read(TABLES[other], gateway.port())?;
             self.quiet_since = others.is_empty().then_some(now);
             rows.append(&mut others);
@@ -74,6 +81,11 @@ impl System {
     /// The process of an owner, with figures that are at most some seconds old.
     pub(crate) fn process(&mut self, owner: &Owner, now: Instant) -> Seen<Process> {
         self.sampler.process(owner, now)
+    }
+
+    /// How many connections may wait at this listener.
+    pub(crate) fn backlog(&self, address: SocketAddr) -> Seen<u32> {
+        backlog::backlog(address)
     }
 
     /// Is this process known to be gone?

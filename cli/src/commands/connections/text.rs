@@ -59,9 +59,10 @@ fn head(answer: &Answer, now: SystemTime) -> String {
     block.line("Listener", &listens);
     block.line("Process", &response.listener.as_ref().map(figures).unwrap_or_default());
     if let Some(queue) = response.accept_queue {
-        let most = response.backlog.map(|most| format!(" of {most}")).unwrap_or_default();
+        // The kernel takes one more than it says.
+        let most = response.backlog.map(|most| format!(" (backlog {most})")).unwrap_or_default();
         let wait = if queue == 1 { "connection waits" } else { "connections wait" };
-        block.line("Queue", &format!("{queue}{most} {wait} to be accepted"));
+        block.line("Queue", &format!("{queue} {wait} to be accepted{most}"));
     }
     block.line("Sockets", &unknown("connections").unwrap_or_default());
     if answer.own.is_some() {
@@ -173,6 +174,7 @@ mod tests {
                 ..Default::default()
             }),
             accept_queue: Some(3),
+            backlog: Some(50),
             connections: vec![
                 socket("listener", "LISTEN", None, ""),
                 socket("waiting", "CLOSE_WAIT", None, "Gateway has not accepted this one"),
@@ -191,7 +193,7 @@ mod tests {
         let text = as_text(&answer(response), SystemTime::UNIX_EPOCH);
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert_eq!(text.matches(advice).count(), 1, "{text}");
-        assert!(text.contains("3 connections wait to be accepted"), "{text}");
+        assert!(text.contains("3 connections wait to be accepted (backlog 50)"), "{text}");
         assert!(text.contains("12.5 % of a core, 512 MiB, 54 threads"), "{text}");
         assert!(text.contains("4194304"), "{text}");
         assert!(text.contains("1 h 2 min"), "{text}");

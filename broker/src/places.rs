@@ -116,6 +116,16 @@ impl Locks {
         self.folder.join(format!("{}.worker.lock", self.key))
     }
 
+    /// The broker's own lock.
+    pub fn broker(&self) -> PathBuf {
+        self.folder.join(format!("{}.broker.lock", self.key))
+    }
+
+    /// Takes the worker's lock and writes into it who we are; `None` if a worker lives.
+    pub fn take_worker(&self, who: &str) -> Result<Option<File>, PlaceError> {
+        Ok(take_lock(&self.worker(), who)?.ok())
+    }
+
     /// What is remembered of attempts.
     pub fn ledger(&self) -> PathBuf {
         self.folder.join(format!("{}.attempts.json", self.key))
@@ -128,8 +138,7 @@ impl Locks {
 
     /// Takes the broker's own lock and writes into it who we are.
     pub fn take(&self, gateway: SocketAddr, client_id: i32, who: &str) -> Result<File, PlaceError> {
-        let path = self.folder.join(format!("{}.broker.lock", self.key));
-        match take_lock(&path, who)? {
+        match take_lock(&self.broker(), who)? {
             Ok(lock) => Ok(lock),
             Err(holder) => Err(PlaceError::Taken { gateway, client_id, holder }),
         }

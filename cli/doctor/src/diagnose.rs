@@ -104,9 +104,8 @@ pub fn class_of(timeline: &Timeline, sight: &Sight) -> Option<FailureClass> {
 
 /// The handshake that decides: the first one that is not good, or else the newest.
 pub(crate) fn deciding(facts: &Facts) -> Option<&Timeline> {
-    let bad = |timeline: &&Timeline| {
-        verdict_of_timeline(timeline, &facts.sight) != Verdict::Healthy
-    };
+    let bad =
+        |timeline: &&Timeline| verdict_of_timeline(timeline, &facts.sight) != Verdict::Healthy;
     facts.timelines.iter().find(bad).or(facts.timelines.last())
 }
 
@@ -137,8 +136,7 @@ fn verdict_of_sight(facts: &Facts, wedged: bool) -> Verdict {
     if wedged {
         return Verdict::Wedged;
     }
-    if sight.counts() && facts.queue_stands && sight.accept_queue().is_some_and(|queue| queue > 0)
-    {
+    if sight.counts() && facts.queue_stands && sight.accept_queue().is_some_and(|queue| queue > 0) {
         return Verdict::AcceptQueueStuck;
     }
     if sight.counts() && sight.close_wait().is_some_and(|sockets| sockets > 0) {
@@ -174,9 +172,7 @@ pub(crate) fn verdict_of_timeline(timeline: &Timeline, sight: &Sight) -> Verdict
         End::Good => good(timeline),
         End::Refused => Verdict::NoListener,
         // Nothing gets lost on the way to ourselves: the queue is full.
-        End::TcpTimeout if timeline.attempt.gateway.ip().is_loopback() => {
-            Verdict::AcceptQueueStuck
-        }
+        End::TcpTimeout if timeline.attempt.gateway.ip().is_loopback() => Verdict::AcceptQueueStuck,
         End::TcpTimeout if sight.counts() && sight.accept_queue().is_some_and(|one| one > 0) => {
             Verdict::AcceptQueueStuck
         }

@@ -83,8 +83,9 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SessionReady => formatter
-                .write_str("the broker's session is live, and nothing may disturb it"),
+            Self::SessionReady => {
+                formatter.write_str("the broker's session is live, and nothing may disturb it")
+            }
             Self::BrokerServes { who } => write!(
                 formatter,
                 "a broker serves this Gateway and makes the attempts itself ({who})"
@@ -192,13 +193,8 @@ mod tests {
         overridden: bool,
     ) -> Option<&'static str> {
         let sight = sight(queue);
-        let circumstances = Circumstances {
-            broker,
-            ledger,
-            sight: &sight,
-            queue_stands: true,
-            overridden,
-        };
+        let circumstances =
+            Circumstances { broker, ledger, sight: &sight, queue_stands: true, overridden };
         allow(&circumstances).err().map(|refusal| refusal.name())
     }
 
@@ -242,8 +238,7 @@ mod tests {
             let seen = listener(0);
             let process = seen.process.unwrap();
             let listener = KnownListener { inode, pid: process.pid, started: process.started };
-            ledger.wedged =
-                Some(Wedged { since_ms: 1, probe_at_ms: 2, listener: Some(listener) });
+            ledger.wedged = Some(Wedged { since_ms: 1, probe_at_ms: 2, listener: Some(listener) });
             ledger
         };
         let inode = listener(0).inode;

@@ -260,9 +260,9 @@ impl Probe {
 fn end_of_bytes(error: WireError) -> End {
     match &error {
         WireError::Frame(FrameError::TooLong { length, .. }) => End::TooLong(*length),
-        WireError::Opening(
-            HandshakeError::Redirect(_) | HandshakeError::NotOffered { .. },
-        ) => End::BadVersion(error.to_string()),
+        WireError::Opening(HandshakeError::Redirect(_) | HandshakeError::NotOffered { .. }) => {
+            End::BadVersion(error.to_string())
+        }
         _ => End::NotProtocol(error.to_string()),
     }
 }

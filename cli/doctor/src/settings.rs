@@ -197,10 +197,8 @@ mod tests {
         };
         assert!(names(port(4002)).is_empty());
         assert_eq!(names(port(4001)), ["socketPort"]);
-        let local = |allow| ApiSettingsConfig {
-            allow_localhost_only: Some(allow),
-            ..Default::default()
-        };
+        let local =
+            |allow| ApiSettingsConfig { allow_localhost_only: Some(allow), ..Default::default() };
         assert_eq!(names(local(true)), ["allowLocalhostOnly"]);
         assert_eq!(names(local(false)), ["trustedIPs"]);
     }

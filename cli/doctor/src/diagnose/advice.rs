@@ -312,19 +312,19 @@ pub(super) fn next_steps(verdict: Verdict, facts: &Facts) -> Vec<String> {
              another id.",
             "If no program does, wait some minutes: Gateway has not noticed yet that it is gone.",
         ],
-        Verdict::SpeaksHttp | Verdict::SpeaksTls | Verdict::NotTws | Verdict::BadVersion => &[
-            "Find the right port: Configure, Settings, API, Settings: Socket port.",
-        ],
-        Verdict::MuteAfterReady | Verdict::ClosedAfterReady | Verdict::Slow => &[
-            "Look at Gateway's main window, then at its memory (Configure, Settings, Memory \
-             Allocation).",
-        ],
-        Verdict::CutMidFrame | Verdict::OversizeFrame => &[
-            "Run the same test without the relay, on Gateway's own host.",
-        ],
-        Verdict::OldGateway => &[
-            "Install the newest Gateway (server version 213 or later) beside this one.",
-        ],
+        Verdict::SpeaksHttp | Verdict::SpeaksTls | Verdict::NotTws | Verdict::BadVersion => {
+            &["Find the right port: Configure, Settings, API, Settings: Socket port."]
+        }
+        Verdict::MuteAfterReady | Verdict::ClosedAfterReady | Verdict::Slow => {
+            &["Look at Gateway's main window, then at its memory (Configure, Settings, Memory \
+             Allocation)."]
+        }
+        Verdict::CutMidFrame | Verdict::OversizeFrame => {
+            &["Run the same test without the relay, on Gateway's own host."]
+        }
+        Verdict::OldGateway => {
+            &["Install the newest Gateway (server version 213 or later) beside this one."]
+        }
         Verdict::SessionDegraded => &["Wait: the broker resumes everything by itself."],
         Verdict::BrokerConnecting => &["Watch it: ibouncer status --watch."],
         Verdict::Held => &["Ask who holds it, then end waiting: ibouncer retry."],

@@ -237,9 +237,9 @@ fn end_line(timeline: &Timeline) -> String {
         End::ClientIdInUse => {
             format!("error 326: client id {} is taken", timeline.attempt.client_id)
         }
-        End::MuteAfterReady => format!(
-            "READY, and then no answer to a current-time request in {waited:.0} ms"
-        ),
+        End::MuteAfterReady => {
+            format!("READY, and then no answer to a current-time request in {waited:.0} ms")
+        }
     }
 }
 

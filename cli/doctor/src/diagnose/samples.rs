@@ -72,12 +72,7 @@ pub(crate) fn relayed() -> Sight {
 }
 
 pub(crate) fn socket(state: TcpState, role: Role) -> PortSocket {
-    let owner = Owner {
-        pid: 99,
-        started: 5,
-        started_unix: 5,
-        command: "python old.py".into(),
-    };
+    let owner = Owner { pid: 99, started: 5, started_unix: 5, command: "python old.py".into() };
     PortSocket {
         local: "127.0.0.1:4002".parse().unwrap(),
         remote: "127.0.0.1:50000".parse().unwrap(),

@@ -4,12 +4,10 @@ use ibouncer_core::sight::{Role, TcpState};
 use ibouncer_proto::api::v1::SessionState;
 use ibouncer_proto::tws::v1::{ApiConfig, ApiSettingsConfig, ConfigResponse};
 
-use super::samples::{
-    attempted, broker, facts, ledger, relayed, sight, socket, timeline,
-};
+use super::samples::{attempted, broker, facts, ledger, relayed, sight, socket, timeline};
 use super::*;
-use crate::gate::Refusal;
 use crate::facts::LedgerFacts;
+use crate::gate::Refusal;
 use crate::verdict::Grade;
 
 use Stage::{
@@ -67,10 +65,8 @@ fn asked(broker: BrokerFacts) -> Facts {
 }
 
 fn all() -> Vec<(Verdict, Facts)> {
-    let close_wait = Sight {
-        sockets: Ok(vec![socket(TcpState::CloseWait, Role::Gateway)]),
-        ..sight(0)
-    };
+    let close_wait =
+        Sight { sockets: Ok(vec![socket(TcpState::CloseWait, Role::Gateway)]), ..sight(0) };
     let nobody = Sight { listener: Ok(None), ..sight(0) };
     let remote = "192.0.2.1:4002".parse().unwrap();
     vec![
@@ -99,10 +95,7 @@ fn all() -> Vec<(Verdict, Facts)> {
         (Verdict::NotTws, asked(attempted("poisoned", &["FIRST_BYTE"]))),
         (Verdict::BrokerConnecting, asked(attempted("worker_fault", &[]))),
         (Verdict::Healthy, tried(GOOD, End::Good)),
-        (
-            Verdict::Slow,
-            changed(GOOD, End::Good, |timeline| timeline.stages[7].1 = 2_500.0),
-        ),
+        (Verdict::Slow, changed(GOOD, End::Good, |timeline| timeline.stages[7].1 = 2_500.0)),
         (
             Verdict::OldGateway,
             changed(GOOD, End::Good, |timeline| {
@@ -152,10 +145,7 @@ fn all() -> Vec<(Verdict, Facts)> {
         (Verdict::RelayWithoutGateway, seen(tried(TCP, FIN), relayed())),
         (Verdict::ClosedAfterVersion, tried(STARTED, FIN)),
         (Verdict::ClosedAfterReady, tried(&GOOD[..8], FIN)),
-        (
-            Verdict::CutMidFrame,
-            changed(&GOOD[..8], FIN, |timeline| timeline.unfinished = 14),
-        ),
+        (Verdict::CutMidFrame, changed(&GOOD[..8], FIN, |timeline| timeline.unfinished = 14)),
         (Verdict::CutMidFrame, tried(BYTE, FIN)),
         (Verdict::SpeaksHttp, said(b"HTTP/1.1 400 Bad Request\r\n", End::TooLong(1))),
         (Verdict::SpeaksTls, said(&[0x15, 3, 3, 0, 2, 2, 0x46], End::TooLong(1))),
@@ -187,10 +177,7 @@ fn all() -> Vec<(Verdict, Facts)> {
                 facts.refusal = Some(Refusal::Wedged);
             }),
         ),
-        (
-            Verdict::NoListener,
-            seen(with(|facts| facts.ledger = Ok(ledger(3))), nobody),
-        ),
+        (Verdict::NoListener, seen(with(|facts| facts.ledger = Ok(ledger(3))), nobody)),
         (
             Verdict::Held,
             with(|facts| {

@@ -269,9 +269,11 @@ impl Sight {
         u32::try_from(stuck.count()).ok()
     }
 
-    /// Connections that other programs hold to the port.
+    /// Connections that other programs hold to the port; not what the kernel keeps for a while
+    /// of those that were closed.
     pub fn strangers(&self) -> impl Iterator<Item = &PortSocket> {
         let sockets = self.sockets.as_deref().unwrap_or_default();
-        sockets.iter().filter(|socket| socket.role == Role::Stranger)
+        let held = |socket: &&PortSocket| !matches!(socket.owner, Ok(None));
+        sockets.iter().filter(|socket| socket.role == Role::Stranger).filter(held)
     }
 }

@@ -15,10 +15,11 @@ use ibouncer_broker::places::{Locks, PlaceError};
 use ibouncer_core::ledger::{KnownListener, Ledger, Wedged};
 use ibouncer_core::settings::AttemptSettings;
 use ibouncer_core::sight::Sight;
+use ibouncer_eyes::Setting;
 use thiserror::Error;
 
 use crate::diagnose::{Diagnosis, class_of, diagnose};
-use crate::eyes::{Looker, Setting};
+use crate::eyes::Looker;
 use crate::facts::{BrokerFacts, Facts, LedgerFacts};
 use crate::gate::{self, Circumstances, Refusal};
 use crate::locks::{Holder, holder};

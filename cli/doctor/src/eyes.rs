@@ -1,51 +1,26 @@
 //! The one place where the doctor looks at the kernel's tables.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use ibouncer_core::sight::Sight;
-
-/// How Gateway is reached, by the operator's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Setting {
-    /// Find out.
-    #[default]
-    Auto,
-    /// What listens here is Gateway itself.
-    Local,
-    /// What listens here passes on to Gateway.
-    Relayed,
-    /// Gateway is not on this host.
-    Remote,
-    /// Do not look at all.
-    None,
-}
-
-impl std::str::FromStr for Setting {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "auto" => Self::Auto,
-            "local" => Self::Local,
-            "relayed" => Self::Relayed,
-            "remote" => Self::Remote,
-            "none" => Self::None,
-            _ => return Err(format!("{text:?} is none of auto, local, relayed, remote, none")),
-        })
-    }
-}
+use ibouncer_eyes::{Eyes, Ours, Setting};
 
 /// Eyes for one examination.
 #[derive(Debug)]
-pub(crate) struct Looker;
+pub(crate) struct Looker {
+    eyes: Eyes,
+    ours: Ours,
+}
 
 impl Looker {
-    pub(crate) fn new(_gateway: SocketAddr, _setting: Setting) -> Self {
-        Self
+    pub(crate) fn new(gateway: SocketAddr, setting: Setting) -> Self {
+        let ours = Ours { worker: None, doctor: Some(std::process::id()) };
+        Self { eyes: Eyes::new(gateway, setting), ours }
     }
 
     /// One look, without a packet.
     pub(crate) fn look(&mut self) -> Sight {
-        Sight::blind("this build does not look at the kernel's tables")
+        self.eyes.look(&self.ours, Instant::now())
     }
 }

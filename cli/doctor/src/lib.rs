@@ -25,9 +25,9 @@ mod wire;
 
 pub use diagnose::{Diagnosis, Hypothesis};
 pub use examine::{DoctorError, Order, Report, examine, resolve};
-pub use eyes::Setting;
 pub use facts::{BrokerAttempt, BrokerFacts, Facts, LedgerFacts};
 pub use gate::Refusal;
+pub use ibouncer_eyes::Setting;
 pub use plan::Plan;
 pub use timeline::Timeline;
 pub use verdict::Verdict;

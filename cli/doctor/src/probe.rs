@@ -117,16 +117,10 @@ impl Probe {
         if let Err(end) = self.listen(deadline, answered) {
             return if end == End::Silence { End::MuteAfterReady } else { end };
         }
-        self.timeline.settings = match wire::ask_config(version) {
-            _ if !self.timeline.attempt.read_settings => {
-                SettingsAnswer::NotAsked("they are read once, in a single handshake")
-            }
-            None => SettingsAnswer::NotAsked("Gateway tells them from server version 219 on"),
-            Some(question) => {
-                self.send(&question);
-                SettingsAnswer::None
-            }
-        };
+        let told = matches!(self.timeline.settings, SettingsAnswer::Read(_));
+        if !told {
+            self.timeline.settings = self.ask_settings(version);
+        }
         if self.timeline.settings == SettingsAnswer::None {
             deadline = Instant::now() + limits.answer;
             let answered = |probe: &Self| probe.timeline.settings != SettingsAnswer::None;
@@ -142,6 +136,17 @@ impl Probe {
             self.close_in_order(Instant::now() + limits.answer);
         }
         End::Good
+    }
+
+    fn ask_settings(&mut self, version: i32) -> SettingsAnswer {
+        if !self.timeline.attempt.read_settings {
+            return SettingsAnswer::NotAsked("they are read once, in a single handshake");
+        }
+        let Some(question) = wire::ask_config(version) else {
+            return SettingsAnswer::NotAsked("Gateway tells them from server version 219 on");
+        };
+        self.send(&question);
+        SettingsAnswer::None
     }
 
     /// FIN, then to the end of what Gateway sends. If no end comes, the socket goes with a reset

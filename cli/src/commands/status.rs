@@ -97,7 +97,12 @@ pub(crate) mod tests {
                 client_id: 410,
                 ..Default::default()
             }),
-            worker: Some(api::WorkerStatus { pid: 4711, epoch: 2, since: at(6_205) }),
+            worker: Some(api::WorkerStatus {
+                pid: 4711,
+                epoch: 2,
+                since: at(6_205),
+                ..Default::default()
+            }),
             broker: Some(api::BrokerStatus {
                 version: "0.1.0".into(),
                 pid: 4700,
@@ -127,6 +132,7 @@ pub(crate) mod tests {
             .into(),
             last_end: Some("killed".into()),
             restarts: 1,
+            ..Default::default()
         }
     }
 }

@@ -205,7 +205,10 @@ mod tests {
             written(200, |replies| replies.error(-1, 2104, "OK")),
             b"\0\0\0\x1c4\0-1\x002104\0OK\0\x001700000000000\0"
         );
-        assert_eq!(written(178, Replies::current_time), b"\0\0\0\x1049\x001\x001700000000\0");
+        assert_eq!(
+            written(178, |replies| replies.current_time()),
+            b"\0\0\0\x1049\x001\x001700000000\0"
+        );
         assert_eq!(
             written(205, |replies| replies.next_valid_id(1)),
             b"\0\0\0\x08\0\0\0\x091\x001\0"

@@ -60,7 +60,7 @@ fn silence(facts: &Facts, ranked: &mut Ranked) {
     let queue = sight.accept_queue().unwrap_or_default() > 0 && sight.counts();
     let strangers = sight.strangers().count() > 0;
     let young = age_of_listener(facts).is_some_and(|age| age < STARTING_SECONDS);
-    let busy = 50 + 30 * i32::from(stuck) + 15 * i32::from(strangers) + 5 * i32::from(queue);
+    let busy = 50 + 45 * i32::from(stuck) + 15 * i32::from(strangers) + 5 * i32::from(queue);
     ranked.add(
         busy,
         "Gateway is busy with one half-dead client: it shakes hands with one at a time, and each \

@@ -182,7 +182,7 @@ pub(crate) struct Doctor {
     #[arg(long, requires = "overridden", value_parser = reason)]
     pub(crate) reason: Option<String>,
     /// No step of a handshake takes longer than this [default: 5s TCP, 10s version, 15s ready].
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
     pub(crate) timeout: Option<Duration>,
     /// Client id of the handshake.
     #[arg(long, value_name = "N", default_value_t = 411, value_parser = client_id)]
@@ -303,6 +303,13 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| error.to_string())
 }
 
+fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("no step can be done in no time".to_owned()),
+        time => Ok(time),
+    }
+}
+
 fn client_id(text: &str) -> Result<i32, String> {
     let known = text.parse::<i32>().ok().filter(|id| *id >= 0);
     known.ok_or_else(|| "expected a number, 0 or more".to_owned())
@@ -352,6 +359,7 @@ mod tests {
             "ibouncer doctor --active --override --reason= ",
             "ibouncer doctor --active --matrix",
             "ibouncer doctor --client-id -1",
+            "ibouncer doctor --active --timeout 0",
             "ibouncer doctor --eyes wide",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -115,9 +115,11 @@ fn check_page(value: &Value, what: &str) {
     assert_eq!(value["hypotheses"].as_array().unwrap().is_empty(), good, "{what}: {value:#}");
     assert_eq!(value["next_steps"].as_array().unwrap().is_empty(), good, "{what}: {value:#}");
     let text = value.to_string();
-    assert!(!text.contains("DU0000001"), "{what}: an account is shown");
-    let counts = value["eyes"]["vantage"] == "local";
-    assert_eq!(value["commands"].as_array().unwrap().is_empty(), counts, "{what}");
+    let account = "DU0000001";
+    let hex: String = account.bytes().map(|byte| format!("{byte:02x}")).collect();
+    assert!(!text.contains(account) && !text.contains(&hex), "{what}: an account is shown");
+    let seen = value["eyes"]["vantage"] == "local";
+    assert_eq!(value["commands"].as_array().unwrap().is_empty(), seen || good, "{what}");
 }
 
 #[test]

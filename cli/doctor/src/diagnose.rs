@@ -1,13 +1,14 @@
 //! From everything that is known to a verdict, with evidence, ranked hypotheses and next steps.
 //!
 //! Pure. The verdict is decided here; [`evidence`] says what it rests on, [`advice`] what may be
-//! behind it and what a person can do. A live session of the broker comes first; then what a
+//! behind it, [`steps`] what a person can do. A live session of the broker comes first; then what a
 //! handshake showed; then what is remembered; then what the kernel's tables show.
 
 mod advice;
 mod evidence;
 #[cfg(test)]
 pub(crate) mod samples;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -69,9 +70,9 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
         verdict,
         evidence: evidence::lines(facts),
         hypotheses: advice::hypotheses(verdict, facts),
-        next_steps: advice::next_steps(verdict, facts),
+        next_steps: steps::next_steps(verdict, facts),
         findings: settings_of(facts),
-        commands: advice::commands(facts),
+        commands: advice::commands(verdict, facts),
         sentence: evidence::sentence(verdict, facts),
     }
 }

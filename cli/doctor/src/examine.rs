@@ -129,7 +129,12 @@ impl<'a> Examination<'a> {
             let file = LedgerFile::at(locks.ledger());
             let mut ledger = file.peek(order.gateway)?;
             gate::forget_if_restarted(&mut ledger, &sight);
-            Ok(LedgerFacts::of(&ledger, order.silent_budget))
+            let mut facts = LedgerFacts::of(&ledger, order.silent_budget);
+            // What the broker knows is newer than what it has written.
+            if let Some((used, _)) = broker.as_ref().and_then(|broker| broker.silence) {
+                facts.silent_in_row = used;
+            }
+            Ok(facts)
         });
         let mut facts = Facts {
             gateway: order.gateway,
@@ -147,7 +152,7 @@ impl<'a> Examination<'a> {
             && let Holder::Held(who) = holder(&locks.broker())
         {
             facts.broker_note =
-                Some(format!("a broker holds the lock, but cannot be asked: {who}"));
+                Some(format!("the lock is held, and its holder cannot be asked: {who}"));
         }
         Self { order, eyes, locks, facts }
     }

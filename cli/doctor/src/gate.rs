@@ -88,7 +88,7 @@ impl fmt::Display for Refusal {
             }
             Self::BrokerServes { who } => write!(
                 formatter,
-                "a broker serves this Gateway and makes the attempts itself ({who})"
+                "the lock of this Gateway is held by the one that makes the attempts: {who}"
             ),
             Self::WorkerLives => formatter.write_str(
                 "a worker holds its lock: it may hold a live session that waits for its broker",

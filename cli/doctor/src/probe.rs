@@ -196,8 +196,11 @@ impl Probe {
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.reach(Stage::FirstByte);
-        let room = KEPT_BYTES - self.timeline.first_bytes.len();
-        self.timeline.first_bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        // Behind the version stand accounts, which are nobody's business.
+        if self.timeline.server.is_none() {
+            let room = KEPT_BYTES - self.timeline.first_bytes.len();
+            self.timeline.first_bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
         self.timeline.received += bytes.len() as u64;
         let mut heard = Vec::new();
         let outcome = self.conversation.receive(bytes, &mut heard);

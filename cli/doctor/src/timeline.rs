@@ -198,7 +198,7 @@ pub struct Timeline {
     pub end: End,
     /// When it ended, in milliseconds since the beginning.
     pub ended_ms: f64,
-    /// The first bytes from the other side, at most [`KEPT_BYTES`].
+    /// The first bytes from the other side up to its version, at most [`KEPT_BYTES`].
     pub first_bytes: Vec<u8>,
     /// Bytes that came in all.
     pub received: u64,

@@ -241,8 +241,34 @@ fn accounts(list: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use ibouncer_proto::tws::handshake::version_reply;
+    use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_peer_sends_is_an_error_at_worst(
+            version in prop::option::of(100..=226),
+            bytes in prop::collection::vec(any::<u8>(), 0..400),
+            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 4..40), 0..8),
+        ) {
+            let mut conversation = Conversation::new(100..=226);
+            let mut stream = BytesMut::new();
+            if let Some(version) = version {
+                stream.extend_from_slice(&version_reply(version, "20260301 14:02:07 UTC"));
+                for body in &bodies {
+                    frame::write(body, &mut stream);
+                }
+            }
+            stream.extend_from_slice(&bytes);
+            let mut heard = Vec::new();
+            for piece in stream.chunks(7) {
+                if conversation.receive(piece, &mut heard).is_err() {
+                    break;
+                }
+            }
+        }
+    }
 
     fn said(version: i32, bytes: &[u8]) -> Result<Vec<Heard>, WireError> {
         let mut conversation = Conversation::new(100..=226);

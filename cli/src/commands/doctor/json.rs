@@ -74,7 +74,8 @@ fn handshake(timeline: &Timeline) -> Value {
     value["end"] = json!(end_name(&timeline.end));
     value["ended_ms"] = json!(timeline.ended_ms);
     value["bytes"] = json!(timeline.received);
-    value["first_bytes"] = json!(hex(&timeline.first_bytes));
+    // Only where they are evidence of something else than Gateway.
+    value["first_bytes"] = json!(server.is_none().then(|| hex(&timeline.first_bytes)));
     value["unfinished_bytes"] = json!(timeline.unfinished);
     value["server_version"] = json!(server.map(|server| server.server_version));
     value["server_time"] = json!(server.map(|server| &server.time));

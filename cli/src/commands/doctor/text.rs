@@ -70,8 +70,8 @@ fn section(page: &mut String, title: &str, items: impl Iterator<Item = String>) 
 
 /// One item, wrapped below itself.
 fn item(mark: &str, text: &str) -> String {
-    let indent = mark.chars().count().min(4);
     let first = mark.chars().count();
+    let indent = if mark.ends_with(": ") { 3 } else { first };
     format!("{mark}{}\n", wrap_behind(text, first, indent))
 }
 

@@ -246,7 +246,7 @@ fn a_strangers_socket_in_close_wait_is_seen_and_named() {
     let gateway = address.to_string();
     let value = home.cli(&["doctor", "--gateway", &gateway, "--eyes", "local", "--json"]).json();
     assert_eq!(value["verdict"], "CLOSE_WAIT_LEFT", "{value:#}");
-    assert_eq!(value["eyes"]["close_wait"], 1);
+    assert_eq!(value["eyes"]["close_wait"], 1, "{value:#}");
     // It never accepts the next one: half-dead clients are then the first suspicion.
     let (_, value) = active(&gateway, &["--eyes", "local"]);
     assert_eq!(value["verdict"], "ACCEPT_QUEUE_STUCK", "{value:#}");

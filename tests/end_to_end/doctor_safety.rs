@@ -112,6 +112,26 @@ fn a_live_session_is_never_disturbed_whoever_asks() {
 }
 
 #[test]
+fn a_broker_under_another_client_id_is_found_by_its_lock() {
+    let sim = sim(&[]);
+    let broker = plan(&sim).flag("--client-id").flag("420").start();
+    broker.wait_ready();
+    let other = Home::new(binary());
+    let gateway = sim.address();
+    let mut command = other.command(&["doctor", "--gateway", gateway, "--active", "--json"]);
+    command.env("IBOUNCER_LOCK_DIR", broker.home().locks());
+    let output = command.output().unwrap();
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["refusal"]["code"], "broker_serves", "{value:#}");
+    // Whoever can ask it is told.
+    let (_, value) = doctor(broker.home(), gateway, &["--active", "--eyes", "local"]);
+    assert_eq!(value["verdict"], "SESSION_READY", "{value:#}");
+    let sockets = value["eyes"]["sockets"].as_array().unwrap();
+    assert!(sockets.iter().any(|socket| socket["role"] == "worker"), "{value:#}");
+    assert_eq!(sim.named("accepted").len(), 1);
+}
+
+#[test]
 fn a_broker_that_is_wedged_is_believed() {
     let sim = sim(&["--fault", "accept-and-mute"]);
     let broker = plan(&sim).handshake_timeout("200ms").start();

@@ -22,7 +22,7 @@ use crate::diagnose::{Diagnosis, class_of, diagnose};
 use crate::eyes::Looker;
 use crate::facts::{BrokerFacts, Facts, LedgerFacts};
 use crate::gate::{self, Circumstances, Refusal};
-use crate::locks::{Holder, holder};
+use crate::locks::{Holder, Neighbours, holder, neighbours};
 use crate::plan::Plan;
 use crate::probe;
 use crate::timeline::{End, Timeline};
@@ -115,16 +115,19 @@ struct Examination<'a> {
     order: &'a Order,
     eyes: Looker,
     locks: Result<Locks, String>,
+    neighbours: Neighbours,
     facts: Facts,
 }
 
 impl<'a> Examination<'a> {
     /// The passive stage.
     fn begin(order: &'a Order, broker: Option<BrokerFacts>, note: Option<String>) -> Self {
-        let mut eyes = Looker::new(order.gateway, order.eyes);
+        let worker = broker.as_ref().and_then(|broker| broker.worker);
+        let mut eyes = Looker::new(order.gateway, order.eyes, worker);
         let (sight, queue_stands) = look_twice(&mut eyes);
         let locks = Locks::new(order.locks.clone(), order.gateway, order.broker_client_id)
             .map_err(|error| chain(&error));
+        let neighbours = neighbours(&order.locks, order.gateway, order.broker_client_id);
         let ledger = locks.as_ref().map_err(Clone::clone).and_then(|locks| {
             let file = LedgerFile::at(locks.ledger());
             let mut ledger = file.peek(order.gateway)?;
@@ -134,6 +137,7 @@ impl<'a> Examination<'a> {
             if let Some((used, _)) = broker.as_ref().and_then(|broker| broker.silence) {
                 facts.silent_in_row = used;
             }
+            facts.wedged_since_ms = facts.wedged_since_ms.or(neighbours.wedged_since_ms);
             Ok(facts)
         });
         let mut facts = Facts {
@@ -147,14 +151,17 @@ impl<'a> Examination<'a> {
             timelines: Vec::new(),
             refusal: None,
         };
-        if let Ok(locks) = &locks
-            && facts.broker.is_none()
-            && let Holder::Held(who) = holder(&locks.broker())
-        {
+        let own = locks.as_ref().map_or(Holder::Unknown, |locks| holder(&locks.broker()));
+        let who = match (own, &neighbours.obstacle) {
+            (Holder::Held(who), _) => Some(who),
+            (_, Some(Refusal::BrokerServes { who })) => Some(who.clone()),
+            _ => None,
+        };
+        if let Some(who) = who.filter(|_| facts.broker.is_none()) {
             facts.broker_note =
                 Some(format!("the lock is held, and its holder cannot be asked: {who}"));
         }
-        Self { order, eyes, locks, facts }
+        Self { order, eyes, locks, neighbours, facts }
     }
 
     /// What would stand in the way of a handshake now, without taking anything.
@@ -174,6 +181,11 @@ impl<'a> Examination<'a> {
     }
 
     fn allowed(&self) -> Result<(), Refusal> {
+        if let Some(obstacle) =
+            self.neighbours.obstacle.clone().filter(|_| self.facts.broker.is_none())
+        {
+            return Err(obstacle);
+        }
         let ledger = match &self.facts.ledger {
             Ok(ledger) => ledger,
             Err(because) => return Err(Refusal::NoLock { because: because.clone() }),
@@ -208,7 +220,7 @@ impl<'a> Examination<'a> {
                 std::thread::sleep(plan.pause);
                 self.facts.sight = self.eyes.look();
             }
-            self.facts.ledger = Ok(LedgerFacts::of(&ledger, self.order.silent_budget));
+            self.facts.ledger = Ok(self.ledger_facts(&ledger));
             self.allowed()?;
             ledger.begin(&self.name(), unix_millis());
             file.write(&ledger).map_err(|error| no_lock(&error))?;
@@ -220,7 +232,7 @@ impl<'a> Examination<'a> {
             }
             self.enter(&mut ledger, &timeline);
             let written = file.write(&ledger);
-            self.facts.ledger = Ok(LedgerFacts::of(&ledger, self.order.silent_budget));
+            self.facts.ledger = Ok(self.ledger_facts(&ledger));
             let over = ends_a_row(&timeline);
             self.facts.timelines.push(timeline);
             written.map_err(|error| no_lock(&error))?;
@@ -230,6 +242,15 @@ impl<'a> Examination<'a> {
         }
         self.facts.now_unix_ms = unix_millis();
         Ok(())
+    }
+
+    fn ledger_facts(&self, ledger: &Ledger) -> LedgerFacts {
+        let mut facts = LedgerFacts::of(ledger, self.order.silent_budget);
+        let answered = self.facts.timelines.iter().any(|timeline| timeline.received > 0);
+        if !answered {
+            facts.wedged_since_ms = facts.wedged_since_ms.or(self.neighbours.wedged_since_ms);
+        }
+        facts
     }
 
     fn take_locks(&self) -> Result<(LedgerFile, [File; 2]), Refusal> {

@@ -14,8 +14,8 @@ pub(crate) struct Looker {
 }
 
 impl Looker {
-    pub(crate) fn new(gateway: SocketAddr, setting: Setting) -> Self {
-        let ours = Ours { worker: None, doctor: Some(std::process::id()) };
+    pub(crate) fn new(gateway: SocketAddr, setting: Setting, worker: Option<u32>) -> Self {
+        let ours = Ours { worker, doctor: Some(std::process::id()) };
         Self { eyes: Eyes::new(gateway, setting), ours }
     }
 

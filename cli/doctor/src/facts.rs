@@ -79,6 +79,8 @@ pub struct BrokerFacts {
     pub state: SessionState,
     /// Why.
     pub reason: String,
+    /// Pid of its worker, which is no stranger.
+    pub worker: Option<u32>,
     /// Its client id at Gateway.
     pub client_id: i32,
     /// Gateway's version, if a handshake came that far.

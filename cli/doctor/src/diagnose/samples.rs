@@ -27,6 +27,7 @@ pub(crate) fn broker(state: SessionState) -> BrokerFacts {
         instance: "default".into(),
         state,
         reason: "because".into(),
+        worker: None,
         client_id: 410,
         server_version: None,
         attempt: None,

@@ -69,6 +69,7 @@ fn facts(status: &api::Status) -> BrokerFacts {
         instance: status.instance.clone(),
         state: status.state(),
         reason: status.reason.clone(),
+        worker: status.worker.as_ref().map(|worker| worker.pid),
         client_id: gateway.client_id,
         server_version: gateway.server_version,
         attempt: status.attempts.iter().rev().find(finished).map(|attempt| BrokerAttempt {

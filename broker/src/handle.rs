@@ -11,6 +11,7 @@ use ibouncer_proto::api::v1;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::grpc::stream::StreamShared;
+use crate::watch::Observed;
 
 /// Commands that may wait for the driver.
 const WAITING: usize = 1024;
@@ -35,6 +36,8 @@ pub enum Command {
     Clients(oneshot::Sender<Vec<v1::ClientInfo>>),
     /// Answer with the lines.
     Lines(oneshot::Sender<Vec<v1::LineInfo>>),
+    /// Answer with a look at Gateway's port, taken now.
+    Connections(oneshot::Sender<Arc<Observed>>),
 }
 
 /// The status as it was published, and the newest transitions, numbered.

@@ -10,6 +10,7 @@
 //! - [`grpc`]: the public services on both listeners.
 //! - [`serve`]: the daemon from start to end.
 //! - [`telemetry`]: what is logged, and how.
+//! - [`watch`]: the thread that looks at Gateway's port.
 
 pub mod config;
 pub mod driver;
@@ -21,6 +22,7 @@ pub mod places;
 pub mod process;
 pub mod serve;
 pub mod telemetry;
+pub mod watch;
 
 pub use config::{Config, Layers, Loaded};
 pub use serve::{Announcement, ServeOptions, serve};

@@ -223,6 +223,8 @@ pub(crate) enum Ask {
     Clients,
     /// List the market-data lines at Gateway, and who shares them.
     Lines,
+    /// Show who holds Gateway's port and who connects to it, without a packet.
+    Connections(Connections),
     /// Orders to the worker, the process that holds the session.
     #[command(subcommand)]
     Worker(Worker),
@@ -246,6 +248,20 @@ pub(crate) struct Quotes {
     /// Which data to ask Gateway for.
     #[arg(long, value_enum, default_value_t = FeedName::Live)]
     pub(crate) feed: FeedName,
+}
+
+/// `ibouncer connections`. Asks the broker; without one, or with a flag of its own, it looks
+/// itself.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct Connections {
+    /// Look at this Gateway or TWS instead of asking the broker; without a broker [default:
+    /// 127.0.0.1:4002].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) gateway: Option<String>,
+    /// How Gateway is reached: auto, local, relayed, remote, none; looks instead of asking the
+    /// broker [default: auto].
+    #[arg(long, value_name = "HOW")]
+    pub(crate) eyes: Option<ibouncer_eyes::Setting>,
 }
 
 /// IB's market data types.

@@ -4,6 +4,7 @@ mod accounts;
 mod clients;
 mod completions;
 mod config;
+mod connections;
 mod demo;
 mod doctor;
 mod lines;
@@ -55,6 +56,8 @@ async fn ask_broker(ask: &Ask, global: &Global, output: &mut Output) -> Result<E
         Ask::Quotes(wishes) => quotes::run(&client.await?, wishes, output).await,
         Ask::Clients => clients::run(&client.await?, output).await,
         Ask::Lines => lines::run(&client.await?, output).await,
+        // It needs no broker.
+        Ask::Connections(wishes) => connections::run(global, wishes, output).await,
         Ask::Worker(order) => worker::run(&client.await?, order, output).await,
         Ask::Retry { reason } => retry::run(&client.await?, reason, output).await,
     }

@@ -4,6 +4,7 @@
 //! - `start`: what `serve` and the commands say, exit codes, private files, the end.
 //! - `faults`: each fault of a handshake, to the kill and the replacement.
 //! - `sockets`: that a kill leaves nothing behind on Gateway's side.
+//! - `eyes`: what `connections` says of a port, and that it makes no connection.
 //! - `workers`: workers and brokers that are stopped, killed, or never speak.
 //! - `market_data`: last values, errors, limits, snapshots, health, reflection.
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
@@ -22,6 +23,7 @@ mod crowd;
 mod demo;
 mod doctor;
 mod doctor_safety;
+mod eyes;
 mod faults;
 mod market_data;
 mod sockets;

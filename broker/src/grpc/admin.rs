@@ -2,6 +2,7 @@
 
 use ibouncer_core::error;
 use ibouncer_core::hub::{Input, Reply};
+use ibouncer_eyes::view;
 use ibouncer_proto::api::v1::{
     HandOverRequest, HandOverResponse, HoldSessionRequest, HoldSessionResponse, ListClientsRequest,
     ListClientsResponse, ListConnectionsRequest, ListConnectionsResponse, ListLinesRequest,
@@ -108,9 +109,12 @@ impl AdminService for Admin {
 
     async fn list_connections(
         &self,
-        _request: Request<ListConnectionsRequest>,
+        request: Request<ListConnectionsRequest>,
     ) -> Result<Response<ListConnectionsResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.doorkeeper.admit_admin(&request).await?;
+        let observed =
+            self.handle.ask(Command::Connections).await.map_err(|error| status(&error))?;
+        Ok(Response::new(view::response(&observed.sight, &observed.short)))
     }
 
     type WatchEventsStream = std::pin::Pin<

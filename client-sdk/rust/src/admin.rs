@@ -31,6 +31,14 @@ impl Admin {
         Ok(answer.into_inner().lines)
     }
 
+    /// A look at Gateway's port, taken now: its sockets as the kernel's tables of the broker's
+    /// host show them, without a packet, and programs that connect and close again soon.
+    pub async fn connections(&self) -> Result<api::ListConnectionsResponse, Error> {
+        let mut stub = self.stub.clone();
+        let answer = stub.list_connections(api::ListConnectionsRequest {}).await?;
+        Ok(answer.into_inner())
+    }
+
     /// Ends the worker; the next one follows at once. Answers with the number of the session
     /// that was ended.
     ///

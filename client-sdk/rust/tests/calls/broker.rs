@@ -275,4 +275,39 @@ impl stubs::admin_service_server::AdminService for Calls {
     async fn retry(&self, _: Request<api::RetryRequest>) -> Answer<api::RetryResponse> {
         Ok(Response::new(api::RetryResponse {}))
     }
+
+    async fn hold_session(
+        &self,
+        _: Request<api::HoldSessionRequest>,
+    ) -> Answer<api::HoldSessionResponse> {
+        Ok(Response::new(api::HoldSessionResponse {}))
+    }
+
+    async fn release_session(
+        &self,
+        _: Request<api::ReleaseSessionRequest>,
+    ) -> Answer<api::ReleaseSessionResponse> {
+        Ok(Response::new(api::ReleaseSessionResponse {}))
+    }
+
+    async fn hand_over(&self, _: Request<api::HandOverRequest>) -> Answer<api::HandOverResponse> {
+        Ok(Response::new(api::HandOverResponse::default()))
+    }
+
+    async fn list_connections(
+        &self,
+        _: Request<api::ListConnectionsRequest>,
+    ) -> Answer<api::ListConnectionsResponse> {
+        let answer = api::ListConnectionsResponse { path: "local".into(), ..Default::default() };
+        Ok(Response::new(answer))
+    }
+
+    type WatchEventsStream = Answers<api::WatchEventsResponse>;
+
+    async fn watch_events(
+        &self,
+        _: Request<api::WatchEventsRequest>,
+    ) -> Answer<Self::WatchEventsStream> {
+        Ok(Response::new(Box::pin(tokio_stream::empty())))
+    }
 }

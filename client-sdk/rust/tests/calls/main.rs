@@ -74,6 +74,7 @@ async fn operators_see_clients_and_lines_and_are_told_what_is_refused() {
     let admin = Client::connect(broker.options()).await.unwrap().admin();
     assert_eq!(admin.clients().await.unwrap()[0].name, "quotes@test");
     assert_eq!(admin.lines().await.unwrap()[0].symbol, "AAPL");
+    assert_eq!(admin.connections().await.unwrap().path, "local");
     assert_eq!(admin.restart_worker("test", true).await.unwrap(), 7);
     let error = admin.restart_worker("test", false).await.unwrap_err();
     assert_eq!((error.code(), error.retry()), ("SESSION_IS_LIVE", Retry::Never));

@@ -2,8 +2,9 @@
 //! beside a live session or against a wedged Gateway, no row without being asked twice, none
 //! beyond the budget.
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use bytes::BytesMut;
 use ibouncer_proto::tws::envelope::write_message;
@@ -18,16 +19,17 @@ use serde_json::Value;
 
 use super::{binary, plan, ready, sim};
 
-/// A listener that only counts.
+/// A listener that only counts, and keeps what it counted.
 struct Bare {
     listener: TcpListener,
+    kept: RefCell<Vec<TcpStream>>,
 }
 
 impl Bare {
     fn new() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
-        Self { listener }
+        Self { listener, kept: RefCell::default() }
     }
 
     fn address(&self) -> String {
@@ -41,7 +43,10 @@ impl Bare {
         let mut count = 0;
         loop {
             match self.listener.accept() {
-                Ok(_) => count += 1,
+                Ok((stream, _)) => {
+                    self.kept.borrow_mut().push(stream);
+                    count += 1;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return count,
                 Err(error) => panic!("{error}"),
             }

@@ -5,7 +5,9 @@
 //! place.
 
 pub mod layers;
+mod sections;
 mod values;
+mod window;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,226 +16,16 @@ use ibouncer_core::Settings;
 use ibouncer_core::settings::{
     AttemptSettings, Deadlines, HeartbeatSettings, PacingSettings, WorkerSettings,
 };
-use serde::{Deserialize, Serialize};
+use ibouncer_eyes::Setting;
 use thiserror::Error;
 
 pub use layers::{ConfigError, Layers, Loaded, Source};
+pub use sections::{
+    AttemptConfig, Config, DeadlineConfig, Gateway, GrpcConfig, HeartbeatConfig, LogConfig,
+    LogFormat, PacingConfig, WorkerConfig,
+};
 pub use values::{ByteSize, Span};
-
-/// Everything that can be configured.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Where Gateway is and who we are there.
-    pub gateway: Gateway,
-    /// How long each step of a handshake may take.
-    pub deadlines: DeadlineConfig,
-    /// When to try again, and when to stop trying.
-    pub attempts: AttemptConfig,
-    /// The worker process.
-    pub worker: WorkerConfig,
-    /// Liveness on the wire.
-    pub heartbeat: HeartbeatConfig,
-    /// The budget for messages to Gateway.
-    pub pacing: PacingConfig,
-    /// The public listeners.
-    pub grpc: GrpcConfig,
-    /// Logs.
-    pub log: LogConfig,
-}
-
-/// `[gateway]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Gateway {
-    /// HOST:PORT of IB Gateway or TWS.
-    pub address: String,
-    /// Client id of the one connection. 0 binds manual orders, 1 is every tutorial's.
-    pub client_id: i32,
-    /// How long silence after a closed session counts as a restart.
-    pub startup_grace: Span,
-}
-
-/// `[deadlines]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DeadlineConfig {
-    /// Spawn to Hello.
-    pub linked: Span,
-    /// Hello to TCP.
-    pub tcp: Span,
-    /// TCP to the version reply.
-    pub version: Span,
-    /// START_API to READY.
-    pub ready: Span,
-    /// Spawn to READY; caps all others.
-    pub total: Span,
-}
-
-/// `[attempts]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AttemptConfig {
-    /// Silent handshakes in a row after which Gateway counts as wedged; 0 means never.
-    pub silent_budget: u32,
-    /// Waiting times after failures in a row; the last one repeats.
-    pub backoff: Vec<Span>,
-    /// READY for this long starts the waiting times anew.
-    pub stable_after: Span,
-    /// Period of probes of a wedged Gateway on this host.
-    pub slow_probe_local: Span,
-    /// The same for any other.
-    pub slow_probe_remote: Span,
-}
-
-/// `[worker]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct WorkerConfig {
-    /// Bytes that a worker keeps for a broker that reads slowly.
-    pub buffer: ByteSize,
-    /// How long an ordered end may take.
-    pub drain: Span,
-    /// How long a worker may live without its broker. Only 0s is offered yet.
-    pub adoption_grace: Span,
-}
-
-/// `[heartbeat]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HeartbeatConfig {
-    /// Nothing from Gateway for this long: ask for its time.
-    pub idle: Span,
-    /// How long the answer may take.
-    pub answer: Span,
-    /// Misses in a row after which the session is lost.
-    pub misses: u32,
-}
-
-/// `[pacing]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PacingConfig {
-    /// Messages a second to Gateway, 1 to 50.
-    pub messages_per_second: u32,
-    /// Market-data lines of the account.
-    pub lines: u32,
-}
-
-/// `[grpc]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GrpcConfig {
-    /// Loopback IP:PORT of the TCP listener, or "off".
-    pub listen: String,
-    /// Mode of the Unix socket, octal, at most 0660.
-    pub socket_mode: String,
-    /// Bytes that wait for one stream before it is conflated.
-    pub stream_buffer: ByteSize,
-}
-
-/// `[log]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LogConfig {
-    /// "text" or "json".
-    pub format: LogFormat,
-    /// A level, or a filter as of tracing-subscriber.
-    pub filter: String,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One object a line.
-    Json,
-}
-
-impl Default for Gateway {
-    fn default() -> Self {
-        let settings = Settings::default();
-        Self {
-            address: settings.gateway,
-            client_id: settings.client_id,
-            startup_grace: Span(settings.attempts.startup_grace),
-        }
-    }
-}
-
-impl Default for DeadlineConfig {
-    fn default() -> Self {
-        let deadlines = Deadlines::default();
-        Self {
-            linked: Span(deadlines.linked),
-            tcp: Span(deadlines.tcp),
-            version: Span(deadlines.version),
-            ready: Span(deadlines.ready),
-            total: Span(deadlines.total),
-        }
-    }
-}
-
-impl Default for AttemptConfig {
-    fn default() -> Self {
-        let attempts = AttemptSettings::default();
-        Self {
-            silent_budget: attempts.silent_budget,
-            backoff: attempts.backoff.into_iter().map(Span).collect(),
-            stable_after: Span(attempts.stable_after),
-            slow_probe_local: Span(attempts.slow_probe_local),
-            slow_probe_remote: Span(attempts.slow_probe_remote),
-        }
-    }
-}
-
-impl Default for WorkerConfig {
-    fn default() -> Self {
-        let worker = WorkerSettings::default();
-        Self {
-            buffer: ByteSize(worker.buffer),
-            drain: Span(worker.drain),
-            adoption_grace: Span(Duration::ZERO),
-        }
-    }
-}
-
-impl Default for HeartbeatConfig {
-    fn default() -> Self {
-        let heartbeat = HeartbeatSettings::default();
-        Self {
-            idle: Span(heartbeat.idle),
-            answer: Span(heartbeat.answer),
-            misses: heartbeat.misses,
-        }
-    }
-}
-
-impl Default for PacingConfig {
-    fn default() -> Self {
-        let pacing = PacingSettings::default();
-        Self { messages_per_second: pacing.messages_per_second, lines: pacing.lines }
-    }
-}
-
-impl Default for GrpcConfig {
-    fn default() -> Self {
-        Self {
-            listen: "127.0.0.1:4010".into(),
-            socket_mode: "0600".into(),
-            stream_buffer: ByteSize(4 << 20),
-        }
-    }
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".into() }
-    }
-}
+pub use window::RestartWindows;
 
 /// A value that is well formed and cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -279,6 +71,7 @@ impl Config {
             ("deadlines.ready", self.deadlines.ready),
             ("deadlines.total", self.deadlines.total),
             ("heartbeat.idle", self.heartbeat.idle),
+            ("heartbeat.overdue", self.heartbeat.overdue),
             ("heartbeat.answer", self.heartbeat.answer),
         ] {
             if span.0 < Duration::from_millis(10) {
@@ -288,9 +81,15 @@ impl Config {
         if self.heartbeat.misses == 0 {
             return bad("heartbeat.misses", &0, "at least one");
         }
-        if self.worker.adoption_grace.0 != Duration::ZERO {
-            let problem = "adoption is not offered yet; only 0s is possible";
+        if self.worker.adoption_grace.0 > Duration::from_secs(3600) {
+            let problem = "use 1h or less: a session without a broker serves nobody";
             return bad("worker.adoption_grace", &self.worker.adoption_grace, problem);
+        }
+        if self.gateway.alternate_client_id < -1
+            || self.gateway.alternate_client_id == self.gateway.client_id
+        {
+            let problem = "use -1 for none, or an id that nobody else uses";
+            return bad("gateway.alternate_client_id", &self.gateway.alternate_client_id, problem);
         }
         if self.worker.buffer.0 < 1 << 20 {
             return bad("worker.buffer", &self.worker.buffer, "use at least 1MiB");
@@ -300,7 +99,23 @@ impl Config {
         }
         self.socket_mode()?;
         self.tcp_listener()?;
+        self.eyes()?;
+        self.restart_windows()?;
         Ok(())
+    }
+
+    /// Which eyes count.
+    pub fn eyes(&self) -> Result<Setting, BadValue> {
+        self.gateway.eyes.parse().map_err(|_| BadValue {
+            key: "gateway.eyes",
+            value: self.gateway.eyes.clone(),
+            problem: "use auto, local, relayed, remote or none".into(),
+        })
+    }
+
+    /// When restarts of Gateway are expected.
+    pub fn restart_windows(&self) -> Result<RestartWindows, BadValue> {
+        RestartWindows::parse(&self.gateway.restart_window, &self.gateway.time_zone)
     }
 
     /// Mode of the Unix socket.
@@ -339,6 +154,46 @@ impl Config {
         Ok(Some(address))
     }
 
+    /// The reserved client id, if there is one.
+    pub fn alternate_client_id(&self) -> Option<i32> {
+        Some(self.gateway.alternate_client_id).filter(|id| *id >= 0)
+    }
+
+    /// Settings that differ from another configuration's and hold until the next start: what a
+    /// listener, a lock or a worker was made with.
+    pub fn fixed_changes(&self, next: &Self) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        let mut note = |key, differs: bool| {
+            if differs {
+                keys.push(key);
+            }
+        };
+        let (one, other) = (&self.gateway, &next.gateway);
+        note("gateway.address", one.address != other.address);
+        note("gateway.client_id", one.client_id != other.client_id);
+        note("gateway.alternate_client_id", one.alternate_client_id != other.alternate_client_id);
+        note("gateway.eyes", one.eyes != other.eyes);
+        note("worker.buffer", self.worker.buffer != next.worker.buffer);
+        note("worker.adoption_grace", self.worker.adoption_grace != next.worker.adoption_grace);
+        note("grpc", self.grpc != next.grpc);
+        note("log", self.log != next.log);
+        keys
+    }
+
+    /// This one, with those settings as they were.
+    pub fn with_fixed_of(mut self, running: &Self) -> Self {
+        let gateway = &running.gateway;
+        self.gateway.address.clone_from(&gateway.address);
+        self.gateway.client_id = gateway.client_id;
+        self.gateway.alternate_client_id = gateway.alternate_client_id;
+        self.gateway.eyes.clone_from(&gateway.eyes);
+        self.worker.buffer = running.worker.buffer;
+        self.worker.adoption_grace = running.worker.adoption_grace;
+        self.grpc = running.grpc.clone();
+        self.log = running.log.clone();
+        self
+    }
+
     /// What the machines are told. `resolved` is Gateway's address, `lock_path` the worker's lock.
     pub fn settings(&self, instance: &str, resolved: SocketAddr, lock_path: &str) -> Settings {
         let deadlines = Deadlines {
@@ -351,8 +206,8 @@ impl Config {
         Settings {
             instance: instance.to_owned(),
             gateway: self.gateway.address.clone(),
-            gateway_is_local: resolved.ip().is_loopback(),
             client_id: self.gateway.client_id,
+            alternate_client_id: self.alternate_client_id(),
             deadlines: deadlines.capped(self.deadlines.total.0),
             attempts: AttemptSettings {
                 silent_budget: self.attempts.silent_budget,
@@ -372,10 +227,12 @@ impl Config {
                 lock_path: lock_path.to_owned(),
                 buffer: self.worker.buffer.0,
                 drain: self.worker.drain.0,
+                adoption_grace: self.worker.adoption_grace.0,
                 ..WorkerSettings::default()
             },
             heartbeat: HeartbeatSettings {
                 idle: self.heartbeat.idle.0,
+                overdue: self.heartbeat.overdue.0,
                 answer: self.heartbeat.answer.0,
                 misses: self.heartbeat.misses,
             },
@@ -411,11 +268,14 @@ mod tests {
     #[test]
     fn the_default_is_good_and_each_bad_value_is_named() {
         Config::default().check().unwrap();
-        let cases: [(&str, &str); 8] = [
+        let cases: [(&str, &str); 11] = [
             ("gateway.address = \"localhost\"", "HOST:PORT"),
             ("gateway.client_id = -1", "0 or greater"),
             ("pacing.messages_per_second = 51", "1 to 50"),
-            ("worker.adoption_grace = \"5m\"", "not offered yet"),
+            ("worker.adoption_grace = \"2h\"", "1h or less"),
+            ("gateway.eyes = \"open\"", "auto, local"),
+            ("gateway.restart_window = \"noon\"", "HH:MM-HH:MM"),
+            ("gateway.alternate_client_id = 410", "nobody else"),
             ("grpc.listen = \"0.0.0.0:4010\"", "TLS"),
             ("grpc.socket_mode = \"0666\"", "octal"),
             ("attempts.backoff = []", "waiting time"),

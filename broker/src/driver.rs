@@ -1,28 +1,43 @@
 //! The one task that owns the hub: it waits for whatever comes first, hands it over with the
 //! time, and carries out what the hub decides. Decides nothing itself.
+//!
+//! Read on in `driver/orders.rs` (what the hub decides), `driver/workers.rs` (processes and their
+//! links), `driver/answers.rs` (what others ask).
+
+mod answers;
+mod orders;
+mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context as _;
-use ibouncer_core::error::{self, Error};
-use ibouncer_core::hub::{Hub, Input, Output, Reply, WorkerEvent};
+use ibouncer_core::clock::Clock;
+use ibouncer_core::error::Error;
+use ibouncer_core::hub::{Hub, Input, Reply, WorkerEvent};
 use ibouncer_core::ids::{CallId, Epoch, StreamId};
-use ibouncer_core::status::{BrokerProcess, Clock, transition_view};
+use ibouncer_core::notes::{NoteKind, Severity};
+use ibouncer_core::status::BrokerProcess;
 use ibouncer_core::supervisor::ExitStatus;
 use ibouncer_proto::api::v1;
+use ibouncer_proto::link::v1::Hello;
 use interprocess::local_socket::tokio::Stream as LocalStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep_until};
 
+use crate::config::RestartWindows;
+use crate::events::Events;
 use crate::grpc::stream::StreamShared;
-use crate::handle::{Command, Published, TRANSITIONS_KEPT};
-use crate::link::{Link, LinkListener};
+use crate::handle::{Command, Published};
+use crate::ledger::LedgerFile;
+use crate::link::{Link, LinkListener, Peer};
+use crate::open_requests::OpenRequests;
 use crate::process::{Nursery, Worker};
-use crate::watch::Observed;
+use crate::watch::{Observed, Watcher};
+use workers::Greeting;
 
 /// Commands that are taken in one go, so that frames from Gateway are not kept waiting.
 const COMMANDS_AT_ONCE: usize = 64;
@@ -30,15 +45,27 @@ const COMMANDS_AT_ONCE: usize = 64;
 /// Status is published at most this often while things change quickly.
 const PUBLISH_EVERY: Duration = Duration::from_millis(20);
 
+/// Between two looks at what nobody tells us: the lock of a worker from before, the restart
+/// window, and facts of the tables that only age.
+const TICK: Duration = Duration::from_millis(200);
+
 /// Everything that the driver drives.
 pub struct Driver {
     hub: Hub,
     broker: BrokerProcess,
     nursery: Nursery,
     listener: LinkListener,
+    watcher: Watcher,
+    files: Files,
+    windows: RestartWindows,
+    window_open: bool,
     birth: Option<(Epoch, oneshot::Receiver<io::Result<Worker>>)>,
     worker: Option<Worker>,
     link: Option<Link>,
+    /// Somebody at the link who may be a worker of ours that comes back.
+    greeting: Option<Greeting>,
+    look: Option<oneshot::Receiver<Arc<Observed>>>,
+    ticked: Instant,
     inbox: mpsc::Receiver<Command>,
     streams: BTreeMap<StreamId, Arc<StreamShared>>,
     calls: BTreeMap<CallId, oneshot::Sender<Result<Reply, Error>>>,
@@ -48,7 +75,26 @@ pub struct Driver {
     /// Since when the published status is old.
     stale_since: Option<Instant>,
     published_at: Instant,
+    /// The binary that goes on in this process, once we have stopped.
+    successor: Option<PathBuf>,
     stopped: bool,
+}
+
+/// What is kept on disk, and where.
+#[derive(Debug)]
+pub struct Files {
+    /// What is remembered of attempts.
+    pub ledger: LedgerFile,
+    /// What is written about the newest worker.
+    pub worker: PathBuf,
+    /// The worker's lock.
+    pub lock: PathBuf,
+    /// The link's socket.
+    pub link: PathBuf,
+    /// Requests that are open at Gateway.
+    pub requests: OpenRequests,
+    /// What happened.
+    pub events: Events,
 }
 
 /// What a driver is made of.
@@ -61,14 +107,26 @@ pub struct Parts {
     pub nursery: Nursery,
     /// Where they come in.
     pub listener: LinkListener,
+    /// Who looks at Gateway's port.
+    pub watcher: Watcher,
+    /// What is kept on disk.
+    pub files: Files,
+    /// When restarts of Gateway are expected.
+    pub windows: RestartWindows,
     /// Commands from everybody else.
     pub inbox: mpsc::Receiver<Command>,
     /// Where status goes.
     pub publisher: watch::Sender<Published>,
 }
 
-/// How long the end of an ended worker's link is waited for; it is there already.
-const LAST_WORD: Duration = Duration::from_millis(100);
+/// How a driver ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The worker is gone, or was let go for a broker that somebody else starts.
+    Stopped,
+    /// This binary goes on in our process.
+    HandOver(PathBuf),
+}
 
 /// What the driver waited for.
 enum Woken {
@@ -76,7 +134,11 @@ enum Woken {
     Command(Option<Command>),
     Born(Epoch, io::Result<Worker>),
     Exited(io::Result<ExitStatus>),
-    Accepted(io::Result<(LocalStream, Option<u32>)>),
+    Accepted(io::Result<(LocalStream, Peer)>),
+    Greeted(Result<Hello, String>),
+    Looked(Option<Arc<Observed>>),
+    Seen(Observed),
+    Tick,
     Timer,
 }
 
@@ -88,9 +150,16 @@ impl Driver {
             broker: parts.broker,
             nursery: parts.nursery,
             listener: parts.listener,
+            watcher: parts.watcher,
+            files: parts.files,
+            windows: parts.windows,
+            window_open: false,
             birth: None,
             worker: None,
             link: None,
+            greeting: None,
+            look: None,
+            ticked: Instant::now(),
             inbox: parts.inbox,
             streams: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -99,22 +168,28 @@ impl Driver {
             transition_count: 0,
             stale_since: None,
             published_at: Instant::now(),
+            successor: None,
             stopped: false,
         }
     }
 
-    /// Runs until the hub has stopped: after a `Stop`, when the last worker is gone.
-    pub async fn run(mut self) -> anyhow::Result<()> {
-        self.hub.handle_input(Input::Start, Instant::now());
+    /// Runs until the hub has stopped: after a `Stop`, when the last worker is gone, or after a
+    /// `LetGo`.
+    pub async fn run(mut self) -> anyhow::Result<Ending> {
+        let text = format!("broker {} started, pid {}", self.broker.version, self.broker.pid);
+        self.say(NoteKind::Broker, Severity::Info, text);
+        self.tick_window();
+        self.begin();
         let mut timer = Box::pin(sleep_until(Instant::now().into()));
         let mut events = Vec::new();
         loop {
-            self.carry_out();
+            self.carry_out().await;
             if let Some(link) = &mut self.link {
                 link.flush().await;
             }
             if self.stopped {
-                return Ok(());
+                let ending = self.successor.map_or(Ending::Stopped, Ending::HandOver);
+                return Ok(ending);
             }
             self.publish();
             self.arm(timer.as_mut());
@@ -122,7 +197,7 @@ impl Driver {
             self.take(woken).await?;
             for _ in 0..COMMANDS_AT_ONCE {
                 match self.inbox.try_recv() {
-                    Ok(command) => self.on_command(command),
+                    Ok(command) => self.on_command(command).await,
                     Err(_) => break,
                 }
             }
@@ -139,7 +214,7 @@ impl Driver {
         events: &mut Vec<WorkerEvent>,
     ) -> Woken {
         // A worker may come to the link before we are told that it exists; it waits there.
-        let unborn = self.birth.is_some();
+        let takes = self.birth.is_none() && self.greeting.is_none();
         let birth = async {
             match &mut self.birth {
                 Some((epoch, born)) => {
@@ -162,12 +237,30 @@ impl Driver {
                 None => pending().await,
             }
         };
+        let greeting = async {
+            match &mut self.greeting {
+                Some(greeting) => greeting.hello().await,
+                None => pending().await,
+            }
+        };
+        let look = async {
+            match &mut self.look {
+                // The thread drops an answer that it cannot give.
+                Some(look) => look.await.ok(),
+                None => pending().await,
+            }
+        };
+        let tick = sleep_until((self.ticked + TICK).into());
         tokio::select! {
             () = link => Woken::Link(std::mem::take(events)),
             command = self.inbox.recv() => Woken::Command(command),
             (epoch, born) = birth => Woken::Born(epoch, born),
             status = exit => Woken::Exited(status),
-            accepted = self.listener.accept(), if !unborn => Woken::Accepted(accepted),
+            accepted = self.listener.accept(), if takes => Woken::Accepted(accepted),
+            hello = greeting => Woken::Greeted(hello),
+            observed = look => Woken::Looked(observed),
+            observed = self.watcher.changed() => Woken::Seen(observed),
+            () = tick => Woken::Tick,
             () = timer => Woken::Timer,
         }
     }
@@ -175,186 +268,67 @@ impl Driver {
     async fn take(&mut self, woken: Woken) -> anyhow::Result<()> {
         match woken {
             Woken::Link(events) => {
-                let Some(epoch) = self.link.as_ref().map(Link::epoch) else {
+                let Some(epoch) = self.link.as_ref().and_then(Link::epoch) else {
                     return Ok(());
                 };
-                self.on_link_events(epoch, events);
+                self.on_link_events(epoch, events).await;
             }
-            Woken::Command(Some(command)) => self.on_command(command),
+            Woken::Command(Some(command)) => self.on_command(command).await,
             // The serving side holds a handle as long as the driver runs.
             Woken::Command(None) => anyhow::bail!("everybody who could command is gone"),
-            Woken::Born(epoch, born) => {
-                self.birth = None;
-                let event = match born {
-                    Ok(worker) => {
-                        let pid = worker.pid();
-                        self.worker = Some(worker);
-                        WorkerEvent::Spawned { pid }
-                    }
-                    Err(error) => WorkerEvent::NotSpawned { error: error.to_string() },
-                };
-                self.input(Input::Worker { epoch, event });
-            }
-            Woken::Exited(status) => {
-                let status = status.context("wait for the worker")?;
-                self.on_exited(status).await;
-            }
-            Woken::Accepted(Ok((stream, pid))) => self.on_accepted(stream, pid),
+            Woken::Born(epoch, born) => self.on_born(epoch, born).await,
+            Woken::Exited(status) => self.on_exited(status?).await,
+            Woken::Accepted(Ok((stream, peer))) => self.on_accepted(stream, peer),
             Woken::Accepted(Err(error)) => {
                 tracing::warn!(%error, "a connection to the link could not be accepted");
             }
+            Woken::Greeted(hello) => self.on_greeted(hello).await,
+            Woken::Looked(observed) => {
+                self.look = None;
+                let blind = || Arc::new(Observed::blind("the look failed", Instant::now()));
+                self.on_observed(&observed.unwrap_or_else(blind)).await;
+            }
+            Woken::Seen(observed) => {
+                for change in &observed.changes {
+                    self.say(NoteKind::Gateway, Severity::Info, change.clone());
+                }
+                self.on_observed(&observed).await;
+            }
+            Woken::Tick => self.on_tick().await,
             Woken::Timer => {}
         }
         Ok(())
     }
 
-    fn on_link_events(&mut self, epoch: Epoch, events: Vec<WorkerEvent>) {
-        for event in events {
-            let over =
-                matches!(event, WorkerEvent::LinkClosed { .. } | WorkerEvent::LinkViolated { .. });
-            self.input(Input::Worker { epoch, event });
-            if over {
-                self.link = None;
-            }
+    async fn on_observed(&mut self, observed: &Observed) {
+        let sight = Box::new(observed.sight.clone());
+        self.input(Input::Sight { sight, clock: clock() }).await;
+    }
+
+    async fn on_tick(&mut self) {
+        self.ticked = Instant::now();
+        self.tick_window();
+        self.look_for_orphan().await;
+    }
+
+    /// The window is told when it opens and when it closes.
+    fn tick_window(&mut self) {
+        let left = self.windows.left(SystemTime::now());
+        if left.is_some() != self.window_open {
+            self.window_open = left.is_some();
+            let until = left.map(|left| Instant::now() + left);
+            self.hub.handle_input(Input::RestartWindow { until }, Instant::now());
         }
     }
 
-    /// What a worker said before its end is still on the link, and explains the end.
-    async fn on_exited(&mut self, status: ExitStatus) {
-        let Some(worker) = self.worker.take() else {
-            return;
-        };
-        let epoch = worker.epoch();
-        if self.link.is_none()
-            && let Ok(Ok((stream, pid))) =
-                tokio::time::timeout(Duration::ZERO, self.listener.accept()).await
-            && pid == Some(worker.pid())
-        {
-            self.link = Some(Link::new(epoch, stream));
-        }
-        if let Some(link) = &mut self.link {
-            let mut events = Vec::new();
-            // The other end is closed, so this ends by itself.
-            if tokio::time::timeout(LAST_WORD, link.rest(&mut events)).await.is_err() {
-                tracing::warn!(%epoch, "the link of an ended worker did not end");
-            }
-            self.on_link_events(epoch, events);
-            self.link = None;
-        }
-        self.input(Input::Worker { epoch, event: WorkerEvent::Exited(status) });
-    }
-
-    /// Only the worker that we started, and only once.
-    fn on_accepted(&mut self, stream: LocalStream, pid: Option<u32>) {
-        match &self.worker {
-            Some(worker) if pid == Some(worker.pid()) && self.link.is_none() => {
-                self.link = Some(Link::new(worker.epoch(), stream));
-            }
-            _ => tracing::warn!(pid, "a process that is not our worker connected to the link"),
-        }
-    }
-
-    fn on_command(&mut self, command: Command) {
-        match command {
-            Command::Input(input) => {
-                if let Input::StreamClosed { stream } = &input {
-                    self.streams.remove(stream);
-                }
-                if let Input::CallDropped { call } = &input {
-                    self.calls.remove(call);
-                }
-                self.input(input);
-            }
-            Command::Call(call, input, answer) => {
-                self.calls.insert(call, answer);
-                self.input(input);
-            }
-            Command::OpenStream(client, stream, shared) => {
-                self.streams.insert(stream, shared);
-                self.input(Input::StreamOpened { client, stream });
-            }
-            // Whoever asked and went away does not need the answer.
-            Command::Status(answer) => drop(answer.send(Arc::new(self.status()))),
-            Command::Accounts(answer) => drop(answer.send(self.accounts())),
-            Command::Clients(answer) => drop(answer.send(self.clients())),
-            Command::Lines(answer) => drop(answer.send(self.hub.list_lines())),
-            Command::Connections(answer) => {
-                let blind = Observed::blind("the broker does not look yet", Instant::now());
-                drop(answer.send(Arc::new(blind)));
-            }
-        }
-    }
-
-    fn input(&mut self, input: Input) {
+    async fn input(&mut self, input: Input) {
         self.hub.handle_input(input, Instant::now());
-        self.carry_out();
+        self.carry_out().await;
     }
 
-    fn carry_out(&mut self) {
-        while let Some(output) = self.hub.poll_output() {
-            match output {
-                Output::Spawn(epoch) => self.birth = Some((epoch, self.nursery.spawn(epoch))),
-                Output::Kill(epoch) => self.kill(epoch),
-                Output::Tell(epoch, message) => {
-                    if let Some(link) = self.link_of(epoch) {
-                        link.tell(&message);
-                    }
-                }
-                Output::Send { epoch, number, frames } => {
-                    if let Some(link) = self.link_of(epoch) {
-                        link.send(number, &frames);
-                    }
-                }
-                Output::Deliver(stream, chunk) => {
-                    if let Some(shared) = self.streams.get(&stream) {
-                        shared.push(chunk);
-                    }
-                }
-                Output::Reply(call, result) => {
-                    if let Some(answer) = self.calls.remove(&call) {
-                        // Whoever asked and went away does not need the answer.
-                        let _ = answer.send(result);
-                    }
-                }
-                Output::Transitioned(transition) => {
-                    self.transition_count += 1;
-                    if self.transitions.len() == TRANSITIONS_KEPT {
-                        self.transitions.pop_front();
-                    }
-                    let view = transition_view(&transition, &clock());
-                    self.transitions.push_back((self.transition_count, view));
-                }
-                Output::StatusChanged => {
-                    self.stale_since.get_or_insert_with(Instant::now);
-                }
-                Output::Stopped => self.stopped = true,
-            }
-        }
-    }
-
-    fn kill(&mut self, epoch: Epoch) {
-        let Some(worker) = self.worker.as_mut().filter(|worker| worker.epoch() == epoch) else {
-            return;
-        };
-        if let Err(error) = worker.kill() {
-            tracing::error!(%epoch, %error, "the worker could not be killed");
-        }
-    }
-
-    fn link_of(&mut self, epoch: Epoch) -> Option<&mut Link> {
-        self.link.as_mut().filter(|link| link.epoch() == epoch)
-    }
-
-    /// A change is published at once if the last one is old enough, else soon.
-    fn publish(&mut self) {
-        let now = Instant::now();
-        if self.stale_since.is_some() && now >= self.published_at + PUBLISH_EVERY {
-            self.stale_since = None;
-            self.published_at = now;
-            let status = Arc::new(self.status());
-            let transitions = Arc::new(self.transitions.clone());
-            self.publisher.send_replace(Published { status, transitions });
-        }
+    fn say(&mut self, kind: NoteKind, severity: Severity, text: String) {
+        let epoch = self.worker.as_ref().map_or(Epoch(0), Worker::epoch);
+        self.files.events.say(kind, severity, text, epoch);
     }
 
     fn arm(&self, mut timer: std::pin::Pin<&mut Sleep>) {
@@ -368,40 +342,11 @@ impl Driver {
             timer.as_mut().reset(next.into());
         }
     }
-
-    fn status(&self) -> v1::Status {
-        self.hub.status(&self.broker, &clock())
-    }
-
-    fn accounts(&self) -> Result<Vec<String>, Error> {
-        match self.hub.accounts() {
-            [] => {
-                let status = self.status();
-                let state = status.state().as_str_name().trim_start_matches("SESSION_STATE_");
-                Err(error::not_ready(state, &status.reason))
-            }
-            accounts => Ok(accounts.to_vec()),
-        }
-    }
-
-    fn clients(&self) -> Vec<v1::ClientInfo> {
-        let mut clients = self.hub.list_clients(&clock());
-        for (id, info) in &mut clients {
-            for stream in self.hub.streams_of(*id) {
-                if let Some(shared) = self.streams.get(&stream) {
-                    let (delivered, skipped) = shared.totals();
-                    info.delivered += delivered;
-                    info.skipped += skipped;
-                }
-            }
-        }
-        clients.into_iter().map(|(_, info)| info).collect()
-    }
 }
 
 /// Both clocks at the same moment. On a busy machine a process can lose its core between two
 /// looks; then it looks again, or takes the best pair that it got.
-fn clock() -> Clock {
+pub(crate) fn clock() -> Clock {
     const CLOSE: Duration = Duration::from_micros(20);
     let look = || {
         let now = Instant::now();

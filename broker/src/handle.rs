@@ -1,15 +1,18 @@
 //! How everything else talks to the driver: a bounded queue of commands, and the status.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ibouncer_core::Settings;
 use ibouncer_core::error::{self, Error};
 use ibouncer_core::hub::{Input, Reply};
 use ibouncer_core::ids::{CallId, ClientId, StreamId};
 use ibouncer_proto::api::v1;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::config::RestartWindows;
 use crate::grpc::stream::StreamShared;
 use crate::watch::Observed;
 
@@ -38,6 +41,12 @@ pub enum Command {
     Lines(oneshot::Sender<Vec<v1::LineInfo>>),
     /// Answer with a look at Gateway's port, taken now.
     Connections(oneshot::Sender<Arc<Observed>>),
+    /// Answer with the events behind this number, and a way to wait for more.
+    Events(u64, oneshot::Sender<(Vec<v1::Event>, watch::Receiver<u64>)>),
+    /// Decide by other numbers from now on.
+    Reload(Box<Settings>, RestartWindows),
+    /// Let the worker go, and let this binary go on in our process. Answers with its number.
+    HandOver(PathBuf, oneshot::Sender<u64>),
 }
 
 /// The status as it was published, and the newest transitions, numbered.

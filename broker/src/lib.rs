@@ -3,6 +3,11 @@
 //! - [`config`]: where each setting comes from.
 //! - [`places`]: private folders, the broker's lock, the token, the endpoints file.
 //! - [`ledger`]: what is remembered of attempts over restarts.
+//! - [`open_requests`]: what is open at Gateway, for whoever takes the session over.
+//! - [`events`]: what happened, for operators.
+//! - [`trust`]: whose worker is it that outlived its broker.
+//! - [`handover`]: another build takes over in our process.
+//! - [`notify`]: the word to the service manager.
 //! - [`process`]: worker processes: started from one thread, held by handles, waited for.
 //! - [`link`]: the local socket to the worker.
 //! - [`driver`]: the one task that owns the hub and carries out what it decides.
@@ -14,15 +19,34 @@
 
 pub mod config;
 pub mod driver;
+pub mod events;
 pub mod grpc;
 pub mod handle;
+pub mod handover;
 pub mod ledger;
 pub mod link;
+#[cfg(target_os = "linux")]
+pub mod notify;
+pub mod open_requests;
 pub mod places;
 pub mod process;
 pub mod serve;
 pub mod telemetry;
+pub mod trust;
 pub mod watch;
 
 pub use config::{Config, Layers, Loaded};
-pub use serve::{Announcement, ServeOptions, serve};
+pub use driver::Ending;
+pub use serve::{Announcement, ServeOptions};
+
+/// An error with its causes, as one sentence.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}

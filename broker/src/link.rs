@@ -1,7 +1,9 @@
 //! The broker's side of the link: one listener, and one connection, the current worker's.
 //!
-//! Only the process that we started may connect: the kernel says who it is. What the worker
-//! says becomes [`WorkerEvent`]s; what it should hear is written without waiting for it.
+//! Who may connect is decided elsewhere; the kernel says who it is. What the worker says becomes
+//! [`WorkerEvent`]s; what it should hear is written without waiting for it. A worker that is
+//! linked for the first time hears our Hello at once; one that comes back says its own first,
+//! and then hears ours in the version that it speaks.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,7 +17,8 @@ use ibouncer_core::hub::WorkerEvent;
 use ibouncer_core::ids::Epoch;
 use ibouncer_proto::link::v1::{Hello, ToBroker, ToWorker, to_broker, to_worker};
 use ibouncer_proto::link::{
-    LINK_VERSION, LinkDeframer, LinkFrame, read_control, write_control, write_data_header,
+    LINK_VERSION, LinkDeframer, LinkFrame, OLDEST_LINK_VERSION, read_control, write_control,
+    write_data_header,
 };
 use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
 use interprocess::local_socket::{GenericFilePath, ListenerOptions};
@@ -42,17 +45,28 @@ impl LinkListener {
         Ok(Self { listener })
     }
 
-    /// The next one that comes in, and its pid as the kernel knows it.
-    pub async fn accept(&self) -> io::Result<(Stream, Option<u32>)> {
+    /// The next one that comes in, as the kernel knows it.
+    pub async fn accept(&self) -> io::Result<(Stream, Peer)> {
         let stream = self.listener.accept().await?;
-        let pid = stream.peer_creds()?.pid().and_then(|pid| u32::try_from(pid).ok());
-        Ok((stream, pid))
+        let credentials = stream.peer_creds()?;
+        let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
+        Ok((stream, Peer { pid, uid: credentials.euid() }))
     }
+}
+
+/// Who connected to the link, as the kernel knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Process id, if it has one here.
+    pub pid: Option<u32>,
+    /// User id.
+    pub uid: Option<u32>,
 }
 
 /// The connection to the current worker.
 pub struct Link {
-    epoch: Epoch,
+    /// Not known before a worker that comes back has said it.
+    epoch: Option<Epoch>,
     stream: Stream,
     inbound: LinkDeframer,
     outbound: BytesMut,
@@ -61,30 +75,46 @@ pub struct Link {
 }
 
 impl Link {
-    /// A connection of the worker of this epoch; says Hello.
+    /// The first connection of the worker of this epoch; says Hello.
     pub fn new(epoch: Epoch, stream: Stream) -> Self {
-        let mut link = Self {
-            epoch,
+        let mut link = Self::returning(stream);
+        link.say_hello(epoch, LINK_VERSION);
+        link
+    }
+
+    /// A connection of a worker that was linked before, to this broker or to another.
+    pub fn returning(stream: Stream) -> Self {
+        Self {
+            epoch: None,
             stream,
             inbound: LinkDeframer::new(),
             outbound: BytesMut::new(),
             greeted: false,
             closed: false,
-        };
+        }
+    }
+
+    /// The worker that came back is ours: says Hello in its version.
+    pub fn say_hello(&mut self, epoch: Epoch, version: u32) {
+        self.epoch = Some(epoch);
         let hello = Hello {
-            link_version: LINK_VERSION,
+            link_version: version,
             build: concat!("ibouncer ", env!("CARGO_PKG_VERSION")).into(),
             epoch: epoch.0,
             pid: std::process::id(),
             ..Hello::default()
         };
-        link.tell(&ToWorker { message: Some(to_worker::Message::Hello(hello)) });
-        link
+        self.tell(&ToWorker { message: Some(to_worker::Message::Hello(hello)) });
     }
 
     /// Its worker.
-    pub fn epoch(&self) -> Epoch {
+    pub fn epoch(&self) -> Option<Epoch> {
         self.epoch
+    }
+
+    /// Is everything written?
+    pub fn is_flushed(&self) -> bool {
+        self.closed || self.outbound.is_empty()
     }
 
     /// Says something; it leaves as soon as the worker takes it.
@@ -182,13 +212,19 @@ impl Link {
         }
         Ok(Some(match message {
             to_broker::Message::Hello(hello) => {
-                if hello.link_version != LINK_VERSION || hello.epoch != self.epoch.0 {
+                let known = OLDEST_LINK_VERSION..=LINK_VERSION;
+                if !known.contains(&hello.link_version) {
                     return Err(format!(
-                        "the worker speaks link version {} for epoch {}, expected was version \
-                         {LINK_VERSION} for {}",
-                        hello.link_version, hello.epoch, self.epoch
+                        "the worker speaks link version {}, this broker knows {} to {}",
+                        hello.link_version,
+                        known.start(),
+                        known.end()
                     ));
                 }
+                if self.epoch.is_some_and(|epoch| epoch.0 != hello.epoch) {
+                    return Err(format!("the worker is of epoch {}", hello.epoch));
+                }
+                self.inbound.expect_number(hello.next_number);
                 if std::mem::replace(&mut self.greeted, true) {
                     return Err("the worker said Hello twice".into());
                 }

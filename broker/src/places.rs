@@ -146,6 +146,11 @@ impl Locks {
         self.folder.join(format!("{}.attempts.json", self.key))
     }
 
+    /// Requests that are open at Gateway.
+    pub fn open_requests(&self) -> PathBuf {
+        self.folder.join(format!("{}.requests", self.key))
+    }
+
     /// What the broker wrote about its newest worker.
     pub fn worker_file(&self) -> PathBuf {
         self.folder.join(format!("{}.worker.json", self.key))
@@ -168,6 +173,23 @@ impl Locks {
             Ok(lock) => Ok(lock),
             Err(holder) => Err(PlaceError::FolderTaken { path: runtime.to_owned(), holder }),
         }
+    }
+}
+
+/// Does anybody hold this lock? It is not created by looking.
+pub fn is_locked(path: &Path) -> std::io::Result<bool> {
+    let opened = OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // A shared lock, given back at once: a worker that starts meanwhile would be refused by an
+    // exclusive one, and none starts while we look.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

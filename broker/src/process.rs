@@ -1,12 +1,13 @@
-//! Worker processes: started from one thread, held by handles, waited for.
+//! Worker processes: started from one thread or taken over, held by handles, waited for.
 //!
 //! The thread lives as long as the broker, because a worker asks to die with the thread that
-//! started it. Signals go through the child's own handle, while it has not been waited for: a
+//! started it, until its session is live. Signals go through the child's own handle while it has
+//! not been waited for, or through the pidfd of a worker that was checked ([`crate::trust`]): a
 //! pid that could be somebody else's is never signalled.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ use ibouncer_core::supervisor::ExitStatus;
 use nix::fcntl::OFlag;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
+
+use crate::places::is_locked;
 
 /// First argument of a worker.
 const ARGUMENT: &str = "__worker";
@@ -49,8 +52,18 @@ struct Birth {
 #[derive(Debug)]
 pub struct Worker {
     epoch: Epoch,
-    child: Child,
+    pid: u32,
+    handle: Handle,
     exit: AsyncFd<OwnedFd>,
+    linked: bool,
+}
+
+#[derive(Debug)]
+enum Handle {
+    /// We started it.
+    Child(Child),
+    /// The broker before did. It is gone only when its lock is free as well.
+    Adopted { lock: PathBuf },
 }
 
 impl Nursery {
@@ -62,7 +75,7 @@ impl Nursery {
             let _inside = runtime.enter();
             for birth in inbox {
                 let born = spawn(birth.epoch, &birth.link, &birth.log);
-                // Nobody waits only when the broker ends; the worker is then killed by its drop.
+                // Nobody waits only when the broker ends; the worker then dies with this thread.
                 let _ = birth.answer.send(born);
             }
         })?;
@@ -81,6 +94,12 @@ impl Nursery {
 }
 
 impl Worker {
+    /// A worker of the broker before, checked, with its handle.
+    pub fn adopt(epoch: Epoch, pid: u32, pidfd: OwnedFd, lock: PathBuf) -> io::Result<Self> {
+        let exit = watch(pidfd)?;
+        Ok(Self { epoch, pid, handle: Handle::Adopted { lock }, exit, linked: true })
+    }
+
     /// Its epoch.
     pub fn epoch(&self) -> Epoch {
         self.epoch
@@ -88,32 +107,73 @@ impl Worker {
 
     /// Its pid, for display and for checking a link's peer; not for signals.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid
+    }
+
+    /// Notes a link of it. True for the first one.
+    pub fn links(&mut self) -> bool {
+        !std::mem::replace(&mut self.linked, true)
     }
 
     /// SIGKILL. A worker that has exited and was not waited for yet is not disturbed by it.
     pub fn kill(&mut self) -> io::Result<()> {
-        self.child.kill()
+        match &mut self.handle {
+            Handle::Child(child) => child.kill(),
+            Handle::Adopted { .. } => {
+                let signal = rustix::process::Signal::KILL;
+                match rustix::process::pidfd_send_signal(self.exit.get_ref(), signal) {
+                    // It is gone already.
+                    Err(rustix::io::Errno::SRCH) => Ok(()),
+                    other => other.map_err(io::Error::from),
+                }
+            }
+        }
     }
 
     /// Waits for its end. Can be dropped and called again.
     pub async fn exited(&mut self) -> io::Result<ExitStatus> {
         loop {
             let mut ready = self.exit.readable().await?;
-            match self.child.try_wait()? {
-                Some(status) => return Ok(describe(status)),
-                None => ready.clear_ready(),
+            match &mut self.handle {
+                Handle::Child(child) => match child.try_wait()? {
+                    Some(status) => return Ok(describe(status)),
+                    None => ready.clear_ready(),
+                },
+                Handle::Adopted { lock } => {
+                    while is_locked(lock)? {
+                        tokio::time::sleep(LOCK_LOOK).await;
+                    }
+                    return Ok(reap(self.exit.get_ref()));
+                }
             }
         }
     }
 }
 
+/// Between two looks at the lock of a process that is gone: the kernel frees it at once.
+const LOCK_LOOK: std::time::Duration = std::time::Duration::from_millis(5);
+
+/// After a handover the worker is still a child of this process, and must be waited for.
+fn reap(pidfd: &OwnedFd) -> ExitStatus {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    match waitid(WaitId::PidFd(pidfd.as_fd()), options) {
+        Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => ExitStatus::Code(code),
+            (None, Some(signal)) => ExitStatus::Signal(signal),
+            (None, None) => ExitStatus::Unseen,
+        },
+        // Somebody else's child.
+        Ok(None) | Err(_) => ExitStatus::Unseen,
+    }
+}
+
 impl Drop for Worker {
-    /// The broker never leaves a worker behind, nor a zombie.
+    /// No zombie is left. A worker that lives is left alone: without a link it ends by itself,
+    /// unless its session is live and waits for the next broker.
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        if let Handle::Child(child) = &mut self.handle {
+            let _ = child.try_wait();
         }
     }
 }
@@ -158,7 +218,10 @@ fn spawn(epoch: Epoch, link: &Path, log: &Path) -> io::Result<Worker> {
     .map_err(io::Error::from)
     .and_then(watch);
     match watched {
-        Ok(exit) => Ok(Worker { epoch, child, exit }),
+        Ok(exit) => {
+            let pid = child.id();
+            Ok(Worker { epoch, pid, handle: Handle::Child(child), exit, linked: false })
+        }
         Err(error) => {
             let _ = child.kill();
             let _ = child.wait();

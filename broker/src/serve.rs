@@ -1,37 +1,55 @@
-//! The daemon from start to end: places, lock, link, listeners, driver; then signals, and all
+//! The daemon from start to end: places, locks, link, listeners, driver; then signals, and all
 //! of it in the opposite order.
+//!
+//! Read on in `serve/signals.rs` (what each signal means) and `serve/ground.rs` (what must stand
+//! before anything is served).
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+mod ground;
+mod signals;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use ibouncer_core::Hub;
+use ibouncer_core::clock::Clock;
 use ibouncer_core::hub::Input;
-use ibouncer_core::status::{BrokerProcess, Clock};
+use ibouncer_core::session::Memory;
+use ibouncer_core::status::BrokerProcess;
 use ibouncer_proto::places::Places;
 use nix::unistd::Uid;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::driver::{Driver, Parts};
+use crate::driver::{Driver, Ending, Files, Parts};
+use crate::events::Events;
 use crate::grpc::connection::Doorkeeper;
 use crate::grpc::listeners::{bind_tcp, bind_unix, routes, serve_tcp, serve_unix};
 use crate::handle::{Command, Handle, Published};
+use crate::handover::{Proof, own_path, prove};
 use crate::link::LinkListener;
-use crate::places::{self, Locks};
+use crate::open_requests::OpenRequests;
+use crate::places;
 use crate::process::Nursery;
+use crate::watch::Watcher;
+use ground::Ground;
+use signals::{Order, Signals};
 
 /// After the session has ended, clients get so long to read their last messages.
 const LAST_MESSAGES: Duration = Duration::from_millis(500);
 
+/// Reads the configuration again, from where it was read at start.
+pub type Reload = Box<dyn Fn() -> anyhow::Result<Config> + Send>;
+
 /// What to serve.
-#[derive(Debug, Clone)]
 pub struct ServeOptions {
     /// Checked configuration.
     pub config: Config,
+    /// How to read it again.
+    pub reload: Reload,
     /// Where the processes meet.
     pub places: Places,
     /// Folder of the locks of this user.
@@ -57,37 +75,16 @@ pub struct Announcement {
     pub state: PathBuf,
 }
 
-/// Serves until SIGTERM or SIGINT. `announce` is called once everything listens.
+/// Serves until a signal or a handover. `announce` is called once everything listens.
 pub async fn serve(
     options: ServeOptions,
     announce: impl FnOnce(&Announcement),
-) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
-    tokio::spawn(async move {
-        // Neither a closed terminal nor a wish to reload is worth a live session.
-        while hang_up.recv().await.is_some() {
-            tracing::info!("SIGHUP is ignored; settings are read at start");
-        }
-    });
-    let ServeOptions { config, places, locks } = options;
-    let client_id = config.gateway.client_id;
-    let gateway = resolve(&config.gateway.address)?;
-
-    places::runtime_folder(places.runtime(), config.socket_mode()?)?;
-    for folder in [places.state(), &places.worker_logs()] {
-        places::private_folder(folder)?;
-    }
-    let locks = Locks::new(locks, gateway, client_id)?;
-    let who = format!(
-        "instance {}, pid {}, runtime folder {}",
-        places.instance(),
-        std::process::id(),
-        places.runtime().display()
-    );
-    let _lock = locks.take(gateway, client_id, &who)?;
-    let _runtime_lock = locks.take_runtime(places.runtime(), &who)?;
+) -> anyhow::Result<Ending> {
+    let mut signals = Signals::listen()?;
+    let ServeOptions { config, reload, places, locks } = options;
+    let ground = Ground::stand_on(&config, &places, locks)?;
+    let (gateway, client_id) = (ground.gateway, config.gateway.client_id);
+    let proof = Proof::of_this_build(gateway.to_string(), client_id);
 
     let listener = LinkListener::bind(&places.link_socket())
         .with_context(|| format!("bind {}", places.link_socket().display()))?;
@@ -100,29 +97,38 @@ pub async fn serve(
         None => None,
     };
     let tcp_address = tcp.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
-    write_endpoints(&places, tcp_address)?;
+    ground::write_endpoints(&places, tcp_address)?;
 
     let now = Instant::now();
-    let lock_path = locks.worker();
-    let lock_path = lock_path.to_str().context("the lock folder's path is not UTF-8")?;
-    let settings = config.settings(places.instance(), gateway, lock_path);
-    let hub = Hub::new(settings, seed(), now);
+    let settings = ground.settings(&config, &places)?;
+    let memory = Memory { ledger: ground.ledger.clone(), clock: crate::driver::clock() };
+    let hub = Hub::new(settings, memory, seed(), now);
     let broker = BrokerProcess {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
         since: now,
     };
-    let clock = Clock { now, wall: std::time::SystemTime::now() };
+    let clock = Clock { now, wall: SystemTime::now() };
     let first =
         Published { status: Arc::new(hub.status(&broker, &clock)), transitions: Arc::default() };
     let (publisher, published) = watch::channel(first);
     let (handle, inbox) = Handle::new(published);
-    let driver = Driver::new(Parts { hub, broker, nursery, listener, inbox, publisher });
-    let mut driver = tokio::spawn(driver.run());
+    let watcher = Watcher::start(gateway, config.eyes()?).context("start the eyes")?;
+    let files = Files {
+        ledger: ground.ledger_file(),
+        worker: ground.locks.worker_file(),
+        lock: ground.locks.worker(),
+        link: places.link_socket(),
+        requests: OpenRequests::at(ground.locks.open_requests()),
+        events: Events::at(places.events()),
+    };
+    let windows = config.restart_windows()?;
+    let parts = Parts { hub, broker, nursery, listener, watcher, files, windows, inbox, publisher };
+    let mut driver = tokio::spawn(Driver::new(parts).run());
 
     let doorkeeper = Doorkeeper::new(&token, Uid::effective().as_raw(), handle.clone());
     let stream_buffer = usize::try_from(config.grpc.stream_buffer.0).unwrap_or(usize::MAX);
-    let routes = routes(&doorkeeper, &handle, stream_buffer)?;
+    let routes = routes(&doorkeeper, &handle, stream_buffer, &proof)?;
     let (end, ended) = watch::channel(false);
     let until_end = || {
         let mut ended = ended.clone();
@@ -131,7 +137,7 @@ pub async fn serve(
             let _ = ended.wait_for(|ended| *ended).await;
         }
     };
-    let mut servers = tokio::task::JoinSet::new();
+    let mut servers = JoinSet::new();
     servers.spawn(serve_unix(unix, routes.clone(), handle.clone(), until_end()));
     if let Some(tcp) = tcp {
         servers.spawn(serve_tcp(tcp, routes, handle.clone(), until_end()));
@@ -146,53 +152,117 @@ pub async fn serve(
         runtime: places.runtime().to_owned(),
         state: places.state().to_owned(),
     });
+    #[cfg(target_os = "linux")]
+    crate::notify::tell("READY=1");
 
-    let because = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-        result = &mut driver => {
-            places::tidy_up(&places);
-            return result.context("the driver panicked")?.context("the driver failed");
-        }
-        Some(result) = servers.join_next() => {
-            places::tidy_up(&places);
-            result.context("a listener panicked")?.context("a listener failed")?;
-            anyhow::bail!("a listener ended by itself");
+    let mut current = config;
+    let (because, lets_go) = loop {
+        let order = tokio::select! {
+            order = signals.next() => order,
+            result = &mut driver => {
+                let ending = result.context("the driver panicked")?.context("the driver failed");
+                end.send_replace(true);
+                finish(servers).await;
+                // Whoever takes over finds these files, and replaces them.
+                if !matches!(ending, Ok(Ending::HandOver(_))) {
+                    places::tidy_up(&places);
+                }
+                return ending;
+            }
+            Some(result) = servers.join_next() => {
+                places::tidy_up(&places);
+                result.context("a listener panicked")?.context("a listener failed")?;
+                anyhow::bail!("a listener ended by itself");
+            }
+        };
+        match order {
+            Order::End(because) => break (because, false),
+            Order::Reload => current = reread(&reload, current, &ground, &places, &handle).await,
+            Order::LetGo => match prove_own(proof.clone()).await {
+                Ok(()) => break ("SIGUSR2", true),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "SIGUSR2: the binary on disk could not go on; this broker stays"
+                ),
+            },
         }
     };
     tracing::info!(because, "the broker ends");
-    let stop = Input::Stop { because: format!("the broker ends: {because}") };
+    #[cfg(target_os = "linux")]
+    crate::notify::tell("STOPPING=1");
+    let because = format!("the broker ends: {because}");
+    let stop = if lets_go { Input::LetGo { because } } else { Input::Stop { because } };
     // The session first: its end in order is what matters.
     if handle.tell(Command::Input(stop)).await.is_ok() {
         driver.await.context("the driver panicked")?.context("the driver failed")?;
     }
     end.send_replace(true);
+    finish(servers).await;
+    places::tidy_up(&places);
+    Ok(Ending::Stopped)
+}
+
+/// Whether this build, with this configuration, could go on where a running broker stops: reads
+/// what it would read, and changes nothing.
+pub fn prove_here(config: &Config, places: &Places) -> anyhow::Result<Proof> {
+    let gateway = ground::resolve(&config.gateway.address)?;
+    config.restart_windows()?;
+    config.eyes()?;
+    for folder in [places.runtime(), places.state()] {
+        std::fs::metadata(folder).with_context(|| format!("look at {}", folder.display()))?;
+    }
+    Ok(Proof::of_this_build(gateway.to_string(), config.gateway.client_id))
+}
+
+async fn finish(mut servers: JoinSet<anyhow::Result<()>>) {
     let drained =
         tokio::time::timeout(LAST_MESSAGES, async { while servers.join_next().await.is_some() {} });
     if drained.await.is_err() {
         servers.abort_all();
     }
-    places::tidy_up(&places);
-    Ok(())
 }
 
-/// The first address that the name has.
-fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
-    let found = address
-        .to_socket_addrs()
-        .with_context(|| format!("resolve Gateway's address {address:?}"))?
-        .min_by_key(|address| !address.is_ipv4());
-    found.with_context(|| format!("Gateway's address {address:?} resolves to nothing"))
+/// SIGHUP: what can be decided by other numbers from now on is; of the rest it is said that it
+/// waits. The session is not touched.
+async fn reread(
+    reload: &Reload,
+    current: Config,
+    ground: &Ground,
+    places: &Places,
+    handle: &Handle,
+) -> Config {
+    let next = match reload() {
+        Ok(next) => next,
+        Err(error) => {
+            let because = format!("{error:#}");
+            tracing::error!(because, "SIGHUP: the configuration is not good; the old one stays");
+            return current;
+        }
+    };
+    let waiting = current.fixed_changes(&next);
+    if !waiting.is_empty() {
+        let keys = waiting.join(", ");
+        tracing::warn!(
+            keys,
+            "SIGHUP: these settings wait for the next start, or ibouncer handover"
+        );
+    }
+    let next = next.with_fixed_of(&current);
+    let told = match (ground.settings(&next, places), next.restart_windows()) {
+        (Ok(settings), Ok(windows)) => {
+            handle.tell(Command::Reload(Box::new(settings), windows)).await.is_ok()
+        }
+        _ => false,
+    };
+    if told {
+        tracing::info!("SIGHUP: the configuration was read again; the session is not touched");
+    }
+    next
 }
 
-fn write_endpoints(places: &Places, tcp: Option<SocketAddr>) -> anyhow::Result<()> {
-    let endpoints = serde_json::json!({
-        "schema": 1,
-        "pid": std::process::id(),
-        "unix": places.socket(),
-        "tcp": tcp.map(|address| address.to_string()),
-    });
-    places::write_private(&places.endpoints(), &format!("{endpoints}\n"))?;
+async fn prove_own(ours: Proof) -> anyhow::Result<()> {
+    let binary = own_path().context("find the broker's binary")?;
+    tokio::task::spawn_blocking(move || prove(&binary, &ours)).await??;
     Ok(())
 }
 

@@ -85,6 +85,14 @@ pub(crate) enum Command {
     Doctor(Box<Doctor>),
     #[command(flatten)]
     Ask(Ask),
+    /// Collect what a support thread needs, with accounts and secrets left out.
+    SupportBundle {
+        /// Where to [default: ./ibouncer-support-TIME.tar.gz].
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// The configuration of the broker.
     #[command(subcommand)]
     Config(Config),
@@ -114,6 +122,9 @@ pub(crate) struct Serve {
     /// End when stdin is closed: for a parent that must leave nothing behind.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,
+    /// Only say whether this build could take over from a running broker.
+    #[arg(long, hide = true)]
+    pub(crate) prove: bool,
 }
 
 /// Where the broker's configuration comes from: flag over environment over file over default.
@@ -228,6 +239,24 @@ pub(crate) enum Ask {
     /// Orders to the worker, the process that holds the session.
     #[command(subcommand)]
     Worker(Worker),
+    /// Orders to the session: hold it, release it.
+    #[command(subcommand)]
+    Session(Session),
+    /// Let another build of the broker take over, without ending the session.
+    Handover {
+        /// The binary [default: the broker's own, as it is on disk now].
+        #[arg(long, value_name = "PATH")]
+        binary: Option<PathBuf>,
+    },
+    /// Say what happened.
+    Events {
+        /// Go on with what happens.
+        #[arg(short, long)]
+        follow: bool,
+        /// Only events after this number.
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        after: u64,
+    },
     /// End waiting with one attempt now.
     Retry {
         /// Why; goes to the log.
@@ -282,6 +311,26 @@ impl From<FeedName> for Feed {
             FeedName::DelayedFrozen => Self::DelayedFrozen,
         }
     }
+}
+
+/// `ibouncer session`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Session {
+    /// Make no attempts until `release`, over restarts of the broker.
+    Hold {
+        /// Why; kept, and shown in status.
+        #[arg(long)]
+        reason: String,
+        /// Do it even if that ends a session that is READY.
+        #[arg(long)]
+        drop_live_session: bool,
+    },
+    /// End the hold with one attempt now.
+    Release {
+        /// Why; goes to the log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
 }
 
 /// `ibouncer worker`.

@@ -7,13 +7,17 @@ mod config;
 mod connections;
 mod demo;
 mod doctor;
+mod events;
+mod handover;
 mod lines;
 mod quotes;
 mod retry;
 mod schema;
 mod serve;
+mod session;
 mod sim;
 mod status;
+mod support_bundle;
 mod wait_ready;
 mod worker;
 
@@ -26,13 +30,9 @@ use crate::output::Output;
 /// Runs the command of the command line.
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
     match &args.command {
-        Command::Ask(ask) => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| Complaint::internal("START", format!("cannot start: {error}")))?;
-            runtime.block_on(ask_broker(ask, &args.global, output))
-        }
+        Command::Ask(ask) => runtime()?.block_on(ask_broker(ask, &args.global, output)),
+        Command::SupportBundle { output: file, settings } => runtime()?
+            .block_on(support_bundle::run(file.as_deref(), settings, &args.global, output)),
         Command::Demo(order) => demo::run(order, output),
         Command::Serve(order) => serve::run(order, &args.global, output),
         Command::Sim(order) => sim::run(order),
@@ -41,6 +41,12 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
         Command::Schema(order) => schema::run(order, output),
         Command::Completions { shell } => completions::run(*shell, output),
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let failed = |error| Complaint::internal("START", format!("cannot start: {error}")).into();
+    built.map_err(failed)
 }
 
 async fn ask_broker(ask: &Ask, global: &Global, output: &mut Output) -> Result<Exit, Failure> {
@@ -59,6 +65,11 @@ async fn ask_broker(ask: &Ask, global: &Global, output: &mut Output) -> Result<E
         // It needs no broker.
         Ask::Connections(wishes) => connections::run(global, wishes, output).await,
         Ask::Worker(order) => worker::run(&client.await?, order, output).await,
+        Ask::Session(order) => session::run(&client.await?, order, output).await,
+        Ask::Handover { binary } => {
+            handover::run(&client.await?, binary.as_deref(), global, output).await
+        }
+        Ask::Events { follow, after } => events::run(&client.await?, *follow, *after, output).await,
         Ask::Retry { reason } => retry::run(&client.await?, reason, output).await,
     }
 }

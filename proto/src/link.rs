@@ -20,8 +20,12 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/ibouncer.link.v1.rs"));
 }
 
-/// Version of the link that this build speaks.
-pub const LINK_VERSION: u32 = 1;
+/// Version of the link that this build speaks. 2: a worker can outlive its broker and come back
+/// to the link of the next one.
+pub const LINK_VERSION: u32 = 2;
+
+/// The oldest version that a broker of this build understands: its own and the one before.
+pub const OLDEST_LINK_VERSION: u32 = 1;
 
 /// Largest control message; the biggest real one is a `Configure` of some hundred bytes.
 pub const MAX_CONTROL: usize = 64 * 1024;
@@ -123,6 +127,11 @@ impl LinkDeframer {
     /// A deframer at the start of a link whose other side has sent no data yet.
     pub fn new() -> Self {
         Self { buffer: BytesMut::new(), next_number: 1 }
+    }
+
+    /// The next data frame has this number: the link is not the first of its worker.
+    pub fn expect_number(&mut self, number: u64) {
+        self.next_number = number.max(1);
     }
 
     /// Adds bytes as they came from the socket.

@@ -145,6 +145,11 @@ impl Places {
         self.runtime.join("endpoints.json")
     }
 
+    /// What happened, one JSON object a line.
+    pub fn events(&self) -> PathBuf {
+        self.state.join("events.jsonl")
+    }
+
     /// Standard error of each worker, one file an epoch.
     pub fn worker_logs(&self) -> PathBuf {
         self.state.join("workers")

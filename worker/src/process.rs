@@ -13,10 +13,7 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal};
 
 /// Leaves the broker's session and folder, deafens itself to the terminal's signals, closes what
-/// it inherited, and asks to die with its parent.
-///
-/// The parent-death signal stays for life: a worker that outlives its broker is of use only to
-/// adoption, which is not offered yet.
+/// it inherited, and asks to die with its parent, until [`outlive_parent`].
 pub fn settle_in() -> anyhow::Result<()> {
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).context("ask to die with the parent")?;
@@ -30,6 +27,13 @@ pub fn settle_in() -> anyhow::Result<()> {
     }
     deaf.thread_block().context("block the terminal's signals")?;
     close_inherited();
+    Ok(())
+}
+
+/// The session is live: from now on the worker is of use to the next broker as well.
+pub fn outlive_parent() -> anyhow::Result<()> {
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_pdeathsig(None).context("clear the parent-death signal")?;
     Ok(())
 }
 

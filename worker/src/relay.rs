@@ -2,9 +2,11 @@
 //!
 //! Reading Gateway never waits for writing to the broker: what the broker does not take is kept
 //! up to a cap, and then the oldest ticks go, counted. Control overtakes data. One read from
-//! Gateway becomes one data frame. All decisions are [`WorkerSession`]'s.
+//! Gateway becomes one data frame. A link that breaks while the session is live is opened again.
+//! All decisions are [`WorkerSession`]'s.
 
 mod backlog;
+mod link;
 
 use std::fs::File;
 use std::future::{Future, poll_fn};
@@ -17,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use ibouncer_proto::link::v1::{Configure, EndReason};
-use ibouncer_proto::link::{LinkDeframer, LinkFrame, read_control};
+use ibouncer_proto::link::{LinkFrame, read_control};
 use interprocess::local_socket::GenericFilePath;
 use interprocess::local_socket::tokio::{Stream as LocalStream, prelude::*};
 use socket2::{SockRef, TcpKeepalive};
@@ -29,6 +31,7 @@ use crate::log::Log;
 use crate::process;
 use crate::session::{ExitCode, Output, WorkerSession};
 use backlog::Backlog;
+use link::{Link, Search};
 
 /// Most bytes that one read from Gateway takes.
 const READ: usize = 256 * 1024;
@@ -53,8 +56,7 @@ pub async fn run(link: &Path, epoch: u64, log: &mut Log) -> anyhow::Result<ExitC
     let session = WorkerSession::new(epoch, std::process::id(), build, Instant::now());
     let mut relay = Relay {
         session,
-        link: stream,
-        inbound: LinkDeframer::new(),
+        link: Link::up(link, stream),
         backlog: Backlog::default(),
         gateway: Gateway::Absent,
         unwritten: BytesMut::new(),
@@ -80,8 +82,7 @@ enum Gateway {
 
 struct Relay<'a> {
     session: WorkerSession,
-    link: LocalStream,
-    inbound: LinkDeframer,
+    link: Link,
     backlog: Backlog,
     gateway: Gateway,
     /// For Gateway.
@@ -99,6 +100,7 @@ impl Relay<'_> {
         loop {
             self.carry_out();
             let mut progress = self.poll_connect(context);
+            progress |= self.poll_relink(context);
             progress |= self.poll_link_read(context);
             self.carry_out();
             progress |= self.poll_gateway_write(context);
@@ -106,7 +108,7 @@ impl Relay<'_> {
             self.carry_out();
             progress |= self.poll_link_write(context);
             if let Some(code) = self.exit
-                && self.backlog.is_empty()
+                && (self.backlog.is_empty() || !self.link.is_up())
             {
                 return Poll::Ready(code);
             }
@@ -128,6 +130,23 @@ impl Relay<'_> {
                 Output::Tell(message) => self.backlog.push_control(&message),
                 Output::Connect(configure) => self.connect(&configure),
                 Output::Write(bytes) => self.unwritten.extend_from_slice(&bytes),
+                Output::Outlive => {
+                    if let Err(error) = process::outlive_parent() {
+                        self.log.line(&format!("cannot outlive the broker: {error:#}"));
+                    }
+                }
+                Output::Forget(through) => self.backlog.forget(through),
+                Output::AwaitBroker { retry, grace } => {
+                    self.log.line("the broker is gone; the session is kept for the next one");
+                    self.backlog.unlink();
+                    self.link.look_for_broker(retry, grace);
+                }
+                Output::BrokerFound => self.link.settle(),
+                Output::DropLink => {
+                    self.log.line("whoever answers at the link is no broker for this worker");
+                    self.backlog.unlink();
+                    self.link.look_on();
+                }
                 Output::CloseInOrder { within } => {
                     self.timer = Some(Box::pin(tokio::time::sleep(within)));
                     if let Gateway::Connected(stream) = &self.gateway {
@@ -145,7 +164,7 @@ impl Relay<'_> {
     }
 
     fn connect(&mut self, configure: &Configure) {
-        self.backlog.configure(configure.buffer_bytes, &configure.droppable_ids);
+        self.backlog.configure(configure);
         if !configure.lock_path.is_empty() {
             match process::take_lock(Path::new(&configure.lock_path)) {
                 Ok(Some(lock)) => self.lock = Some(lock),
@@ -185,20 +204,38 @@ impl Relay<'_> {
         }
     }
 
+    /// Looks for a broker, while there is none.
+    fn poll_relink(&mut self, context: &mut Context<'_>) -> bool {
+        match self.link.poll_search(context) {
+            Search::Nothing => false,
+            Search::GaveUp => {
+                self.log.line("no broker came in time; the session is closed");
+                self.session.on_grace_passed();
+                true
+            }
+            Search::Found => {
+                let first = self.backlog.relink();
+                self.link.expect_number(self.session.taken_through() + 1);
+                self.session.on_relinked(first);
+                self.carry_out();
+                self.backlog.tell_gap();
+                true
+            }
+        }
+    }
+
     fn poll_link_read(&mut self, context: &mut Context<'_>) -> bool {
         if self.unwritten.len() > MOST_UNWRITTEN || self.exit == Some(ExitCode::LinkLost) {
             return false;
         }
-        let buffer = self.inbound.buffer_mut();
-        buffer.reserve(16 * 1024);
-        let count = match pin!(self.link.read_buf(buffer)).poll(context) {
+        let count = match self.link.poll_read(context) {
             Poll::Pending => return false,
             Poll::Ready(Ok(0)) => return self.lose_link("the broker closed the link".into()),
             Poll::Ready(Err(error)) => return self.lose_link(format!("the link failed: {error}")),
             Poll::Ready(Ok(count)) => count,
         };
         loop {
-            match self.inbound.next_frame() {
+            match self.link.next_frame() {
                 Ok(Some(LinkFrame::Control(body))) => match read_control(&body) {
                     Ok(message) => self.session.on_control(message),
                     Err(error) => {
@@ -288,8 +325,8 @@ impl Relay<'_> {
 
     fn poll_link_write(&mut self, context: &mut Context<'_>) -> bool {
         let mut progress = false;
-        while !self.backlog.is_empty() {
-            match Pin::new(&mut self.link).poll_write(context, self.backlog.piece()) {
+        while self.link.is_up() && !self.backlog.is_empty() {
+            match self.link.poll_write(context, self.backlog.piece()) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(written)) => {
                     let sent = self.backlog.consume(written);
@@ -316,13 +353,13 @@ impl Relay<'_> {
         true
     }
 
-    /// Nobody is left to tell anything: what waits for the broker is dropped.
+    /// Nobody is left to tell anything. A live session is kept for the next broker; anything else
+    /// ends.
     fn lose_link(&mut self, detail: String) -> bool {
         self.log.line(&detail);
+        self.link.lose();
         self.session.on_link_lost(detail);
         self.carry_out();
-        self.backlog.clear();
-        self.exit.get_or_insert(ExitCode::LinkLost);
         true
     }
 

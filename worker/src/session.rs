@@ -6,6 +6,9 @@
 //!     any ──────────────────────────── end ────────────► Ended ◄── Draining ◄─ Shutdown
 //! ```
 //!
+//! A link that breaks before READY ends the worker. After READY it keeps reading Gateway for
+//! `adoption_grace` and looks for a broker; then the session goes on, or is closed in order.
+//!
 //! Owns the handshake in the client's role, the stages with their stamps, the numbers of data
 //! frames in both directions, and the reason of the end. Judges nothing: deadlines, retries and
 //! what a failure means are the broker's.
@@ -14,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ibouncer_proto::link::v1::{
-    Configure, EndReason, Ended, Hello, Pong, Stage, StageReached, ToBroker, ToWorker, to_broker,
-    to_worker,
+    Configure, EndReason, Ended, Hello, Pong, SessionFacts, Stage, StageReached, ToBroker,
+    ToWorker, to_broker, to_worker,
 };
 use ibouncer_proto::link::{LINK_VERSION, LinkError};
 use ibouncer_proto::tws::envelope::Envelope;
@@ -24,6 +27,10 @@ use ibouncer_proto::tws::handshake::{ClientHandshake, ServerHello, start_api};
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1::{ErrorMessage, ManagedAccounts, NextValidId};
 use prost::Message as _;
+
+mod notices;
+
+use notices::Notices;
 
 /// Exit codes, by which the broker knows the reason even if nothing else arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +81,21 @@ pub enum Output {
     Connect(Configure),
     /// Hand these bytes to Gateway's socket, in one piece and in this order.
     Write(Bytes),
+    /// From now on the worker may outlive its broker.
+    Outlive,
+    /// The broker has dealt with every data frame up to this number: it need not be kept.
+    Forget(u64),
+    /// The link is gone: keep what comes from Gateway, and look for a broker.
+    AwaitBroker {
+        /// How often.
+        retry: Duration,
+        /// For how long.
+        grace: Duration,
+    },
+    /// A broker that is good for us is at the other end of the link.
+    BrokerFound,
+    /// Whoever is at the other end of the link is no broker for us: drop it and look on.
+    DropLink,
     /// Close the writing half in order, and read to the end until the deadline.
     CloseInOrder {
         /// How long that may take.
@@ -88,8 +110,17 @@ enum State {
     Connecting { configure: Configure },
     Opening { configure: Configure, handshake: ClientHandshake },
     Open { ready: bool },
-    Draining,
+    Draining { reason: EndReason },
     Ended,
+}
+
+/// Where the link stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LinkState {
+    /// We have said Hello.
+    Greeting,
+    Up,
+    Down,
 }
 
 /// The machine.
@@ -102,6 +133,15 @@ pub struct WorkerSession {
     accounts_seen: bool,
     next_id_seen: bool,
     drain: Duration,
+    link_retry: Duration,
+    adoption_grace: Duration,
+    build: String,
+    pid: u32,
+    /// What a broker must know that did not see the session begin.
+    facts: SessionFacts,
+    notices: Notices,
+    /// Is there a link, and did the broker say Hello on it?
+    link: LinkState,
     /// Stage that is reached when what waits for Gateway has left.
     leaving: Option<Stage>,
     received: u64,
@@ -123,19 +163,21 @@ impl WorkerSession {
             accounts_seen: false,
             next_id_seen: false,
             drain: Duration::ZERO,
+            link_retry: Duration::ZERO,
+            adoption_grace: Duration::ZERO,
+            build: build.to_owned(),
+            pid,
+            facts: SessionFacts::default(),
+            notices: Notices::default(),
+            link: LinkState::Greeting,
             leaving: None,
             received: 0,
             taken: 0,
             written: 0,
             sent: 0,
         };
-        session.tell(to_broker::Message::Hello(Hello {
-            link_version: LINK_VERSION,
-            build: build.to_owned(),
-            epoch,
-            pid,
-            ..Hello::default()
-        }));
+        let hello = session.hello();
+        session.tell(to_broker::Message::Hello(hello));
         session
     }
 
@@ -146,6 +188,8 @@ impl WorkerSession {
             Some(to_worker::Message::Configure(configure)) => {
                 if matches!(self.state, State::Greeting) {
                     self.drain = Duration::from_millis(configure.drain_ms);
+                    self.link_retry = Duration::from_millis(configure.link_retry_ms.max(10));
+                    self.adoption_grace = Duration::from_millis(configure.adoption_grace_ms);
                     self.outputs.push_back(Output::Connect(configure.clone()));
                     self.state = State::Connecting { configure };
                 }
@@ -156,8 +200,10 @@ impl WorkerSession {
                 written_through: self.written,
                 sent_through: self.sent,
             })),
-            // What was acknowledged could be forgotten, once something is kept for adoption.
-            Some(to_worker::Message::Acknowledge(_)) | None => {}
+            Some(to_worker::Message::Acknowledge(acknowledge)) => {
+                self.outputs.push_back(Output::Forget(acknowledge.through));
+            }
+            None => {}
             Some(to_worker::Message::Shutdown(shutdown)) => self.on_shutdown(&shutdown.because),
         }
     }
@@ -226,7 +272,7 @@ impl WorkerSession {
 
     /// Is the version known, and are frames expected?
     pub fn is_open(&self) -> bool {
-        matches!(self.state, State::Open { .. } | State::Draining)
+        matches!(self.state, State::Open { .. } | State::Draining { .. })
     }
 
     /// Where bytes from Gateway go once the session is open.
@@ -243,6 +289,9 @@ impl WorkerSession {
                 if matches!(self.state, State::Open { ready: false }) && !frames.is_empty() {
                     self.watch_for_ready(&frames, now);
                 }
+                if !self.adoption_grace.is_zero() {
+                    self.notices.watch(&frames);
+                }
                 if matches!(self.state, State::Ended) { Bytes::new() } else { frames }
             }
             Err(error) => {
@@ -254,8 +303,8 @@ impl WorkerSession {
 
     /// Gateway closed, or the socket failed.
     pub fn on_closed(&mut self, how: &str) {
-        if matches!(self.state, State::Draining) {
-            return self.end(EndReason::Asked, "closed in order".into(), 0);
+        if let State::Draining { reason } = self.state {
+            return self.end(reason, "closed in order".into(), 0);
         }
         let detail = match self.deframer.buffered() {
             0 => how.to_owned(),
@@ -266,17 +315,80 @@ impl WorkerSession {
 
     /// The ordered end took too long; it ends all the same.
     pub fn on_drain_passed(&mut self) {
-        self.end(EndReason::Asked, "Gateway did not close its side in time".into(), 0);
+        let reason = match self.state {
+            State::Draining { reason } => reason,
+            _ => EndReason::Asked,
+        };
+        self.end(reason, "Gateway did not close its side in time".into(), 0);
     }
 
-    /// The broker is gone.
+    /// The broker is gone. A live session outlives it; anything else ends.
     pub fn on_link_lost(&mut self, detail: String) {
-        self.end(EndReason::LinkLost, detail, 0);
+        if !self.may_outlive() {
+            return self.end(EndReason::LinkLost, detail, 0);
+        }
+        if self.link != LinkState::Down {
+            self.link = LinkState::Down;
+            self.outputs.push_back(Output::AwaitBroker {
+                retry: self.link_retry,
+                grace: self.adoption_grace,
+            });
+        }
     }
 
     /// The broker spoke nonsense.
     pub fn on_link_violated(&mut self, error: &LinkError) {
-        self.end(EndReason::LinkLost, format!("the broker's link carried nonsense: {error}"), 0);
+        let detail = format!("the broker's link carried nonsense: {error}");
+        if self.may_outlive() {
+            self.outputs.push_back(Output::DropLink);
+        } else {
+            self.end(EndReason::LinkLost, detail, 0);
+        }
+    }
+
+    /// There is a link again; `next_number` is what the first data frame on it will have.
+    pub fn on_relinked(&mut self, next_number: u64) {
+        self.link = LinkState::Greeting;
+        self.facts.notices = self.notices.frames();
+        let hello = Hello {
+            session: Some(self.facts.clone()),
+            next_number,
+            sent_through: self.sent,
+            ..self.hello()
+        };
+        self.tell(to_broker::Message::Hello(hello));
+    }
+
+    /// Number of the newest data frame from the broker that was taken; the next one counts on.
+    pub fn taken_through(&self) -> u64 {
+        self.taken
+    }
+
+    /// No broker came in time: the session is closed in order.
+    pub fn on_grace_passed(&mut self) {
+        self.close_in_order(EndReason::LinkLost);
+    }
+
+    fn may_outlive(&self) -> bool {
+        matches!(self.state, State::Open { ready: true }) && !self.adoption_grace.is_zero()
+    }
+
+    fn close_in_order(&mut self, reason: EndReason) {
+        // The broker, if there is one, has its own, later deadline, by SIGKILL.
+        self.outputs.push_back(Output::CloseInOrder { within: self.drain });
+        self.state = State::Draining { reason };
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            link_version: LINK_VERSION,
+            build: self.build.clone(),
+            epoch: self.epoch,
+            pid: self.pid,
+            taken_through: self.taken,
+            written_through: self.written,
+            ..Hello::default()
+        }
     }
 
     /// The next thing to do.
@@ -285,7 +397,12 @@ impl WorkerSession {
     }
 
     fn on_hello(&mut self, hello: &Hello) {
-        if hello.link_version != LINK_VERSION || hello.epoch != self.epoch {
+        if hello.link_version == LINK_VERSION && hello.epoch == self.epoch {
+            self.link = LinkState::Up;
+            self.outputs.push_back(Output::BrokerFound);
+        } else if self.may_outlive() {
+            self.outputs.push_back(Output::DropLink);
+        } else {
             let detail = format!(
                 "the broker speaks link version {} for epoch {}, this is version {LINK_VERSION} \
                  of epoch {}",
@@ -297,12 +414,8 @@ impl WorkerSession {
 
     fn on_shutdown(&mut self, because: &str) {
         match &self.state {
-            State::Open { .. } => {
-                // The broker has its own, later deadline, by SIGKILL.
-                self.outputs.push_back(Output::CloseInOrder { within: self.drain });
-                self.state = State::Draining;
-            }
-            State::Draining | State::Ended => {}
+            State::Open { .. } => self.close_in_order(EndReason::Asked),
+            State::Draining { .. } | State::Ended => {}
             State::Greeting | State::Connecting { .. } | State::Opening { .. } => {
                 self.end(EndReason::Asked, because.to_owned(), 0);
             }
@@ -316,6 +429,8 @@ impl WorkerSession {
             return;
         };
         let version = hello.server_version;
+        self.facts.server_version = version;
+        self.facts.server_time.clone_from(&hello.time);
         let reached = StageReached {
             server_version: version,
             server_time: hello.time,
@@ -359,6 +474,7 @@ impl WorkerSession {
         if accounts.split(',').all(|account| account.trim().is_empty()) {
             return;
         }
+        self.facts.accounts.clone_from(&accounts);
         let reached = StageReached { accounts, ..StageReached::default() };
         self.reach(Stage::AccountsReceived, reached, now);
         self.accounts_seen = true;
@@ -369,6 +485,7 @@ impl WorkerSession {
         let Ok(message) = NextValidId::decode(body) else {
             return;
         };
+        self.facts.next_order_id = message.order_id();
         let reached = StageReached { next_order_id: message.order_id(), ..StageReached::default() };
         self.reach(Stage::NextIdReceived, reached, now);
         self.next_id_seen = true;
@@ -381,6 +498,10 @@ impl WorkerSession {
             && matches!(self.state, State::Open { ready: false })
         {
             self.state = State::Open { ready: true };
+            // Before it is said: a broker that hears READY may die the next moment.
+            if self.may_outlive() {
+                self.outputs.push_back(Output::Outlive);
+            }
             self.reach(Stage::Ready, StageReached::default(), now);
         }
     }

@@ -31,6 +31,9 @@ pub enum FailureClass {
     ClientIdInUse,
     /// Gateway closed before READY.
     Rejected,
+    /// Closed without a byte, where no eyes can tell a Gateway that rejects from a relay that
+    /// has nothing behind it.
+    AbsentOrRejected,
     /// Bytes that are not the protocol.
     Poisoned,
     /// A server version that cannot be served.
@@ -53,6 +56,7 @@ impl FailureClass {
             Self::StalledStart => "stalled_start",
             Self::ClientIdInUse => "client_id_in_use",
             Self::Rejected => "rejected",
+            Self::AbsentOrRejected => "absent_or_rejected",
             Self::Poisoned => "poisoned",
             Self::Unsupported => "unsupported",
             Self::WorkerFault => "worker_fault",
@@ -175,15 +179,20 @@ impl Attempt {
         }
     }
 
-    /// The class of a worker's end that was not ordered.
-    pub fn class_of_end(&self, end: &WorkerEnd) -> FailureClass {
+    /// The class of a worker's end that was not ordered. `seen` says whether Gateway itself is
+    /// seen at its port.
+    pub fn class_of_end(&self, end: &WorkerEnd, seen: bool) -> FailureClass {
+        let closed = || match (self.has(Stage::Ready), self.has(Stage::FirstByte) || seen) {
+            (true, _) => FailureClass::SessionLost,
+            (false, true) => FailureClass::Rejected,
+            (false, false) => FailureClass::AbsentOrRejected,
+        };
         match &end.cause {
             EndCause::Reported { reason, gateway_code } => match reason {
                 EndReason::ConnectFailed => FailureClass::Refused,
                 EndReason::Refused if *gateway_code == 326 => FailureClass::ClientIdInUse,
                 EndReason::Refused => FailureClass::Unsupported,
-                EndReason::ClosedByPeer if self.has(Stage::Ready) => FailureClass::SessionLost,
-                EndReason::ClosedByPeer => FailureClass::Rejected,
+                EndReason::ClosedByPeer => closed(),
                 EndReason::HandshakeViolated | EndReason::ProtocolViolation => {
                     FailureClass::Poisoned
                 }
@@ -198,12 +207,13 @@ impl Attempt {
                 0 => FailureClass::Cancelled,
                 10 => FailureClass::Rejected,
                 11 | 13 => FailureClass::Poisoned,
-                12 if self.has(Stage::Ready) => FailureClass::SessionLost,
-                12 => FailureClass::Rejected,
+                12 => closed(),
                 16 => FailureClass::Refused,
                 _ => FailureClass::WorkerFault,
             },
-            EndCause::Signalled { .. } | EndCause::NotSpawned { .. } => FailureClass::WorkerFault,
+            EndCause::Signalled { .. } | EndCause::Unseen | EndCause::NotSpawned { .. } => {
+                FailureClass::WorkerFault
+            }
         }
     }
 

@@ -31,6 +31,16 @@ impl Backoff {
         rung.mul_f64(1.0 - JITTER + 2.0 * JITTER * rng.f64())
     }
 
+    /// Goes on where another one stood.
+    pub fn resume(&mut self, failures: usize) {
+        self.failures = failures;
+    }
+
+    /// The longest wait that there is, jitter included.
+    pub fn longest(&self) -> Duration {
+        self.ladder.iter().max().copied().unwrap_or_default().mul_f64(1.0 + JITTER)
+    }
+
     /// Back to the foot.
     pub fn reset(&mut self) {
         self.failures = 0;

@@ -82,6 +82,32 @@ pub fn would_drop_live_session() -> Error {
     error("LIVE_SESSION", Source::Broker, Retry::Never, message.into())
 }
 
+/// The same, for a hold.
+pub fn hold_would_drop_live_session() -> Error {
+    let message = "the session is READY; to hold it is to drop it, and new handshakes can hang \
+                   where an established session keeps working. Pass drop_live_session \
+                   (--drop-live-session) if that is what you want";
+    error("LIVE_SESSION", Source::Broker, Retry::Never, message.into())
+}
+
+/// An operator holds the session.
+pub fn held(because: &str) -> Error {
+    let message = format!("{because}; `ibouncer session release` ends that");
+    error("HELD", Source::Broker, Retry::Never, message)
+}
+
+/// Nobody holds the session.
+pub fn not_held(state: &str) -> Error {
+    let message = format!("no operator holds the session, it is {state}; see retry");
+    error("NOT_HELD", Source::Broker, Retry::Never, message)
+}
+
+/// Another binary cannot take over.
+pub fn cannot_hand_over(because: &str) -> Error {
+    let message = format!("{because}; nothing was changed, this broker goes on");
+    error("CANNOT_HAND_OVER", Source::Broker, Retry::Never, message)
+}
+
 /// There is no worker to act on.
 pub fn no_worker(state: &str) -> Error {
     let message = format!("there is no worker to restart, the session is {state}; see retry");

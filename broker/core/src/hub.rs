@@ -7,11 +7,14 @@
 //!
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/upstream.rs` (frames from Gateway), `hub/market.rs`
-//! (subscriptions), `hub/snapshot.rs`, `hub/marks.rs` (what a subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the
-//! worker's life), and [`crate::status`].
+//! (subscriptions), `hub/snapshot.rs`, `hub/marks.rs` (what a subscription is told),
+//! `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life), `hub/adoption.rs` (a
+//! worker that was there before), `hub/operator.rs`, and [`crate::status`].
 
+mod adoption;
 mod market;
 mod marks;
+mod operator;
 mod snapshot;
 mod streams;
 mod upstream;
@@ -29,16 +32,20 @@ use ibouncer_proto::link::v1::{Ended, Gap, Hello, Pong, StageReached, ToWorker};
 use ibouncer_proto::tws::v1::MarketDataRequest;
 
 use crate::clients::Clients;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::farms::Farms;
 use crate::heartbeat::Heartbeat;
-use crate::ids::{CallId, ClientId, Epoch, StreamId};
+use crate::ids::{CallId, ClientId, Epoch, RequestId, StreamId};
+use crate::ledger::Ledger;
 use crate::lines::Lines;
+use crate::notes::Note;
 use crate::pacing::Pacer;
 use crate::queue::Chunk;
 use crate::routes::Routes;
-use crate::session::{Eyes, Session, Transition};
+use crate::session::{Memory, Session, Transition};
 use crate::settings::Settings;
+use crate::sight::Sight;
 use crate::supervisor::{ExitStatus, Supervisor};
 
 use snapshot::Snapshot;
@@ -47,13 +54,38 @@ use streams::Streams;
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
-    /// The broker is up.
+    /// The broker is up, and no worker is left from before.
     Start,
-    /// The broker is to end.
+    /// The broker is up, and a worker from before holds its lock.
+    StartAdopting {
+        /// What is known of it, in words.
+        who: String,
+    },
+    /// That worker is here, and it is ours.
+    Adopt {
+        /// Which one.
+        epoch: Epoch,
+        /// Its pid.
+        pid: u32,
+        /// What it said.
+        hello: Hello,
+        /// Requests that are open at Gateway.
+        open: Vec<RequestId>,
+    },
+    /// Its lock is free: it is gone.
+    OrphanGone,
+    /// The broker is to end, and the session with it.
     Stop {
         /// Why.
         because: String,
     },
+    /// The broker is to end, and to leave a live session to the next one.
+    LetGo {
+        /// Why.
+        because: String,
+    },
+    /// Other numbers to decide by, from now on.
+    Settings(Box<Settings>),
     /// News of a worker.
     Worker {
         /// Which one.
@@ -137,8 +169,34 @@ pub enum Input {
         /// Why; may be empty.
         reason: String,
     },
+    /// An operator stops all attempts.
+    Hold {
+        /// Answer to this.
+        call: CallId,
+        /// Why.
+        reason: String,
+        /// Also if the session is live.
+        drop_live_session: bool,
+    },
+    /// An operator ends that.
+    Release {
+        /// Answer to this.
+        call: CallId,
+        /// Why; may be empty.
+        reason: String,
+    },
     /// The kernel's tables were read.
-    Eyes(Eyes),
+    Sight {
+        /// What they show.
+        sight: Box<Sight>,
+        /// Both clocks now.
+        clock: Clock,
+    },
+    /// An operator's window for restarts of Gateway began, or ended.
+    RestartWindow {
+        /// Its end.
+        until: Option<Instant>,
+    },
 }
 
 /// News of a worker.
@@ -188,6 +246,10 @@ pub enum WorkerEvent {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Output {
+    /// Write the ledger, before anything that follows.
+    Remember(Box<Ledger>),
+    /// Look at the kernel's tables, and tell.
+    Look,
     /// Start a worker process.
     Spawn(Epoch),
     /// SIGKILL, through the child's handle.
@@ -211,7 +273,17 @@ pub enum Output {
     Transitioned(Transition),
     /// Status would read differently now.
     StatusChanged,
-    /// The last worker is gone and the broker may end.
+    /// Write down that this request is open at Gateway, before it leaves.
+    NoteOpen(RequestId),
+    /// It no longer is.
+    NoteClosed(RequestId),
+    /// No request is open: a connection began or ended.
+    NoteNone,
+    /// Keep this for operators.
+    Note(Note),
+    /// Drop the link and leave the worker alone: the next broker takes it over.
+    LetGo(Epoch),
+    /// The last worker is gone, or let go, and the broker may end.
     Stopped,
 }
 
@@ -224,6 +296,10 @@ pub enum Reply {
     Restarting(Epoch),
     /// An attempt is being made.
     Retrying,
+    /// Nothing is tried until it is released.
+    Held,
+    /// Attempts are made again.
+    Released,
 }
 
 /// Things that are counted, by the names of their metrics.
@@ -241,6 +317,8 @@ pub struct Counters {
     pub link_gap_frames: u64,
     pub kills: u64,
     pub lines_opened: u64,
+    pub adoptions: u64,
+    pub relinks: u64,
     pub attempts: BTreeMap<&'static str, u64>,
     pub transitions: u64,
 }
@@ -269,19 +347,22 @@ pub struct Hub {
     /// Newest upward frame, and the newest that was acknowledged.
     received: u64,
     acknowledged: u64,
+    /// Bytes since the newest acknowledgement.
+    unacknowledged: u64,
     outputs: VecDeque<Output>,
     stopped: bool,
 }
 
 impl Hub {
     /// A hub that has not been started. `seed` feeds jitter and nothing else.
-    pub fn new(settings: Settings, seed: u64, now: Instant) -> Self {
+    pub fn new(settings: Settings, memory: Memory, seed: u64, now: Instant) -> Self {
+        let routes = Routes::behind_block(memory.ledger.request_block);
         Self {
-            session: Session::new(settings.clone(), seed, now),
+            session: Session::new(settings.clone(), memory, seed, now),
             supervisor: Supervisor::new(settings.worker.clone()),
             heartbeat: Heartbeat::new(settings.heartbeat.clone()),
             pacer: Pacer::new(&settings.pacing, now),
-            routes: Routes::default(),
+            routes,
             lines: Lines::new(settings.pacing.lines),
             clients: Clients::default(),
             farms: Farms::default(),
@@ -293,6 +374,7 @@ impl Hub {
             sent: 0,
             received: 0,
             acknowledged: 0,
+            unacknowledged: 0,
             outputs: VecDeque::new(),
             stopped: false,
             settings,
@@ -303,7 +385,12 @@ impl Hub {
     pub fn handle_input(&mut self, input: Input, now: Instant) {
         match input {
             Input::Start => self.session.start(now),
+            Input::StartAdopting { who } => self.session.start_adopting(&who, now),
+            Input::Adopt { epoch, pid, hello, open } => self.adopt(epoch, pid, &hello, &open, now),
+            Input::OrphanGone => self.session.on_orphan_gone(now),
             Input::Stop { because } => self.session.stop(&because, now),
+            Input::LetGo { because } => self.let_go(&because, now),
+            Input::Settings(settings) => self.on_settings(*settings),
             Input::Worker { epoch, event } => self.on_worker(epoch, event, now),
             Input::ClientJoined { client, name, peer } => {
                 self.clients.join(client, &name, peer, now);
@@ -324,14 +411,15 @@ impl Hub {
             }
             Input::CallDropped { call } => self.drop_snapshot(call),
             Input::RestartWorker { call, reason, drop_live_session } => {
-                let result = self.session.restart_worker(&reason, drop_live_session);
-                self.outputs.push_back(Output::Reply(call, result.map(Reply::Restarting)));
+                self.restart_worker(call, &reason, drop_live_session);
             }
-            Input::Retry { call, reason } => {
-                let result = self.session.retry(&reason, now);
-                self.outputs.push_back(Output::Reply(call, result.map(|()| Reply::Retrying)));
+            Input::Retry { call, reason } => self.retry(call, &reason, now),
+            Input::Hold { call, reason, drop_live_session } => {
+                self.hold(call, &reason, drop_live_session, now);
             }
-            Input::Eyes(eyes) => self.session.on_eyes(eyes, now),
+            Input::Release { call, reason } => self.release(call, &reason, now),
+            Input::Sight { sight, clock } => self.on_sight(*sight, clock, now),
+            Input::RestartWindow { until } => self.session.on_restart_window(until),
         }
         self.settle(now);
     }
@@ -363,6 +451,11 @@ impl Hub {
         .flatten()
         .chain(snapshots)
         .min_by_key(|(at, _)| *at)
+    }
+
+    /// Is a worker from before waited for?
+    pub fn is_adopting(&self) -> bool {
+        self.session.is_adopting()
     }
 
     /// Accounts of the newest session, in full.

@@ -28,8 +28,6 @@ pub struct Ledger {
     pub epoch: u64,
     /// The newest block of request ids.
     pub request_block: u32,
-    /// The newest event's number.
-    pub event: u64,
     /// Silent handshakes in a row.
     pub silent_in_row: u32,
     /// Failures in a row: the position on the ladder of waits.
@@ -121,23 +119,30 @@ impl Ledger {
         if let Some(flight) = &mut self.in_flight {
             flight.ready = true;
         }
-        self.silent_in_row = 0;
-        self.wedged = None;
+        self.forgive();
         self.not_before_ms = 0;
     }
 
-    /// The attempt, or the session that it became, is over.
-    pub fn end(&mut self, class: FailureClass) {
+    /// The attempt, or the session that it became, is over. While Gateway may be starting,
+    /// silence proves nothing and does not count.
+    pub fn end(&mut self, class: FailureClass, starting: bool) {
         let Some(flight) = self.in_flight.take() else {
             return;
         };
         self.enter(flight, class.name());
         match class {
+            FailureClass::Silent if starting => {}
             FailureClass::Silent => self.silent_in_row += 1,
             // Says nothing about Gateway.
             FailureClass::WorkerFault | FailureClass::Cancelled => {}
-            _ => self.silent_in_row = 0,
+            _ => self.forgive(),
         }
+    }
+
+    /// Gateway has answered, or is another one: no silence counts any more.
+    pub fn forgive(&mut self) {
+        self.silent_in_row = 0;
+        self.wedged = None;
     }
 
     /// What was begun and never ended, because its program died: if it had not become a session,
@@ -171,7 +176,7 @@ mod tests {
     fn an_attempt_whose_end_nobody_saw_counts_as_silent() {
         let mut ledger = Ledger::new("127.0.0.1:4002");
         ledger.begin("broker", 1);
-        ledger.end(FailureClass::Silent);
+        ledger.end(FailureClass::Silent, false);
         ledger.begin("broker", 2);
         ledger.settle_in_flight();
         assert_eq!(ledger.silent_in_row, 2);
@@ -192,7 +197,7 @@ mod tests {
             (FailureClass::Refused, 0),
         ] {
             ledger.begin("doctor", 1);
-            ledger.end(class);
+            ledger.end(class, false);
             assert_eq!(ledger.silent_in_row, row);
         }
     }
@@ -202,7 +207,7 @@ mod tests {
         let mut ledger = Ledger::new("127.0.0.1:4002");
         for at in 0..50 {
             ledger.begin("broker", at);
-            ledger.end(FailureClass::Refused);
+            ledger.end(FailureClass::Refused, false);
         }
         assert_eq!(ledger.attempts.len(), KEPT);
         assert_eq!(ledger.attempts[KEPT - 1].at_ms, 49);

@@ -10,6 +10,8 @@
 //!                          │ pacing      when a frame may leave for Gateway
 //!                          │ routes      which request an answer belongs to
 //!                          │ lines       market data shared by clients
+//!                          │ lookout     what is seen of Gateway's port without a packet
+//!                          │ ledger      what is remembered of attempts over restarts
 //!                          │ heartbeat   is Gateway alive on the wire
 //!                          │ clients     who is connected
 //! ```
@@ -21,6 +23,7 @@
 pub mod attempts;
 pub mod backoff;
 pub mod clients;
+pub mod clock;
 pub mod error;
 pub mod farms;
 pub mod heartbeat;
@@ -28,6 +31,8 @@ pub mod hub;
 pub mod ids;
 pub mod ledger;
 pub mod lines;
+pub mod lookout;
+pub mod notes;
 pub mod pacing;
 pub mod queue;
 pub mod routes;

@@ -224,6 +224,11 @@ impl Lines {
         self.by_key.len() as u32
     }
 
+    /// Another limit from now on; lines above it stay.
+    pub fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
+    }
+
     /// Lines that may be open.
     pub fn limit(&self) -> u32 {
         self.limit

@@ -122,6 +122,19 @@ impl Pacer {
         self.tokens -= 1.0;
     }
 
+    /// It is not known what left just before: nothing leaves until the bucket has filled again.
+    pub fn drain(&mut self, now: Instant) {
+        self.refill(now);
+        self.tokens = 0.0;
+    }
+
+    /// Another budget from now on.
+    pub fn on_settings(&mut self, settings: &PacingSettings) {
+        self.per_second = f64::from(settings.messages_per_second.max(1));
+        self.burst = (self.per_second / 9.0).max(1.0);
+        self.tokens = self.tokens.min(self.burst);
+    }
+
     /// When the next message may leave, if one waits.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.lanes.iter().all(LaneQueue::is_empty) {

@@ -11,8 +11,14 @@ use crate::ids::{CallId, RequestId};
 /// error frames carry one id for both, so the ranges must never meet.
 pub const FIRST_REQUEST_ID: i32 = 1_500_000_000;
 
-/// Where the block ends; the largest ids of all mean "none" to Gateway.
+/// Where the ids end; the largest of all mean "none" to Gateway.
 const LAST_REQUEST_ID: i32 = 2_147_000_000;
+
+/// Ids of one broker's life. A broker that takes a session over begins a fresh block, so that
+/// answers to requests of the one before are told from answers to its own.
+const BLOCK: i32 = 1_000_000;
+
+const BLOCKS: u32 = ((LAST_REQUEST_ID - FIRST_REQUEST_ID) / BLOCK) as u32;
 
 /// Who gets the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +45,17 @@ impl Default for Routes {
 }
 
 impl Routes {
+    /// The table at the begin of the block behind `newest`, the newest that was ever used.
+    pub fn behind_block(newest: u32) -> Self {
+        let block = (newest + 1) % BLOCKS;
+        Self { first: FIRST_REQUEST_ID + block as i32 * BLOCK, table: VecDeque::new() }
+    }
+
+    /// The block that is in use; a long life goes on into the next one.
+    pub fn block(&self) -> u32 {
+        ((self.first + self.table.len() as i32 - FIRST_REQUEST_ID) / BLOCK) as u32 % BLOCKS
+    }
+
     /// A new request id that leads to `route`.
     pub fn open(&mut self, route: Route) -> RequestId {
         let id = self.first + self.table.len() as i32;

@@ -1,10 +1,11 @@
 //! The state of the one session with Gateway: when to dial, when to stop dialling, and why.
 //!
 //! ```text
-//!            ┌───────────────────────────── dial ──────────────────────────────┐
+//!            ┌──────────────────────── look, then dial ────────────────────────┐
 //!            ▼                                                                 │
 //!  STOPPED ► CONNECTING ─TCP─► HANDSHAKING ─ids─► READY ◄─1102─► DEGRADED      │
-//!                │                  │               │                │         │
+//!     │          │                  │           ▲   │                │         │
+//!     └ adopt ───┼──────────────────┼───────────┘   │                │         │
 //!                └──────────────────┴── worker gone ┴────────────────┘         │
 //!                                        │ by class of failure                 │
 //!       ┌────────────────┬───────────────┼────────────────┬─────────────┐      │
@@ -12,19 +13,25 @@
 //!  GATEWAY_ABSENT   CLIENT_ID_IN_USE   BACKOFF   WEDGED (silent ×3)   HELD ────┘
 //! ```
 //!
-//! Rules: one attempt at a time, and only after the worker before it is gone. A handshake that
-//! misses a deadline is ended by killing its worker. Silence counts towards WEDGED; any byte, a
-//! refusal, or a Gateway that may be restarting does not. WEDGED makes slow probes only. HELD
-//! makes none. A live session is ended only by an operator, by heartbeat loss, by Gateway or by
-//! a violation of the protocol.
+//! Rules: one attempt at a time, only after the worker before it is gone, and only after a look
+//! at the kernel's tables. A handshake that misses a deadline is ended by killing its worker.
+//! Silence counts towards WEDGED; any byte, a refusal, or a Gateway that may be starting does
+//! not. WEDGED makes slow probes only. HELD makes none. A live session is ended only by an
+//! operator, by heartbeat loss, by Gateway or by a violation of the protocol; a worker that
+//! outlived the broker before is waited for, never replaced.
 //!
-//! Read on in `session/failure.rs` (what follows a failure), `session/view.rs` and
+//! Read on in `session/dial.rs` (what is looked for before an attempt, and when one is made),
+//! `session/failure.rs` (what follows a failure), `session/operator.rs` (orders of people),
+//! `session/adoption.rs` (a worker that was there before us), `session/view.rs` and
 //! `session/advice.rs` (what can be asked of it).
 //!
 //! Does not know processes ([`crate::supervisor`]) nor requests ([`crate::lines`]).
 
+mod adoption;
 mod advice;
+mod dial;
 mod failure;
+mod operator;
 mod state;
 mod view;
 
@@ -36,16 +43,22 @@ use ibouncer_proto::link::v1::{Stage, StageReached};
 
 use crate::attempts::{FailureClass, History, Outcome};
 use crate::backoff::Backoff;
-use crate::error::{self, Error};
+use crate::clock::Clock;
 use crate::ids::Epoch;
+use crate::ledger::Ledger;
+use crate::lookout::Lookout;
 use crate::settings::Settings;
 use crate::supervisor::WorkerEnd;
 
-pub use state::{Next, State, StateKind, Transition};
+pub use state::{HeldBy, Next, State, StateKind, Transition};
 
 /// What the session wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
+    /// Write the ledger, before anything that follows.
+    Remember,
+    /// Look at the kernel's tables and tell what they show.
+    Look,
     /// Spawn a worker for this epoch.
     Dial(Epoch),
     /// Kill the worker.
@@ -60,15 +73,13 @@ pub enum Wish {
     Transitioned(Transition),
 }
 
-/// What the kernel's tables say about Gateway's port, without a packet. `None` is "unknown".
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Eyes {
-    /// Does anything listen?
-    pub listening: Option<bool>,
-    /// Connections that wait to be accepted.
-    pub accept_queue: Option<u32>,
-    /// Another process listens than before.
-    pub listener_changed: bool,
+/// What a session begins with.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// What is remembered of attempts.
+    pub ledger: Ledger,
+    /// Both clocks now.
+    pub clock: Clock,
 }
 
 /// The machine.
@@ -78,24 +89,35 @@ pub struct Session {
     since: Instant,
     because: String,
     epoch: Epoch,
+    /// Attempts of this broker, adopted sessions not counted.
+    dials: u64,
     history: History,
     settings: Settings,
     rng: Rng,
+    /// What is remembered over restarts; the one account of silence.
+    ledger: Ledger,
+    clock: Clock,
+    lookout: Lookout,
+    /// An attempt is to be made as soon as the tables were read.
+    intent: Option<dial::Intent>,
     /// After failures of the session, and after faults of our own worker.
     backoff: Backoff,
     worker_backoff: Backoff,
     id_backoff: Backoff,
-    /// While nothing listens; starts anew as soon as something does.
+    /// While nothing listens and no eyes see that; starts anew as soon as something does.
     absent_backoff: Backoff,
+    /// Errors 326 in a row.
+    id_refusals: u32,
     /// When the session became READY; DEGRADED in between does not count.
     up_since: Option<Instant>,
     /// Gateway said on this connection that its own link is down.
     upstream_lost: Option<String>,
-    silent_in_row: u32,
-    /// Connections waited to be accepted when the kernel's tables were read last.
-    queue_was_long: bool,
+    /// Gateway said that its API moved to another port (1300).
+    port_moved: Option<String>,
     /// Until then Gateway may be starting, and silence proves nothing.
     grace_until: Option<Instant>,
+    /// Until then an operator's restart window lasts.
+    window_until: Option<Instant>,
     /// The class of the end that we ordered ourselves.
     verdict: Option<(FailureClass, String)>,
     stopping: bool,
@@ -108,26 +130,35 @@ pub struct Session {
 }
 
 impl Session {
-    /// STOPPED.
-    pub fn new(settings: Settings, seed: u64, now: Instant) -> Self {
+    /// STOPPED, with what is remembered.
+    pub fn new(settings: Settings, memory: Memory, seed: u64, now: Instant) -> Self {
         let ladder = || Backoff::new(settings.attempts.backoff.clone());
         let id_ladder = [1.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0].map(Duration::from_secs_f64);
+        let Memory { ledger, clock } = memory;
+        let mut backoff = ladder();
+        backoff.resume(ledger.failures as usize);
         Self {
             state: State::Stopped,
             since: now,
             because: "the broker is starting".into(),
-            epoch: Epoch(0),
+            epoch: Epoch(ledger.epoch),
+            dials: 0,
             history: History::default(),
             rng: Rng::with_seed(seed),
-            backoff: ladder(),
+            ledger,
+            clock,
+            lookout: Lookout::default(),
+            intent: None,
+            backoff,
             worker_backoff: ladder(),
             id_backoff: Backoff::new(id_ladder.to_vec()),
             absent_backoff: ladder(),
             up_since: None,
+            id_refusals: 0,
             upstream_lost: None,
-            silent_in_row: 0,
-            queue_was_long: false,
+            port_moved: None,
             grace_until: None,
+            window_until: None,
             verdict: None,
             stopping: false,
             last_end: None,
@@ -139,16 +170,19 @@ impl Session {
         }
     }
 
-    /// The broker is up: make the first attempt.
+    /// The broker is up, and no worker is left from before: make the first attempt.
     pub fn start(&mut self, now: Instant) {
         if matches!(self.state, State::Stopped) && !self.stopping {
-            self.dial("the broker started", now);
+            self.ledger.settle_in_flight();
+            self.wishes.push_back(Wish::Remember);
+            self.want("the broker started", dial::Force::None, now);
         }
     }
 
     /// The broker ends. With a worker, this is over when the worker is gone.
     pub fn stop(&mut self, because: &str, now: Instant) {
         self.stopping = true;
+        self.intent = None;
         if self.has_attempt() {
             self.order_end(FailureClass::Cancelled, because.to_owned(), true);
         } else {
@@ -181,8 +215,10 @@ impl Session {
         let attempt = self.history.of(end.epoch)?;
         let (class, ordered) = match self.verdict.take() {
             Some((class, because)) => (class, Some(because)),
-            None => (attempt.class_of_end(end), None),
+            None => (attempt.class_of_end(end, self.lookout.counts()), None),
         };
+        // What Gateway ended by itself may be followed by a start of Gateway.
+        let by_peer = ordered.is_none();
         let because = ordered.unwrap_or_else(|| end.detail.clone());
         attempt.end = Some(end.detail.clone());
         if attempt.outcome == Outcome::InProgress {
@@ -198,7 +234,7 @@ impl Session {
             }
         }
         self.up_since = None;
-        self.after_failure(class, because, now);
+        self.after_failure(class, because, by_peer, now);
         Some(class)
     }
 
@@ -225,75 +261,44 @@ impl Session {
         }
     }
 
-    /// The kernel's tables were read.
-    pub fn on_eyes(&mut self, eyes: Eyes, now: Instant) {
-        // An empty queue alone proves nothing: Gateway may accept and stay silent.
-        let drained = self.queue_was_long && eyes.accept_queue == Some(0);
-        self.queue_was_long = eyes.accept_queue.is_some_and(|queue| queue > 0);
-        match self.state {
-            State::GatewayAbsent { .. } if eyes.listening == Some(true) => {
-                self.dial("something listens on Gateway's port again", now);
-            }
-            State::Wedged { .. } if eyes.listener_changed => {
-                self.silent_in_row = 0;
-                self.grace_until = Some(now + self.settings.attempts.startup_grace);
-                self.dial("another process listens on Gateway's port", now);
-            }
-            State::Wedged { .. } if drained => {
-                self.dial("Gateway's accept queue has drained", now);
-            }
-            _ => {}
-        }
+    /// Gateway reports that its API has moved to another port (1300).
+    pub fn on_port_moved(&mut self, text: &str) {
+        self.port_moved = Some(text.to_owned());
     }
 
-    /// An operator ends the worker.
-    pub fn restart_worker(&mut self, reason: &str, drop_live: bool) -> Result<Epoch, Error> {
-        if !self.has_attempt() {
-            return Err(error::no_worker(self.kind().name()));
+    /// Other numbers to decide by, from now on.
+    pub fn on_settings(&mut self, settings: Settings) {
+        for (backoff, ladder) in [
+            (&mut self.backoff, &settings.attempts.backoff),
+            (&mut self.worker_backoff, &settings.attempts.backoff),
+            (&mut self.absent_backoff, &settings.attempts.backoff),
+        ] {
+            let failures = backoff.failures();
+            *backoff = Backoff::new(ladder.clone());
+            backoff.resume(failures);
         }
-        if self.is_up() && !drop_live {
-            return Err(error::would_drop_live_session());
-        }
-        let because = format!("an operator restarted the worker: {reason}");
-        self.order_end(FailureClass::Cancelled, because, self.is_up());
-        Ok(self.epoch)
-    }
-
-    /// An operator ends a wait.
-    pub fn retry(&mut self, reason: &str, now: Instant) -> Result<(), Error> {
-        match self.state {
-            State::GatewayAbsent { .. }
-            | State::Backoff { .. }
-            | State::ClientIdInUse { .. }
-            | State::Wedged { .. }
-            | State::Held => {}
-            State::Stopped
-            | State::Connecting { .. }
-            | State::Handshaking { .. }
-            | State::Ready { .. }
-            | State::Degraded { .. } => {
-                return Err(error::nothing_to_retry(self.kind().name()));
-            }
-        }
-        let because = match reason {
-            "" => "an operator asked for a retry".to_owned(),
-            reason => format!("an operator asked for a retry: {reason}"),
-        };
-        self.dial(&because, now);
-        Ok(())
+        self.settings = settings;
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.intent.as_ref().is_some_and(|intent| intent.deadline() <= now) {
+            return self.on_no_sight(now);
+        }
+        if self.intent.is_some() {
+            return;
+        }
         match self.state {
-            State::GatewayAbsent { dial_at }
-            | State::Backoff { dial_at, .. }
-            | State::ClientIdInUse { dial_at }
-                if dial_at <= now =>
-            {
-                self.dial("the wait is over", now);
+            State::Backoff { dial_at, .. } | State::ClientIdInUse { dial_at } if dial_at <= now => {
+                self.want("the wait is over", dial::Force::None, now);
             }
-            State::Wedged { probe_at } if probe_at <= now => self.dial("slow probe", now),
+            State::GatewayAbsent { dial_at } if dial_at <= now => {
+                self.want("the wait is over", dial::Force::Absence, now);
+            }
+            State::Wedged { probe_at } if probe_at <= now => {
+                self.want("slow probe", dial::Force::Verdict, now);
+            }
+            State::Adopting { look_at } if look_at <= now => self.on_orphan_late(now),
             State::Connecting { .. } | State::Handshaking { .. } if self.verdict.is_none() => {
                 self.check_deadline(now);
             }
@@ -303,11 +308,15 @@ impl Session {
 
     /// The next time that matters, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        if let Some(intent) = &self.intent {
+            return Some((intent.deadline(), "look at the kernel's tables"));
+        }
         match self.state {
             State::GatewayAbsent { dial_at } => Some((dial_at, "look for Gateway")),
             State::Backoff { dial_at, .. } => Some((dial_at, "backoff")),
             State::ClientIdInUse { dial_at } => Some((dial_at, "client id")),
             State::Wedged { probe_at } => Some((probe_at, "slow probe")),
+            State::Adopting { look_at } => Some((look_at, "worker of the broker before")),
             State::Connecting { .. } | State::Handshaking { .. } if self.verdict.is_none() => {
                 let deadline = self.history.newest()?.deadline(&self.settings.deadlines)?;
                 Some((deadline.at, "handshake deadline"))
@@ -317,26 +326,13 @@ impl Session {
             | State::Handshaking { .. }
             | State::Ready { .. }
             | State::Degraded { .. }
-            | State::Held => None,
+            | State::Held { .. } => None,
         }
     }
 
     /// The next thing that is wanted.
     pub fn poll_wish(&mut self) -> Option<Wish> {
         self.wishes.pop_front()
-    }
-
-    fn has_attempt(&self) -> bool {
-        self.is_up() || matches!(self.state, State::Connecting { .. } | State::Handshaking { .. })
-    }
-
-    fn dial(&mut self, because: &str, now: Instant) {
-        self.epoch = Epoch(self.epoch.0 + 1);
-        self.verdict = None;
-        self.upstream_lost = None;
-        self.history.begin(self.epoch, now);
-        self.wishes.push_back(Wish::Dial(self.epoch));
-        self.transition(State::Connecting { epoch: self.epoch }, because.to_owned(), now);
     }
 
     fn on_ready(&mut self, epoch: Epoch, now: Instant) {
@@ -350,10 +346,13 @@ impl Session {
         if let Some(attempt) = self.history.of(epoch) {
             attempt.outcome = Outcome::Ready;
         }
-        self.silent_in_row = 0;
+        self.ledger.on_ready();
+        self.lookout.on_ready();
         self.grace_until = None;
+        self.id_refusals = 0;
         self.up_since = Some(now);
         self.id_backoff.reset();
+        self.wishes.push_back(Wish::Remember);
         self.transition(
             State::Ready { epoch },
             "account list and next order id have arrived".into(),

@@ -11,10 +11,10 @@ pub struct Settings {
     pub instance: String,
     /// Gateway, HOST:PORT as the user wrote it.
     pub gateway: String,
-    /// True if the address is on this host.
-    pub gateway_is_local: bool,
     /// Client id of the one connection.
     pub client_id: i32,
+    /// Used while Gateway says that another connection holds that one; none unless reserved.
+    pub alternate_client_id: Option<i32>,
     /// How long each step of a handshake may take.
     pub deadlines: Deadlines,
     /// When to try again, and when to stop trying.
@@ -77,15 +77,18 @@ pub struct AttemptSettings {
     pub backoff: Vec<Duration>,
     /// READY for this long starts the waiting times anew.
     pub stable_after: Duration,
-    /// Period of probes while wedged, for a Gateway on this host.
+    /// Period of probes while wedged, for a Gateway that is seen itself.
     pub slow_probe_local: Duration,
     /// The same for any other.
     pub slow_probe_remote: Duration,
     /// After Gateway itself closed a session it may be restarting: so long, silence only waits.
     pub startup_grace: Duration,
-    /// Longest wait while nothing listens: a closed port answers by itself, so asking costs
-    /// Gateway nothing.
+    /// Longest wait while nothing accepts TCP and no eyes see the port: a closed port answers by
+    /// itself, so asking costs Gateway nothing.
     pub absent_retry: Duration,
+    /// Where eyes see that nothing listens, a dial is made this often all the same: NAT can
+    /// serve a port without a listener.
+    pub absent_dial: Duration,
     /// Longest wait while another connection holds our client id.
     pub client_id_retry: Duration,
 }
@@ -101,6 +104,7 @@ impl Default for AttemptSettings {
             slow_probe_remote: Duration::from_secs(5 * 60),
             startup_grace: Duration::from_secs(180),
             absent_retry: Duration::from_secs(5),
+            absent_dial: Duration::from_secs(30),
             client_id_retry: Duration::from_secs(30),
         }
     }
@@ -132,6 +136,10 @@ pub struct WorkerSettings {
     pub buffer: u64,
     /// How long an ordered end may take before the worker is killed.
     pub drain: Duration,
+    /// How long a worker keeps a live session without a broker; zero means not at all.
+    pub adoption_grace: Duration,
+    /// How often it then looks for one.
+    pub link_retry: Duration,
     /// Period of pings on the link.
     pub ping: Duration,
     /// No answer for this long: the worker is stuck.
@@ -149,6 +157,8 @@ impl Default for WorkerSettings {
             lock_path: String::new(),
             buffer: 64 << 20,
             drain: Duration::from_secs(2),
+            adoption_grace: Duration::from_secs(300),
+            link_retry: Duration::from_millis(200),
             ping: Duration::from_secs(1),
             stuck_after: Duration::from_secs(4),
             // The whole range of the official client, so that an old Gateway answers too, and
@@ -164,6 +174,8 @@ impl Default for WorkerSettings {
 pub struct HeartbeatSettings {
     /// Nothing from Gateway for this long: ask for its time.
     pub idle: Duration,
+    /// A request without any answer for this long: ask for its time, even while ticks flow.
+    pub overdue: Duration,
     /// How long the answer may take.
     pub answer: Duration,
     /// Misses in a row after which the session is lost.
@@ -172,7 +184,12 @@ pub struct HeartbeatSettings {
 
 impl Default for HeartbeatSettings {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(15), answer: Duration::from_secs(10), misses: 3 }
+        Self {
+            idle: Duration::from_secs(15),
+            overdue: Duration::from_secs(10),
+            answer: Duration::from_secs(10),
+            misses: 3,
+        }
     }
 }
 
@@ -181,8 +198,8 @@ impl Default for Settings {
         Self {
             instance: "default".into(),
             gateway: "127.0.0.1:4002".into(),
-            gateway_is_local: true,
             client_id: 410,
+            alternate_client_id: None,
             deadlines: Deadlines::default(),
             attempts: AttemptSettings::default(),
             pacing: PacingSettings::default(),

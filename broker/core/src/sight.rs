@@ -277,3 +277,39 @@ impl Sight {
         sockets.iter().filter(|socket| socket.role == Role::Stranger).filter(held)
     }
 }
+
+/// Sights for the tests of other machines.
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Gateway's own listener, of a process that was started at 1 000 000 s after 1970.
+    pub(crate) fn listening(inode: u64, accept_queue: u32) -> Sight {
+        let process = Process {
+            pid: 4000 + inode as u32,
+            started: inode,
+            started_unix: 1_000_000,
+            command: "java".into(),
+            executable: Ok("/opt/java".into()),
+            figures: Err(Unknown("not sampled".into())),
+        };
+        let listener = Listener {
+            address: "127.0.0.1:4002".parse().unwrap(),
+            inode,
+            accept_queue,
+            backlog: Ok(50),
+            process: Ok(process),
+        };
+        Sight {
+            vantage: Vantage::Local,
+            because: "java listens".into(),
+            listener: Ok(Some(listener)),
+            sockets: Ok(Vec::new()),
+        }
+    }
+
+    /// Nothing listens.
+    pub(crate) fn nothing() -> Sight {
+        Sight { listener: Ok(None), ..listening(0, 0) }
+    }
+}

@@ -3,36 +3,16 @@
 //! Only reads. The one place where machines' times become wall-clock times.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use ibouncer_proto::api::v1;
-use prost_types::Timestamp;
 
 use crate::attempts::Attempt;
+pub use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::ids::{ClientId, Epoch};
 use crate::session::Transition;
-
-/// Ties the machines' clock to the wall's.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock {
-    /// A moment on the machines' clock.
-    pub now: Instant,
-    /// The same moment on the wall.
-    pub wall: SystemTime,
-}
-
-impl Clock {
-    /// A moment of the machines' clock, on the wall.
-    pub fn at(&self, moment: Instant) -> Timestamp {
-        let wall = if moment >= self.now {
-            self.wall + (moment - self.now)
-        } else {
-            self.wall - (self.now - moment)
-        };
-        Timestamp::from(wall)
-    }
-}
+use crate::sight::{Process, Sight, Vantage};
 
 /// What the shell knows of its own process.
 #[derive(Debug, Clone)]
@@ -50,7 +30,7 @@ impl Hub {
     pub fn status(&self, broker: &BrokerProcess, clock: &Clock) -> v1::Status {
         let now = clock.now;
         let session = &self.session;
-        let next = session.next();
+        let next = session.next(now);
         let newest = session.history().newest();
         let mut status = v1::Status {
             instance: self.settings.instance.clone(),
@@ -62,19 +42,14 @@ impl Hub {
                 at: next.at.map(|at| clock.at(at)),
                 because: next.because,
             }),
-            advice: session.advice(),
+            advice: session.advice(now),
             epoch: session.epoch().0,
-            gateway: Some(v1::GatewayStatus {
-                address: self.settings.gateway.clone(),
-                server_version: session.server_version(),
-                client_id: self.settings.client_id,
-                ..v1::GatewayStatus::default()
-            }),
+            gateway: Some(self.gateway_status()),
             worker: self.supervisor.process().map(|(pid, since)| v1::WorkerStatus {
                 pid,
                 epoch: self.supervisor.epoch().unwrap_or(Epoch(0)).0,
                 since: Some(clock.at(since)),
-                adopted: false,
+                adopted: self.supervisor.is_adopted(),
             }),
             broker: Some(v1::BrokerStatus {
                 version: broker.version.clone(),
@@ -106,11 +81,15 @@ impl Hub {
             counters: self.counter_map(),
             unknown: BTreeMap::new(),
             last_end: session.last_end().map(str::to_owned),
-            restarts: session.epoch().0.saturating_sub(1),
-            hold: None,
-            silence: None,
+            restarts: session.dials().saturating_sub(1),
+            hold: session.ledger().hold.as_ref().map(|hold| hold.reason.clone()),
+            silence: Some(v1::SilenceBudget {
+                used: session.ledger().silent_in_row,
+                limit: self.settings.attempts.silent_budget,
+                grace_until: session.grace_until(now).map(|until| clock.at(until)),
+            }),
         };
-        status.unknown = unknown(&status);
+        status.unknown = unknown(&status, session.lookout().sight());
         status
     }
 
@@ -157,6 +136,23 @@ impl Hub {
             .collect()
     }
 
+    fn gateway_status(&self) -> v1::GatewayStatus {
+        let session = &self.session;
+        let sight = session.lookout().sight();
+        let process = sight.listener().and_then(|listener| listener.process.as_ref().ok());
+        v1::GatewayStatus {
+            address: self.settings.gateway.clone(),
+            server_version: session.server_version(),
+            client_id: session.client_id(),
+            path: (sight.vantage != Vantage::None).then(|| sight.vantage.name().to_owned()),
+            path_because: sight.because.clone(),
+            listener: process.map(|process| format!("{} (pid {})", process.command, process.pid)),
+            accept_queue: sight.accept_queue(),
+            close_wait: sight.close_wait(),
+            process: process.map(process_view),
+        }
+    }
+
     fn handshake(&self, attempt: &Attempt, clock: &Clock) -> v1::Handshake {
         v1::Handshake {
             outcome: attempt.outcome.name().into(),
@@ -179,6 +175,8 @@ impl Hub {
             ("ibouncer_link_gap_frames_total", counters.link_gap_frames),
             ("ibouncer_worker_kills_total", counters.kills),
             ("ibouncer_lines_opened_total", counters.lines_opened),
+            ("ibouncer_adoptions_total", counters.adoptions),
+            ("ibouncer_relinks_total", counters.relinks),
             ("ibouncer_lines_used", u64::from(self.lines.used())),
             ("ibouncer_pacing_queue", self.pacer.len() as u64),
             ("ibouncer_session_transitions_total", counters.transitions),
@@ -192,6 +190,25 @@ impl Hub {
         }
         map
     }
+}
+
+/// A process as the public API shows it.
+pub fn process_view(process: &Process) -> v1::Process {
+    let figures = process.figures.as_ref().ok();
+    v1::Process {
+        pid: process.pid,
+        started: Some(seconds(process.started_unix)),
+        command: process.command.clone(),
+        executable: process.executable.as_ref().ok().cloned(),
+        cpu_percent: figures.and_then(|one| one.cpu_permille).map(|one| f64::from(one) / 10.0),
+        resident_bytes: figures.map(|one| one.resident),
+        threads: figures.map(|one| one.threads),
+        descriptors: figures.and_then(|one| one.descriptors),
+    }
+}
+
+fn seconds(unix: u64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: i64::try_from(unix).unwrap_or(i64::MAX), nanos: 0 }
 }
 
 /// A transition as the public API shows it.
@@ -253,24 +270,33 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// Why each absent field is absent.
-fn unknown(status: &v1::Status) -> BTreeMap<String, String> {
+fn unknown(status: &v1::Status, sight: &Sight) -> BTreeMap<String, String> {
     let mut causes = BTreeMap::new();
     let mut note = |absent: bool, path: &str, cause: &str| {
         if absent {
             causes.insert(path.to_owned(), cause.to_owned());
         }
     };
-    let no_eyes = "this version does not read the kernel's socket tables yet";
+    let no_listener = match &sight.listener {
+        Ok(Some(listener)) => listener.process.as_ref().err().map(|cause| cause.0.as_str()),
+        Ok(None) => Some("nothing listens"),
+        Err(cause) => Some(cause.0.as_str()),
+    };
+    let no_listener = no_listener.unwrap_or("the listener is not known");
+    let no_sockets = match &sight.sockets {
+        Ok(_) => "the sockets are not known",
+        Err(cause) => &cause.0,
+    };
     if let Some(gateway) = &status.gateway {
         note(
             gateway.server_version.is_none(),
             "gateway.server_version",
             "no handshake got that far",
         );
-        note(gateway.path.is_none(), "gateway.path", no_eyes);
-        note(gateway.listener.is_none(), "gateway.listener", no_eyes);
-        note(gateway.accept_queue.is_none(), "gateway.accept_queue", no_eyes);
-        note(gateway.close_wait.is_none(), "gateway.close_wait", no_eyes);
+        note(gateway.path.is_none(), "gateway.path", &sight.because);
+        note(gateway.listener.is_none(), "gateway.listener", no_listener);
+        note(gateway.accept_queue.is_none(), "gateway.accept_queue", no_listener);
+        note(gateway.close_wait.is_none(), "gateway.close_wait", no_sockets);
     }
     note(status.worker.is_none(), "worker.pid", "no worker process exists");
     note(status.last_end.is_none(), "worker.last_end", "no worker has ended yet");
@@ -301,13 +327,5 @@ mod tests {
         assert_eq!(mode(&["DU0000001".into()]).as_deref(), Some("paper"));
         assert_eq!(mode(&["DU0000001".into(), "U0000001".into()]).as_deref(), Some("live"));
         assert_eq!(mode(&[]), None);
-    }
-
-    #[test]
-    fn moments_before_and_after_now_keep_their_distance_on_the_wall() {
-        let clock =
-            Clock { now: Instant::now(), wall: SystemTime::UNIX_EPOCH + Duration::from_secs(100) };
-        assert_eq!(clock.at(clock.now + Duration::from_secs(5)).seconds, 105);
-        assert_eq!(clock.at(clock.now - Duration::from_secs(5)).seconds, 95);
     }
 }

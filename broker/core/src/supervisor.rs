@@ -6,7 +6,8 @@
 //!    ▲            │              │               │                │ drain passed
 //!    │            └──────────────┴───── kill ────┴────────────────┤
 //!    │                                                            ▼
-//!    └────────────────────────── exit seen ◄──────────────────  Killing
+//!    ├────────────────────────── exit seen ◄──────────────────  Killing
+//!    └──── adopt ───► Linked
 //! ```
 //!
 //! Owns: that there is never more than one worker, because nothing is spawned before the exit of
@@ -55,6 +56,8 @@ pub enum EndCause {
         /// Number of the signal.
         signal: i32,
     },
+    /// It is gone, and its status went to another parent.
+    Unseen,
     /// It never began.
     NotSpawned {
         /// Why.
@@ -69,6 +72,8 @@ pub enum ExitStatus {
     Code(i32),
     /// A signal ended it.
     Signal(i32),
+    /// It is gone; as an adopted one it had another parent, who got the status.
+    Unseen,
 }
 
 /// What the supervisor wants done.
@@ -105,6 +110,10 @@ struct Cut {
 /// before the worker is killed for being of no use.
 const EXIT_AFTER_CUT: Duration = Duration::from_millis(200);
 
+/// A worker with a live session comes back to the link by itself, several tries a second. One
+/// that does not in this time is stuck, as one that answers no ping.
+const RELINK: Duration = Duration::from_secs(4);
+
 /// The machine.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -112,6 +121,8 @@ pub struct Supervisor {
     since: Option<Instant>,
     /// The worker's own last word.
     reported: Option<Ended>,
+    /// It outlived the broker that started it.
+    adopted: bool,
     pings: u64,
     orders: VecDeque<Order>,
     settings: WorkerSettings,
@@ -124,6 +135,7 @@ impl Supervisor {
             state: State::Absent,
             since: None,
             reported: None,
+            adopted: false,
             pings: 0,
             orders: VecDeque::new(),
             settings,
@@ -138,6 +150,7 @@ impl Supervisor {
             return;
         }
         self.reported = None;
+        self.adopted = false;
         self.since = Some(now);
         self.state = State::Spawning { epoch, kill: None };
         self.orders.push_back(Order::Spawn(epoch));
@@ -198,12 +211,33 @@ impl Supervisor {
         self.gone(WorkerEnd { epoch, cause: EndCause::NotSpawned { error }, detail, ordered });
     }
 
-    /// The worker said Hello.
+    /// The worker said Hello: for the first time, or again after its link broke.
     pub fn on_hello(&mut self, now: Instant) {
-        if let State::Unlinked { epoch, pid } = self.state {
-            let ping_at = now + self.settings.ping;
-            self.state = State::Linked { epoch, pid, ping_at, last_pong: now, cut: None };
+        let (State::Unlinked { epoch, pid } | State::Linked { epoch, pid, .. }) = self.state else {
+            return;
+        };
+        let ping_at = now + self.settings.ping;
+        self.state = State::Linked { epoch, pid, ping_at, last_pong: now, cut: None };
+    }
+
+    /// A worker of the broker before is ours now, with its link.
+    pub fn adopt(&mut self, epoch: Epoch, pid: u32, now: Instant) {
+        if !matches!(self.state, State::Absent) {
+            tracing::error!(%epoch, state = ?self.state, "a worker was adopted while one exists");
+            debug_assert!(false, "a worker was adopted while one exists");
+            return;
         }
+        self.reported = None;
+        self.since = Some(now);
+        self.adopted = true;
+        let ping_at = now + self.settings.ping;
+        self.state = State::Linked { epoch, pid, ping_at, last_pong: now, cut: None };
+    }
+
+    /// The broker ends and leaves the worker to the next one. Nothing is ordered.
+    pub fn let_go(&mut self) {
+        self.state = State::Absent;
+        self.since = None;
     }
 
     /// The worker answered a ping.
@@ -218,10 +252,11 @@ impl Supervisor {
         self.reported = Some(ended);
     }
 
-    /// The link is closed. A worker without one is of no use, but it is most likely ending.
-    pub fn on_link_closed(&mut self, because: &str, now: Instant) {
+    /// The link is closed. A worker without one is most likely ending; one with a live session
+    /// comes back.
+    pub fn on_link_closed(&mut self, because: &str, live: bool, now: Instant) {
         if let State::Linked { cut, .. } = &mut self.state {
-            let kill_at = now + EXIT_AFTER_CUT;
+            let kill_at = now + if live { RELINK } else { EXIT_AFTER_CUT };
             cut.get_or_insert_with(|| Cut { kill_at, because: because.to_owned() });
         } else if matches!(self.state, State::Unlinked { .. }) {
             self.kill(because);
@@ -315,6 +350,16 @@ impl Supervisor {
         Some((pid, self.since?))
     }
 
+    /// Did it outlive the broker that started it?
+    pub fn is_adopted(&self) -> bool {
+        self.adopted && !self.is_absent()
+    }
+
+    /// Other numbers to decide by, from now on.
+    pub fn on_settings(&mut self, settings: WorkerSettings) {
+        self.settings = settings;
+    }
+
     fn tell(&mut self, epoch: Epoch, message: to_worker::Message) {
         self.orders.push_back(Order::Tell(epoch, ToWorker { message: Some(message) }));
     }
@@ -341,6 +386,9 @@ fn describe(
         (None, ExitStatus::Code(code)) => {
             let detail = format!("worker exited with code {code} ({})", exit_code_meaning(code));
             (EndCause::Exited { code }, detail)
+        }
+        (None, ExitStatus::Unseen) => {
+            (EndCause::Unseen, "worker is gone; its exit status went to another parent".to_owned())
         }
         (None, ExitStatus::Signal(signal)) => {
             let whose = if ordered.is_some() { "ours" } else { "not ours" };

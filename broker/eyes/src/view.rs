@@ -6,9 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use ibouncer_core::sight::{
-    Listener, PortSocket, Process, Role, Seen, Sight, TcpState, Unknown, Vantage,
-};
+use ibouncer_core::sight::{Listener, PortSocket, Role, Seen, Sight, TcpState, Unknown, Vantage};
+pub use ibouncer_core::status::process_view;
 use ibouncer_proto::api::v1;
 
 use crate::short::ShortConnections;
@@ -48,23 +47,6 @@ pub fn response(sight: &Sight, short: &[ShortConnections]) -> v1::ListConnection
         connections: first.into_iter().chain(rest).collect(),
         short_connections: short.iter().map(short_view).collect(),
         unknown,
-    }
-}
-
-/// A process, as statuses and lists tell it.
-pub fn process_view(process: &Process) -> v1::Process {
-    let figures = process.figures.as_ref().ok();
-    v1::Process {
-        pid: process.pid,
-        started: timestamp(process.started_unix),
-        command: process.command.clone(),
-        executable: process.executable.as_ref().ok().cloned(),
-        cpu_percent: figures
-            .and_then(|figures| figures.cpu_permille)
-            .map(|permille| f64::from(permille) / 10.0),
-        resident_bytes: figures.map(|figures| figures.resident),
-        threads: figures.map(|figures| figures.threads),
-        descriptors: figures.and_then(|figures| figures.descriptors),
     }
 }
 

@@ -1,5 +1,8 @@
 //! `AdminService`: who uses the session, and orders to the broker.
 
+use std::path::PathBuf;
+use std::pin::Pin;
+
 use ibouncer_core::error;
 use ibouncer_core::hub::{Input, Reply};
 use ibouncer_eyes::view;
@@ -9,12 +12,14 @@ use ibouncer_proto::api::v1::{
     ListLinesResponse, ReleaseSessionRequest, ReleaseSessionResponse, RestartWorkerRequest,
     RestartWorkerResponse, RetryRequest, RetryResponse, WatchEventsRequest, WatchEventsResponse,
 };
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::connection::Doorkeeper;
 use super::servers::admin_service_server::AdminService;
 use super::status::status;
 use crate::handle::{Command, Handle};
+use crate::handover::{Proof, own_path, prove};
 
 /// Longest reason that is kept.
 const LONGEST_REASON: usize = 500;
@@ -26,6 +31,8 @@ pub struct Admin {
     pub doorkeeper: Doorkeeper,
     /// The way to the driver.
     pub handle: Handle,
+    /// What a binary must prove that takes over from us.
+    pub proof: Proof,
 }
 
 #[tonic::async_trait]
@@ -88,23 +95,66 @@ impl AdminService for Admin {
 
     async fn hold_session(
         &self,
-        _request: Request<HoldSessionRequest>,
+        request: Request<HoldSessionRequest>,
     ) -> Result<Response<HoldSessionResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.doorkeeper.admit_admin(&request).await?;
+        let HoldSessionRequest { reason, drop_live_session } = request.into_inner();
+        let reason = checked_reason(&reason)?;
+        if reason.is_empty() {
+            return Err(status(&error::invalid("reason is empty: say why the session is held")));
+        }
+        let reply = self
+            .handle
+            .call(|call| Input::Hold { call, reason, drop_live_session })
+            .await
+            .map_err(|error| status(&error))?;
+        match reply {
+            Reply::Held => Ok(Response::new(HoldSessionResponse {})),
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn release_session(
         &self,
-        _request: Request<ReleaseSessionRequest>,
+        request: Request<ReleaseSessionRequest>,
     ) -> Result<Response<ReleaseSessionResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.doorkeeper.admit_admin(&request).await?;
+        let reason = checked_reason(&request.get_ref().reason)?;
+        let reply = self
+            .handle
+            .call(|call| Input::Release { call, reason })
+            .await
+            .map_err(|error| status(&error))?;
+        match reply {
+            Reply::Released => Ok(Response::new(ReleaseSessionResponse {})),
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn hand_over(
         &self,
-        _request: Request<HandOverRequest>,
+        request: Request<HandOverRequest>,
     ) -> Result<Response<HandOverResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.doorkeeper.admit_admin(&request).await?;
+        let refuse = |what: String| status(&error::invalid(what));
+        let binary = match request.get_ref().binary.as_str() {
+            "" => {
+                own_path().map_err(|error| refuse(format!("find the broker's binary: {error}")))?
+            }
+            path if path.starts_with('/') => PathBuf::from(path),
+            path => return Err(refuse(format!("binary {path:?}: use an absolute path"))),
+        };
+        let (ours, candidate) = (self.proof.clone(), binary.clone());
+        let proven = tokio::task::spawn_blocking(move || prove(&candidate, &ours)).await;
+        let proof = proven
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(|error| status(&error::cannot_hand_over(&crate::chain(&error))))?;
+        let epoch = self
+            .handle
+            .ask(|answer| Command::HandOver(binary, answer))
+            .await
+            .map_err(|error| status(&error))?;
+        Ok(Response::new(HandOverResponse { build: proof.build, epoch }))
     }
 
     async fn list_connections(
@@ -117,15 +167,43 @@ impl AdminService for Admin {
         Ok(Response::new(view::response(&observed.sight, &observed.short)))
     }
 
-    type WatchEventsStream = std::pin::Pin<
-        Box<dyn tokio_stream::Stream<Item = Result<WatchEventsResponse, Status>> + Send>,
-    >;
+    type WatchEventsStream =
+        Pin<Box<dyn Stream<Item = Result<WatchEventsResponse, Status>> + Send>>;
 
     async fn watch_events(
         &self,
-        _request: Request<WatchEventsRequest>,
+        request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let caller = self.doorkeeper.admit_admin(&request).await?;
+        let WatchEventsRequest { follow, mut after } = request.into_inner();
+        let handle = self.handle.clone();
+        let (sender, receiver) = tokio::sync::mpsc::channel(4);
+        tokio::spawn(async move {
+            // The client is known as long as it watches.
+            let _caller = caller;
+            loop {
+                let answer = handle.ask(|answer| Command::Events(after, answer)).await;
+                let (events, mut newest) = match answer {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        let _ = sender.send(Err(status(&error))).await;
+                        return;
+                    }
+                };
+                after = events.last().map_or(after, |event| event.number);
+                let told = sender.send(Ok(WatchEventsResponse { events })).await;
+                if told.is_err() || !follow {
+                    return;
+                }
+                tokio::select! {
+                    // An error means that the broker ends, which the next question says.
+                    _ = newest.wait_for(|newest| *newest > after) => {}
+                    () = sender.closed() => return,
+                }
+            }
+        });
+        let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
+        Ok(Response::new(Box::pin(stream)))
     }
 }
 

@@ -30,6 +30,7 @@ use super::servers::market_data_service_server::MarketDataServiceServer;
 use super::servers::session_service_server::SessionServiceServer;
 use super::session::Session;
 use crate::handle::Handle;
+use crate::handover::Proof;
 
 /// Largest request; a real one has some hundred bytes.
 const LARGEST_REQUEST: usize = 256 * 1024;
@@ -52,13 +53,14 @@ pub fn routes(
     doorkeeper: &Doorkeeper,
     handle: &Handle,
     stream_buffer: usize,
+    proof: &Proof,
 ) -> anyhow::Result<Routes> {
     let (doorkeeper, handle) = (doorkeeper.clone(), handle.clone());
     let session = Session { doorkeeper: doorkeeper.clone(), handle: handle.clone() };
     let market_data =
         MarketData { doorkeeper: doorkeeper.clone(), handle: handle.clone(), stream_buffer };
     let accounts = Accounts { doorkeeper: doorkeeper.clone(), handle: handle.clone() };
-    let admin = Admin { doorkeeper, handle: handle.clone() };
+    let admin = Admin { doorkeeper, handle: handle.clone(), proof: proof.clone() };
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(report_health(reporter, handle));
     let mut builder = Routes::builder();

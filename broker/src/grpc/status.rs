@@ -86,7 +86,8 @@ fn code_of(error: &Error) -> Code {
         "LINES_EXHAUSTED" | "SLOW_CLIENT" => Code::ResourceExhausted,
         "NOT_READY" | "WORKER_ENDED" | "STOPPING" => Code::Unavailable,
         "GATEWAY_DEADLINE" => Code::DeadlineExceeded,
-        "LIVE_SESSION" | "NO_WORKER" | "NOTHING_TO_RETRY" => Code::FailedPrecondition,
+        "LIVE_SESSION" | "NO_WORKER" | "NOTHING_TO_RETRY" | "HELD" | "NOT_HELD"
+        | "CANNOT_HAND_OVER" => Code::FailedPrecondition,
         "GATEWAY_ERROR" => gateway_code_of(error.gateway_code),
         _ => Code::Internal,
     }

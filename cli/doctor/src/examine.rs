@@ -295,7 +295,7 @@ impl<'a> Examination<'a> {
                 ledger.on_ready();
                 ledger.settle_in_flight();
             }
-            Some(class) => ledger.end(class),
+            Some(class) => ledger.end(class, is_starting(sight)),
         }
         let budget = self.order.silent_budget;
         if budget == 0 || ledger.silent_in_row < budget || is_starting(sight) {

@@ -173,8 +173,7 @@ pub fn forget_if_restarted(ledger: &mut Ledger, sight: &Sight) -> bool {
     let (pid, started) = now.process.unwrap_or((known.pid, known.started));
     let same = (known.inode, known.pid, known.started) == (now.inode, pid, started);
     if !same {
-        ledger.wedged = None;
-        ledger.silent_in_row = 0;
+        ledger.forgive();
     }
     !same
 }

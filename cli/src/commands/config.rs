@@ -99,18 +99,11 @@ fn init(file: Option<&Path>, global: &Global, output: &mut Output) -> Result<Exi
 
 fn show(settings: &Settings, global: &Global, output: &mut Output) -> Result<Exit, Failure> {
     let loaded = load(settings, &places(global)?)?;
-    let table = toml_table(&loaded)?;
     if output.json() {
-        let settings: serde_json::Map<_, _> = table
-            .iter()
-            .map(|(key, value)| {
-                let source = loaded.provenance.get(key).map(ToString::to_string);
-                (key.clone(), json!({ "value": plain(value), "source": source }))
-            })
-            .collect();
-        output.value(&json!({ "schema": 1, "settings": settings }))?;
+        output.value(&as_json(&loaded)?)?;
         return Ok(Exit::Good);
     }
+    let table = toml_table(&loaded)?;
     for (key, value) in &table {
         let source = loaded.provenance.get(key).map_or_else(String::new, ToString::to_string);
         let setting = format!("{key} = {value}");
@@ -122,6 +115,18 @@ fn show(settings: &Settings, global: &Global, output: &mut Output) -> Result<Exi
         }
     }
     Ok(Exit::Good)
+}
+
+/// Every setting, and where its value comes from.
+pub(crate) fn as_json(loaded: &Loaded) -> Result<serde_json::Value, Failure> {
+    let settings: serde_json::Map<_, _> = toml_table(loaded)?
+        .iter()
+        .map(|(key, value)| {
+            let source = loaded.provenance.get(key).map(ToString::to_string);
+            (key.clone(), json!({ "value": plain(value), "source": source }))
+        })
+        .collect();
+    Ok(json!({ "schema": 1, "settings": settings }))
 }
 
 fn toml_table(loaded: &Loaded) -> Result<std::collections::BTreeMap<String, toml::Value>, Failure> {

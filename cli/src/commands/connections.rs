@@ -47,6 +47,12 @@ pub(crate) async fn run(
     Ok(Exit::Good)
 }
 
+/// The whole answer, for a support bundle.
+pub(crate) async fn collect(global: &Global) -> Result<serde_json::Value, Failure> {
+    let answer = answer(global, &Connections::default()).await?;
+    Ok(json::as_json(&answer))
+}
+
 async fn answer(global: &Global, wishes: &Connections) -> Result<Answer, Failure> {
     if wishes.gateway.is_some() || wishes.eyes.is_some() {
         return look(wishes);

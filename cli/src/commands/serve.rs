@@ -1,10 +1,12 @@
 //! `ibouncer serve`: the broker, in this process.
 
-use ibouncer_broker::{Announcement, ServeOptions, places, serve, telemetry};
+use ibouncer_broker::serve::serve;
+use ibouncer_broker::{Announcement, Config, Ending, ServeOptions, handover, places, telemetry};
+use ibouncer_proto::places::Places;
 use serde_json::json;
 
 use super::config;
-use crate::args::{Global, Serve};
+use crate::args::{Global, Serve, Settings};
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::Output;
 
@@ -12,13 +14,18 @@ pub(crate) fn run(order: &Serve, global: &Global, output: &mut Output) -> Result
     let places = config::places(global)?;
     let loaded = config::load(&order.settings, &places)?;
     let failed = |error: anyhow::Error| Complaint::internal("SERVE", format!("{error:#}"));
+    if order.prove {
+        return prove(&loaded.config, &places, output).map_err(|error| failed(error).into());
+    }
     telemetry::start(&loaded.config.log).map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| failed(error.into()))?;
+    let (settings, same_places) = (order.settings.clone(), places.clone());
     let options = ServeOptions {
         config: loaded.config,
+        reload: Box::new(move || reread(&settings, &same_places)),
         places,
         locks: places::lock_folder(|name| std::env::var_os(name)),
     };
@@ -37,8 +44,31 @@ pub(crate) fn run(order: &Serve, global: &Global, output: &mut Output) -> Result
     }));
     // Nothing that may still block is worth waiting for.
     runtime.shutdown_background();
-    served.map_err(failed)?;
+    match served.map_err(failed)? {
+        Ending::Stopped => Ok(Exit::Good),
+        Ending::HandOver(binary) => {
+            let error = handover::become_binary(&binary);
+            let what = format!("become {}: {error}", binary.display());
+            Err(Complaint::internal("HANDOVER", what)
+                .next("the worker keeps the session for worker.adoption_grace; start a broker now")
+                .into())
+        }
+    }
+}
+
+/// Says whether this build could take over from a running broker; changes nothing.
+fn prove(config: &Config, places: &Places, output: &mut Output) -> anyhow::Result<Exit> {
+    let proof = ibouncer_broker::serve::prove_here(config, places)?;
+    output.json_line(&serde_json::to_value(proof)?)?;
     Ok(Exit::Good)
+}
+
+fn reread(settings: &Settings, places: &Places) -> anyhow::Result<Config> {
+    let loaded = config::load(settings, places).map_err(|complaint| match complaint {
+        Failure::Told(complaint) => anyhow::anyhow!(complaint.message),
+        Failure::StdoutClosed => anyhow::anyhow!("stdout is closed"),
+    })?;
+    Ok(loaded.config)
 }
 
 /// Reads until there is nothing left to read, then ends this process as an operator would.

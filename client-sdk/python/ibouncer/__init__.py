@@ -5,11 +5,12 @@
             print(event)
 
 `connect` finds the broker by itself. Where to read on: `session` for the calls, `market_data` for
-streams and reconnecting, `ticks` for what comes out of them, `errors` for what is raised.
+streams, `connection` for reconnecting, `ticks` for what comes out of streams, `errors` for what is
+raised.
 """
 
 from ibouncer._pb.tws.v1.contract_pb2 import ComboLeg, Contract
-from ibouncer.admin import Admin, ClientInfo, LineInfo
+from ibouncer.admin import Admin, ClientInfo, EventWatch, LineInfo
 from ibouncer.contracts import forex, future, stock
 from ibouncer.errors import (
     BrokerError,
@@ -53,6 +54,7 @@ __all__ = [
     "ComboLeg",
     "Contract",
     "Event",
+    "EventWatch",
     "Events",
     "Feed",
     "GatewayError",

@@ -1,18 +1,24 @@
 """For operators: who uses the session, and orders to the broker.
 
-Served only over the Unix socket of the broker's own user or root, or with the token.
+Served only over the Unix socket of the broker's own user or root, or with the token. The newer
+calls answer with the schema's own messages.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ibouncer._pb.ibouncer.v1 import admin_pb2
-from ibouncer._pb.stubs import AdminServiceStub
+from ibouncer.connection import Connection, Opened
 from ibouncer.status import moment
+from ibouncer.streams import Watch
+
+# The one that takes over proves first that it can.
+HAND_OVER_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +54,18 @@ class LineInfo:
 class Admin:
     """`session.admin`."""
 
-    def __init__(self, stub: AdminServiceStub, ask: Callable[..., Awaitable[Any]]) -> None:
-        self._stub = stub
+    def __init__(
+        self,
+        ask: Callable[..., Awaitable[Any]],
+        watch_events: Callable[[bool, int], EventWatch],
+    ) -> None:
         self._ask = ask
+        self._watch_events = watch_events
 
     async def clients(self) -> list[ClientInfo]:
         """Every connected client."""
         response: admin_pb2.ListClientsResponse = await self._ask(
-            self._stub.ListClients, admin_pb2.ListClientsRequest()
+            lambda opened: opened.admin.ListClients, admin_pb2.ListClientsRequest(), read=True
         )
         return [
             ClientInfo(
@@ -74,7 +84,7 @@ class Admin:
     async def lines(self) -> list[LineInfo]:
         """Every line at Gateway."""
         response: admin_pb2.ListLinesResponse = await self._ask(
-            self._stub.ListLines, admin_pb2.ListLinesRequest()
+            lambda opened: opened.admin.ListLines, admin_pb2.ListLinesRequest(), read=True
         )
         return [
             LineInfo(
@@ -99,10 +109,82 @@ class Admin:
         """
         request = admin_pb2.RestartWorkerRequest(reason=reason, drop_live_session=drop_live_session)
         response: admin_pb2.RestartWorkerResponse = await self._ask(
-            self._stub.RestartWorker, request
+            lambda opened: opened.admin.RestartWorker, request
         )
         return response.epoch
 
     async def retry(self, reason: str = "") -> None:
         """Ends the broker's waiting with one attempt now."""
-        await self._ask(self._stub.Retry, admin_pb2.RetryRequest(reason=reason))
+        request = admin_pb2.RetryRequest(reason=reason)
+        await self._ask(lambda opened: opened.admin.Retry, request)
+
+    async def hold(self, reason: str, drop_live_session: bool = False) -> None:
+        """Stops dialling until `release`, also over a restart of the broker.
+
+        A READY session is kept, and this fails, unless `drop_live_session` says otherwise.
+        """
+        request = admin_pb2.HoldSessionRequest(reason=reason, drop_live_session=drop_live_session)
+        await self._ask(lambda opened: opened.admin.HoldSession, request)
+
+    async def release(self, reason: str = "") -> None:
+        """Ends what `hold` began, with one attempt now."""
+        request = admin_pb2.ReleaseSessionRequest(reason=reason)
+        await self._ask(lambda opened: opened.admin.ReleaseSession, request)
+
+    async def hand_over(self, binary: str = "") -> admin_pb2.HandOverResponse:
+        """Lets another build of the broker take over, with the same worker and socket.
+
+        Without `binary` it is the broker's own, as it is on disk now. The answer has `build` and
+        `epoch`; it comes before this broker is gone.
+        """
+        request = admin_pb2.HandOverRequest(binary=binary)
+        response: admin_pb2.HandOverResponse = await self._ask(
+            lambda opened: opened.admin.HandOver, request, timeout=HAND_OVER_TIMEOUT
+        )
+        return response
+
+    async def connections(self) -> admin_pb2.ListConnectionsResponse:
+        """Sockets of Gateway's port as the kernel's tables show them; without a packet."""
+        response: admin_pb2.ListConnectionsResponse = await self._ask(
+            lambda opened: opened.admin.ListConnections,
+            admin_pb2.ListConnectionsRequest(),
+            read=True,
+        )
+        return response
+
+    def events(self, *, follow: bool = False, after: int = 0) -> EventWatch:
+        """What happened since event number `after`; with `follow`, then what happens."""
+        return self._watch_events(follow, after)
+
+
+class EventWatch(Watch[admin_pb2.WatchEventsResponse]):
+    """Events of the broker, oldest first: `async for event in …`.
+
+    After the broker was away it goes on behind the last event that was read.
+    """
+
+    def __init__(
+        self, connection: Connection, *, follow: bool, after: int, reconnect: bool
+    ) -> None:
+        self._follow = follow
+        self._after = after
+        self._waiting: deque[admin_pb2.Event] = deque()
+        super().__init__(connection, reconnect=reconnect, ends=not follow)
+
+    def _call(self, opened: Opened) -> Any:
+        request = admin_pb2.WatchEventsRequest(follow=self._follow, after=self._after)
+        return opened.admin.WatchEvents(request, metadata=opened.endpoint.metadata())
+
+    def __aiter__(self) -> EventWatch:
+        return self
+
+    async def __anext__(self) -> admin_pb2.Event:
+        while not self._waiting:
+            response = await self._next()
+            if response is None:
+                raise StopAsyncIteration
+            if isinstance(response, admin_pb2.WatchEventsResponse):
+                self._waiting.extend(response.events)
+                if self._waiting:
+                    self._after = self._waiting[-1].number
+        return self._waiting.popleft()

@@ -33,6 +33,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     # A proxy from the environment must not come between this and loopback.
     ("grpc.enable_http_proxy", 0),
+    # Channels share nothing: a new one tries at once, whatever happened to the one before it.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )

@@ -107,6 +107,9 @@ _RETRY_NAMES: dict[error_pb2.ErrorRetry.ValueType, Retry] = {
     error_pb2.ERROR_RETRY_NEVER: "never",
     error_pb2.ERROR_RETRY_AFTER: "after",
 }
+# Codes of a broker that goes away: to its clients it is the same as one that is gone.
+_LEAVING = {"STOPPING"}
+_UNREACHABLE = "the broker is not reachable: "
 # Without trailers: statuses that the same request, sent again, cannot change.
 _CLIENT_STATUSES = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -135,10 +138,13 @@ def from_rpc(error: grpc.aio.AioRpcError) -> IBouncerError:
     kind = _CLASSES.get(trailers.get("ibouncer-source", ""))
     if kind is None:
         return _from_status(status, message)
+    code = trailers.get("ibouncer-code", status.name)
+    if code in _LEAVING:
+        kind = BrokerUnavailable
     gateway_code = trailers.get("ibouncer-gateway-code", "")
     return kind(
         message,
-        code=trailers.get("ibouncer-code", status.name),
+        code=code,
         retry=_RETRIES.get(trailers.get("ibouncer-retry", ""), "never"),
         gateway_code=int(gateway_code) if gateway_code.lstrip("-").isdecimal() else None,
     )
@@ -166,6 +172,9 @@ def from_message(error: error_pb2.Error) -> IBouncerError:
 
 def unavailable(detail: str) -> BrokerUnavailable:
     """The broker cannot be reached or has just left."""
-    return BrokerUnavailable(
-        f"the broker is not reachable: {detail}", code="BROKER_UNAVAILABLE", retry="after"
-    )
+    return BrokerUnavailable(f"{_UNREACHABLE}{detail}", code="BROKER_UNAVAILABLE", retry="after")
+
+
+def away(error: IBouncerError) -> str:
+    """The same for those who need do nothing, because a stream comes back by itself."""
+    return f"the broker is away: {error.message.removeprefix(_UNREACHABLE)}"

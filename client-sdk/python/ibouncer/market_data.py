@@ -4,15 +4,16 @@ Nothing is buffered beyond the batch at hand. A program that reads slowly makes 
 conflate, which it can see in `Tick.skipped`.
 
 With `reconnect` a broken stream is opened again for ever, with pauses from 0.1 to 5 s, and every
-live subscription is sent again: the reader sees a STALE mark and then a RESUMED one, both with
-`local` set. Sequence numbers start anew. An error that will not go away by itself is raised.
+live subscription is sent again under its id. The reader sees one STALE mark, and RESUMED once data
+flows, both with `local` set; what the new broker says in between (SUBSCRIBED, STALE) is left out.
+Sequence numbers start anew, as the RESUMED mark says. An error that will not go away by itself is
+raised.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -21,12 +22,12 @@ import grpc.aio
 
 from ibouncer import errors
 from ibouncer._pb.ibouncer.v1 import market_data_pb2
-from ibouncer._pb.stubs import MarketDataServiceStub
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
 from ibouncer._pb.tws.v1.market_data_pb2 import MarketDataRequest
+from ibouncer.connection import Comeback, Connection
 from ibouncer.contracts import as_contract
 from ibouncer.streams import Reader
-from ibouncer.ticks import Event, Feed, Mark, MarkKind, decode
+from ibouncer.ticks import Event, Feed, Info, Mark, MarkKind, OptionTick, TextTick, Tick, decode
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     Call = grpc.aio.StreamStreamCall[
         market_data_pb2.StreamMarketDataRequest, market_data_pb2.StreamMarketDataResponse
     ]
-
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +49,18 @@ class Subscription:
 class MarketDataStream:
     """One stream for many contracts. `async for` gives events, `batches()` lists of them."""
 
-    def __init__(
-        self,
-        stub: MarketDataServiceStub,
-        metadata: Callable[[], tuple[tuple[str, str], ...]],
-        *,
-        reconnect: bool,
-    ) -> None:
-        self._stub = stub
-        self._metadata = metadata
-        self._reconnect = reconnect
+    def __init__(self, connection: Connection, *, reconnect: bool) -> None:
+        self._comeback = Comeback(connection, reconnect=reconnect)
         self._subscriptions: dict[int, Subscription] = {}
         # Contracts of everything that events may still come for, until its ENDED mark.
         self._contracts: dict[int, Contract] = {}
         # Ids that were confirmed once, and those whose reader knows that values are old.
         self._attached: set[int] = set()
         self._stale: set[int] = set()
+        # The last sequence number of each, and of those that wait for a new broker's data the
+        # last one from the broker before.
+        self._sequences: dict[int, int] = {}
+        self._rejoining: dict[int, int] = {}
         self._last_id = 0
         self._last_epoch = 0
         self._call: Call | None = None
@@ -74,9 +68,7 @@ class MarketDataStream:
         self._writing = asyncio.Lock()
         self._writers: set[asyncio.Future[None]] = set()
         self._own_marks: list[Event] = []
-        self._pause = FIRST_PAUSE
-        self._pause_before_opening = False
-        self._closing = asyncio.Event()
+        self._broken = False
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -91,7 +83,7 @@ class MarketDataStream:
         feed: Feed | None = None,
     ) -> Subscription:
         """Starts a subscription; a SUBSCRIBED or ENDED mark answers on the stream."""
-        if self._closing.is_set():
+        if self._comeback.closing.is_set():
             raise errors.ClientError("the stream is closed", code="STREAM_CLOSED")
         if not isinstance(generic_ticks, str):
             generic_ticks = ",".join(str(number) for number in generic_ticks)
@@ -111,7 +103,7 @@ class MarketDataStream:
         self._contracts[subscription.id] = wanted
         if self._call is not None:
             await self._write(self._call, subscription.request)
-        elif not self._pause_before_opening:
+        elif not self._broken:
             await self._open()
         return subscription
 
@@ -137,13 +129,14 @@ class MarketDataStream:
 
         May be cancelled, as by `asyncio.wait_for`, without loss.
         """
-        while not self._closing.is_set():
+        while not self._comeback.closing.is_set():
             if self._own_marks:
                 marks, self._own_marks = self._own_marks, []
                 return marks
             try:
                 if self._reader is None:
-                    await self._reopen()
+                    if not self._broken or await self._comeback.wait():
+                        await self._open()
                     continue
                 response = await self._reader.read()
             except errors.IBouncerError as error:
@@ -151,7 +144,6 @@ class MarketDataStream:
                 continue
             if response is None:
                 return None
-            self._pause = FIRST_PAUSE
             batch = self._on_batch(decode(response.events, self._contracts))
             if batch:
                 return batch
@@ -159,7 +151,7 @@ class MarketDataStream:
 
     async def close(self) -> None:
         """Ends the stream and with it all its subscriptions."""
-        self._closing.set()
+        self._comeback.closing.set()
         self._subscriptions.clear()
         if self._reader is not None:
             await self._reader.close()
@@ -176,39 +168,79 @@ class MarketDataStream:
         await self.close()
 
     def _on_batch(self, batch: list[Event]) -> list[Event]:
-        for position, event in enumerate(batch):
-            if type(event) is not Mark:
+        sequences = self._sequences
+        plain = not self._rejoining
+        for event in batch:
+            if isinstance(event, Mark):
+                plain = False
+            else:
+                sequences[event.subscription] = event.sequence
+        return batch if plain else list(self._after_marks(batch))
+
+    def _after_marks(self, batch: list[Event]) -> Iterator[Event]:
+        # A line without a session behind it replays its last values before it says STALE.
+        stale_here = {
+            event.subscription
+            for event in batch
+            if type(event) is Mark and event.kind is MarkKind.STALE
+        }
+        for event in batch:
+            if type(event) is Mark:
+                mark = self._on_mark(event)
+                if mark is not None:
+                    yield mark
                 continue
-            self._last_epoch = event.epoch or self._last_epoch
             number = event.subscription
-            if event.kind is MarkKind.ENDED:
-                self._subscriptions.pop(number, None)
-                self._contracts.pop(number, None)
-                self._attached.discard(number)
-                self._stale.discard(number)
-            elif event.kind is MarkKind.STALE:
-                self._stale.add(number)
-            elif event.kind is MarkKind.RESUMED:
-                self._stale.discard(number)
-            elif event.kind is MarkKind.SUBSCRIBED:
-                self._stale.discard(number)
-                if number in self._attached:
-                    because = "subscribed again after the stream had broken"
-                    batch[position] = Mark(
-                        number, event.contract, MarkKind.RESUMED, because, event.epoch, local=True
-                    )
-                self._attached.add(number)
-        return batch
+            if number in self._rejoining and _is_data(event, replayed=number not in stale_here):
+                yield self._resumed(
+                    number, event.contract, "data flows again", epoch=self._last_epoch
+                )
+            yield event
+
+    def _on_mark(self, mark: Mark) -> Mark | None:
+        """What the reader gets in its place; None for what a broker repeats."""
+        self._last_epoch = mark.epoch or self._last_epoch
+        number = mark.subscription
+        if mark.kind is MarkKind.ENDED:
+            self._subscriptions.pop(number, None)
+            self._contracts.pop(number, None)
+            self._sequences.pop(number, None)
+            self._rejoining.pop(number, None)
+            self._attached.discard(number)
+            self._stale.discard(number)
+        elif number in self._rejoining:
+            if mark.kind is MarkKind.RESUMED:
+                return self._resumed(number, mark.contract, mark.because, epoch=mark.epoch)
+            if mark.kind in (MarkKind.SUBSCRIBED, MarkKind.STALE):
+                return None
+        elif mark.kind is MarkKind.STALE:
+            self._stale.add(number)
+        elif mark.kind is MarkKind.RESUMED:
+            self._stale.discard(number)
+        elif mark.kind is MarkKind.SUBSCRIBED:
+            self._attached.add(number)
+            self._stale.discard(number)
+        return mark
+
+    def _resumed(self, number: int, contract: Contract, because: str, *, epoch: int) -> Mark:
+        last = self._rejoining.pop(number)
+        self._stale.discard(number)
+        because += f"; sequence numbers start anew, the last one before was {last}"
+        return Mark(number, contract, MarkKind.RESUMED, because, epoch, local=True)
 
     def _on_broken(self, error: errors.IBouncerError) -> None:
         self._call = self._reader = None
-        if not self._reconnect or error.retry == "never":
-            self._closing.set()
-            raise error
-        self._pause_before_opening = True
+        self._comeback.on_broken(error)
+        self._broken = True
         # What was being ended is ended now: there is nobody left to confirm it.
         self._contracts = {item.id: item.contract for item in self._subscriptions.values()}
         self._attached &= self._subscriptions.keys()
+        self._rejoining = {
+            number: self._rejoining.get(number, self._sequences.get(number, 0))
+            for number in self._attached
+        }
+        self._sequences.clear()
+        because = errors.away(error)
         for number in sorted(self._attached - self._stale):
             self._stale.add(number)
             self._own_marks.append(
@@ -216,27 +248,18 @@ class MarketDataStream:
                     number,
                     self._contracts[number],
                     MarkKind.STALE,
-                    error.message,
+                    because,
                     self._last_epoch,
                     local=True,
                 )
             )
 
-    async def _reopen(self) -> None:
-        if self._pause_before_opening:
-            pause = self._pause * random.uniform(0.8, 1.2)
-            try:
-                await asyncio.wait_for(self._closing.wait(), pause)
-                return
-            except asyncio.TimeoutError:
-                pass
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        await self._open()
-
     async def _open(self) -> None:
-        self._pause_before_opening = False
-        self._call = self._stub.StreamMarketData(metadata=self._metadata())
+        self._broken = False
+        opened = self._comeback.opened
+        self._call = opened.market_data.StreamMarketData(metadata=opened.endpoint.metadata())
         self._reader = Reader(self._call)
+        self._comeback.on_opened()
         # One write behind the lock: what is asked or ended meanwhile comes after it.
         await self._write(self._call, *(item.request for item in self.subscriptions))
 
@@ -356,6 +379,13 @@ class Quotes(Events):
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+def _is_data(event: Event, *, replayed: bool) -> bool:
+    """Whether a line that sent this is alive; a replayed value may not count."""
+    if isinstance(event, (Tick, TextTick, OptionTick)):
+        return replayed or not event.replayed
+    return isinstance(event, Info) and event.kind == "tick_news"
 
 
 def market_data_request(contract: Contract, generic_ticks: str) -> MarketDataRequest:

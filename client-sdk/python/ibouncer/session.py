@@ -1,15 +1,17 @@
 """Connecting, and the calls of the shared session.
 
-A Session owns one gRPC channel to the broker. It never talks to Gateway, and closing it leaves
-the session with Gateway to the other clients.
+A Session never talks to Gateway, and closing it leaves the session with Gateway to the other
+clients. Its channel, and how that is replaced after the broker was away: `connection`. A call is
+sent once; one that only reads is sent once more if the broker went away under it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +21,10 @@ import grpc
 import grpc.aio
 
 from ibouncer import endpoint, errors
-from ibouncer._pb import stubs
 from ibouncer._pb.ibouncer.v1 import account_pb2, market_data_pb2, session_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
-from ibouncer.admin import Admin
+from ibouncer.admin import Admin, EventWatch
+from ibouncer.connection import FIRST_PAUSE, LONGEST_PAUSE, Connection, Opened
 from ibouncer.contracts import as_contract
 from ibouncer.market_data import MarketDataStream, Quotes, market_data_request, wire_feed
 from ibouncer.status import Status, StatusWatch
@@ -57,12 +59,14 @@ def connect(
     runtime_dir: str | Path | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     timeout: float = 5.0,
+    reconnect: bool = True,
 ) -> Session:
     """A session, to be used with `async with`; finds the broker unless `target` names one.
 
     `target` is "unix:/PATH" or "HOST:PORT"; `name` is what others see of this program, by default
     `program@host:pid`; `credentials` switches TLS on; `timeout` is for reaching the broker, in
-    seconds. Entering raises BrokerNotFound if there is none.
+    seconds. Entering raises BrokerNotFound if there is none. With `reconnect`, streams outlive the
+    broker and calls that only read are sent once more; each stream can say otherwise.
     """
     return Session(
         target=target,
@@ -72,6 +76,7 @@ def connect(
         runtime_dir=runtime_dir,
         credentials=credentials,
         timeout=timeout,
+        reconnect=reconnect,
     )
 
 
@@ -88,19 +93,10 @@ class Session:
         runtime_dir: str | Path | None,
         credentials: grpc.ChannelCredentials | None,
         timeout: float,
+        reconnect: bool,
     ) -> None:
-        self._wishes = (target, token, name, instance, runtime_dir)
-        self._credentials = credentials
-        self._timeout = timeout
-        self._opened: _Opened | None = None
-        self._streams: weakref.WeakSet[MarketDataStream | StatusWatch] = weakref.WeakSet()
-
-    async def open(self) -> None:
-        """Connects; `async with` does it."""
-        if self._opened is not None:
-            return
-        target, token, name, instance, runtime_dir = self._wishes
-        plan = endpoint.find(
+        find = functools.partial(
+            endpoint.find,
             os.environ,
             target=target,
             token=token,
@@ -108,29 +104,21 @@ class Session:
             instance=instance,
             runtime_dir=runtime_dir,
         )
-        tried = list(plan.ruled_out)
-        for found in plan.endpoints:
-            opened = _Opened(found, self._credentials)
-            failure: str | None = "given up"
-            try:
-                failure = await _reach(opened, self._timeout)
-            finally:
-                if failure is not None:
-                    await opened.channel.close()
-            if failure is None:
-                self._opened = opened
-                return
-            tried.append(f"{found.target}{found.origin}: {failure}")
-        raise endpoint.not_found(tried)
+        self._connection = Connection(find, credentials, timeout)
+        self._reconnect = reconnect
+        self._streams: weakref.WeakSet[MarketDataStream | StatusWatch | EventWatch] = (
+            weakref.WeakSet()
+        )
+
+    async def open(self) -> None:
+        """Connects; `async with` does it."""
+        await self._connection.open()
 
     async def close(self) -> None:
         """Ends all streams and the connection."""
-        opened, self._opened = self._opened, None
-        if opened is None:
-            return
         for stream in list(self._streams):
             await (stream.close() if isinstance(stream, MarketDataStream) else stream.aclose())
-        await opened.channel.close()
+        await self._connection.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -147,45 +135,63 @@ class Session:
     @property
     def target(self) -> str:
         """Where the broker was found."""
-        return self._now.endpoint.target
+        return self._connection.now.endpoint.target
 
     async def status(self) -> Status:
         """The session's status as it is now."""
-        response = await self._ask(self._now.session.GetStatus, session_pb2.GetStatusRequest())
+        response = await self._ask(
+            lambda opened: opened.session.GetStatus, session_pb2.GetStatusRequest(), read=True
+        )
         return Status.from_message(response.status)
 
     async def wait_ready(self, timeout: float = 60.0) -> Status:
-        """Waits until the session is READY; raises NotReady after `timeout` seconds."""
+        """Waits until the session is READY; raises NotReady after `timeout` seconds.
+
+        With `reconnect` it waits also for a broker that went away, and raises BrokerUnavailable
+        after `timeout` if that did not come back.
+        """
         timeout = min(max(timeout, 0.0), LONGEST_WAIT)
-        request = session_pb2.WaitReadyRequest()
-        request.timeout.FromNanoseconds(int(timeout * 1e9))
-        response = await self._ask(
-            self._now.session.WaitReady, request, timeout=timeout + CALL_TIMEOUT
-        )
+        loop = asyncio.get_running_loop()
+        deadline, left, pause = loop.time() + timeout, timeout, FIRST_PAUSE
+        while True:
+            request = session_pb2.WaitReadyRequest()
+            request.timeout.FromNanoseconds(int(left * 1e9))
+            try:
+                response = await self._ask(
+                    lambda opened: opened.session.WaitReady,
+                    request,
+                    timeout=left + CALL_TIMEOUT,
+                )
+                break
+            except errors.BrokerUnavailable:
+                left = deadline - loop.time() - pause
+                if left < 0 or not self._reconnect:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
         status = Status.from_message(response.status)
         if not response.ready:
             raise errors.NotReady(f"the session is not ready after {timeout:g} s: {status}", status)
         return status
 
-    def watch_status(self) -> StatusWatch:
+    def watch_status(self, *, reconnect: bool | None = None) -> StatusWatch:
         """Status and transitions at every change; the first one at once."""
-        opened = self._now
-        request = session_pb2.WatchStatusRequest()
-        call = opened.session.WatchStatus(request, metadata=opened.endpoint.metadata())
-        watch = StatusWatch(call)
+        watch = StatusWatch(self._connection, reconnect=self._wish(reconnect))
         self._streams.add(watch)
         return watch
 
     async def accounts(self) -> list[Account]:
         """The accounts of this login."""
-        request = account_pb2.ListAccountsRequest()
-        response = await self._ask(self._now.account.ListAccounts, request)
+        response = await self._ask(
+            lambda opened: opened.account.ListAccounts,
+            account_pb2.ListAccountsRequest(),
+            read=True,
+        )
         return [Account(item.account, item.paper) for item in response.accounts]
 
-    def market_data(self, *, reconnect: bool = False) -> MarketDataStream:
+    def market_data(self, *, reconnect: bool | None = None) -> MarketDataStream:
         """A stream of its own; without `reconnect` it raises when the broker goes away."""
-        opened = self._now
-        stream = MarketDataStream(opened.market_data, opened.endpoint.metadata, reconnect=reconnect)
+        stream = MarketDataStream(self._connection, reconnect=self._wish(reconnect))
         self._streams.add(stream)
         return stream
 
@@ -194,7 +200,7 @@ class Session:
         *contracts: Contract | str,
         generic_ticks: str | Iterable[int] = "",
         feed: Feed | None = None,
-        reconnect: bool = True,
+        reconnect: bool | None = None,
     ) -> Quotes:
         """Quotes of some contracts; a string means a US stock."""
         stream = self.market_data(reconnect=reconnect)
@@ -213,7 +219,9 @@ class Session:
         request = market_data_pb2.GetSnapshotRequest(
             request=market_data_request(wanted, generic_ticks), feed=wire_feed(feed)
         )
-        response = await self._ask(self._now.market_data.GetSnapshot, request, timeout=timeout)
+        response = await self._ask(
+            lambda opened: opened.market_data.GetSnapshot, request, timeout=timeout
+        )
         events = list(response.events)
         contracts = {event.subscription_id: wanted for event in events}
         return Snapshot(wanted, tuple(decode(events, contracts)))
@@ -221,69 +229,48 @@ class Session:
     @property
     def admin(self) -> Admin:
         """Orders for the broker."""
-        return Admin(self._now.admin, self._ask)
+        return Admin(self._ask, self._watch_events)
 
-    @property
-    def _now(self) -> _Opened:
-        if self._opened is None:
-            raise errors.ClientError(
-                "the session is not open: use `async with ibouncer.connect() as session`",
-                code="SESSION_NOT_OPEN",
-            )
-        return self._opened
+    def _watch_events(self, follow: bool, after: int) -> EventWatch:
+        watch = EventWatch(self._connection, follow=follow, after=after, reconnect=self._reconnect)
+        self._streams.add(watch)
+        return watch
+
+    def _wish(self, reconnect: bool | None) -> bool:
+        return self._reconnect if reconnect is None else reconnect
 
     async def _ask(
         self,
-        method: grpc.aio.UnaryUnaryMultiCallable[Request, Response],
+        method: Callable[[Opened], grpc.aio.UnaryUnaryMultiCallable[Request, Response]],
         request: Request,
         *,
         timeout: float = CALL_TIMEOUT,
+        read: bool = False,
     ) -> Response:
-        metadata = self._now.endpoint.metadata()
+        """Sends a request; with `read` once more if the broker went away and another is there."""
+        opened = self._connection.now
         try:
-            return await method(request, timeout=timeout, metadata=metadata)
-        except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc(error) from error
+            return await _send(opened, method, request, timeout)
+        except errors.BrokerUnavailable:
+            if not self._reconnect:
+                raise
+            # The next call shall find the new broker, whether or not this one may be repeated.
+            try:
+                opened = await self._connection.renew(opened)
+            except errors.BrokerUnavailable:
+                read = False
+            if not read:
+                raise
+        return await _send(opened, method, request, timeout)
 
 
-class _Opened:
-    """A channel and its stubs."""
-
-    def __init__(
-        self, found: endpoint.Endpoint, credentials: grpc.ChannelCredentials | None
-    ) -> None:
-        self.endpoint = found
-        options = found.options()
-        self.channel = (
-            grpc.aio.insecure_channel(found.target, options=options)
-            if credentials is None
-            else grpc.aio.secure_channel(found.target, credentials, options=options)
-        )
-        self.session = stubs.SessionServiceStub(self.channel)
-        self.account = stubs.AccountServiceStub(self.channel)
-        self.market_data = stubs.MarketDataServiceStub(self.channel)
-        self.admin = stubs.AdminServiceStub(self.channel)
-
-
-async def _reach(opened: _Opened, timeout: float) -> str | None:
-    """Waits until the channel is up; says why it is not. gRPC alone would try for ever."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout
-    while True:
-        state = opened.channel.get_state(try_to_connect=True)
-        if state is grpc.ChannelConnectivity.READY:
-            return None
-        if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            return "nobody answers there"
-        change = asyncio.ensure_future(opened.channel.wait_for_state_change(state))
-        changed = False
-        try:
-            await asyncio.wait({change}, timeout=max(deadline - loop.time(), 0))
-            changed = change.done()
-        finally:
-            if not changed:
-                # A watch that is merely cancelled answers after the loop has gone.
-                await opened.channel.close()
-                await asyncio.wait({change}, timeout=1)
-        if not changed:
-            return f"no answer within {timeout:g} s"
+async def _send(
+    opened: Opened,
+    method: Callable[[Opened], grpc.aio.UnaryUnaryMultiCallable[Request, Response]],
+    request: Request,
+    timeout: float,
+) -> Response:
+    try:
+        return await method(opened)(request, timeout=timeout, metadata=opened.endpoint.metadata())
+    except grpc.aio.AioRpcError as error:
+        raise errors.from_rpc(error) from error

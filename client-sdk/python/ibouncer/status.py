@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 
-import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ibouncer import errors
 from ibouncer._pb.ibouncer.v1 import session_pb2
-from ibouncer.streams import Reader
+from ibouncer.connection import Opened
+from ibouncer.streams import Watch
 
 
 class SessionState(str, enum.Enum):
@@ -36,7 +39,9 @@ class SessionState(str, enum.Enum):
 class Status:
     """The session with Gateway: its state, since when, why, and what happens next.
 
-    `mode` is "paper" or "live", None before the accounts arrived; `accounts` are masked.
+    `mode` is "paper" or "live", None before the accounts arrived; `accounts` are masked; `hold` is
+    why an operator holds the session, None if none does. A `local` one was made here because the
+    broker is away: its state is UNSPECIFIED.
     """
 
     message: session_pb2.Status = field(repr=False, compare=False)
@@ -51,6 +56,8 @@ class Status:
     advice: tuple[str, ...]
     clients: int
     restarts: int
+    hold: str | None = None
+    local: bool = False
 
     @property
     def ready(self) -> bool:
@@ -74,7 +81,15 @@ class Status:
             advice=tuple(message.advice),
             clients=message.clients,
             restarts=message.restarts,
+            hold=message.hold if message.HasField("hold") else None,
         )
+
+    @classmethod
+    def of_absent_broker(cls, reason: str) -> Status:
+        """What is known while the broker is away."""
+        message = session_pb2.Status(reason=reason)
+        message.since.GetCurrentTime()
+        return dataclasses.replace(cls.from_message(message), local=True)
 
     def __str__(self) -> str:
         text = f"{self.state}  {self.reason}".rstrip()
@@ -95,24 +110,26 @@ class Transition:
         return f"{self.before} -> {self.after}: {self.because}"
 
 
-class StatusWatch:
-    """Status and transitions at every change, the first at once: `async for status, moves in …`."""
+class StatusWatch(Watch[session_pb2.WatchStatusResponse]):
+    """Status and transitions at every change, the first at once: `async for status, moves in …`.
 
-    def __init__(
-        self,
-        call: grpc.aio.UnaryStreamCall[
-            session_pb2.WatchStatusRequest, session_pb2.WatchStatusResponse
-        ],
-    ) -> None:
-        self._reader = Reader[session_pb2.WatchStatusResponse](call)
+    While the broker is away: one status that is `local`. Transitions of that time are not known.
+    """
+
+    def _call(self, opened: Opened) -> Any:
+        return opened.session.WatchStatus(
+            session_pb2.WatchStatusRequest(), metadata=opened.endpoint.metadata()
+        )
 
     def __aiter__(self) -> StatusWatch:
         return self
 
     async def __anext__(self) -> tuple[Status, list[Transition]]:
-        response = await self._reader.read()
+        response = await self._next()
         if response is None:
             raise StopAsyncIteration
+        if isinstance(response, errors.IBouncerError):
+            return Status.of_absent_broker(errors.away(response)), []
         return Status.from_message(response.status), [
             Transition(
                 before=_state(getattr(item, "from")),
@@ -123,10 +140,6 @@ class StatusWatch:
             )
             for item in response.transitions
         ]
-
-    async def aclose(self) -> None:
-        """Ends the call."""
-        await self._reader.close()
 
 
 def moment(stamp: Timestamp) -> datetime:

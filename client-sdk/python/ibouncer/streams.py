@@ -1,7 +1,9 @@
-"""Reading a gRPC stream so that a cancelled reader does not end the call.
+"""Reading a gRPC stream so that a cancelled reader does not end the call, nor a broker that left.
 
 `grpc.aio` cancels a whole call if the task that reads from it is cancelled, as by
-`asyncio.wait_for`. Here the read goes on by itself and the next reader takes its result.
+`asyncio.wait_for`. In `Reader` the read goes on by itself and the next reader takes its result.
+`Watch` is a stream from the broker alone that is opened again; market data, with requests of its
+own to repeat, has its own way (`market_data`).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import grpc.aio
 
 from ibouncer import errors
+from ibouncer.connection import Comeback, Connection, Opened
 
 Response = TypeVar("Response")
 
@@ -19,13 +22,17 @@ Response = TypeVar("Response")
 class Reader(Generic[Response]):
     """The reading side of one call, for one reader at a time."""
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: Any, *, ends: bool = False) -> None:
         self._call = call
+        self._ends = ends
         self._pending: asyncio.Task[Any] | None = None
         self._closed = False
 
     async def read(self) -> Response | None:
-        """The next message; None after `close`. Raises if the stream ended in any other way."""
+        """The next message; None after `close`. Raises if the stream ended in any other way.
+
+        With `ends`, an end in order is none to be raised, but None as well.
+        """
         if self._closed:
             return None
         if self._pending is None:
@@ -47,6 +54,8 @@ class Reader(Generic[Response]):
             raise errors.from_rpc(error) from error
         self._pending = None
         if response is grpc.aio.EOF:
+            if self._ends:
+                return None
             raise errors.unavailable("it ended the stream")
         result: Response = response
         return result
@@ -60,3 +69,47 @@ class Reader(Generic[Response]):
             await asyncio.wait([pending])
             if not pending.cancelled():
                 pending.exception()
+
+
+class Watch(Generic[Response]):
+    """One call whose answer is a stream, opened again after the broker was away."""
+
+    def __init__(self, connection: Connection, *, reconnect: bool, ends: bool = False) -> None:
+        self._comeback = Comeback(connection, reconnect=reconnect)
+        self._ends = ends
+        self._away = False
+        self._reader: Reader[Response] | None = None
+        self._open()
+
+    def _call(self, opened: Opened) -> Any:
+        raise NotImplementedError
+
+    def _open(self) -> None:
+        self._reader = Reader(self._call(self._comeback.opened), ends=self._ends)
+        self._comeback.on_opened()
+
+    async def _next(self) -> Response | errors.IBouncerError | None:
+        """The next message; an error, once, if the broker is away; None after `aclose`."""
+        while not self._comeback.closing.is_set():
+            try:
+                if self._reader is None:
+                    if await self._comeback.wait():
+                        self._open()
+                    continue
+                response = await self._reader.read()
+            except errors.IBouncerError as error:
+                self._reader = None
+                self._comeback.on_broken(error)
+                if self._away:
+                    continue
+                self._away = True
+                return error
+            self._away = False
+            return response
+        return None
+
+    async def aclose(self) -> None:
+        """Ends the call."""
+        self._comeback.closing.set()
+        if self._reader is not None:
+            await self._reader.close()

@@ -65,6 +65,8 @@ class FakeBroker:
         self.abort: tuple[grpc.StatusCode, str, dict[str, str]] | None = None
         self.flood: int = 0
         self.flooded: int = 0
+        self.events = 5
+        self.hold: str | None = None
         self.changed = asyncio.Event()
         self._server: grpc.aio.Server | None = None
 
@@ -174,6 +176,28 @@ class FakeBroker:
                     admin_pb2.RestartWorkerRequest,
                 ),
                 "Retry": unary(lambda _: admin_pb2.RetryResponse(), admin_pb2.RetryRequest),
+                "HoldSession": unary(
+                    lambda _: admin_pb2.HoldSessionResponse(), admin_pb2.HoldSessionRequest
+                ),
+                "ReleaseSession": unary(
+                    lambda _: admin_pb2.ReleaseSessionResponse(), admin_pb2.ReleaseSessionRequest
+                ),
+                "HandOver": unary(
+                    lambda _: admin_pb2.HandOverResponse(build="0.1.0 fake", epoch=EPOCH),
+                    admin_pb2.HandOverRequest,
+                ),
+                "ListConnections": unary(
+                    lambda _: admin_pb2.ListConnectionsResponse(
+                        path="local",
+                        connections=[admin_pb2.Connection(state="ESTABLISHED", role="worker")],
+                    ),
+                    admin_pb2.ListConnectionsRequest,
+                ),
+                "WatchEvents": grpc.unary_stream_rpc_method_handler(
+                    self._watch_events,
+                    admin_pb2.WatchEventsRequest.FromString,
+                    admin_pb2.WatchEventsResponse.SerializeToString,
+                ),
             },
         }
 
@@ -185,6 +209,7 @@ class FakeBroker:
             epoch=EPOCH,
             mode="paper",
             accounts=["DU***001"],
+            hold=self.hold,
         )
         message.since.FromSeconds(1_700_000_000)
         return message
@@ -210,6 +235,14 @@ class FakeBroker:
         setattr(transition, "from", session_pb2.SESSION_STATE_READY)
         yield session_pb2.WatchStatusResponse(status=self.status(), transitions=[transition])
         await asyncio.Event().wait()
+
+    async def _watch_events(self, message: Any, context: Any) -> AsyncIterator[Any]:
+        await self._enter("WatchEventsRequest", message, context)
+        numbers = range(message.after + 1, self.events + 1)
+        events = [admin_pb2.Event(number=number, kind="broker") for number in numbers]
+        yield admin_pb2.WatchEventsResponse(events=events)
+        if message.follow:
+            await asyncio.Event().wait()
 
     async def _stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         metadata = await self._enter("StreamMarketData", None, context)

@@ -18,10 +18,12 @@ from ibouncer.errors import from_message
 
 
 @asynccontextmanager
-async def served(runtime: Path) -> AsyncIterator[tuple[FakeBroker, ibouncer.Session]]:
+async def served(
+    runtime: Path, *, reconnect: bool = True
+) -> AsyncIterator[tuple[FakeBroker, ibouncer.Session]]:
     async with FakeBroker() as broker:
         await broker.start(unix=runtime / "ibouncer.sock")
-        async with ibouncer.connect() as session:
+        async with ibouncer.connect(reconnect=reconnect) as session:
             yield broker, session
 
 
@@ -81,6 +83,40 @@ async def test_admin_lists_and_orders(runtime: Path) -> None:
         assert await session.admin.restart_worker("test", drop_live_session=True) == EPOCH
         assert broker.calls[-1][2].drop_live_session
         await session.admin.retry("test")
+        await session.admin.hold("test", drop_live_session=True)
+        held = broker.calls[-1][2]
+        assert held.reason == "test" and held.drop_live_session
+        await session.admin.release("done")
+        assert broker.calls[-1][2].reason == "done"
+        over = await session.admin.hand_over("/opt/new/ibouncer")
+        assert (over.build, over.epoch) == ("0.1.0 fake", EPOCH)
+        assert broker.calls[-1][2].binary == "/opt/new/ibouncer"
+        found = await session.admin.connections()
+        assert [(one.state, one.role) for one in found.connections] == [("ESTABLISHED", "worker")]
+
+
+async def test_events_end_by_themselves_unless_they_are_followed(runtime: Path) -> None:
+    async with served(runtime) as (broker, session):
+        assert [event.number async for event in session.admin.events(after=2)] == [3, 4, 5]
+        events = session.admin.events(follow=True, after=4)
+        assert (await anext(events)).number == 5
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(events), 0.05)
+        # It goes on behind what was read, and repeats nothing.
+        await broker.stop()
+        broker.events = 6
+        await broker.start(unix=runtime / "ibouncer.sock")
+        assert (await anext(events)).number == 6
+        await events.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(events)
+
+
+async def test_the_hold_is_part_of_the_status(runtime: Path) -> None:
+    async with served(runtime) as (broker, session):
+        assert (await session.status()).hold is None
+        broker.hold = "maintenance"
+        assert (await session.status()).hold == "maintenance"
 
 
 async def test_trailers_decide_class_and_fields_of_an_error(runtime: Path) -> None:
@@ -116,7 +152,7 @@ async def test_without_trailers_the_status_decides(runtime: Path) -> None:
         grpc.StatusCode.RESOURCE_EXHAUSTED: (ibouncer.BrokerError, "after"),
         grpc.StatusCode.UNAVAILABLE: (ibouncer.BrokerUnavailable, "after"),
     }
-    async with served(runtime) as (broker, session):
+    async with served(runtime, reconnect=False) as (broker, session):
         for status, (kind, retry) in expected.items():
             broker.abort = (status, "a sentence", {})
             with pytest.raises(kind) as raised:
@@ -125,7 +161,7 @@ async def test_without_trailers_the_status_decides(runtime: Path) -> None:
 
 
 async def test_a_broker_that_left_is_unavailable_and_found_again(runtime: Path) -> None:
-    async with served(runtime) as (broker, session):
+    async with served(runtime, reconnect=False) as (broker, session):
         await broker.stop()
         with pytest.raises(ibouncer.BrokerUnavailable):
             await session.status()

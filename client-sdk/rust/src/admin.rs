@@ -1,6 +1,8 @@
 //! Calls for operators. The broker takes them from its own user's Unix socket, or with an
 //! admin token; from anyone else it answers `PERMISSION_DENIED`.
 
+use tonic::codec::Streaming;
+
 use crate::api;
 use crate::client::Service;
 use crate::error::Error;
@@ -60,5 +62,61 @@ impl Admin {
         let mut stub = self.stub.clone();
         stub.retry(request).await?;
         Ok(())
+    }
+
+    /// Stops all attempts until [`Self::release`], over restarts of the broker.
+    ///
+    /// A READY session is kept, and the call fails, unless `drop_live_session` is true.
+    pub async fn hold(
+        &self,
+        reason: impl Into<String>,
+        drop_live_session: bool,
+    ) -> Result<(), Error> {
+        let request = api::HoldSessionRequest { reason: reason.into(), drop_live_session };
+        let mut stub = self.stub.clone();
+        stub.hold_session(request).await?;
+        Ok(())
+    }
+
+    /// Ends what [`Self::hold`] began. `reason` may be empty; it goes to the log.
+    pub async fn release(&self, reason: impl Into<String>) -> Result<(), Error> {
+        let request = api::ReleaseSessionRequest { reason: reason.into() };
+        let mut stub = self.stub.clone();
+        stub.release_session(request).await?;
+        Ok(())
+    }
+
+    /// Lets another build of the broker take over, with the same worker and the same socket.
+    /// `binary` is an absolute path, or empty for the broker's own as it is on disk now.
+    pub async fn hand_over(
+        &self,
+        binary: impl Into<String>,
+    ) -> Result<api::HandOverResponse, Error> {
+        let request = api::HandOverRequest { binary: binary.into() };
+        let mut stub = self.stub.clone();
+        let answer = stub.hand_over(request).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// What happened after the event of this number (0: all that is kept), oldest first; with
+    /// `follow`, then what happens.
+    pub async fn events(&self, after: u64, follow: bool) -> Result<EventStream, Error> {
+        let request = api::WatchEventsRequest { follow, after };
+        let mut stub = self.stub.clone();
+        let answer = stub.watch_events(request).await?;
+        Ok(EventStream { inner: answer.into_inner() })
+    }
+}
+
+/// Events as they happen.
+#[derive(Debug)]
+pub struct EventStream {
+    inner: Streaming<api::WatchEventsResponse>,
+}
+
+impl EventStream {
+    /// The next ones, oldest first; `None` when there will be no more.
+    pub async fn next(&mut self) -> Result<Option<Vec<api::Event>>, Error> {
+        Ok(self.inner.message().await?.map(|answer| answer.events))
     }
 }

@@ -46,7 +46,7 @@ pub use ibouncer_proto::places;
 pub use ibouncer_proto::tws::v1 as tws;
 pub use prost;
 
-pub use crate::admin::Admin;
+pub use crate::admin::{Admin, EventStream};
 pub use crate::client::{Client, Service};
 pub use crate::connect::{ConnectError, Target, Tried};
 pub use crate::error::{Error, Origin, Retry};

@@ -77,7 +77,7 @@ async def run(arguments: argparse.Namespace) -> int:
 async def share(
     session: ibouncer.Session, arguments: argparse.Namespace, seen: Seen, stop: asyncio.Event
 ) -> None:
-    async with session.market_data() as stream:
+    async with session.market_data(reconnect=False) as stream:
         reading = asyncio.create_task(read(stream, arguments.symbols, seen))
         counting = asyncio.create_task(count(seen))
         stopping = asyncio.create_task(stop.wait())

@@ -1,12 +1,16 @@
-//! What waits for the broker: control first, then data, with a cap on the data.
+//! What waits for the broker, and what it has not acknowledged: control first, then data, with a
+//! cap on the data.
 //!
-//! Numbers are given when a frame's turn comes, so that dropping something leaves no gap in
-//! them; what was dropped is told as a `Gap` between two numbers.
+//! A data frame gets its number when its turn comes, and is kept until the broker has dealt with
+//! it: a broker that dies takes nothing with it, the next one gets it again. When the cap is
+//! reached the oldest ticks go, counted and told as a `Gap` between two numbers; frames of the
+//! reserved ids (orders, executions, accounts, errors) never go, because their number is bounded
+//! by what people and programs trade, and each may be money.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use ibouncer_proto::link::v1::{Gap, ToBroker, to_broker};
+use ibouncer_proto::link::v1::{Configure, Gap, ToBroker, to_broker};
 use ibouncer_proto::link::{write_control, write_data_header};
 use ibouncer_proto::tws::envelope::Envelope;
 use ibouncer_proto::tws::frame;
@@ -19,11 +23,28 @@ pub(super) struct Backlog {
     leaving: BytesMut,
     /// Is that a data frame?
     data_leaves: bool,
-    data: VecDeque<Bytes>,
-    data_bytes: usize,
+    /// Not sent on this link, oldest first; those before `fresh` have had their number before.
+    data: VecDeque<Piece>,
+    /// Sent on this link and not acknowledged, oldest first.
+    sent: VecDeque<Piece>,
+    /// Bytes of both.
+    bytes: usize,
     limit: usize,
     droppable: BTreeSet<u32>,
+    reserved: BTreeSet<u32>,
+    /// The newest number that was given.
     number: u64,
+    /// A gap that no broker was told of yet.
+    gap: Option<Gap>,
+    /// Is there a broker to tell?
+    linked: bool,
+}
+
+/// Frames with the number that they have, once they have one.
+#[derive(Debug)]
+struct Piece {
+    number: Option<u64>,
+    frames: Bytes,
 }
 
 impl Default for Backlog {
@@ -33,28 +54,36 @@ impl Default for Backlog {
             leaving: BytesMut::new(),
             data_leaves: false,
             data: VecDeque::new(),
-            data_bytes: 0,
+            sent: VecDeque::new(),
+            bytes: 0,
             limit: usize::MAX,
             droppable: BTreeSet::new(),
+            reserved: BTreeSet::new(),
             number: 0,
+            gap: None,
+            linked: true,
         }
     }
 }
 
 impl Backlog {
-    pub(super) fn configure(&mut self, limit: u64, droppable: &[u32]) {
-        self.limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.droppable = droppable.iter().copied().collect();
+    pub(super) fn configure(&mut self, configure: &Configure) {
+        self.limit = usize::try_from(configure.buffer_bytes).unwrap_or(usize::MAX);
+        self.droppable = configure.droppable_ids.iter().copied().collect();
+        self.reserved = configure.reserved_ids.iter().copied().collect();
     }
 
     pub(super) fn push_control(&mut self, message: &ToBroker) {
-        write_control(message, &mut self.control);
+        // Nobody hears it; what the next broker must know is said at Hello.
+        if self.linked {
+            write_control(message, &mut self.control);
+        }
     }
 
     pub(super) fn push_data(&mut self, frames: Bytes) {
-        self.data_bytes += frames.len();
-        self.data.push_back(frames);
-        if self.data_bytes > self.limit {
+        self.bytes += frames.len();
+        self.data.push_back(Piece { number: None, frames });
+        if self.bytes > self.limit {
             self.make_room();
         }
     }
@@ -63,12 +92,40 @@ impl Backlog {
         self.control.is_empty() && self.leaving.is_empty() && self.data.is_empty()
     }
 
-    pub(super) fn clear(&mut self) {
+    /// The broker has dealt with every frame up to this number.
+    pub(super) fn forget(&mut self, through: u64) {
+        while let Some(piece) = self.sent.front()
+            && piece.number.is_some_and(|number| number <= through)
+        {
+            self.bytes -= piece.frames.len();
+            self.sent.pop_front();
+        }
+    }
+
+    /// The link is gone: what was not acknowledged will be sent again.
+    pub(super) fn unlink(&mut self) {
+        self.linked = false;
         self.control.clear();
         self.leaving.clear();
         self.data_leaves = false;
-        self.data.clear();
-        self.data_bytes = 0;
+        while let Some(piece) = self.sent.pop_back() {
+            self.data.push_front(piece);
+        }
+    }
+
+    /// There is a link again. Answers with the number of its first data frame.
+    pub(super) fn relink(&mut self) -> u64 {
+        self.linked = true;
+        self.data.front().and_then(|piece| piece.number).unwrap_or(self.number + 1)
+    }
+
+    /// To be told behind Hello.
+    pub(super) fn tell_gap(&mut self) {
+        if self.linked
+            && let Some(gap) = self.gap.take()
+        {
+            self.push_control(&ToBroker { message: Some(to_broker::Message::Gap(gap)) });
+        }
     }
 
     /// What is to be written now, in one call: control, or the next data frame with its header.
@@ -77,13 +134,16 @@ impl Backlog {
         if self.leaving.is_empty() {
             if !self.control.is_empty() {
                 std::mem::swap(&mut self.leaving, &mut self.control);
-            } else if let Some(frames) = self.data.pop_front() {
-                self.data_bytes -= frames.len();
-                self.number += 1;
-                write_data_header(self.number, frames.len(), &mut self.leaving);
+            } else if let Some(Piece { number, frames }) = self.data.pop_front() {
+                let number = number.unwrap_or_else(|| {
+                    self.number += 1;
+                    self.number
+                });
+                write_data_header(number, frames.len(), &mut self.leaving);
                 // Copied behind its header: the link's socket takes one slice a call, and two
                 // calls would wake the broker twice.
                 self.leaving.extend_from_slice(&frames);
+                self.sent.push_back(Piece { number: Some(number), frames });
                 self.data_leaves = true;
             }
         }
@@ -97,47 +157,62 @@ impl Backlog {
             self.leaving.clear();
             self.data_leaves = false;
         }
-        self.number - u64::from(self.data_leaves)
+        let newest = self.sent.back().and_then(|piece| piece.number).unwrap_or(self.number);
+        newest - u64::from(self.data_leaves)
     }
 
-    /// Thins out the oldest data: ticks go, everything else stays. If that is not enough, the
-    /// oldest goes whole: Gateway is read whatever happens.
+    /// Thins out the oldest data, to half of the cap: first ticks, then all but what is reserved.
     fn make_room(&mut self) {
-        let mut dropped = 0;
-        let mut kept = VecDeque::new();
-        while self.data_bytes > self.limit / 2 {
-            let Some(frames) = self.data.pop_front() else {
-                break;
-            };
-            self.data_bytes -= frames.len();
-            let (rest, gone) = thin_out(&frames, &self.droppable);
-            dropped += gone;
-            if !rest.is_empty() {
-                kept.push_back(rest);
+        let target = self.limit / 2;
+        let droppable = std::mem::take(&mut self.droppable);
+        self.thin_out(target, |id| droppable.contains(&id));
+        self.droppable = droppable;
+        if self.bytes > self.limit {
+            let reserved = std::mem::take(&mut self.reserved);
+            self.thin_out(target, |id| !reserved.contains(&id));
+            self.reserved = reserved;
+        }
+        self.tell_gap();
+    }
+
+    fn thin_out(&mut self, target: usize, goes: impl Fn(u32) -> bool) {
+        // The newest of `sent` may be half under way as a copy; what is kept here may still thin.
+        for queue in [&mut self.sent, &mut self.data] {
+            let mut index = 0;
+            while self.bytes > target
+                && let Some(piece) = queue.get_mut(index)
+            {
+                let (rest, gone) = thin_out(&piece.frames, &goes);
+                if gone > 0 {
+                    self.bytes -= piece.frames.len() - rest.len();
+                    let at = piece.number.unwrap_or(self.number);
+                    widen(&mut self.gap, at, at + u64::from(piece.number.is_none()), gone);
+                    piece.frames = rest;
+                }
+                // A frame that has its number keeps it, also when nothing is left in it.
+                if piece.frames.is_empty() && piece.number.is_none() {
+                    queue.remove(index);
+                } else {
+                    index += 1;
+                }
             }
         }
-        let mut kept_bytes: usize = kept.iter().map(Bytes::len).sum();
-        while kept_bytes > self.limit {
-            let Some(frames) = kept.pop_front() else {
-                break;
-            };
-            kept_bytes -= frames.len();
-            dropped += frame::bodies(&frames).count() as u64;
-        }
-        self.data_bytes += kept_bytes;
-        kept.append(&mut self.data);
-        self.data = kept;
-        let gap = Gap { from: self.number, to: self.number + 1, frames: dropped };
-        self.push_control(&ToBroker { message: Some(to_broker::Message::Gap(gap)) });
     }
 }
 
-fn thin_out(frames: &Bytes, droppable: &BTreeSet<u32>) -> (Bytes, u64) {
+fn widen(gap: &mut Option<Gap>, from: u64, to: u64, frames: u64) {
+    let gap = gap.get_or_insert(Gap { from, to, frames: 0 });
+    gap.from = gap.from.min(from);
+    gap.to = gap.to.max(to);
+    gap.frames += frames;
+}
+
+fn thin_out(frames: &Bytes, goes: impl Fn(u32) -> bool) -> (Bytes, u64) {
     let mut rest = BytesMut::new();
     let mut gone = 0;
     for body in frame::bodies(frames) {
         match Envelope::parse(body) {
-            Ok(envelope) if droppable.contains(&envelope.message_id) => gone += 1,
+            Ok(envelope) if goes(envelope.message_id) => gone += 1,
             _ => frame::write(body, &mut rest),
         }
     }
@@ -163,7 +238,12 @@ mod tests {
     }
 
     fn drain(backlog: &mut Backlog, step: usize) -> Vec<LinkFrame> {
+        drain_from(backlog, step, 1)
+    }
+
+    fn drain_from(backlog: &mut Backlog, step: usize, first: u64) -> Vec<LinkFrame> {
         let mut deframer = LinkDeframer::new();
+        deframer.expect_number(first);
         let mut seen = Vec::new();
         while !backlog.is_empty() {
             let mut piece = backlog.piece().to_vec();
@@ -205,11 +285,98 @@ mod tests {
         }
     }
 
+    fn configured(limit: usize) -> Backlog {
+        let mut backlog = Backlog::default();
+        backlog.configure(&Configure {
+            buffer_bytes: limit as u64,
+            droppable_ids: vec![201],
+            reserved_ids: vec![203],
+            ..Configure::default()
+        });
+        backlog
+    }
+
+    fn numbers(frames: &[LinkFrame]) -> Vec<u64> {
+        let number = |frame: &LinkFrame| match frame {
+            LinkFrame::Data { number, .. } => Some(*number),
+            LinkFrame::Control(_) => None,
+        };
+        frames.iter().filter_map(number).collect()
+    }
+
+    #[test]
+    fn what_was_not_acknowledged_comes_again_under_its_number() {
+        let mut backlog = Backlog::default();
+        for _ in 0..5 {
+            backlog.push_data(message(201));
+        }
+        assert_eq!(numbers(&drain(&mut backlog, 7)), [1, 2, 3, 4, 5]);
+        backlog.forget(3);
+        backlog.push_data(message(203));
+        backlog.unlink();
+        backlog.push_control(&ToBroker::default());
+        backlog.push_data(message(201));
+        assert_eq!(backlog.relink(), 4);
+        assert_eq!(numbers(&drain_from(&mut backlog, 9, 4)), [4, 5, 6, 7]);
+        backlog.forget(7);
+        backlog.unlink();
+        assert_eq!((backlog.relink(), backlog.bytes), (8, 0));
+    }
+
+    #[test]
+    fn a_frame_that_was_cut_comes_again_whole() {
+        let mut whole = Backlog::default();
+        whole.push_data(message(201));
+        let length = whole.piece().len();
+        for cut in 0..=length {
+            let mut backlog = Backlog::default();
+            backlog.push_data(message(201));
+            backlog.piece();
+            let gone = backlog.consume(cut);
+            assert_eq!(gone, u64::from(cut == length));
+            backlog.unlink();
+            assert_eq!(backlog.relink(), 1);
+            assert_eq!(numbers(&drain(&mut backlog, 3)), [1]);
+        }
+    }
+
+    #[test]
+    fn without_a_broker_ticks_go_orders_stay_and_the_gap_is_told_later() {
+        let tick = message(201);
+        let mut backlog = configured(tick.len() * 10);
+        backlog.push_data(tick.clone());
+        drain(&mut backlog, usize::MAX);
+        backlog.unlink();
+        for _ in 0..50 {
+            backlog.push_data(tick.clone());
+            backlog.push_data(message(203));
+        }
+        let first = backlog.relink();
+        backlog.tell_gap();
+        let frames = drain_from(&mut backlog, usize::MAX, first);
+        let LinkFrame::Control(body) = &frames[0] else { panic!("the gap comes first") };
+        let told: ToBroker = read_control(body).unwrap();
+        let Some(to_broker::Message::Gap(gap)) = told.message else { panic!("a gap") };
+        let mut seen = (0, 0);
+        for frame in &frames {
+            if let LinkFrame::Data { frames, .. } = frame {
+                for body in frame::bodies(frames) {
+                    match Envelope::parse(body).unwrap().message_id {
+                        203 => seen.0 += 1,
+                        _ => seen.1 += 1,
+                    }
+                }
+            }
+        }
+        assert_eq!(seen.0, 50, "no order is lost, although they fill the cap alone");
+        assert_eq!(seen.1 + gap.frames, 51, "every tick is accounted for");
+        assert!(gap.from <= first && gap.to >= first, "{gap:?}");
+    }
+
     #[test]
     fn a_full_backlog_drops_ticks_counts_them_and_keeps_orders() {
-        let mut backlog = Backlog::default();
         let tick = message(201);
-        backlog.configure(tick.len() as u64 * 10, &[201]);
+        let mut backlog = configured(tick.len() * 10);
         backlog.push_data(message(203));
         for _ in 0..25 {
             backlog.push_data(tick.clone());

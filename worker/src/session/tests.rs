@@ -15,6 +15,9 @@ struct World {
     exit: Option<ExitCode>,
     written: Vec<u8>,
     closed_in_order: bool,
+    hello: Option<Hello>,
+    /// What was ordered about the link.
+    link: Vec<Output>,
 }
 
 impl World {
@@ -28,6 +31,8 @@ impl World {
             exit: None,
             written: Vec::new(),
             closed_in_order: false,
+            hello: None,
+            link: Vec::new(),
         };
         let configure = Configure {
             gateway: "127.0.0.1:4002".into(),
@@ -35,6 +40,9 @@ impl World {
             offer_min: 100,
             offer_max: 226,
             accept_min: 213,
+            adoption_grace_ms: 300_000,
+            link_retry_ms: 200,
+            drain_ms: 1500,
             ..Configure::default()
         };
         world.control(to_worker::Message::Configure(configure));
@@ -54,6 +62,7 @@ impl World {
                 Output::Tell(message) => match message.message {
                     Some(to_broker::Message::Stage(stage)) => self.stages.push(stage.stage()),
                     Some(to_broker::Message::Ended(ended)) => self.ended = Some(ended),
+                    Some(to_broker::Message::Hello(hello)) => self.hello = Some(hello),
                     _ => {}
                 },
                 Output::Write(bytes) => {
@@ -63,6 +72,11 @@ impl World {
                 Output::CloseInOrder { .. } => self.closed_in_order = true,
                 Output::Exit(code) => self.exit = Some(code),
                 Output::Connect(_) => {}
+                Output::Outlive
+                | Output::Forget(_)
+                | Output::AwaitBroker { .. }
+                | Output::BrokerFound
+                | Output::DropLink => self.link.push(output),
             }
         }
     }
@@ -251,4 +265,80 @@ fn a_broker_of_another_epoch_is_not_ours() {
     let hello = Hello { link_version: LINK_VERSION, epoch: 8, ..Hello::default() };
     world.control(to_worker::Message::Hello(hello));
     assert_eq!(world.exit, Some(ExitCode::LinkLost));
+}
+
+const AWAITS: Output =
+    Output::AwaitBroker { retry: Duration::from_millis(200), grace: Duration::from_secs(300) };
+
+#[test]
+fn a_live_session_outlives_its_broker_and_tells_the_next_one_what_it_is() {
+    let mut world = World::ready();
+    assert_eq!(world.link, [Output::Outlive]);
+    world.session.on_data(1, Bytes::from_static(b"one"));
+    world.session.on_data(2, Bytes::from_static(b"two"));
+    world.drain();
+    let mut notice = BytesMut::new();
+    let error = ErrorMessage {
+        id: Some(-1),
+        error_code: Some(2104),
+        error_msg: Some("is OK:usfarm".into()),
+        ..ErrorMessage::default()
+    };
+    write_message(id::ERR_MSG, &error, &mut notice);
+    world.bytes(&notice);
+    world.session.on_link_lost("the broker is gone".into());
+    world.drain();
+    assert_eq!(world.link, [Output::Outlive, AWAITS]);
+    assert_eq!(world.exit, None);
+
+    world.session.on_relinked(5);
+    world.drain();
+    let hello = world.hello.take().unwrap();
+    assert_eq!((hello.epoch, hello.taken_through, hello.next_number), (7, 2, 5));
+    let facts = hello.session.unwrap();
+    assert_eq!((facts.server_version, facts.accounts.as_str()), (226, "DU0000001"));
+    assert_eq!(facts.notices, notice.freeze());
+
+    // Not this broker: look on, and come back to the one that is.
+    let other = Hello { link_version: LINK_VERSION + 1, epoch: 7, ..Hello::default() };
+    world.control(to_worker::Message::Hello(other));
+    assert_eq!(world.link.pop(), Some(Output::DropLink));
+    let right = Hello { link_version: LINK_VERSION, epoch: 7, ..Hello::default() };
+    world.control(to_worker::Message::Hello(right));
+    assert_eq!(world.link.pop(), Some(Output::BrokerFound));
+    // What was taken is not sent twice, whoever sends it.
+    let before = world.written.len();
+    world.session.on_data(2, Bytes::from_static(b"two"));
+    world.session.on_data(3, Bytes::from_static(b"three"));
+    world.drain();
+    assert_eq!(&world.written[before..], b"three");
+}
+
+#[test]
+fn without_a_live_session_a_worker_ends_with_its_broker() {
+    let mut world = World::connected();
+    world.session.on_link_lost("the broker is gone".into());
+    world.drain();
+    assert_eq!(world.exit, Some(ExitCode::LinkLost));
+}
+
+#[test]
+fn when_no_broker_comes_the_session_is_closed_in_order() {
+    let mut world = World::ready();
+    world.session.on_link_lost("the broker is gone".into());
+    world.session.on_grace_passed();
+    world.drain();
+    assert!(world.closed_in_order);
+    world.session.on_closed("Gateway closed");
+    world.drain();
+    assert_eq!(world.exit, Some(ExitCode::LinkLost));
+}
+
+#[test]
+fn gateway_can_end_a_session_that_waits_for_a_broker() {
+    let mut world = World::ready();
+    world.session.on_link_lost("the broker is gone".into());
+    world.session.on_closed("Gateway closed the connection");
+    world.drain();
+    assert_eq!(world.exit, Some(ExitCode::ClosedByPeer));
 }

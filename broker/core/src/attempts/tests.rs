@@ -50,7 +50,7 @@ fn an_end_is_classed_by_its_cause_and_stage() {
     ];
     for (stages, cause, class) in cases {
         let end = WorkerEnd { epoch: Epoch(1), cause, detail: String::new(), ordered: None };
-        assert_eq!(attempt(stages).class_of_end(&end), class, "{stages:?} {end:?}");
+        assert_eq!(attempt(stages).class_of_end(&end, true), class, "{stages:?} {end:?}");
     }
 }
 

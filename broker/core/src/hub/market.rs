@@ -1,5 +1,7 @@
 //! Subscriptions: from a client's request to a line at Gateway, and what becomes of the line.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use ibouncer_proto::api::v1::{MarkKind, UnknownMessage};
 use ibouncer_proto::tws::messages::id;
@@ -140,6 +142,7 @@ impl Hub {
         };
         if let Some(request) = line.upstream.request() {
             line.upstream = Upstream::Live(request);
+            self.heartbeat.on_answer(request);
         }
         let waiting: Vec<_> =
             line.subscribers.iter().copied().filter(|subscriber| subscriber.told_stale).collect();
@@ -152,14 +155,21 @@ impl Hub {
         }
     }
 
-    /// A request has left for Gateway.
-    pub(super) fn on_left(&mut self, request: RequestId) {
-        if let Some(Route::Line(slot)) = self.routes.get(request.0)
-            && let Some(line) = self.lines.get_mut(slot)
-            && line.upstream == Upstream::Queued(request)
-        {
-            line.upstream = Upstream::Requested(request);
+    /// A message has left for Gateway. True if it opens a request there, false if it ends one.
+    pub(super) fn on_left(&mut self, request: RequestId, now: Instant) -> bool {
+        match self.routes.get(request.0) {
+            Some(Route::Line(slot)) => {
+                if let Some(line) = self.lines.get_mut(slot)
+                    && line.upstream == Upstream::Queued(request)
+                {
+                    line.upstream = Upstream::Requested(request);
+                }
+            }
+            Some(Route::Snapshot(_)) => {}
+            Some(Route::Ended) | None => return false,
         }
+        self.heartbeat.on_request(request, now);
+        true
     }
 
     pub(super) fn end_line_by_error(&mut self, slot: u32, gateway: &tws::ErrorMessage) {
@@ -169,6 +179,8 @@ impl Hub {
         if let Some(request) = line.upstream.request() {
             // After an error the id is dead at Gateway; a cancel would only raise another.
             self.routes.end(request);
+            self.heartbeat.on_answer(request);
+            self.outputs.push_back(Output::NoteClosed(request));
         }
         let error = error::line_ended(line.id, gateway.error_code(), gateway.error_msg());
         for subscriber in &line.subscribers {
@@ -238,10 +250,9 @@ impl Hub {
     pub(super) fn cancel_request(&mut self, request: RequestId, client: ClientId) {
         let waited = self.pacer.take_back(request);
         self.routes.end(request);
+        self.heartbeat.on_answer(request);
         if !waited && self.session.is_up() {
-            let cancel = tws::CancelMarketData { req_id: Some(request.0) };
-            let frame = message(id::CANCEL_MKT_DATA, &cancel);
-            let waiting = Waiting { frame, request, feed: None };
+            let waiting = Waiting { frame: cancel(request), request, feed: None };
             self.pacer.push(Lane::DataCancel, client, waiting);
         }
     }
@@ -296,6 +307,11 @@ impl Hub {
             (streams + 1, subscriptions + stream.subscriptions.len())
         })
     }
+}
+
+/// The frame that takes a request for market data back.
+pub(super) fn cancel(request: RequestId) -> Bytes {
+    message(id::CANCEL_MKT_DATA, &tws::CancelMarketData { req_id: Some(request.0) })
 }
 
 pub(super) fn checked_feed(request: &tws::MarketDataRequest, feed: i32) -> Result<i32, Error> {

@@ -25,7 +25,7 @@ const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(22);
 /// A snapshot on its way.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    request: RequestId,
+    pub(super) request: RequestId,
     pub(super) deadline: Instant,
     /// The last value of each kind, with its arrival.
     events: Vec<(u8, u32, MarketDataEvent)>,
@@ -69,6 +69,7 @@ impl Hub {
         let Some(snapshot) = self.snapshots.get_mut(&call) else {
             return;
         };
+        self.heartbeat.on_answer(snapshot.request);
         let Some(body) = typed_body(message) else {
             self.counters.malformed_frames += 1;
             return;
@@ -125,6 +126,8 @@ impl Hub {
     fn answer_snapshot(&mut self, call: CallId, result: Result<Reply, Error>) {
         if let Some(snapshot) = self.snapshots.remove(&call) {
             self.routes.end(snapshot.request);
+            self.heartbeat.on_answer(snapshot.request);
+            self.outputs.push_back(Output::NoteClosed(snapshot.request));
             self.outputs.push_back(Output::Reply(call, result));
         }
     }

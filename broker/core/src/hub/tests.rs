@@ -23,13 +23,18 @@ struct World {
     spawned: Vec<Epoch>,
 }
 
+fn memory(now: Instant) -> Memory {
+    let wall = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000);
+    Memory { ledger: Ledger::new("127.0.0.1:4002"), clock: Clock { now, wall } }
+}
+
 const AAPL: &str = "AAPL";
 
 impl World {
     fn ready() -> Self {
         let now = Instant::now();
         let mut world = Self {
-            hub: Hub::new(Settings::default(), 1, now),
+            hub: Hub::new(Settings::default(), memory(now), 1, now),
             now,
             queues: BTreeMap::new(),
             sent: Vec::new(),
@@ -51,6 +56,11 @@ impl World {
         assert!(self.hub.session.is_up());
     }
 
+    fn look(&mut self) {
+        let sight = Box::new(crate::sight::tests::listening(1, 0));
+        self.hub.handle_input(Input::Sight { sight, clock: memory(self.now).clock }, self.now);
+    }
+
     fn worker(&mut self, event: WorkerEvent) {
         let epoch = *self.spawned.last().unwrap();
         self.input(Input::Worker { epoch, event });
@@ -60,6 +70,7 @@ impl World {
         self.hub.handle_input(input, self.now);
         while let Some(output) = self.hub.poll_output() {
             match output {
+                Output::Look => self.look(),
                 Output::Spawn(epoch) => self.spawned.push(epoch),
                 Output::Deliver(stream, chunk) => {
                     self.queues.get_mut(&stream).expect("an open stream").push(chunk);

@@ -13,6 +13,7 @@ use ibouncer_proto::tws::v1::{CurrentTimeRequest, ErrorMessage, MarketDataTypeRe
 use prost::Message as _;
 
 use super::{Hub, Output};
+use crate::notes::{NoteKind, Severity};
 use crate::queue::{Entry, field, field_of};
 use crate::routes::{Route, Routes};
 
@@ -107,6 +108,9 @@ impl Hub {
         };
         self.flush(message.batch);
         if let Some(line) = self.lines.get_mut(slot) {
+            if let Some(request) = line.upstream.request() {
+                self.heartbeat.on_answer(request);
+            }
             line.sequence += 1;
             let entry = Entry {
                 subscription: 0,
@@ -176,6 +180,16 @@ impl Hub {
                 if self.session.is_up() {
                     self.resubscribe_all(&because(code, text));
                 }
+            }
+            1300 => {
+                tracing::error!(
+                    text,
+                    "Gateway moves its API to another port and drops this connection; \
+                     set gateway.address to it"
+                );
+                self.session.on_port_moved(text);
+                let text = format!("Gateway says 1300: {text}; set gateway.address to that port");
+                self.note(NoteKind::Gateway, Severity::Error, text);
             }
             _ => tracing::info!(code, text, "notice from Gateway"),
         }

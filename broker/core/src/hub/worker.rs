@@ -9,16 +9,27 @@ use ibouncer_proto::link::v1::{Hello, Stage};
 use super::{Hub, Output, WorkerEvent};
 use crate::heartbeat::Beat;
 use crate::ids::Epoch;
+use crate::notes::{NoteKind, Severity};
 use crate::pacing::Waiting;
-use crate::session::Wish;
+use crate::session::{StateKind, Transition, Wish};
 use crate::supervisor::Order;
 
 /// Data frames after which the worker is told that they have arrived.
 const ACKNOWLEDGE_EVERY: u64 = 64;
 
+/// The same by bytes: the worker keeps what is not acknowledged.
+const ACKNOWLEDGE_BYTES: u64 = 256 * 1024;
+
 /// The worker's frames that may go first when its buffer is full: ticks and depth, whose newest
 /// value replaces the older ones.
 const DROPPABLE: [u32; 8] = [201, 202, 212, 213, 221, 245, 246, 299];
+
+/// The worker's frames that never go: orders, executions, commissions, accounts, positions, and
+/// errors, which can be about an order.
+const RESERVED: [u32; 22] = [
+    203, 204, 205, 206, 207, 208, 209, 211, 215, 253, 254, 255, 259, 261, 262, 263, 264, 271, 273,
+    300, 301, 302,
+];
 
 impl Hub {
     pub(super) fn on_worker(&mut self, epoch: Epoch, event: WorkerEvent, now: Instant) {
@@ -33,20 +44,35 @@ impl Hub {
                 self.reach(epoch, Stage::Spawned, now);
             }
             WorkerEvent::NotSpawned { error } => self.supervisor.on_spawn_failed(error),
+            WorkerEvent::Hello(hello) if self.session.is_up() => {
+                self.supervisor.on_hello(now);
+                self.on_relinked(epoch, &hello, now);
+            }
             WorkerEvent::Hello(hello) => self.on_hello(epoch, &hello, now),
             WorkerEvent::Stage(stage) => self.on_stage(epoch, &stage, now),
             WorkerEvent::Pong(_) => self.supervisor.on_pong(now),
             WorkerEvent::Gap(gap) => {
                 self.counters.link_gap_frames += gap.frames;
                 tracing::warn!(%epoch, frames = gap.frames, "the worker's buffer was full");
+                let text = format!(
+                    "{} frames of market data from Gateway, between frames {} and {} of the link, \
+                     were dropped: the worker's buffer was full",
+                    gap.frames, gap.from, gap.to
+                );
+                self.note(NoteKind::Gap, Severity::Warning, text);
             }
             WorkerEvent::Ended(ended) => self.supervisor.on_ended(ended),
             WorkerEvent::Frames { number, frames } => {
                 self.received = number;
+                self.unacknowledged += frames.len() as u64;
                 self.on_frames(&frames, now);
                 self.acknowledge(epoch);
             }
-            WorkerEvent::LinkClosed { because } => self.supervisor.on_link_closed(&because, now),
+            WorkerEvent::LinkClosed { because } => {
+                let adoptable = !self.settings.worker.adoption_grace.is_zero();
+                let live = self.session.is_up() && adoptable;
+                self.supervisor.on_link_closed(&because, live, now);
+            }
             WorkerEvent::LinkViolated { because } => {
                 tracing::error!(%epoch, because, "the worker's link carried nonsense");
                 self.supervisor.kill(&because);
@@ -67,6 +93,7 @@ impl Hub {
             }
         }
         self.send_what_may_leave(now);
+        self.remember_block();
         if self.session.is_stopped() && self.supervisor.is_absent() && !self.stopped {
             self.stopped = true;
             self.outputs.push_back(Output::Stopped);
@@ -111,8 +138,22 @@ impl Hub {
                 self.pacer.charge(now);
                 self.send(super::upstream::market_data_type_request(feed));
             }
+            let opens = self.on_left(request, now);
+            if opens {
+                self.outputs.push_back(Output::NoteOpen(request));
+            }
             self.send(frame);
-            self.on_left(request);
+            if !opens {
+                self.outputs.push_back(Output::NoteClosed(request));
+            }
+        }
+    }
+
+    /// Ids are used up block by block, and no broker uses a block of the one before.
+    fn remember_block(&mut self) {
+        if self.session.use_block(self.routes.block()) {
+            let ledger = self.session.ledger().clone();
+            self.outputs.push_back(Output::Remember(Box::new(ledger)));
         }
     }
 
@@ -149,7 +190,13 @@ impl Hub {
 
     fn fulfil(&mut self, wish: Wish, now: Instant) {
         match wish {
+            Wish::Remember => {
+                let ledger = self.session.ledger().clone();
+                self.outputs.push_back(Output::Remember(Box::new(ledger)));
+            }
+            Wish::Look => self.outputs.push_back(Output::Look),
             Wish::Dial(epoch) => {
+                self.outputs.push_back(Output::NoteNone);
                 self.linked_at = None;
                 self.sent = 0;
                 self.received = 0;
@@ -171,6 +218,7 @@ impl Hub {
             }
             Wish::Transitioned(transition) => {
                 self.counters.transitions += 1;
+                self.note_transition(&transition);
                 self.outputs.push_back(Output::Transitioned(transition));
                 self.outputs.push_back(Output::StatusChanged);
             }
@@ -187,6 +235,9 @@ impl Hub {
             Order::Tell(epoch, message) => self.outputs.push_back(Output::Tell(epoch, message)),
             Order::Gone(end) => {
                 tracing::info!(epoch = %end.epoch, end = end.detail, "worker is gone");
+                self.outputs.push_back(Output::NoteNone);
+                let text = format!("worker {} is gone: {}", end.epoch.0, end.detail);
+                self.note(NoteKind::Worker, Severity::Info, text);
                 if let Some(class) = self.session.on_gone(&end, now) {
                     *self.counters.attempts.entry(class.name()).or_default() += 1;
                 }
@@ -196,7 +247,10 @@ impl Hub {
     }
 
     fn acknowledge(&mut self, epoch: Epoch) {
-        if self.received - self.acknowledged >= ACKNOWLEDGE_EVERY {
+        if self.received - self.acknowledged >= ACKNOWLEDGE_EVERY
+            || self.unacknowledged >= ACKNOWLEDGE_BYTES
+        {
+            self.unacknowledged = 0;
             self.acknowledged = self.received;
             let acknowledge = Acknowledge { through: self.received, unjournaled: false };
             self.tell(epoch, to_worker::Message::Acknowledge(acknowledge));
@@ -211,18 +265,35 @@ impl Hub {
         let worker = &self.settings.worker;
         Configure {
             gateway: worker.gateway.clone(),
-            client_id: self.settings.client_id,
+            client_id: self.session.client_id(),
             offer_min: *worker.offer.start(),
             offer_max: *worker.offer.end(),
             accept_min: worker.accept_min,
             lock_path: worker.lock_path.clone(),
-            // Adoption is not offered yet: a worker without its broker ends at once.
-            adoption_grace_ms: 0,
-            link_retry_ms: 0,
+            adoption_grace_ms: worker.adoption_grace.as_millis() as u64,
+            link_retry_ms: worker.link_retry.as_millis() as u64,
             // Less than the broker allows, so that the worker can still say how it went.
             drain_ms: (worker.drain * 3 / 4).as_millis() as u64,
             buffer_bytes: worker.buffer,
             droppable_ids: DROPPABLE.to_vec(),
+            reserved_ids: RESERVED.to_vec(),
         }
+    }
+
+    fn note_transition(&mut self, transition: &Transition) {
+        let severity = match transition.to {
+            StateKind::Wedged => Severity::Error,
+            StateKind::Held
+            | StateKind::Degraded
+            | StateKind::ClientIdInUse
+            | StateKind::GatewayAbsent
+            | StateKind::Backoff => Severity::Warning,
+            StateKind::Stopped
+            | StateKind::Connecting
+            | StateKind::Handshaking
+            | StateKind::Ready => Severity::Info,
+        };
+        let text = format!("{} to {}: {}", transition.from, transition.to, transition.because);
+        self.note(NoteKind::Transition, severity, text);
     }
 }

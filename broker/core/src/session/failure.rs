@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use super::{Session, State, Wish};
+use super::dial::Force;
+use super::{HeldBy, Session, State, Wish};
 use crate::attempts::FailureClass;
 
 impl Session {
@@ -32,64 +33,71 @@ impl Session {
         self.verdict = Some((class, because));
     }
 
-    pub(super) fn after_failure(&mut self, class: FailureClass, because: String, now: Instant) {
+    pub(super) fn after_failure(
+        &mut self,
+        class: FailureClass,
+        because: String,
+        by_peer: bool,
+        now: Instant,
+    ) {
+        let starting = self.starting_until(now).is_some();
+        self.ledger.end(class, starting);
         if self.stopping {
+            self.wishes.push_back(Wish::Remember);
             return self.transition(State::Stopped, because, now);
         }
         match class {
-            FailureClass::Silent => self.silent_in_row += 1,
-            // Says nothing about Gateway.
-            FailureClass::WorkerFault | FailureClass::Cancelled => {}
-            _ => self.silent_in_row = 0,
+            FailureClass::ClientIdInUse => self.id_refusals += 1,
+            FailureClass::SessionLost if by_peer => {
+                self.grace_until = Some(now + self.settings.attempts.startup_grace);
+            }
+            _ => {}
         }
-        let settings = &self.settings.attempts;
+        self.go_on(class, because, now);
+        self.ledger.failures = u32::try_from(self.backoff.failures()).unwrap_or(u32::MAX);
+        self.ledger.not_before_ms = match self.state {
+            State::Backoff { dial_at, .. } => self.clock.millis(dial_at),
+            _ => 0,
+        };
+        self.wishes.push_back(Wish::Remember);
+    }
+
+    fn go_on(&mut self, class: FailureClass, because: String, now: Instant) {
+        if let Some(hold) = &self.ledger.hold {
+            let because = format!("held by an operator: {}", hold.reason);
+            return self.transition(State::Held { by: HeldBy::Operator }, because, now);
+        }
         let next = match class {
-            FailureClass::Cancelled => return self.dial(&because, now),
-            FailureClass::Unsupported => State::Held,
+            FailureClass::Cancelled => {
+                self.transition(State::Backoff { dial_at: now, class }, because.clone(), now);
+                return self.want(&because, Force::Verdict, now);
+            }
+            FailureClass::Unsupported => State::Held { by: HeldBy::Version },
             // A fault of our own during a probe is no reason to dial a wedged Gateway faster.
-            FailureClass::Silent | FailureClass::WorkerFault if self.is_wedged(now) => {
-                let period = if self.settings.gateway_is_local {
-                    settings.slow_probe_local
-                } else {
-                    settings.slow_probe_remote
-                };
-                State::Wedged { probe_at: now + period }
+            FailureClass::Silent | FailureClass::WorkerFault if self.is_over_budget(now) => {
+                return self.become_wedged(because, now);
             }
             FailureClass::Refused | FailureClass::Unreachable => {
-                let wait = self.absent_backoff.next(&mut self.rng).min(settings.absent_retry);
-                State::GatewayAbsent { dial_at: now + wait }
+                return self.become_absent(because, now);
             }
             FailureClass::ClientIdInUse => {
-                let wait = self.id_backoff.next(&mut self.rng).min(settings.client_id_retry);
+                let longest = self.settings.attempts.client_id_retry;
+                let wait = self.id_backoff.next(&mut self.rng).min(longest);
                 State::ClientIdInUse { dial_at: now + wait }
             }
             FailureClass::WorkerFault => {
                 let dial_at = now + self.worker_backoff.next(&mut self.rng);
                 State::Backoff { dial_at, class }
             }
-            FailureClass::SessionLost => {
-                self.grace_until = Some(now + settings.startup_grace);
-                State::Backoff { dial_at: now + self.backoff.next(&mut self.rng), class }
-            }
-            FailureClass::Silent
+            FailureClass::SessionLost
+            | FailureClass::Silent
             | FailureClass::StalledStart
             | FailureClass::Rejected
+            | FailureClass::AbsentOrRejected
             | FailureClass::Poisoned => {
                 State::Backoff { dial_at: now + self.backoff.next(&mut self.rng), class }
             }
         };
-        let because = match next {
-            State::Wedged { .. } => {
-                format!("{} silent handshakes in a row; the last: {because}", self.silent_in_row)
-            }
-            _ => because,
-        };
         self.transition(next, because, now);
-    }
-
-    fn is_wedged(&self, now: Instant) -> bool {
-        let budget = self.settings.attempts.silent_budget;
-        let starting = self.grace_until.is_some_and(|until| now < until);
-        budget > 0 && self.silent_in_row >= budget && !starting
     }
 }

@@ -18,6 +18,11 @@ pub enum State {
         /// When to look again.
         dial_at: Instant,
     },
+    /// A worker that outlived the broker before still holds the session, and is waited for.
+    Adopting {
+        /// When its absence is remarked again.
+        look_at: Instant,
+    },
     /// A worker is coming up and opening TCP.
     Connecting {
         /// Which one.
@@ -56,7 +61,19 @@ pub enum State {
         probe_at: Instant,
     },
     /// Nothing until a person says so.
-    Held,
+    Held {
+        /// What a person must do.
+        by: HeldBy,
+    },
+}
+
+/// Why nothing is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldBy {
+    /// An operator said so, and says when it is over.
+    Operator,
+    /// Gateway's server version cannot be served.
+    Version,
 }
 
 impl State {
@@ -65,14 +82,15 @@ impl State {
         match self {
             Self::Stopped => StateKind::Stopped,
             Self::GatewayAbsent { .. } => StateKind::GatewayAbsent,
-            Self::Connecting { .. } => StateKind::Connecting,
+            // For users it is the same wait: a worker that is not connected to us yet.
+            Self::Adopting { .. } | Self::Connecting { .. } => StateKind::Connecting,
             Self::Handshaking { .. } => StateKind::Handshaking,
             Self::Ready { .. } => StateKind::Ready,
             Self::Degraded { .. } => StateKind::Degraded,
             Self::Backoff { .. } => StateKind::Backoff,
             Self::ClientIdInUse { .. } => StateKind::ClientIdInUse,
             Self::Wedged { .. } => StateKind::Wedged,
-            Self::Held => StateKind::Held,
+            Self::Held { .. } => StateKind::Held,
         }
     }
 }
@@ -140,22 +158,13 @@ impl fmt::Display for StateKind {
 pub(super) const fn allowed(from: StateKind, to: StateKind) -> bool {
     use StateKind as K;
     match (from, to) {
-        // Every wait and the start can dial; an attempt that an operator ended dials at once.
+        // Every wait and the start can dial, or find a worker from before.
         (
-            K::Stopped
-            | K::GatewayAbsent
-            | K::Backoff
-            | K::ClientIdInUse
-            | K::Wedged
-            | K::Held
-            | K::Connecting
-            | K::Handshaking
-            | K::Ready
-            | K::Degraded,
+            K::Stopped | K::GatewayAbsent | K::Backoff | K::ClientIdInUse | K::Wedged | K::Held,
             K::Connecting,
         ) => true,
         (K::Connecting, K::Handshaking) => true,
-        // READY can be told before the stages on the way to it are.
+        // READY can be told before the stages on the way to it are; an adopted session has it.
         (K::Connecting | K::Handshaking, K::Ready) => true,
         (K::Ready, K::Degraded) | (K::Degraded, K::Ready) => true,
         // The end of an attempt or of a session, by the class of the failure.
@@ -163,6 +172,12 @@ pub(super) const fn allowed(from: StateKind, to: StateKind) -> bool {
             K::Connecting | K::Handshaking | K::Ready | K::Degraded,
             K::GatewayAbsent | K::Backoff | K::ClientIdInUse | K::Wedged | K::Held,
         ) => true,
+        // A look before an attempt can show another reason to wait, and an operator can hold.
+        (
+            K::Stopped | K::GatewayAbsent | K::Backoff | K::ClientIdInUse | K::Wedged,
+            K::GatewayAbsent | K::Backoff | K::Wedged | K::Held,
+        ) => true,
+        (K::Held, K::GatewayAbsent | K::Backoff | K::Wedged) => true,
         // The broker can end at any time.
         (
             K::Stopped
@@ -179,19 +194,13 @@ pub(super) const fn allowed(from: StateKind, to: StateKind) -> bool {
         ) => true,
         (
             K::Stopped | K::GatewayAbsent | K::Backoff | K::ClientIdInUse | K::Wedged | K::Held,
-            K::GatewayAbsent
-            | K::Handshaking
-            | K::Ready
-            | K::Degraded
-            | K::Backoff
-            | K::ClientIdInUse
-            | K::Wedged
-            | K::Held,
+            K::Handshaking | K::Ready | K::Degraded | K::ClientIdInUse,
         ) => false,
-        (K::Connecting, K::Degraded)
-        | (K::Handshaking, K::Handshaking | K::Degraded)
-        | (K::Ready, K::Handshaking | K::Ready)
-        | (K::Degraded, K::Handshaking | K::Degraded) => false,
+        (K::Held, K::Held) => false,
+        (K::Connecting, K::Connecting | K::Degraded)
+        | (K::Handshaking, K::Connecting | K::Handshaking | K::Degraded)
+        | (K::Ready, K::Connecting | K::Handshaking | K::Ready)
+        | (K::Degraded, K::Connecting | K::Handshaking | K::Degraded) => false,
     }
 }
 

@@ -1,12 +1,22 @@
 //! Tables of the session machine: every class of failure, every way out of every wait.
 
+use std::time::SystemTime;
+
+use ibouncer_proto::link::v1::{EndReason, SessionFacts};
+
 use super::*;
+use crate::sight::Sight;
+use crate::sight::tests::{listening, nothing};
 use crate::supervisor::EndCause;
-use ibouncer_proto::link::v1::EndReason;
 
 struct World {
     session: Session,
     now: Instant,
+    /// What the kernel's tables show at the moment.
+    sight: Sight,
+    wall: SystemTime,
+    base: Instant,
+    seen: Vec<Wish>,
 }
 
 impl World {
@@ -15,10 +25,62 @@ impl World {
     }
 
     fn with(settings: Settings) -> Self {
+        Self::remembering(settings, Ledger::new("127.0.0.1:4002"), listening(1, 0))
+    }
+
+    /// Gateway's process is old: the wall is far from its start.
+    fn remembering(settings: Settings, ledger: Ledger, sight: Sight) -> Self {
         let now = Instant::now();
-        let mut session = Session::new(settings, 1, now);
-        session.start(now);
-        Self { session, now }
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000);
+        let memory = Memory { ledger, clock: Clock { now, wall } };
+        let session = Session::new(settings, memory, 1, now);
+        let mut world = Self { session, now, sight, wall, base: now, seen: Vec::new() };
+        world.session.start(now);
+        world.settle();
+        world
+    }
+
+    /// Another broker, with what this one remembered.
+    fn restarted(&self) -> Self {
+        let ledger = self.session.ledger().clone();
+        let settings = self.session.settings.clone();
+        let mut world = Self::remembering_at(settings, ledger, self.sight.clone(), self.clock());
+        world.session.start(world.now);
+        world.settle();
+        world
+    }
+
+    fn remembering_at(settings: Settings, ledger: Ledger, sight: Sight, clock: Clock) -> Self {
+        let memory = Memory { ledger, clock };
+        let session = Session::new(settings, memory, 1, clock.now);
+        let (now, wall) = (clock.now, clock.wall);
+        Self { session, now, sight, wall, base: now, seen: Vec::new() }
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { now: self.now, wall: self.wall + (self.now - self.base) }
+    }
+
+    /// Answers every wish for a look.
+    fn settle(&mut self) {
+        while let Some(wish) = self.session.poll_wish() {
+            match wish {
+                Wish::Look => self.look(),
+                Wish::Remember => {}
+                other => self.seen.push(other),
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        self.session.on_sight(self.sight.clone(), self.clock(), self.now);
+    }
+
+    /// The tables show something else now.
+    fn show(&mut self, sight: Sight) {
+        self.sight = sight;
+        self.look();
+        self.settle();
     }
 
     fn state(&self) -> StateKind {
@@ -36,6 +98,7 @@ impl World {
             };
             self.session.on_stage(self.session.epoch, &reached, at, self.now);
         }
+        self.settle();
     }
 
     fn ready(&mut self) {
@@ -48,6 +111,7 @@ impl World {
         let end =
             WorkerEnd { epoch: self.session.epoch, cause, detail: "gone".into(), ordered: None };
         self.session.on_gone(&end, self.now);
+        self.settle();
     }
 
     fn reported(&mut self, reason: EndReason, gateway_code: i32) {
@@ -59,6 +123,7 @@ impl World {
         let (at, _) = self.session.poll_timeout().expect("something is waited for");
         self.now = at;
         self.session.handle_timeout(at);
+        self.settle();
     }
 
     /// One attempt that meets silence, to the worker's end.
@@ -69,8 +134,18 @@ impl World {
         self.gone(EndCause::Signalled { signal: 9 });
     }
 
+    fn wedge(&mut self) {
+        for attempt in 1..=3 {
+            self.silence();
+            if attempt < 3 {
+                self.expire();
+            }
+        }
+        assert_eq!(self.state(), StateKind::Wedged);
+    }
+
     fn wishes(&mut self) -> Vec<Wish> {
-        std::iter::from_fn(|| self.session.poll_wish()).collect()
+        std::mem::take(&mut self.seen)
     }
 }
 
@@ -190,6 +265,7 @@ fn an_operator_gets_out_of_every_wait_and_out_of_nothing_else() {
         wait(&mut world);
         let before = world.session.epoch;
         world.session.retry("test", world.now).unwrap();
+        world.settle();
         assert_eq!(world.state(), StateKind::Connecting);
         assert_eq!(world.session.epoch.0, before.0 + 1);
         assert!(world.session.retry("test", world.now).is_err());
@@ -204,6 +280,7 @@ fn a_live_session_is_dropped_only_by_name() {
     assert_eq!(refused.code, "LIVE_SESSION");
     world.wishes();
     world.session.restart_worker("tidy up", true).unwrap();
+    world.settle();
     assert!(matches!(world.wishes()[..], [Wish::End(_)]));
     world.reported(EndReason::Asked, 0);
     assert_eq!(world.state(), StateKind::Connecting, "the next one follows at once");
@@ -251,17 +328,11 @@ fn a_link_that_was_lost_before_ready_is_not_forgotten() {
 #[test]
 fn a_queue_that_was_never_long_is_no_reason_to_leave_wedged() {
     let mut world = World::new();
-    for attempt in 1..=3 {
-        world.silence();
-        if attempt < 3 {
-            world.expire();
-        }
-    }
-    let queue = |length| Eyes { accept_queue: Some(length), ..Eyes::default() };
-    world.session.on_eyes(queue(0), world.now);
+    world.wedge();
+    world.show(listening(1, 0));
     assert_eq!(world.state(), StateKind::Wedged);
-    world.session.on_eyes(queue(4), world.now);
-    world.session.on_eyes(queue(0), world.now);
+    world.show(listening(1, 4));
+    world.show(listening(1, 0));
     assert_eq!(world.state(), StateKind::Connecting);
 }
 
@@ -282,10 +353,11 @@ fn stopping_waits_for_the_worker() {
 #[test]
 fn eyes_end_a_wait_when_they_see_a_reason() {
     let mut world = World::new();
+    world.sight = nothing();
     world.reported(EndReason::ConnectFailed, 0);
-    world.session.on_eyes(Eyes { listening: Some(false), ..Eyes::default() }, world.now);
+    world.show(nothing());
     assert_eq!(world.state(), StateKind::GatewayAbsent);
-    world.session.on_eyes(Eyes { listening: Some(true), ..Eyes::default() }, world.now);
+    world.show(listening(1, 0));
     assert_eq!(world.state(), StateKind::Connecting);
 }
 
@@ -303,12 +375,13 @@ fn ready_after_the_deadline_is_too_late() {
 #[test]
 fn every_state_says_what_is_next() {
     let mut world = World::new();
-    let mut seen = vec![(world.state(), world.session.next())];
+    let next = |world: &World| (world.state(), world.session.next(world.now));
+    let mut seen = vec![next(&world)];
     world.silence();
-    seen.push((world.state(), world.session.next()));
+    seen.push(next(&world));
     world.expire();
     world.ready();
-    seen.push((world.state(), world.session.next()));
+    seen.push(next(&world));
     for (state, next) in seen {
         assert!(!next.action.is_empty() && !next.because.is_empty(), "{state}");
     }
@@ -316,3 +389,7 @@ fn every_state_says_what_is_next() {
         assert!(super::state::allowed(from, StateKind::Stopped));
     }
 }
+
+mod adoption;
+mod dial;
+mod operator;

@@ -1,10 +1,13 @@
-//! What can be asked of the session. Changes nothing.
+//! What can be asked of the session. Changes no state.
 
 use std::time::Instant;
 
 use super::{Session, State, StateKind};
 use crate::attempts::History;
+use crate::clock::Clock;
 use crate::ids::Epoch;
+use crate::ledger::Ledger;
+use crate::lookout::Lookout;
 
 impl Session {
     /// Can requests be served?
@@ -30,6 +33,58 @@ impl Session {
     /// The newest epoch.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Attempts of this broker.
+    pub fn dials(&self) -> u64 {
+        self.dials
+    }
+
+    /// What is remembered over restarts.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Request ids of this block are in use. True if that is news.
+    pub fn use_block(&mut self, block: u32) -> bool {
+        let news = self.ledger.request_block != block;
+        self.ledger.request_block = block;
+        news
+    }
+
+    /// What is seen of Gateway's port.
+    pub fn lookout(&self) -> &Lookout {
+        &self.lookout
+    }
+
+    /// Both clocks, as of the newest look.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The client id of the attempt under way, or else of the next one: the reserved one after
+    /// two refusals of the main one, and then in turns.
+    pub fn client_id(&self) -> i32 {
+        match self.settings.alternate_client_id {
+            Some(alternate) if self.id_refusals >= 2 && self.id_refusals.is_multiple_of(2) => {
+                alternate
+            }
+            _ => self.settings.client_id,
+        }
+    }
+
+    /// Until when Gateway may be starting, so that silence does not count.
+    pub fn grace_until(&self, now: Instant) -> Option<Instant> {
+        self.starting_until(now)
+    }
+
+    /// Is a worker from before waited for?
+    pub fn is_adopting(&self) -> bool {
+        matches!(self.state, State::Adopting { .. })
+    }
+
+    pub(super) fn has_attempt(&self) -> bool {
+        self.is_up() || matches!(self.state, State::Connecting { .. } | State::Handshaking { .. })
     }
 
     /// The attempts.
@@ -60,6 +115,9 @@ impl Session {
             }
             (State::Connecting { .. } | State::Handshaking { .. }, Some(attempt), None) => {
                 attempt.describe_wait(&self.settings.deadlines, now)
+            }
+            (State::Backoff { .. }, _, _) if self.starting_until(now).is_some() => {
+                format!("expected restart: {}", self.because)
             }
             _ => self.because.clone(),
         }

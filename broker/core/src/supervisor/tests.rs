@@ -52,7 +52,7 @@ fn a_worker_is_killed_once() {
     let (mut supervisor, now) = linked();
     supervisor.kill("one");
     supervisor.kill("two");
-    supervisor.on_link_closed("closed", now);
+    supervisor.on_link_closed("closed", false, now);
     assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
 }
 
@@ -71,14 +71,14 @@ fn a_worker_that_answers_no_ping_is_killed() {
 #[test]
 fn a_broken_link_waits_for_the_exit_and_then_kills() {
     let (mut supervisor, now) = linked();
-    supervisor.on_link_closed("closed", now);
+    supervisor.on_link_closed("closed", false, now);
     supervisor.handle_timeout(now + Duration::from_millis(100));
     assert!(orders(&mut supervisor).is_empty());
     supervisor.handle_timeout(now + EXIT_AFTER_CUT);
     assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
 
     let (mut supervisor, now) = linked();
-    supervisor.on_link_closed("closed", now);
+    supervisor.on_link_closed("closed", false, now);
     supervisor.on_exited(ExitStatus::Signal(9));
     let [Order::Gone(end)] = &orders(&mut supervisor)[..] else { panic!() };
     assert!(end.detail.contains("signal 9, not ours"), "{}", end.detail);
@@ -107,10 +107,31 @@ fn a_reported_end_explains_the_exit() {
         ..Ended::default()
     };
     supervisor.on_ended(ended);
-    supervisor.on_link_closed("closed", now);
+    supervisor.on_link_closed("closed", false, now);
     assert!(orders(&mut supervisor).is_empty(), "it exits by itself");
     supervisor.on_exited(ExitStatus::Code(12));
     let [Order::Gone(end)] = &orders(&mut supervisor)[..] else { panic!() };
     assert_eq!(end.detail, "Gateway closed the connection");
     assert_eq!(end.ordered, None);
+}
+
+#[test]
+fn a_worker_with_a_live_session_may_come_back_to_the_link() {
+    let now = Instant::now();
+    let mut supervisor = Supervisor::new(WorkerSettings::default());
+    supervisor.adopt(Epoch(7), 100, now);
+    assert!(supervisor.is_adopted());
+    supervisor.on_link_closed("closed", true, now);
+    let (at, why) = supervisor.poll_timeout().unwrap();
+    assert_eq!((at - now, why), (RELINK, "exit after link loss"));
+    supervisor.on_hello(now);
+    assert_eq!(supervisor.poll_timeout().unwrap().1, "ping");
+    supervisor.on_link_closed("closed", true, now);
+    supervisor.handle_timeout(now + RELINK);
+    let orders: Vec<_> = std::iter::from_fn(|| supervisor.poll_order()).collect();
+    assert_eq!(orders, [Order::Kill(Epoch(7))]);
+    supervisor.on_exited(ExitStatus::Unseen);
+    let Some(Order::Gone(end)) = supervisor.poll_order() else { panic!("it is gone") };
+    assert_eq!(end.cause, EndCause::Unseen);
+    assert!(supervisor.is_absent() && !supervisor.is_adopted());
 }

@@ -55,6 +55,41 @@ class AdminServiceStub:
             request_serializer=admin_pb2.RetryRequest.SerializeToString,
             response_deserializer=admin_pb2.RetryResponse.FromString,
         )
+        self.HoldSession: grpc.aio.UnaryUnaryMultiCallable[
+            admin_pb2.HoldSessionRequest, admin_pb2.HoldSessionResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AdminService/HoldSession",
+            request_serializer=admin_pb2.HoldSessionRequest.SerializeToString,
+            response_deserializer=admin_pb2.HoldSessionResponse.FromString,
+        )
+        self.ReleaseSession: grpc.aio.UnaryUnaryMultiCallable[
+            admin_pb2.ReleaseSessionRequest, admin_pb2.ReleaseSessionResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AdminService/ReleaseSession",
+            request_serializer=admin_pb2.ReleaseSessionRequest.SerializeToString,
+            response_deserializer=admin_pb2.ReleaseSessionResponse.FromString,
+        )
+        self.HandOver: grpc.aio.UnaryUnaryMultiCallable[
+            admin_pb2.HandOverRequest, admin_pb2.HandOverResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AdminService/HandOver",
+            request_serializer=admin_pb2.HandOverRequest.SerializeToString,
+            response_deserializer=admin_pb2.HandOverResponse.FromString,
+        )
+        self.ListConnections: grpc.aio.UnaryUnaryMultiCallable[
+            admin_pb2.ListConnectionsRequest, admin_pb2.ListConnectionsResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AdminService/ListConnections",
+            request_serializer=admin_pb2.ListConnectionsRequest.SerializeToString,
+            response_deserializer=admin_pb2.ListConnectionsResponse.FromString,
+        )
+        self.WatchEvents: grpc.aio.UnaryStreamMultiCallable[
+            admin_pb2.WatchEventsRequest, admin_pb2.WatchEventsResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.AdminService/WatchEvents",
+            request_serializer=admin_pb2.WatchEventsRequest.SerializeToString,
+            response_deserializer=admin_pb2.WatchEventsResponse.FromString,
+        )
 
 
 class MarketDataServiceStub:

@@ -23,35 +23,66 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from ibouncer._pb.ibouncer.v1 import session_pb2 as ibouncer_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ibouncer/v1/admin.proto\x12\x0bibouncer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x14\n\x12ListClientsRequest\"?\n\x13ListClientsResponse\x12(\n\x07\x63lients\x18\x01 \x03(\x0b\x32\x17.ibouncer.v1.ClientInfo\"\xab\x01\n\nClientInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04peer\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07streams\x18\x05 \x01(\r\x12\x15\n\rsubscriptions\x18\x06 \x01(\r\x12\x11\n\tdelivered\x18\x07 \x01(\x04\x12\x0f\n\x07skipped\x18\x08 \x01(\x04\"\x12\n\x10ListLinesRequest\"9\n\x11ListLinesResponse\x12$\n\x05lines\x18\x01 \x03(\x0b\x32\x15.ibouncer.v1.LineInfo\"\xba\x01\n\x08LineInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08sec_type\x18\x03 \x01(\t\x12\x10\n\x08\x65xchange\x18\x04 \x01(\t\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12\x15\n\rgeneric_ticks\x18\x06 \x01(\t\x12\x0f\n\x07\x63lients\x18\x07 \x03(\t\x12\r\n\x05state\x18\x08 \x01(\t\x12\x10\n\x08sequence\x18\t \x01(\x04\x12\x13\n\x0bupstream_id\x18\n \x01(\x05\"A\n\x14RestartWorkerRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x19\n\x11\x64rop_live_session\x18\x02 \x01(\x08\"&\n\x15RestartWorkerResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\"\x1e\n\x0cRetryRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x0f\n\rRetryResponse2\xc4\x02\n\x0c\x41\x64minService\x12P\n\x0bListClients\x12\x1f.ibouncer.v1.ListClientsRequest\x1a .ibouncer.v1.ListClientsResponse\x12J\n\tListLines\x12\x1d.ibouncer.v1.ListLinesRequest\x1a\x1e.ibouncer.v1.ListLinesResponse\x12V\n\rRestartWorker\x12!.ibouncer.v1.RestartWorkerRequest\x1a\".ibouncer.v1.RestartWorkerResponse\x12>\n\x05Retry\x12\x19.ibouncer.v1.RetryRequest\x1a\x1a.ibouncer.v1.RetryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ibouncer/v1/admin.proto\x12\x0bibouncer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19ibouncer/v1/session.proto\"\x14\n\x12ListClientsRequest\"?\n\x13ListClientsResponse\x12(\n\x07\x63lients\x18\x01 \x03(\x0b\x32\x17.ibouncer.v1.ClientInfo\"\xab\x01\n\nClientInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04peer\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07streams\x18\x05 \x01(\r\x12\x15\n\rsubscriptions\x18\x06 \x01(\r\x12\x11\n\tdelivered\x18\x07 \x01(\x04\x12\x0f\n\x07skipped\x18\x08 \x01(\x04\"\x12\n\x10ListLinesRequest\"9\n\x11ListLinesResponse\x12$\n\x05lines\x18\x01 \x03(\x0b\x32\x15.ibouncer.v1.LineInfo\"\xba\x01\n\x08LineInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08sec_type\x18\x03 \x01(\t\x12\x10\n\x08\x65xchange\x18\x04 \x01(\t\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12\x15\n\rgeneric_ticks\x18\x06 \x01(\t\x12\x0f\n\x07\x63lients\x18\x07 \x03(\t\x12\r\n\x05state\x18\x08 \x01(\t\x12\x10\n\x08sequence\x18\t \x01(\x04\x12\x13\n\x0bupstream_id\x18\n \x01(\x05\"A\n\x14RestartWorkerRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x19\n\x11\x64rop_live_session\x18\x02 \x01(\x08\"&\n\x15RestartWorkerResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\"\x1e\n\x0cRetryRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x0f\n\rRetryResponse\"?\n\x12HoldSessionRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x19\n\x11\x64rop_live_session\x18\x02 \x01(\x08\"\x15\n\x13HoldSessionResponse\"\'\n\x15ReleaseSessionRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x18\n\x16ReleaseSessionResponse\"!\n\x0fHandOverRequest\x12\x0e\n\x06\x62inary\x18\x01 \x01(\t\"0\n\x10HandOverResponse\x12\r\n\x05\x62uild\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"\x18\n\x16ListConnectionsRequest\"\x8a\x03\n\x17ListConnectionsResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x02 \x01(\t\x12&\n\x08listener\x18\x03 \x01(\x0b\x32\x14.ibouncer.v1.Process\x12\x19\n\x0c\x61\x63\x63\x65pt_queue\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x62\x61\x63klog\x18\x05 \x01(\rH\x01\x88\x01\x01\x12,\n\x0b\x63onnections\x18\x06 \x03(\x0b\x32\x17.ibouncer.v1.Connection\x12\x38\n\x11short_connections\x18\x07 \x03(\x0b\x32\x1d.ibouncer.v1.ShortConnections\x12\x42\n\x07unknown\x18\x08 \x03(\x0b\x32\x31.ibouncer.v1.ListConnectionsResponse.UnknownEntry\x1a.\n\x0cUnknownEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_accept_queueB\n\n\x08_backlog\"\xdb\x01\n\nConnection\x12\r\n\x05local\x18\x01 \x01(\t\x12\x0e\n\x06remote\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12#\n\x05owner\x18\x05 \x01(\x0b\x32\x14.ibouncer.v1.Process\x12\x1a\n\runknown_owner\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x61ge_ms\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06unread\x18\x08 \x01(\x04\x12\x0e\n\x06\x61\x64vice\x18\t \x01(\tB\x10\n\x0e_unknown_ownerB\t\n\x07_age_ms\"c\n\x10ShortConnections\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x11\n\tlast_hour\x18\x03 \x01(\r\x12\x10\n\x08last_day\x18\x04 \x01(\r\x12\x0e\n\x06\x61\x64vice\x18\x05 \x01(\t\"3\n\x12WatchEventsRequest\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x04\"9\n\x13WatchEventsResponse\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.ibouncer.v1.Event\"|\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x10\n\x08severity\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x32\xec\x05\n\x0c\x41\x64minService\x12P\n\x0bListClients\x12\x1f.ibouncer.v1.ListClientsRequest\x1a .ibouncer.v1.ListClientsResponse\x12J\n\tListLines\x12\x1d.ibouncer.v1.ListLinesRequest\x1a\x1e.ibouncer.v1.ListLinesResponse\x12V\n\rRestartWorker\x12!.ibouncer.v1.RestartWorkerRequest\x1a\".ibouncer.v1.RestartWorkerResponse\x12>\n\x05Retry\x12\x19.ibouncer.v1.RetryRequest\x1a\x1a.ibouncer.v1.RetryResponse\x12P\n\x0bHoldSession\x12\x1f.ibouncer.v1.HoldSessionRequest\x1a .ibouncer.v1.HoldSessionResponse\x12Y\n\x0eReleaseSession\x12\".ibouncer.v1.ReleaseSessionRequest\x1a#.ibouncer.v1.ReleaseSessionResponse\x12G\n\x08HandOver\x12\x1c.ibouncer.v1.HandOverRequest\x1a\x1d.ibouncer.v1.HandOverResponse\x12\\\n\x0fListConnections\x12#.ibouncer.v1.ListConnectionsRequest\x1a$.ibouncer.v1.ListConnectionsResponse\x12R\n\x0bWatchEvents\x12\x1f.ibouncer.v1.WatchEventsRequest\x1a .ibouncer.v1.WatchEventsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ibouncer._pb.ibouncer.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTCLIENTSREQUEST']._serialized_start=73
-  _globals['_LISTCLIENTSREQUEST']._serialized_end=93
-  _globals['_LISTCLIENTSRESPONSE']._serialized_start=95
-  _globals['_LISTCLIENTSRESPONSE']._serialized_end=158
-  _globals['_CLIENTINFO']._serialized_start=161
-  _globals['_CLIENTINFO']._serialized_end=332
-  _globals['_LISTLINESREQUEST']._serialized_start=334
-  _globals['_LISTLINESREQUEST']._serialized_end=352
-  _globals['_LISTLINESRESPONSE']._serialized_start=354
-  _globals['_LISTLINESRESPONSE']._serialized_end=411
-  _globals['_LINEINFO']._serialized_start=414
-  _globals['_LINEINFO']._serialized_end=600
-  _globals['_RESTARTWORKERREQUEST']._serialized_start=602
-  _globals['_RESTARTWORKERREQUEST']._serialized_end=667
-  _globals['_RESTARTWORKERRESPONSE']._serialized_start=669
-  _globals['_RESTARTWORKERRESPONSE']._serialized_end=707
-  _globals['_RETRYREQUEST']._serialized_start=709
-  _globals['_RETRYREQUEST']._serialized_end=739
-  _globals['_RETRYRESPONSE']._serialized_start=741
-  _globals['_RETRYRESPONSE']._serialized_end=756
-  _globals['_ADMINSERVICE']._serialized_start=759
-  _globals['_ADMINSERVICE']._serialized_end=1083
+  _globals['_LISTCONNECTIONSRESPONSE_UNKNOWNENTRY']._loaded_options = None
+  _globals['_LISTCONNECTIONSRESPONSE_UNKNOWNENTRY']._serialized_options = b'8\001'
+  _globals['_LISTCLIENTSREQUEST']._serialized_start=100
+  _globals['_LISTCLIENTSREQUEST']._serialized_end=120
+  _globals['_LISTCLIENTSRESPONSE']._serialized_start=122
+  _globals['_LISTCLIENTSRESPONSE']._serialized_end=185
+  _globals['_CLIENTINFO']._serialized_start=188
+  _globals['_CLIENTINFO']._serialized_end=359
+  _globals['_LISTLINESREQUEST']._serialized_start=361
+  _globals['_LISTLINESREQUEST']._serialized_end=379
+  _globals['_LISTLINESRESPONSE']._serialized_start=381
+  _globals['_LISTLINESRESPONSE']._serialized_end=438
+  _globals['_LINEINFO']._serialized_start=441
+  _globals['_LINEINFO']._serialized_end=627
+  _globals['_RESTARTWORKERREQUEST']._serialized_start=629
+  _globals['_RESTARTWORKERREQUEST']._serialized_end=694
+  _globals['_RESTARTWORKERRESPONSE']._serialized_start=696
+  _globals['_RESTARTWORKERRESPONSE']._serialized_end=734
+  _globals['_RETRYREQUEST']._serialized_start=736
+  _globals['_RETRYREQUEST']._serialized_end=766
+  _globals['_RETRYRESPONSE']._serialized_start=768
+  _globals['_RETRYRESPONSE']._serialized_end=783
+  _globals['_HOLDSESSIONREQUEST']._serialized_start=785
+  _globals['_HOLDSESSIONREQUEST']._serialized_end=848
+  _globals['_HOLDSESSIONRESPONSE']._serialized_start=850
+  _globals['_HOLDSESSIONRESPONSE']._serialized_end=871
+  _globals['_RELEASESESSIONREQUEST']._serialized_start=873
+  _globals['_RELEASESESSIONREQUEST']._serialized_end=912
+  _globals['_RELEASESESSIONRESPONSE']._serialized_start=914
+  _globals['_RELEASESESSIONRESPONSE']._serialized_end=938
+  _globals['_HANDOVERREQUEST']._serialized_start=940
+  _globals['_HANDOVERREQUEST']._serialized_end=973
+  _globals['_HANDOVERRESPONSE']._serialized_start=975
+  _globals['_HANDOVERRESPONSE']._serialized_end=1023
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_start=1025
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_end=1049
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_start=1052
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_end=1446
+  _globals['_LISTCONNECTIONSRESPONSE_UNKNOWNENTRY']._serialized_start=1371
+  _globals['_LISTCONNECTIONSRESPONSE_UNKNOWNENTRY']._serialized_end=1417
+  _globals['_CONNECTION']._serialized_start=1449
+  _globals['_CONNECTION']._serialized_end=1668
+  _globals['_SHORTCONNECTIONS']._serialized_start=1670
+  _globals['_SHORTCONNECTIONS']._serialized_end=1769
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=1771
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=1822
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1824
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1881
+  _globals['_EVENT']._serialized_start=1883
+  _globals['_EVENT']._serialized_end=2007
+  _globals['_ADMINSERVICE']._serialized_start=2010
+  _globals['_ADMINSERVICE']._serialized_end=2758
 # @@protoc_insertion_point(module_scope)

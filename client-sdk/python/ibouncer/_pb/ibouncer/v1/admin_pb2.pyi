@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import ibouncer._pb.ibouncer.v1.session_pb2
 import typing
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
@@ -217,3 +218,340 @@ class RetryResponse(google.protobuf.message.Message):
     ) -> None: ...
 
 global___RetryResponse = RetryResponse
+
+@typing.final
+class HoldSessionRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: builtins.int
+    DROP_LIVE_SESSION_FIELD_NUMBER: builtins.int
+    reason: builtins.str
+    """Required; kept, and shown in status."""
+    drop_live_session: builtins.bool
+    """A live session is the most precious thing there is: without this a READY one is kept, and
+    the call fails.
+    """
+    def __init__(
+        self,
+        *,
+        reason: builtins.str = ...,
+        drop_live_session: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["drop_live_session", b"drop_live_session", "reason", b"reason"]) -> None: ...
+
+global___HoldSessionRequest = HoldSessionRequest
+
+@typing.final
+class HoldSessionResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___HoldSessionResponse = HoldSessionResponse
+
+@typing.final
+class ReleaseSessionRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: builtins.int
+    reason: builtins.str
+    """Optional; goes to the log."""
+    def __init__(
+        self,
+        *,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["reason", b"reason"]) -> None: ...
+
+global___ReleaseSessionRequest = ReleaseSessionRequest
+
+@typing.final
+class ReleaseSessionResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___ReleaseSessionResponse = ReleaseSessionResponse
+
+@typing.final
+class HandOverRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BINARY_FIELD_NUMBER: builtins.int
+    binary: builtins.str
+    """The binary that takes over; empty means the broker's own, as it is on disk now."""
+    def __init__(
+        self,
+        *,
+        binary: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["binary", b"binary"]) -> None: ...
+
+global___HandOverRequest = HandOverRequest
+
+@typing.final
+class HandOverResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BUILD_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    build: builtins.str
+    """Version and build of the one that takes over."""
+    epoch: builtins.int
+    """Number of the worker that it takes over; 0 if there is none."""
+    def __init__(
+        self,
+        *,
+        build: builtins.str = ...,
+        epoch: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["build", b"build", "epoch", b"epoch"]) -> None: ...
+
+global___HandOverResponse = HandOverResponse
+
+@typing.final
+class ListConnectionsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___ListConnectionsRequest = ListConnectionsRequest
+
+@typing.final
+class ListConnectionsResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class UnknownEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    PATH_FIELD_NUMBER: builtins.int
+    BECAUSE_FIELD_NUMBER: builtins.int
+    LISTENER_FIELD_NUMBER: builtins.int
+    ACCEPT_QUEUE_FIELD_NUMBER: builtins.int
+    BACKLOG_FIELD_NUMBER: builtins.int
+    CONNECTIONS_FIELD_NUMBER: builtins.int
+    SHORT_CONNECTIONS_FIELD_NUMBER: builtins.int
+    UNKNOWN_FIELD_NUMBER: builtins.int
+    path: builtins.str
+    """"local", "relayed", "remote" or "none": whether these tables show Gateway itself."""
+    because: builtins.str
+    """Why."""
+    accept_queue: builtins.int
+    """Connections that wait to be accepted, and how many may."""
+    backlog: builtins.int
+    @property
+    def listener(self) -> ibouncer._pb.ibouncer.v1.session_pb2.Process:
+        """The process that listens; absent if nothing does, or if it is not known."""
+
+    @property
+    def connections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Connection]: ...
+    @property
+    def short_connections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ShortConnections]:
+        """Programs that connect and close again soon, the busiest first."""
+
+    @property
+    def unknown(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Name of an unknown thing to the cause."""
+
+    def __init__(
+        self,
+        *,
+        path: builtins.str = ...,
+        because: builtins.str = ...,
+        listener: ibouncer._pb.ibouncer.v1.session_pb2.Process | None = ...,
+        accept_queue: builtins.int | None = ...,
+        backlog: builtins.int | None = ...,
+        connections: collections.abc.Iterable[global___Connection] | None = ...,
+        short_connections: collections.abc.Iterable[global___ShortConnections] | None = ...,
+        unknown: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_accept_queue", b"_accept_queue", "_backlog", b"_backlog", "accept_queue", b"accept_queue", "backlog", b"backlog", "listener", b"listener"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_accept_queue", b"_accept_queue", "_backlog", b"_backlog", "accept_queue", b"accept_queue", "backlog", b"backlog", "because", b"because", "connections", b"connections", "listener", b"listener", "path", b"path", "short_connections", b"short_connections", "unknown", b"unknown"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_accept_queue", b"_accept_queue"]) -> typing.Literal["accept_queue"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_backlog", b"_backlog"]) -> typing.Literal["backlog"] | None: ...
+
+global___ListConnectionsResponse = ListConnectionsResponse
+
+@typing.final
+class Connection(google.protobuf.message.Message):
+    """One socket of Gateway's port."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LOCAL_FIELD_NUMBER: builtins.int
+    REMOTE_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    UNKNOWN_OWNER_FIELD_NUMBER: builtins.int
+    AGE_MS_FIELD_NUMBER: builtins.int
+    UNREAD_FIELD_NUMBER: builtins.int
+    ADVICE_FIELD_NUMBER: builtins.int
+    local: builtins.str
+    remote: builtins.str
+    state: builtins.str
+    """"ESTABLISHED", "CLOSE_WAIT", and so on."""
+    role: builtins.str
+    """"listener", "waiting" (not accepted yet), "gateway" (Gateway's side), "worker" (ours),
+    "doctor" (ours), "relay" or "stranger".
+    """
+    unknown_owner: builtins.str
+    """Why the owner is not known."""
+    age_ms: builtins.float
+    """At least so old: since it was seen first."""
+    unread: builtins.int
+    """Bytes that its owner has not read."""
+    advice: builtins.str
+    """What may be done about it, in words."""
+    @property
+    def owner(self) -> ibouncer._pb.ibouncer.v1.session_pb2.Process:
+        """Absent when nobody owns it any more, or when the owner is not known."""
+
+    def __init__(
+        self,
+        *,
+        local: builtins.str = ...,
+        remote: builtins.str = ...,
+        state: builtins.str = ...,
+        role: builtins.str = ...,
+        owner: ibouncer._pb.ibouncer.v1.session_pb2.Process | None = ...,
+        unknown_owner: builtins.str | None = ...,
+        age_ms: builtins.float | None = ...,
+        unread: builtins.int = ...,
+        advice: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_age_ms", b"_age_ms", "_unknown_owner", b"_unknown_owner", "age_ms", b"age_ms", "owner", b"owner", "unknown_owner", b"unknown_owner"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_age_ms", b"_age_ms", "_unknown_owner", b"_unknown_owner", "advice", b"advice", "age_ms", b"age_ms", "local", b"local", "owner", b"owner", "remote", b"remote", "role", b"role", "state", b"state", "unknown_owner", b"unknown_owner", "unread", b"unread"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_age_ms", b"_age_ms"]) -> typing.Literal["age_ms"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_unknown_owner", b"_unknown_owner"]) -> typing.Literal["unknown_owner"] | None: ...
+
+global___Connection = Connection
+
+@typing.final
+class ShortConnections(google.protobuf.message.Message):
+    """Short connections of one program."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: builtins.int
+    PID_FIELD_NUMBER: builtins.int
+    LAST_HOUR_FIELD_NUMBER: builtins.int
+    LAST_DAY_FIELD_NUMBER: builtins.int
+    ADVICE_FIELD_NUMBER: builtins.int
+    owner: builtins.str
+    """"python app.py (pid 4711)", or "a program that was gone before it could be seen"."""
+    pid: builtins.int
+    last_hour: builtins.int
+    """At least so many."""
+    last_day: builtins.int
+    advice: builtins.str
+    """In words, if they look like a port check."""
+    def __init__(
+        self,
+        *,
+        owner: builtins.str = ...,
+        pid: builtins.int = ...,
+        last_hour: builtins.int = ...,
+        last_day: builtins.int = ...,
+        advice: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["advice", b"advice", "last_day", b"last_day", "last_hour", b"last_hour", "owner", b"owner", "pid", b"pid"]) -> None: ...
+
+global___ShortConnections = ShortConnections
+
+@typing.final
+class WatchEventsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FOLLOW_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    follow: builtins.bool
+    """Go on with what happens."""
+    after: builtins.int
+    """Only events after this number; 0 means all that are kept."""
+    def __init__(
+        self,
+        *,
+        follow: builtins.bool = ...,
+        after: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after", b"after", "follow", b"follow"]) -> None: ...
+
+global___WatchEventsRequest = WatchEventsRequest
+
+@typing.final
+class WatchEventsResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: builtins.int
+    @property
+    def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Event]: ...
+    def __init__(
+        self,
+        *,
+        events: collections.abc.Iterable[global___Event] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["events", b"events"]) -> None: ...
+
+global___WatchEventsResponse = WatchEventsResponse
+
+@typing.final
+class Event(google.protobuf.message.Message):
+    """Something that an operator wants to know afterwards."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    AT_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    SEVERITY_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """Counts up over restarts of the broker."""
+    kind: builtins.str
+    """"transition", "worker", "gateway", "operator", "broker", "client", "port-check", "gap"."""
+    severity: builtins.str
+    """"info", "warning" or "error"."""
+    text: builtins.str
+    """One sentence."""
+    epoch: builtins.int
+    @property
+    def at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        kind: builtins.str = ...,
+        severity: builtins.str = ...,
+        text: builtins.str = ...,
+        epoch: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["at", b"at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["at", b"at", "epoch", b"epoch", "kind", b"kind", "number", b"number", "severity", b"severity", "text", b"text"]) -> None: ...
+
+global___Event = Event

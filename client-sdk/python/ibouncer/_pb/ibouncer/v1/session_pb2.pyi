@@ -321,6 +321,8 @@ class Status(google.protobuf.message.Message):
     UNKNOWN_FIELD_NUMBER: builtins.int
     LAST_END_FIELD_NUMBER: builtins.int
     RESTARTS_FIELD_NUMBER: builtins.int
+    HOLD_FIELD_NUMBER: builtins.int
+    SILENCE_FIELD_NUMBER: builtins.int
     instance: builtins.str
     state: global___SessionState.ValueType
     reason: builtins.str
@@ -336,6 +338,8 @@ class Status(google.protobuf.message.Message):
     """The end of the newest worker, also while no worker exists."""
     restarts: builtins.int
     """Workers started after the first one of this broker."""
+    hold: builtins.str
+    """Why an operator holds the session; absent if none does."""
     @property
     def since(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
@@ -378,6 +382,10 @@ class Status(google.protobuf.message.Message):
     def unknown(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Path of an unknown field to the cause; paths as in `ibouncer status --json`."""
 
+    @property
+    def silence(self) -> global___SilenceBudget:
+        """Silent handshakes in a row, and how many are allowed; 0 of 0 means no limit."""
+
     def __init__(
         self,
         *,
@@ -404,15 +412,46 @@ class Status(google.protobuf.message.Message):
         unknown: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         last_end: builtins.str | None = ...,
         restarts: builtins.int = ...,
+        hold: builtins.str | None = ...,
+        silence: global___SilenceBudget | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_last_end", b"_last_end", "_mode", b"_mode", "broker", b"broker", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "last_end", b"last_end", "lines", b"lines", "mode", b"mode", "next", b"next", "since", b"since", "worker", b"worker"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_last_end", b"_last_end", "_mode", b"_mode", "accounts", b"accounts", "advice", b"advice", "attempts", b"attempts", "broker", b"broker", "clients", b"clients", "counters", b"counters", "epoch", b"epoch", "farms", b"farms", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "instance", b"instance", "last_end", b"last_end", "lines", b"lines", "mode", b"mode", "next", b"next", "reason", b"reason", "restarts", b"restarts", "since", b"since", "state", b"state", "trading", b"trading", "unknown", b"unknown", "worker", b"worker"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_hold", b"_hold", "_last_end", b"_last_end", "_mode", b"_mode", "broker", b"broker", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "hold", b"hold", "last_end", b"last_end", "lines", b"lines", "mode", b"mode", "next", b"next", "silence", b"silence", "since", b"since", "worker", b"worker"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_hold", b"_hold", "_last_end", b"_last_end", "_mode", b"_mode", "accounts", b"accounts", "advice", b"advice", "attempts", b"attempts", "broker", b"broker", "clients", b"clients", "counters", b"counters", "epoch", b"epoch", "farms", b"farms", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "hold", b"hold", "instance", b"instance", "last_end", b"last_end", "lines", b"lines", "mode", b"mode", "next", b"next", "reason", b"reason", "restarts", b"restarts", "silence", b"silence", "since", b"since", "state", b"state", "trading", b"trading", "unknown", b"unknown", "worker", b"worker"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_hold", b"_hold"]) -> typing.Literal["hold"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_last_end", b"_last_end"]) -> typing.Literal["last_end"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_mode", b"_mode"]) -> typing.Literal["mode"] | None: ...
 
 global___Status = Status
+
+@typing.final
+class SilenceBudget(google.protobuf.message.Message):
+    """How often Gateway was silent, and how often it may be."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    USED_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    GRACE_UNTIL_FIELD_NUMBER: builtins.int
+    used: builtins.int
+    limit: builtins.int
+    @property
+    def grace_until(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Until then Gateway may be starting, and silence does not count as wedged."""
+
+    def __init__(
+        self,
+        *,
+        used: builtins.int = ...,
+        limit: builtins.int = ...,
+        grace_until: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["grace_until", b"grace_until"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["grace_until", b"grace_until", "limit", b"limit", "used", b"used"]) -> None: ...
+
+global___SilenceBudget = SilenceBudget
 
 @typing.final
 class NextAction(google.protobuf.message.Message):
@@ -454,6 +493,8 @@ class GatewayStatus(google.protobuf.message.Message):
     ACCEPT_QUEUE_FIELD_NUMBER: builtins.int
     CLOSE_WAIT_FIELD_NUMBER: builtins.int
     CLIENT_ID_FIELD_NUMBER: builtins.int
+    PATH_BECAUSE_FIELD_NUMBER: builtins.int
+    PROCESS_FIELD_NUMBER: builtins.int
     address: builtins.str
     """HOST:PORT as configured."""
     server_version: builtins.int
@@ -467,6 +508,10 @@ class GatewayStatus(google.protobuf.message.Message):
     close_wait: builtins.int
     """Sockets of the port in CLOSE_WAIT."""
     client_id: builtins.int
+    path_because: builtins.str
+    """Why the kernel's tables count as showing Gateway itself, or do not."""
+    @property
+    def process(self) -> global___Process: ...
     def __init__(
         self,
         *,
@@ -477,9 +522,11 @@ class GatewayStatus(google.protobuf.message.Message):
         accept_queue: builtins.int | None = ...,
         close_wait: builtins.int | None = ...,
         client_id: builtins.int = ...,
+        path_because: builtins.str = ...,
+        process: global___Process | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_accept_queue", b"_accept_queue", "_close_wait", b"_close_wait", "_listener", b"_listener", "_path", b"_path", "_server_version", b"_server_version", "accept_queue", b"accept_queue", "close_wait", b"close_wait", "listener", b"listener", "path", b"path", "server_version", b"server_version"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_accept_queue", b"_accept_queue", "_close_wait", b"_close_wait", "_listener", b"_listener", "_path", b"_path", "_server_version", b"_server_version", "accept_queue", b"accept_queue", "address", b"address", "client_id", b"client_id", "close_wait", b"close_wait", "listener", b"listener", "path", b"path", "server_version", b"server_version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_accept_queue", b"_accept_queue", "_close_wait", b"_close_wait", "_listener", b"_listener", "_path", b"_path", "_server_version", b"_server_version", "accept_queue", b"accept_queue", "close_wait", b"close_wait", "listener", b"listener", "path", b"path", "process", b"process", "server_version", b"server_version"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_accept_queue", b"_accept_queue", "_close_wait", b"_close_wait", "_listener", b"_listener", "_path", b"_path", "_server_version", b"_server_version", "accept_queue", b"accept_queue", "address", b"address", "client_id", b"client_id", "close_wait", b"close_wait", "listener", b"listener", "path", b"path", "path_because", b"path_because", "process", b"process", "server_version", b"server_version"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_accept_queue", b"_accept_queue"]) -> typing.Literal["accept_queue"] | None: ...
     @typing.overload
@@ -494,14 +541,68 @@ class GatewayStatus(google.protobuf.message.Message):
 global___GatewayStatus = GatewayStatus
 
 @typing.final
+class Process(google.protobuf.message.Message):
+    """A process, as its own files tell it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PID_FIELD_NUMBER: builtins.int
+    STARTED_FIELD_NUMBER: builtins.int
+    COMMAND_FIELD_NUMBER: builtins.int
+    EXECUTABLE_FIELD_NUMBER: builtins.int
+    CPU_PERCENT_FIELD_NUMBER: builtins.int
+    RESIDENT_BYTES_FIELD_NUMBER: builtins.int
+    THREADS_FIELD_NUMBER: builtins.int
+    DESCRIPTORS_FIELD_NUMBER: builtins.int
+    pid: builtins.int
+    command: builtins.str
+    executable: builtins.str
+    cpu_percent: builtins.float
+    """Share of one core between the two newest looks, in percent."""
+    resident_bytes: builtins.int
+    threads: builtins.int
+    descriptors: builtins.int
+    @property
+    def started(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        pid: builtins.int = ...,
+        started: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        command: builtins.str = ...,
+        executable: builtins.str | None = ...,
+        cpu_percent: builtins.float | None = ...,
+        resident_bytes: builtins.int | None = ...,
+        threads: builtins.int | None = ...,
+        descriptors: builtins.int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_cpu_percent", b"_cpu_percent", "_descriptors", b"_descriptors", "_executable", b"_executable", "_resident_bytes", b"_resident_bytes", "_threads", b"_threads", "cpu_percent", b"cpu_percent", "descriptors", b"descriptors", "executable", b"executable", "resident_bytes", b"resident_bytes", "started", b"started", "threads", b"threads"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_cpu_percent", b"_cpu_percent", "_descriptors", b"_descriptors", "_executable", b"_executable", "_resident_bytes", b"_resident_bytes", "_threads", b"_threads", "command", b"command", "cpu_percent", b"cpu_percent", "descriptors", b"descriptors", "executable", b"executable", "pid", b"pid", "resident_bytes", b"resident_bytes", "started", b"started", "threads", b"threads"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_cpu_percent", b"_cpu_percent"]) -> typing.Literal["cpu_percent"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_descriptors", b"_descriptors"]) -> typing.Literal["descriptors"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_executable", b"_executable"]) -> typing.Literal["executable"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_resident_bytes", b"_resident_bytes"]) -> typing.Literal["resident_bytes"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_threads", b"_threads"]) -> typing.Literal["threads"] | None: ...
+
+global___Process = Process
+
+@typing.final
 class WorkerStatus(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     PID_FIELD_NUMBER: builtins.int
     EPOCH_FIELD_NUMBER: builtins.int
     SINCE_FIELD_NUMBER: builtins.int
+    ADOPTED_FIELD_NUMBER: builtins.int
     pid: builtins.int
     epoch: builtins.int
+    adopted: builtins.bool
+    """It outlived the broker that started it, and this one has taken it over."""
     @property
     def since(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
@@ -510,9 +611,10 @@ class WorkerStatus(google.protobuf.message.Message):
         pid: builtins.int = ...,
         epoch: builtins.int = ...,
         since: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        adopted: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["since", b"since"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "pid", b"pid", "since", b"since"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["adopted", b"adopted", "epoch", b"epoch", "pid", b"pid", "since", b"since"]) -> None: ...
 
 global___WorkerStatus = WorkerStatus
 

@@ -1,0 +1,103 @@
+//! A worker that was there before: taken over from the broker before, or back on a link that
+//! broke.
+//!
+//! What was asked for under the old link cannot be known to have arrived, and books and last
+//! values cannot be rebuilt from what changed since. So every open line is cancelled and asked
+//! for again, paced, under an id of a fresh block; answers to older ids are counted and dropped.
+//! Nothing that may have left is ever sent again.
+
+use std::time::Instant;
+
+use ibouncer_proto::link::v1::Hello;
+
+use super::{Hub, Output};
+use crate::error;
+use crate::ids::{ClientId, Epoch, RequestId};
+use crate::notes::{NoteKind, Severity};
+use crate::pacing::{Lane, Waiting};
+
+/// No market data type was told to Gateway, as far as is known.
+const FEED_UNKNOWN: i32 = 0;
+
+impl Hub {
+    /// A worker of the broker before is ours now.
+    pub(super) fn adopt(
+        &mut self,
+        epoch: Epoch,
+        pid: u32,
+        hello: &Hello,
+        open: &[RequestId],
+        now: Instant,
+    ) {
+        if !self.session.is_adopting() {
+            self.counters.stale_news += 1;
+            return;
+        }
+        self.supervisor.adopt(epoch, pid, now);
+        self.continue_link(hello, now);
+        self.counters.adoptions += 1;
+        let facts = hello.session.clone().unwrap_or_default();
+        self.session.adopt(epoch, &facts, now);
+        for request in open {
+            self.cancel_of_before(*request);
+        }
+        if !facts.notices.is_empty() {
+            // What a late joiner must know: farms, and whether Gateway's own link is up.
+            self.on_frames(&facts.notices, now);
+        }
+        let text = format!(
+            "took over worker {} (pid {pid}, {}) with its live session; {} open requests of \
+             before are cancelled",
+            epoch.0,
+            hello.build,
+            open.len()
+        );
+        tracing::info!(%epoch, pid, open = open.len(), "a worker of the broker before was adopted");
+        self.note(NoteKind::Broker, Severity::Info, text);
+    }
+
+    /// The current worker's link broke, and it is back.
+    pub(super) fn on_relinked(&mut self, epoch: Epoch, hello: &Hello, now: Instant) {
+        self.counters.relinks += 1;
+        let lost = self.sent.saturating_sub(hello.taken_through);
+        self.continue_link(hello, now);
+        let because = "the link to the worker broke and is back; what was asked for is asked again";
+        tracing::warn!(%epoch, lost, "the worker is back on a new link");
+        let text = format!("the link to worker {} broke and is back", epoch.0);
+        self.note(NoteKind::Worker, Severity::Warning, text);
+        self.resubscribe_all(because);
+        for (call, snapshot) in std::mem::take(&mut self.snapshots) {
+            self.routes.end(snapshot.request);
+            self.outputs.push_back(Output::NoteClosed(snapshot.request));
+            let error = error::worker_ended(epoch, because);
+            self.outputs.push_back(Output::Reply(call, Err(error)));
+        }
+    }
+
+    /// Goes on with the numbers that the worker has.
+    fn continue_link(&mut self, hello: &Hello, now: Instant) {
+        self.linked_at = Some(now);
+        self.sent = hello.taken_through;
+        self.received = hello.next_number.max(1) - 1;
+        self.acknowledged = self.received;
+        self.feed_in_force = FEED_UNKNOWN;
+        self.pacer.drain(now);
+    }
+
+    fn cancel_of_before(&mut self, request: RequestId) {
+        let frame = super::market::cancel(request);
+        let waiting = Waiting { frame, request, feed: None };
+        self.pacer.push(Lane::DataCancel, ClientId(0), waiting);
+    }
+
+    /// The broker ends and leaves a live session to the next one.
+    pub(super) fn let_go(&mut self, because: &str, now: Instant) {
+        if self.session.let_go(because, now)
+            && let Some(epoch) = self.supervisor.epoch()
+        {
+            self.supervisor.let_go();
+            self.note(NoteKind::Broker, Severity::Info, format!("lets worker {} go", epoch.0));
+            self.outputs.push_back(Output::LetGo(epoch));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Orders of operators, and what they are answered; each one is noted.
+
+use std::time::Instant;
+
+use super::{Hub, Output, Reply};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::ids::CallId;
+use crate::notes::{Note, NoteKind, Severity};
+use crate::settings::Settings;
+use crate::sight::{Sight, Vantage};
+
+impl Hub {
+    pub(super) fn restart_worker(&mut self, call: CallId, reason: &str, drop_live: bool) {
+        let result = self.session.restart_worker(reason, drop_live);
+        self.answer(call, result.map(Reply::Restarting), "restarted the worker", reason);
+    }
+
+    pub(super) fn retry(&mut self, call: CallId, reason: &str, now: Instant) {
+        let result = self.session.retry(reason, now);
+        self.answer(call, result.map(|()| Reply::Retrying), "asked for a retry", reason);
+    }
+
+    pub(super) fn hold(&mut self, call: CallId, reason: &str, drop_live: bool, now: Instant) {
+        let result = self.session.hold(reason, drop_live, now);
+        self.answer(call, result.map(|()| Reply::Held), "holds the session", reason);
+    }
+
+    pub(super) fn release(&mut self, call: CallId, reason: &str, now: Instant) {
+        let result = self.session.release(reason, now);
+        self.answer(call, result.map(|()| Reply::Released), "released the session", reason);
+    }
+
+    pub(super) fn on_settings(&mut self, settings: Settings) {
+        self.pacer.on_settings(&settings.pacing);
+        self.lines.set_limit(settings.pacing.lines);
+        self.heartbeat.on_settings(settings.heartbeat.clone());
+        self.supervisor.on_settings(settings.worker.clone());
+        self.session.on_settings(settings.clone());
+        self.settings = settings;
+        self.note(NoteKind::Operator, Severity::Info, "the configuration was read again".into());
+        self.outputs.push_back(Output::StatusChanged);
+    }
+
+    /// The kernel's tables were read. Status changes only with what people see of them.
+    pub(super) fn on_sight(&mut self, sight: Sight, clock: Clock, now: Instant) {
+        let before = gist(self.session.lookout().sight());
+        self.session.on_sight(sight, clock, now);
+        if gist(self.session.lookout().sight()) != before {
+            self.outputs.push_back(Output::StatusChanged);
+        }
+    }
+
+    pub(super) fn note(&mut self, kind: NoteKind, severity: Severity, text: String) {
+        let epoch = self.session.epoch();
+        self.outputs.push_back(Output::Note(Note { kind, severity, text, epoch }));
+    }
+
+    fn answer(&mut self, call: CallId, result: Result<Reply, Error>, what: &str, reason: &str) {
+        if result.is_ok() {
+            let text = match reason {
+                "" => format!("an operator {what}"),
+                reason => format!("an operator {what}: {reason}"),
+            };
+            self.note(NoteKind::Operator, Severity::Info, text);
+        }
+        self.outputs.push_back(Output::Reply(call, result));
+    }
+}
+
+type Gist = (Vantage, Option<bool>, Option<u64>, Option<u32>, Option<u32>);
+
+fn gist(sight: &Sight) -> Gist {
+    let inode = sight.listener().map(|listener| listener.inode);
+    (sight.vantage, sight.listening(), inode, sight.accept_queue(), sight.close_wait())
+}

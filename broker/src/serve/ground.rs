@@ -1,0 +1,92 @@
+//! What must stand before anything is served: private folders, Gateway's address, the locks that
+//! make us the only broker, and what is remembered.
+
+use std::fs::File;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use ibouncer_core::Settings;
+use ibouncer_core::ledger::Ledger;
+use ibouncer_proto::places::Places;
+
+use crate::config::Config;
+use crate::ledger::LedgerFile;
+use crate::places::{self, Locks};
+
+/// The ground. The locks are held as long as it is.
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub(super) gateway: SocketAddr,
+    pub(super) locks: Locks,
+    pub(super) ledger: Ledger,
+    _held: Vec<File>,
+}
+
+impl Ground {
+    /// Makes and takes all of it, or says who stands there already.
+    pub(super) fn stand_on(
+        config: &Config,
+        places: &Places,
+        locks: PathBuf,
+    ) -> anyhow::Result<Self> {
+        let client_id = config.gateway.client_id;
+        let gateway = resolve(&config.gateway.address)?;
+        places::runtime_folder(places.runtime(), config.socket_mode()?)?;
+        for folder in [places.state(), &places.worker_logs()] {
+            places::private_folder(folder)?;
+        }
+        let who = format!(
+            "instance {}, pid {}, runtime folder {}",
+            places.instance(),
+            std::process::id(),
+            places.runtime().display()
+        );
+        let own = Locks::new(locks.clone(), gateway, client_id)?;
+        let mut held = vec![own.take(gateway, client_id, &who)?];
+        if let Some(id) = config.alternate_client_id() {
+            held.push(Locks::new(locks, gateway, id)?.take(gateway, id, &who)?);
+        }
+        held.push(own.take_runtime(places.runtime(), &who)?);
+        // Errors of the file are logged, and nothing is remembered then.
+        let (ledger, _) = LedgerFile::at(own.ledger()).read(gateway);
+        if std::process::id() == 1 {
+            tracing::warn!(
+                "this broker is PID 1: when it ends, the system ends its worker with it, so a live \
+                 session cannot outlive it; run it under an init, and use ibouncer handover"
+            );
+        }
+        Ok(Self { gateway, locks: own, ledger, _held: held })
+    }
+
+    pub(super) fn ledger_file(&self) -> LedgerFile {
+        LedgerFile::at(self.locks.ledger())
+    }
+
+    /// What the machines are told.
+    pub(super) fn settings(&self, config: &Config, places: &Places) -> anyhow::Result<Settings> {
+        let lock = self.locks.worker();
+        let lock = lock.to_str().context("the lock folder's path is not UTF-8")?;
+        Ok(config.settings(places.instance(), self.gateway, lock))
+    }
+}
+
+/// The first address that the name has.
+pub(super) fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
+    let found = address
+        .to_socket_addrs()
+        .with_context(|| format!("resolve Gateway's address {address:?}"))?
+        .min_by_key(|address| !address.is_ipv4());
+    found.with_context(|| format!("Gateway's address {address:?} resolves to nothing"))
+}
+
+pub(super) fn write_endpoints(places: &Places, tcp: Option<SocketAddr>) -> anyhow::Result<()> {
+    let endpoints = serde_json::json!({
+        "schema": 1,
+        "pid": std::process::id(),
+        "unix": places.socket(),
+        "tcp": tcp.map(|address| address.to_string()),
+    });
+    places::write_private(&places.endpoints(), &format!("{endpoints}\n"))?;
+    Ok(())
+}

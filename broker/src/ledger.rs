@@ -54,6 +54,13 @@ impl LedgerFile {
         }
     }
 
+    /// What is remembered, for whoever does not hold the lock and so may change nothing; or why
+    /// that cannot be told.
+    pub fn peek(&self, gateway: SocketAddr) -> Result<Ledger, String> {
+        let gateway = gateway.to_string();
+        Ok(read(&self.path, &gateway)?.unwrap_or_else(|| Ledger::new(&gateway)))
+    }
+
     /// Writes it whole.
     pub fn write(&self, ledger: &Ledger) -> Result<(), PlaceError> {
         let text = serde_json::to_string(ledger).expect("a ledger is plain data");
@@ -138,6 +145,8 @@ mod tests {
 
         for text in ["", "{", "{\"schema\":9}", "[]"] {
             std::fs::write(file.path(), text).unwrap();
+            assert!(file.peek(gateway).is_err());
+            assert!(file.path().exists(), "a peek changes nothing");
             let (fresh, moved) = file.read(gateway);
             assert_eq!(fresh, Ledger::new("127.0.0.1:4002"));
             assert!(moved.unwrap().to.exists(), "{text}");

@@ -107,13 +107,38 @@ impl Locks {
     /// with different folders still must not share a client id.
     pub fn new(folder: PathBuf, gateway: SocketAddr, client_id: i32) -> Result<Self, PlaceError> {
         private_folder(&folder)?;
-        let address = gateway.to_string().replace([':', '[', ']', '%'], "_");
+        let address = address_in_names(gateway);
         Ok(Self { folder, key: format!("{address}_{client_id}") })
+    }
+
+    /// Client ids under which this Gateway was ever served from here, by what lies in the folder.
+    pub fn client_ids(&self, gateway: SocketAddr) -> Vec<i32> {
+        let prefix = format!("{}_", address_in_names(gateway));
+        let names = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let id = |entry: std::fs::DirEntry| {
+            let name = entry.file_name().into_string().ok()?;
+            let (id, _) = name.strip_prefix(&prefix)?.split_once('.')?;
+            id.parse().ok()
+        };
+        let mut ids: Vec<i32> = names.filter_map(id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 
     /// What the worker takes before it connects.
     pub fn worker(&self) -> PathBuf {
         self.folder.join(format!("{}.worker.lock", self.key))
+    }
+
+    /// The broker's own lock.
+    pub fn broker(&self) -> PathBuf {
+        self.folder.join(format!("{}.broker.lock", self.key))
+    }
+
+    /// Takes the worker's lock and writes into it who we are; `None` if a worker lives.
+    pub fn take_worker(&self, who: &str) -> Result<Option<File>, PlaceError> {
+        Ok(take_lock(&self.worker(), who)?.ok())
     }
 
     /// What is remembered of attempts.
@@ -133,8 +158,7 @@ impl Locks {
 
     /// Takes the broker's own lock and writes into it who we are.
     pub fn take(&self, gateway: SocketAddr, client_id: i32, who: &str) -> Result<File, PlaceError> {
-        let path = self.folder.join(format!("{}.broker.lock", self.key));
-        match take_lock(&path, who)? {
+        match take_lock(&self.broker(), who)? {
             Ok(lock) => Ok(lock),
             Err(holder) => Err(PlaceError::Taken { gateway, client_id, holder }),
         }
@@ -194,6 +218,10 @@ fn take_lock(path: &Path, who: &str) -> Result<Result<File, String>, PlaceError>
     let written = file.set_len(0).and_then(|()| file.write_all(who.as_bytes()));
     io(written, "write lock", path)?;
     Ok(Ok(file))
+}
+
+fn address_in_names(gateway: SocketAddr) -> String {
+    gateway.to_string().replace([':', '[', ']', '%'], "_")
 }
 
 /// A short name for a long path; the same in every build.
@@ -279,6 +307,8 @@ mod tests {
         locks.take(gateway, 410, "me").unwrap();
         let other = Locks::new(folder.path().join("locks"), gateway, 411).unwrap();
         other.take(gateway, 411, "me").unwrap();
+        assert_eq!(locks.client_ids(gateway), [410, 411]);
+        assert_eq!(locks.client_ids("127.0.0.1:400".parse().unwrap()), [0_i32; 0]);
         let _runtime = locks.take_runtime(folder.path(), "pid 78").unwrap();
         let error = other.take_runtime(folder.path(), "me").unwrap_err().to_string();
         assert!(error.contains("pid 78") && error.contains("--instance"), "{error}");

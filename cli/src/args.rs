@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ibouncer_client::{Feed, Options};
+use ibouncer_doctor::Setting;
 use ibouncer_gateway_sim::SimArgs;
 
 /// One Gateway login, every strategy.
@@ -80,6 +81,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Run a simulated Gateway, with faults on demand.
     Sim(Box<SimArgs>),
+    /// Say why Gateway does not answer: looks first, then at most one handshake.
+    Doctor(Box<Doctor>),
     #[command(flatten)]
     Ask(Ask),
     /// Collect what a support thread needs, with accounts and secrets left out.
@@ -162,6 +165,46 @@ pub(crate) enum Config {
         #[command(flatten)]
         settings: Settings,
     },
+}
+
+/// `ibouncer doctor`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Doctor {
+    /// Gateway or TWS [default: the running broker's, or 127.0.0.1:4002].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) gateway: Option<String>,
+    /// Make one full handshake. Never while the broker's session is READY.
+    #[arg(long)]
+    pub(crate) active: bool,
+    /// Try one client id after the other; shown only, unless --run is given.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', conflicts_with = "active")]
+    pub(crate) client_ids: Vec<i32>,
+    /// Try time-outs × client ids × version ranges × ways to close; shown only,
+    /// unless --run is given.
+    #[arg(long, conflicts_with = "active")]
+    pub(crate) matrix: bool,
+    /// Carry the row out: one at a time, within the budget, to the first silence.
+    #[arg(long)]
+    pub(crate) run: bool,
+    /// Try although Gateway is wedged, the session held, or the budget used up.
+    #[arg(long = "override", requires = "reason")]
+    pub(crate) overridden: bool,
+    /// Why; is kept with the attempt.
+    #[arg(long, requires = "overridden", value_parser = reason)]
+    pub(crate) reason: Option<String>,
+    /// No step of a handshake takes longer than this [default: 5s TCP, 10s version, 15s ready].
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
+    pub(crate) timeout: Option<Duration>,
+    /// Client id of the handshake.
+    #[arg(long, value_name = "N", default_value_t = 411, value_parser = client_id)]
+    pub(crate) client_id: i32,
+    /// Client id of the broker whose lock and budget are taken [default: the
+    /// running broker's, or 410].
+    #[arg(long, value_name = "N", value_parser = client_id)]
+    pub(crate) broker_client_id: Option<i32>,
+    /// How Gateway is reached: auto, local, relayed, remote, none.
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = eyes)]
+    pub(crate) eyes: Setting,
 }
 
 /// What is asked of a running broker.
@@ -325,6 +368,29 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| error.to_string())
 }
 
+fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("no step can be done in no time".to_owned()),
+        time => Ok(time),
+    }
+}
+
+fn client_id(text: &str) -> Result<i32, String> {
+    let known = text.parse::<i32>().ok().filter(|id| *id >= 0);
+    known.ok_or_else(|| "expected a number, 0 or more".to_owned())
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("a reason is needed: it is kept with the attempt".to_owned());
+    }
+    Ok(text.trim().to_owned())
+}
+
+fn eyes(text: &str) -> Result<Setting, String> {
+    text.parse::<Setting>().map_err(|error| error.to_string())
+}
+
 const EXIT_CODES: &str = "\
 Exit codes: 0 good, 1 the broker cannot be reached, 2 usage, 3 not ready,
 4 Gateway is wedged or the session is held, 70 a fault of this program.";
@@ -345,6 +411,23 @@ mod tests {
         for line in ["ibouncer --json status", "ibouncer status --json"] {
             let args = Args::try_parse_from(line.split(' ')).unwrap();
             assert!(args.global.json, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_override_needs_its_reason_and_a_reason_its_override() {
+        let parse = |line: &str| Args::try_parse_from(line.split(' '));
+        assert!(parse("ibouncer doctor --active --override --reason seen").is_ok());
+        for line in [
+            "ibouncer doctor --active --override",
+            "ibouncer doctor --active --reason seen",
+            "ibouncer doctor --active --override --reason= ",
+            "ibouncer doctor --active --matrix",
+            "ibouncer doctor --client-id -1",
+            "ibouncer doctor --active --timeout 0",
+            "ibouncer doctor --eyes wide",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
         }
     }
 

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod connections;
 mod demo;
+mod doctor;
 mod events;
 mod handover;
 mod lines;
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
         Command::Demo(order) => demo::run(order, output),
         Command::Serve(order) => serve::run(order, &args.global, output),
         Command::Sim(order) => sim::run(order),
+        Command::Doctor(order) => doctor::run(order, &args.global, output),
         Command::Config(order) => config::run(order, &args.global, output),
         Command::Schema(order) => schema::run(order, output),
         Command::Completions { shell } => completions::run(*shell, output),

@@ -30,7 +30,7 @@ pub struct SimArgs {
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub run_for: Option<Duration>,
 
-    /// Highest server version to speak; below 213 only the handshake works
+    /// Highest server version to speak; below 213 only handshake and time work
     #[arg(long, value_name = "N", default_value_t = SERVER_VERSION,
           value_parser = clap::value_parser!(i32).range(100..=999))]
     pub server_version: i32,

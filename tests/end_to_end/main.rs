@@ -10,6 +10,8 @@
 //! - `workers`: workers and brokers that are stopped, killed, or never speak.
 //! - `market_data`: last values, errors, limits, snapshots, health, reflection.
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
+//! - `doctor`, `doctor_safety`: its verdict for whatever stands behind a port, and that it harms
+//!   nothing.
 //! - `demo`: the first thing that a newcomer runs.
 //! - `crowd`: 32 processes in three languages share the session.
 #![allow(
@@ -22,6 +24,8 @@ mod bad_input;
 mod bad_requests;
 mod crowd;
 mod demo;
+mod doctor;
+mod doctor_safety;
 mod eyes;
 mod faults;
 mod link;

@@ -5,6 +5,8 @@
 //! be accepted. The backlog of a listener is not among them. Sockets that no process holds (not
 //! accepted yet, or closed already) have inode 0.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ibouncer_core::sight::TcpState;
@@ -34,10 +36,21 @@ pub(crate) fn rows(table: &str, port: u16) -> Result<Vec<Row>, String> {
     // Tables can have many thousand lines, of which a few are ours. Only ports are four digits
     // behind a colon.
     let needle = format!(":{port:04X} ");
-    lines
-        .filter(|line| line.contains(&needle))
-        .map(|line| row(line).ok_or_else(|| format!("a line cannot be understood: {line:?}")))
-        .collect()
+    let mut rows: Vec<Row> = Vec::new();
+    let mut places = BTreeMap::new();
+    for line in lines.filter(|line| line.contains(&needle)) {
+        let row = row(line).ok_or_else(|| format!("a line cannot be understood: {line:?}"))?;
+        // The kernel hands the table out in pieces, and a socket can stand in two of them if
+        // others come and go meanwhile: the later line counts.
+        match places.entry((row.local, row.remote, row.inode)) {
+            Entry::Occupied(place) => rows[*place.get()] = row,
+            Entry::Vacant(place) => {
+                place.insert(rows.len());
+                rows.push(row);
+            }
+        }
+    }
+    Ok(rows)
 }
 
 fn row(line: &str) -> Option<Row> {
@@ -130,6 +143,18 @@ mod tests {
         );
         assert_eq!(rows[0].uid, 1000);
         assert_eq!(rows[1].remote, "127.0.0.1:4002".parse().unwrap());
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_socket_that_the_kernel_printed_twice_is_one() {
+        let line = "0100007F:0FA2 0100007F:B210 08 00000000:0000000A 00:00000000 00000000     0 \
+                    0 77 1 00000000b8d19467 20 4 0 10 -1";
+        let later = line.replace("B210 08", "B210 09");
+        let table = format!("{HEADER}\n   7: {line}\n   8: {later}\n");
+        let rows = rows(&table, 4002).unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].state, TcpState::LastAck);
     }
 
     #[cfg(target_endian = "little")]

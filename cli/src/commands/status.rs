@@ -13,7 +13,7 @@ use ibouncer_client::{Client, StatusUpdate, api};
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::Output;
 
-pub(crate) use json::{as_json, process};
+pub(crate) use json::{as_json, name_of_stage, process};
 pub(crate) use text::summary;
 
 /// The status as it is now; the exit code says how the session is.

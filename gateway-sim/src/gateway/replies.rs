@@ -1,8 +1,8 @@
 //! What the simulated Gateway says outside of market data, in the form of the negotiated version.
 //!
-//! From server version 213 on everything is protobuf. Below it only the three messages without
-//! which no client becomes ready, or knows why not, have a text form here: accounts, next valid
-//! id and errors. Field orders: protocol fact sheet, sections 1.3, 2.2 and 5.3.
+//! From server version 213 on everything is protobuf. Below it only the messages without which no
+//! client becomes ready, or knows why not, have a text form here: accounts, next valid id, errors
+//! and the current time. Field orders: protocol fact sheet, sections 1.3, 2.2 and 5.3.
 
 use bytes::{BufMut as _, BytesMut};
 use ibouncer_proto::tws::envelope::write_message;
@@ -81,6 +81,10 @@ impl Replies<'_> {
     }
 
     pub(crate) fn current_time(&mut self) {
+        if self.is_text() {
+            let seconds = (self.unix_millis / 1000).to_string();
+            return self.text(49, &["1", &seconds]);
+        }
         let message = CurrentTime { current_time: Some((self.unix_millis / 1000) as i64) };
         write_message(id::CURRENT_TIME, &message, self.out);
     }
@@ -200,6 +204,10 @@ mod tests {
         assert_eq!(
             written(200, |replies| replies.error(-1, 2104, "OK")),
             b"\0\0\0\x1c4\0-1\x002104\0OK\0\x001700000000000\0"
+        );
+        assert_eq!(
+            written(178, |replies| replies.current_time()),
+            b"\0\0\0\x1049\x001\x001700000000\0"
         );
         assert_eq!(
             written(205, |replies| replies.next_valid_id(1)),

@@ -104,7 +104,7 @@ impl Connection {
     }
 
     /// Below version 213: the id is a field of text, or four bytes before one.
-    fn on_text(&self, body: &[u8], shared: &mut Shared, now: Duration) {
+    fn on_text(&mut self, body: &[u8], shared: &mut Shared, now: Duration) {
         let digits = body.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let text_id =
             std::str::from_utf8(&body[..digits]).ok().and_then(|digits| digits.parse::<u32>().ok());
@@ -120,6 +120,9 @@ impl Connection {
             ..Default::default()
         };
         self.tell(request, shared, now);
+        if wire_id == id::REQ_CURRENT_TIME {
+            self.replies(shared, now).current_time();
+        }
     }
 
     fn on_market_data(&mut self, body: &MarketDataRequest, shared: &mut Shared, now: Duration) {

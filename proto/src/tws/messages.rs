@@ -101,6 +101,7 @@ pub mod id {
             REQ_MARKET_DATA_TYPE = 259,
             START_API = 271,
             REQ_CURRENT_TIME_IN_MILLIS = 305,
+            REQ_CONFIG = 308,
         }
         incoming {
             TICK_PRICE = 201,
@@ -118,6 +119,7 @@ pub mod id {
             TICK_NEWS = 284,
             REROUTE_MKT_DATA_REQ = 291,
             CURRENT_TIME_IN_MILLIS = 309,
+            CONFIG_RESPONSE = 310,
         }
     }
 }

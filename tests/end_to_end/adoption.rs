@@ -162,7 +162,14 @@ fn temporary_file(sim: &Sim) -> std::path::PathBuf {
 #[test]
 fn new_handshakes_hang_and_the_live_session_survives_its_brokers() {
     // The first connection works; every later one is accepted and never answered.
-    let sim = sim(&["--fault", "serial-accept", "--fault", "split-frames:1", "--fault", "accept-and-mute"]);
+    let sim = sim(&[
+        "--fault",
+        "serial-accept",
+        "--fault",
+        "split-frames:1",
+        "--fault",
+        "accept-and-mute",
+    ]);
     let (mut broker, worker) = ready(&sim);
     broker.kill();
     let mut broker = broker.successor().start();
@@ -200,7 +207,10 @@ fn a_worker_that_is_stopped_before_it_comes_is_waited_for_and_never_replaced() {
     let next = broker.successor().start();
     let status = next.wait_status("it waits", |status| status["state"] == "CONNECTING");
     assert!(status["reason"].to_string().contains("outlived"), "{status:#}");
-    assert!(status["advice"].to_string().contains("SIGCONT") || status["advice"].to_string().contains("-CONT"));
+    assert!(
+        status["advice"].to_string().contains("SIGCONT")
+            || status["advice"].to_string().contains("-CONT")
+    );
     until_true("some looks later", PATIENCE, || next.status()["broker"]["pid"].is_u64());
     assert_eq!(next.status()["epoch"], 1, "no attempt is made");
     kill(Pid::from_raw(worker.pid as i32), Signal::SIGCONT).unwrap();
@@ -226,9 +236,10 @@ fn files_that_are_lost_or_broken_are_moved_aside_and_start_no_second_worker() {
         wreck(&lock_of(&broker, &sim, name));
         let next = broker.successor().announce_error("cannot be trusted").start();
         check_same(&next, &sim, worker, 1);
-        let moved = fs::read_dir(next.home().locks()).unwrap().flatten().any(|entry| {
-            entry.file_name().to_string_lossy().contains("bad-")
-        });
+        let moved = fs::read_dir(next.home().locks())
+            .unwrap()
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().contains("bad-"));
         let readable = ["requests"].contains(&name) || !lock_of(&next, &sim, name).exists();
         assert!(moved || readable || name == "worker.json", "{name} is kept for a look");
     }
@@ -318,7 +329,8 @@ fn cut_links(broker: u32, _link: &Path) {
             continue;
         }
         let socket = std::os::unix::net::UnixStream::from(copy);
-        let peer = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::PeerCredentials);
+        let peer =
+            nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::PeerCredentials);
         let own = socket.local_addr().ok().and_then(|address| {
             Some(address.as_pathname()?.file_name()?.to_string_lossy().into_owned())
         });
@@ -337,7 +349,12 @@ fn a_second_broker_names_the_first_and_a_hold_outlives_them() {
     let refused = broker.cli(&["session", "hold", "--reason", "maintenance", "--json"]);
     assert_eq!(refused.error()["code"], "LIVE_SESSION", "{refused:?}");
     let held = broker.cli(&[
-        "session", "hold", "--reason", "maintenance", "--drop-live-session", "--json",
+        "session",
+        "hold",
+        "--reason",
+        "maintenance",
+        "--drop-live-session",
+        "--json",
     ]);
     assert_eq!(held.code, 0, "{held:?}");
     broker.wait_status("HELD", |status| status["state"] == "HELD");

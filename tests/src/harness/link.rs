@@ -11,9 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use ibouncer_proto::link::v1::{
-    Configure, Hello, Stage, ToBroker, ToWorker, to_broker, to_worker,
-};
+use ibouncer_proto::link::v1::{Configure, Hello, Stage, ToBroker, ToWorker, to_broker, to_worker};
 use ibouncer_proto::link::{
     LINK_VERSION, LinkDeframer, LinkFrame, read_control, write_control, write_data_header,
 };
@@ -130,8 +128,7 @@ impl LoneWorker {
     /// Waits for its exit code.
     #[track_caller]
     pub fn exit_code(&mut self) -> i32 {
-        let status =
-            until("the worker's exit", PATIENCE, || self.child.try_wait().unwrap());
+        let status = until("the worker's exit", PATIENCE, || self.child.try_wait().unwrap());
         status.code().unwrap_or(-1)
     }
 }

@@ -36,7 +36,7 @@ use crate::ledger::LedgerFile;
 use crate::link::{Link, LinkListener, Peer};
 use crate::open_requests::OpenRequests;
 use crate::process::{Nursery, Worker};
-use crate::watch::{Observed, Watcher};
+use crate::watch::{CALM_PERIOD, Observed, PERIOD, Watcher};
 use workers::Greeting;
 
 /// Commands that are taken in one go, so that frames from Gateway are not kept waiting.
@@ -59,6 +59,8 @@ pub struct Driver {
     files: Files,
     windows: RestartWindows,
     window_open: bool,
+    /// The session is live, so that looks are in no hurry.
+    calm: bool,
     birth: Option<(Epoch, oneshot::Receiver<io::Result<Worker>>)>,
     worker: Option<Worker>,
     link: Option<Link>,
@@ -154,6 +156,7 @@ impl Driver {
             files: parts.files,
             windows: parts.windows,
             window_open: false,
+            calm: false,
             birth: None,
             worker: None,
             link: None,
@@ -307,6 +310,10 @@ impl Driver {
 
     async fn on_tick(&mut self) {
         self.ticked = Instant::now();
+        let calm = self.hub.is_up();
+        if std::mem::replace(&mut self.calm, calm) != calm {
+            self.watcher.pace(if calm { CALM_PERIOD } else { PERIOD });
+        }
         self.tick_window();
         self.look_for_orphan().await;
     }

@@ -15,8 +15,11 @@ use ibouncer_core::sight::{PortSocket, Sight};
 use ibouncer_eyes::{Eyes, Ours, Setting, ShortConnections};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Between two looks.
+/// Between two looks while a wait depends on them.
 pub const PERIOD: Duration = Duration::from_millis(250);
+
+/// Between two looks while the session is live: then they only tell operators what happens.
+pub const CALM_PERIOD: Duration = Duration::from_secs(1);
 
 /// The thread sleeps at least so many times as long as it looked: on a host where tables are
 /// dear it looks less often, and never takes more than a tenth of a core.
@@ -61,6 +64,7 @@ pub struct Watcher {
 enum Order {
     Look(oneshot::Sender<Arc<Observed>>),
     Ours(Ours),
+    Period(Duration),
 }
 
 impl Watcher {
@@ -99,6 +103,12 @@ impl Watcher {
         if self.orders.try_send(Order::Ours(ours)).is_err() {
             tracing::warn!(?ours, "the eyes were not told which processes are ours");
         }
+    }
+
+    /// Sets the time between two looks.
+    pub fn pace(&self, period: Duration) {
+        // One that is lost costs some looks too many, until the next change.
+        let _ = self.orders.try_send(Order::Period(period));
     }
 
     /// The newest look.
@@ -159,6 +169,7 @@ impl Thread {
         match order {
             Order::Look(answer) => answers.push(answer),
             Order::Ours(ours) => self.ours = ours,
+            Order::Period(period) => self.period = period,
         }
     }
 

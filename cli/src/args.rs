@@ -52,7 +52,8 @@ pub(crate) struct Global {
 impl Global {
     /// How the SDK finds the broker.
     pub(crate) fn options(&self) -> Options {
-        let mut options = Options::new();
+        // A command ends with its broker, so that scripts notice.
+        let mut options = Options::new().reconnect(false);
         if let Some(folder) = &self.runtime_dir {
             options = options.runtime_dir(folder);
         }

@@ -74,6 +74,8 @@ faults! {
     ClientIdInUse = "client-id-in-use",
     /// Shakes hands, then reads everything and answers nothing.
     MuteAfterReady = "mute-after-ready",
+    /// Serves one market-data line, then answers no request while its ticks flow on.
+    IgnoreRequests = "ignore-requests",
     /// Never closes after the client's FIN: the socket stays in CLOSE_WAIT.
     LeakCloseWait = "leak-close-wait",
     /// Sends the ids, then half of a frame, then closes with FIN.

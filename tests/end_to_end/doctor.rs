@@ -53,6 +53,8 @@ fn expected(fault: Fault) -> Expected {
         Fault::CloseAfterVersion => same("CLOSED_AFTER_VERSION", "API_STARTED", 3),
         Fault::ClientIdInUse => same("CLIENT_ID_IN_USE", "API_STARTED", 3),
         Fault::MuteAfterReady => same("MUTE_AFTER_READY", "READY", 3),
+        // Only a client with market data meets it.
+        Fault::IgnoreRequests => same("HEALTHY", "CLOSE_ANSWERED", 0),
         Fault::LeakCloseWait => same("CLOSE_NOT_ANSWERED", "TIME_RECEIVED", 3),
         Fault::CutMidFrame => same("CUT_MID_FRAME", "READY", 3),
         Fault::OversizeLength => same("OVERSIZE_FRAME", "API_STARTED", 3),

@@ -7,6 +7,10 @@
 //! - `faults`: each fault of a handshake, to the kill and the replacement.
 //! - `sockets`: that a kill leaves nothing behind on Gateway's side.
 //! - `eyes`: what `connections` says of a port, and that it makes no connection.
+//! - `survival`: streams of the SDK go on with the next broker.
+//! - `proof`: what strace saw of our processes.
+//! - `soak`: two hundred cycles of everything, and nothing leaks.
+//! - `wedge`: the faults of the field, replayed.
 //! - `workers`: workers and brokers that are stopped, killed, or never speak.
 //! - `market_data`: last values, errors, limits, snapshots, health, reflection.
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
@@ -30,9 +34,13 @@ mod eyes;
 mod faults;
 mod link;
 mod market_data;
+mod proof;
+mod soak;
 mod sockets;
 mod start;
 mod stream;
+mod survival;
+mod wedge;
 mod workers;
 
 use std::path::Path;

@@ -3,6 +3,7 @@
 //! - The official Python client against the simulator directly: so the simulator tells the truth.
 //! - The official client's own message descriptors against our schema.
 //! - The Python SDK: its own tests and checks, its committed stubs, its examples.
+//! - ib_async beside IBouncer, against the same mute listener.
 //! - A Node client that is made from the exported schema and nothing else of ours.
 //!
 //! Each needs an index of packages once; what was installed is kept. Without the interpreter a
@@ -11,6 +12,8 @@
     clippy::unwrap_used,
     reason = "helpers of tests; a test that cannot go on says where it stopped"
 )]
+
+mod side_by_side;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -193,4 +196,39 @@ fn a_node_client_that_is_made_from_the_exported_schema_reads_quotes() {
     assert_eq!(error["code"], "UNAUTHENTICATED", "{error}");
     assert_eq!(error["source"], "client");
     assert_eq!(error["retry"], "never");
+}
+
+#[test]
+fn python_streams_survive_the_death_of_their_broker() {
+    let Some(interpreter) = peers::sdk_python(temporary()) else {
+        return peers::skip("python3");
+    };
+    let sim = Sim::start(binary(), &[]);
+    let plan = Broker::plan(binary(), sim.address()).set("worker.adoption_grace=40s");
+    let mut broker = plan.start();
+    broker.wait_ready();
+    let worker = broker.worker();
+    let mut command = python(&interpreter);
+    command.arg("-u").arg(scripts().join("python_sdk/survives_broker.py"));
+    command.args(["--for", "90", "AAPL", "MSFT", "SPY"]);
+    broker.home().settle(&mut command);
+    let mut program = Program::start("survives_broker.py", command);
+    program.stdout.find("READY", PATIENCE, |line| (line == "READY").then_some(()));
+    let resumed = |count: usize| move |line: &Value| line["event"] == "resumed" && count > 0;
+    for round in 0..2 {
+        broker.kill();
+        broker = broker.successor().start();
+        broker.wait_ready();
+        assert_eq!(broker.worker(), worker, "the session was not touched");
+        let seen = resumed(1);
+        ibouncer_tests::harness::wait::until("all have data again", PATIENCE, || {
+            let count = program.stdout.json().iter().filter(|line| seen(line)).count();
+            (count > round).then_some(())
+        });
+    }
+    program.say("end");
+    let status = program.exit(PATIENCE);
+    let text = program.stdout.all().join("\n");
+    assert!(status.success(), "{text}\n{}", program.stderr.all().join("\n"));
+    assert_eq!(sim.named("accepted").len(), 1);
 }

@@ -453,6 +453,11 @@ impl Hub {
         .min_by_key(|(at, _)| *at)
     }
 
+    /// Is there a live session?
+    pub fn is_up(&self) -> bool {
+        self.session.is_up()
+    }
+
     /// Is a worker from before waited for?
     pub fn is_adopting(&self) -> bool {
         self.session.is_adopting()

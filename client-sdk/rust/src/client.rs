@@ -10,7 +10,7 @@ use crate::api;
 use crate::connect::{self, ConnectError, Target};
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::market_data::{LineRequest, MarketDataStream};
+use crate::market_data::{Finder, LineRequest, MarketDataStream};
 use crate::options::Options;
 use crate::status::{Readiness, StatusStream};
 use crate::stubs::account_service_client::AccountServiceClient;
@@ -22,12 +22,14 @@ pub type Service = InterceptedService<Channel, Identity>;
 
 /// A connection to the broker.
 ///
-/// It reconnects by itself when the broker comes back; calls in between fail with
-/// [`Error::is_unreachable`].
+/// Calls reach a broker that came back at the same address; in between they fail with
+/// [`Error::is_unreachable`]. Over TCP a new broker has a new token: connect again. Streams of
+/// market data do all of that by themselves, see [`Options::reconnect`].
 #[derive(Debug, Clone)]
 pub struct Client {
     service: Service,
     target: Target,
+    options: Options,
 }
 
 impl Client {
@@ -40,6 +42,7 @@ impl Client {
         Ok(Self {
             service: InterceptedService::new(connection.channel, identity),
             target: connection.target,
+            options,
         })
     }
 
@@ -100,7 +103,8 @@ impl Client {
     /// Opens a stream of market data; contracts are added with
     /// [`subscribe`](MarketDataStream::subscribe).
     pub async fn market_data(&self) -> Result<MarketDataStream, Error> {
-        MarketDataStream::open(self.service.clone()).await
+        let finder = self.options.reconnect.then(|| Finder { options: self.options.clone() });
+        MarketDataStream::open(self.service.clone(), finder).await
     }
 
     /// Calls for operators; the broker checks whether this caller may make them.

@@ -83,6 +83,8 @@ impl Error {
     /// Code of errors that say nothing but that the connection to the broker is gone.
     pub const BROKER_UNREACHABLE: &'static str = "BROKER_UNREACHABLE";
 
+    /// Code of the error of a broker that is ending.
+    pub const STOPPING: &'static str = "STOPPING";
     /// Code of answers that this version does not understand.
     pub const BAD_ANSWER: &'static str = "BAD_ANSWER";
 

@@ -3,16 +3,21 @@
 //! One stream carries any number of subscriptions. What arrives comes in batches, each one
 //! message of the broker, handed out as the bytes that came: [`events`] walks them without
 //! copying or allocating, and types are decoded only where a program asks for them.
+//!
+//! A stream outlives its broker: when that goes away every subscription is told STALE, another
+//! broker is looked for, asked for the same, and RESUMED is told once data flows.
 
 mod batch;
 mod codec;
 mod event;
 mod tick;
+mod wanted;
 mod wire;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -21,9 +26,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::Streaming;
 
 use crate::api;
-use crate::client::Service;
+use crate::api::stream_market_data_request::Action;
+use crate::client::{Client, Service};
 use crate::error::Error;
+use crate::options::Options;
 use crate::tws::{Contract, MarketDataRequest};
+
+use wanted::Wanted;
 
 pub use batch::{EventBatch, Events, events};
 pub use event::{EventKind, EventRef};
@@ -80,8 +89,18 @@ impl From<MarketDataRequest> for LineRequest {
 /// Adds and ends subscriptions of one stream; cheap to clone, for use from other tasks.
 #[derive(Debug, Clone)]
 pub struct Subscriptions {
-    requests: mpsc::Sender<api::StreamMarketDataRequest>,
+    shared: Arc<Mutex<Shared>>,
     next_id: Arc<AtomicU32>,
+}
+
+/// What the stream and its handles share. Never locked across a wait.
+#[derive(Debug)]
+struct Shared {
+    wanted: Wanted,
+    /// The way to the broker; `None` while it is away, when what is wanted is only noted.
+    requests: Option<mpsc::Sender<api::StreamMarketDataRequest>>,
+    /// The stream is gone for good.
+    closed: bool,
 }
 
 impl Subscriptions {
@@ -98,46 +117,69 @@ impl Subscriptions {
             request: Some(request.into().into_inner()),
             feed: feed.into(),
         };
-        self.send(api::stream_market_data_request::Action::Subscribe(subscribe)).await?;
+        let way = self.note(|wanted| wanted.add(&subscribe))?;
+        send(way, Action::Subscribe(subscribe)).await?;
         Ok(SubscriptionId(id))
     }
 
     /// Ends a subscription. Events that are under way still arrive; the last one is an ENDED
     /// mark.
     pub async fn unsubscribe(&self, id: SubscriptionId) -> Result<(), Error> {
-        let unsubscribe = api::Unsubscribe { subscription_id: id.0 };
-        self.send(api::stream_market_data_request::Action::Unsubscribe(unsubscribe)).await
+        let way = self.note(|wanted| wanted.remove(id))?;
+        send(way, Action::Unsubscribe(api::Unsubscribe { subscription_id: id.0 })).await
     }
 
-    async fn send(&self, action: api::stream_market_data_request::Action) -> Result<(), Error> {
-        let request = api::StreamMarketDataRequest { action: Some(action) };
-        self.requests.send(request).await.map_err(|_| Error::stream_closed())
+    fn note(&self, note: impl FnOnce(&mut Wanted)) -> Result<Option<Way>, Error> {
+        let mut shared = self.lock();
+        if shared.closed {
+            return Err(Error::stream_closed());
+        }
+        note(&mut shared.wanted);
+        Ok(shared.requests.clone())
     }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Way = mpsc::Sender<api::StreamMarketDataRequest>;
+
+async fn send(way: Option<Way>, action: Action) -> Result<(), Error> {
+    // Without a way the next broker is asked.
+    if let Some(way) = way {
+        let request = api::StreamMarketDataRequest { action: Some(action) };
+        // One that is gone is noticed by whoever reads, and asked for anew.
+        let _ = way.send(request).await;
+    }
+    Ok(())
 }
 
 /// An open stream of market data. Dropping it ends its subscriptions.
 #[derive(Debug)]
 pub struct MarketDataStream {
     subscriptions: Subscriptions,
-    batches: Streaming<Bytes>,
+    batches: Option<Streaming<Bytes>>,
+    /// How to find another broker; without, the stream ends with its broker.
+    finder: Option<Finder>,
+    pause: Pause,
+}
+
+/// How to find a broker, again and again.
+#[derive(Debug, Clone)]
+pub(crate) struct Finder {
+    pub(crate) options: Options,
 }
 
 impl MarketDataStream {
-    pub(crate) async fn open(service: Service) -> Result<Self, Error> {
-        let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
-        let mut grpc = tonic::client::Grpc::new(service);
-        grpc.ready().await.map_err(|error| tonic::Status::from_error(Box::new(error)))?;
-        let answer = grpc
-            .streaming(
-                tonic::Request::new(ReceiverStream::new(receiver)),
-                PathAndQuery::from_static(METHOD),
-                codec::BatchCodec,
-            )
-            .await?;
-        Ok(Self {
-            subscriptions: Subscriptions { requests, next_id: Arc::new(AtomicU32::new(1)) },
-            batches: answer.into_inner(),
-        })
+    pub(crate) async fn open(service: Service, finder: Option<Finder>) -> Result<Self, Error> {
+        let (requests, batches) = open(service).await?;
+        let shared = Shared { wanted: Wanted::default(), requests: Some(requests), closed: false };
+        let subscriptions = Subscriptions {
+            shared: Arc::new(Mutex::new(shared)),
+            next_id: Arc::new(AtomicU32::new(1)),
+        };
+        Ok(Self { subscriptions, batches: Some(batches), finder, pause: Pause::default() })
     }
 
     /// As [`Subscriptions::subscribe`].
@@ -159,13 +201,119 @@ impl MarketDataStream {
         self.subscriptions.clone()
     }
 
-    /// All events that were waiting, at most about 256 KiB; `None` when the broker ended the
-    /// stream in good order. May be dropped while it waits: nothing is lost.
+    /// All events that were waiting, at most about 256 KiB. If the broker goes away, that is a
+    /// STALE mark for each subscription, and this waits until another one is there; see
+    /// [`Options::reconnect`]. Without reconnecting, `None` when the broker ended the stream in
+    /// good order. May be dropped while it waits: nothing is lost.
     pub async fn next_batch(&mut self) -> Result<Option<EventBatch>, Error> {
-        let batch = self.batches.message().await?;
-        Ok(batch.map(EventBatch::new))
+        loop {
+            let Some(batches) = &mut self.batches else {
+                self.come_back().await;
+                continue;
+            };
+            let because = match batches.message().await {
+                Ok(Some(bytes)) if self.finder.is_none() => {
+                    return Ok(Some(EventBatch::new(bytes)));
+                }
+                Ok(Some(bytes)) => {
+                    let sifted = self.subscriptions.lock().wanted.take(bytes);
+                    match sifted {
+                        Some(batch) => return Ok(Some(batch)),
+                        None => continue,
+                    }
+                }
+                Ok(None) if self.finder.is_none() => return Ok(None),
+                Ok(None) => "it ended the stream".to_owned(),
+                Err(status) => {
+                    let error = Error::from(status);
+                    let away = error.is_unreachable() || error.code() == Error::STOPPING;
+                    if self.finder.is_none() || !away {
+                        return Err(error);
+                    }
+                    error.to_string()
+                }
+            };
+            self.batches = None;
+            self.pause = Pause::default();
+            let told = {
+                let mut shared = self.subscriptions.lock();
+                shared.requests = None;
+                shared.wanted.lose(&because)
+            };
+            if told.is_some() {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// One try to find another broker, after a pause.
+    async fn come_back(&mut self) {
+        let Some(finder) = &self.finder else {
+            return;
+        };
+        self.pause.wait().await;
+        let Ok(client) = Client::connect(finder.options.clone()).await else {
+            return;
+        };
+        let Ok((requests, batches)) = open(client.service()).await else {
+            return;
+        };
+        let wanted = {
+            let mut shared = self.subscriptions.lock();
+            shared.requests = Some(requests.clone());
+            shared.wanted.requests()
+        };
+        self.batches = Some(batches);
+        for subscribe in wanted {
+            // A broker that is gone again is noticed by the next read.
+            let _ = send(Some(requests.clone()), Action::Subscribe(subscribe)).await;
+        }
     }
 }
+
+impl Drop for MarketDataStream {
+    fn drop(&mut self) {
+        let mut shared = self.subscriptions.lock();
+        shared.closed = true;
+        shared.requests = None;
+    }
+}
+
+async fn open(service: Service) -> Result<(Way, Streaming<Bytes>), Error> {
+    let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
+    let mut grpc = tonic::client::Grpc::new(service);
+    grpc.ready().await.map_err(|error| tonic::Status::from_error(Box::new(error)))?;
+    let answer = grpc
+        .streaming(
+            tonic::Request::new(ReceiverStream::new(receiver)),
+            PathAndQuery::from_static(METHOD),
+            codec::BatchCodec,
+        )
+        .await?;
+    Ok((requests, answer.into_inner()))
+}
+
+/// Pauses between tries, from 0.1 to 5 s; each program of a crowd waits another time.
+#[derive(Debug, Default)]
+struct Pause {
+    tries: u32,
+    until: Option<tokio::time::Instant>,
+}
+
+impl Pause {
+    /// Can be dropped and called again.
+    async fn wait(&mut self) {
+        let until = *self.until.get_or_insert_with(|| {
+            let longest = Duration::from_millis(100 << self.tries.min(6)).min(LONGEST_PAUSE);
+            tokio::time::Instant::now() + longest.mul_f64(0.5 + 0.5 * fastrand::f64())
+        });
+        tokio::time::sleep_until(until).await;
+        self.tries += 1;
+        self.until = None;
+    }
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 const METHOD: &str = "/ibouncer.v1.MarketDataService/StreamMarketData";
 

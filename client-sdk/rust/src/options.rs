@@ -16,6 +16,7 @@ pub struct Options {
     pub(crate) stream_window: u32,
     pub(crate) connection_window: u32,
     pub(crate) connect_timeout: Duration,
+    pub(crate) reconnect: bool,
 }
 
 impl Default for Options {
@@ -28,6 +29,7 @@ impl Default for Options {
             stream_window: DEFAULT_STREAM_WINDOW,
             connection_window: DEFAULT_CONNECTION_WINDOW,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            reconnect: true,
         }
     }
 }
@@ -91,6 +93,13 @@ impl Options {
     /// HTTP/2 window of the whole connection in bytes, by default 1 MiB.
     pub fn connection_window(mut self, bytes: u32) -> Self {
         self.connection_window = bytes;
+        self
+    }
+
+    /// Whether streams of market data outlive their broker, as they do by default: STALE when it
+    /// goes away, then another one is looked for, asked for the same, and RESUMED.
+    pub fn reconnect(mut self, reconnect: bool) -> Self {
+        self.reconnect = reconnect;
         self
     }
 

@@ -71,6 +71,11 @@ impl FeedContext<'_> {
 }
 
 impl Feed {
+    /// Is no line served?
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// Whether a line or a snapshot has this id.
     pub(crate) fn contains(&self, request_id: i32) -> bool {
         self.places.contains_key(&request_id) || self.snapshots.contains_key(&request_id)

@@ -18,6 +18,7 @@ use super::market::Cancelled;
 use super::symbols::{self, INSTRUMENTS};
 use super::{Shared, millis};
 use crate::events::{Event, Request};
+use crate::fault::Fault;
 
 const UNREADABLE: i32 = 320;
 const REFUSED: i32 = 321;
@@ -52,6 +53,9 @@ impl Connection {
             request_id,
             ..Default::default()
         };
+        if self.ignores_requests() {
+            return self.tell(request, shared, now);
+        }
         let answer = match envelope.message_id {
             id::REQ_MKT_DATA => match MarketDataRequest::decode(envelope.body) {
                 Err(_) => Err(unreadable()),
@@ -101,6 +105,11 @@ impl Connection {
             let request_id = request_id.unwrap_or(-1);
             self.replies(shared, now).error(request_id, code, &text);
         }
+    }
+
+    /// By fault, once one line is served: its ticks flow on.
+    fn ignores_requests(&self) -> bool {
+        self.fault == Some(Fault::IgnoreRequests) && !self.feed.is_idle()
     }
 
     /// Below version 213: the id is a field of text, or four bytes before one.

@@ -132,7 +132,7 @@ impl Home {
 
     /// How the SDK finds the broker of these folders.
     pub fn options(&self) -> Options {
-        Options::new().runtime_dir(self.runtime()).state_dir(self.state())
+        Options::new().runtime_dir(self.runtime()).state_dir(self.state()).reconnect(false)
     }
 }
 

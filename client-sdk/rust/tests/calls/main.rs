@@ -113,13 +113,13 @@ async fn one_stream_carries_many_subscriptions() {
 }
 
 #[tokio::test]
-async fn a_broker_that_dies_ends_its_streams_as_unreachable() {
+async fn a_broker_that_dies_ends_streams_that_do_not_reconnect_as_unreachable() {
     let broker = FakeBroker::on_socket();
-    let client = Client::connect(broker.options()).await.unwrap();
+    let options = broker.options().reconnect(false);
+    let client = Client::connect(options.clone()).await.unwrap();
     let mut stream = client.market_data().await.unwrap();
     stream.subscribe(contract::stock("AAPL"), Feed::Live).await.unwrap();
     stream.next_batch().await.unwrap().unwrap();
-    let options = broker.options();
     broker.die().await;
     let error = stream.next_batch().await.unwrap_err();
     assert!(error.is_unreachable(), "{error:?}");

@@ -48,6 +48,7 @@ fn every_fault_shows_as_described() {
             Fault::NeverAccept | Fault::AcceptAndMute => Seen { ..nothing },
             Fault::SerialAccept
             | Fault::LeakCloseWait
+            | Fault::IgnoreRequests
             | Fault::SplitFrames
             | Fault::SlowDrip
             | Fault::ExtraFramesBeforeIds => works(),

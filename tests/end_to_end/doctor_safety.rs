@@ -137,6 +137,21 @@ fn a_broker_under_another_client_id_is_found_by_its_lock() {
 }
 
 #[test]
+fn a_session_that_outlives_its_broker_is_never_disturbed() {
+    let sim = sim(&[]);
+    let mut broker = plan(&sim).set("worker.adoption_grace=5s").start();
+    broker.wait_ready();
+    broker.kill();
+    let forced = ["--active", "--override", "--reason", "the broker is gone"];
+    let (answer, value) = doctor(broker.home(), sim.address(), &forced);
+    assert_eq!(value["refusal"]["code"], "worker_lives", "{value:#}");
+    assert_eq!(answer.code, 3);
+    let note = value["unknown"]["broker"].as_str().unwrap();
+    assert!(note.contains("lives on without its broker"), "{note}");
+    assert_eq!(sim.named("accepted").len(), 1);
+}
+
+#[test]
 fn a_broker_that_is_wedged_is_believed() {
     let sim = sim(&["--fault", "accept-and-mute"]);
     let broker = plan(&sim).handshake_timeout("200ms").start();

@@ -157,8 +157,8 @@ fn a_session_that_outlives_its_broker_is_never_disturbed() {
 #[test]
 fn a_broker_that_is_wedged_is_believed() {
     let sim = sim(&["--fault", "accept-and-mute"]);
-    let broker = plan(&sim).handshake_timeout("200ms").start();
-    broker.wait_step("WEDGED", 3);
+    let broker = plan(&sim).handshake_timeout("500ms").start();
+    broker.wait_status("WEDGED", |status| status["state"] == "WEDGED");
     let before = sim.named("accepted").len();
     let forced = ["--active", "--override", "--reason", "looked after it"];
     for more in [&[][..], &["--active"], &forced] {

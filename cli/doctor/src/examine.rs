@@ -157,9 +157,17 @@ impl<'a> Examination<'a> {
             (_, Some(Refusal::BrokerServes { who })) => Some(who.clone()),
             _ => None,
         };
-        if let Some(who) = who.filter(|_| facts.broker.is_none()) {
+        let worker = locks.as_ref().map_or(Holder::Unknown, |locks| holder(&locks.worker()));
+        let worker_lives =
+            matches!(worker, Holder::Held(_)) || neighbours.obstacle == Some(Refusal::WorkerLives);
+        let asked = facts.broker.is_some();
+        if let Some(who) = who.filter(|_| !asked) {
             facts.broker_note =
                 Some(format!("the lock is held, and its holder cannot be asked: {who}"));
+        } else if worker_lives && !asked {
+            let note = "a worker lives on without its broker, and may hold a live session: start \
+                        the broker, and it takes that over";
+            facts.broker_note = Some(note.to_owned());
         }
         Self { order, eyes, locks, neighbours, facts }
     }

@@ -133,8 +133,9 @@ impl Ledger {
         match class {
             FailureClass::Silent if starting => {}
             FailureClass::Silent => self.silent_in_row += 1,
-            // Says nothing about Gateway.
-            FailureClass::WorkerFault | FailureClass::Cancelled => {}
+            // Says nothing about Gateway; and a host that drops our SYN may be the last step of
+            // the same silence.
+            FailureClass::WorkerFault | FailureClass::Cancelled | FailureClass::Unreachable => {}
             _ => self.forgive(),
         }
     }
@@ -193,6 +194,7 @@ mod tests {
         for (class, row) in [
             (FailureClass::Silent, 1),
             (FailureClass::WorkerFault, 1),
+            (FailureClass::Unreachable, 1),
             (FailureClass::Silent, 2),
             (FailureClass::Refused, 0),
         ] {

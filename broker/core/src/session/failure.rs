@@ -16,7 +16,13 @@ impl Session {
         if attempt.deadline(deadlines).is_none_or(|deadline| now < deadline.at) {
             return;
         }
-        let class = attempt.class_of_silence();
+        let class = match attempt.class_of_silence() {
+            // A full accept queue drops SYNs: the last step of the same silence.
+            FailureClass::Unreachable if self.lookout.queue_age(now).is_some() => {
+                FailureClass::Silent
+            }
+            class => class,
+        };
         let because = attempt.describe_wait(deadlines, now);
         self.order_end(class, because, false);
     }

@@ -240,3 +240,20 @@ fn a_wedged_gateway_is_described_by_what_is_seen() {
     assert!(advice[1].contains("look at its window first"), "{advice:?}");
     assert!(advice[2].starts_with("2 connections wait to be accepted"), "{advice:?}");
 }
+
+#[test]
+fn a_full_accept_queue_that_drops_our_syn_is_the_same_silence() {
+    let mut world = World::new();
+    world.show(listening(1, 128));
+    for attempt in 1..=3 {
+        world.reach(&TO_HELLO[..2]);
+        world.expire();
+        world.gone(EndCause::Signalled { signal: 9 });
+        if attempt < 3 {
+            assert_eq!(world.state(), StateKind::Backoff);
+            world.now += Duration::from_millis(1);
+            world.expire();
+        }
+    }
+    assert_eq!(world.state(), StateKind::Wedged);
+}

@@ -17,7 +17,7 @@ use ibouncer_proto::tws::frame;
 
 /// The queue.
 #[derive(Debug)]
-pub(super) struct Backlog {
+pub struct Backlog {
     control: BytesMut,
     /// What has begun to leave.
     leaving: BytesMut,
@@ -67,20 +67,23 @@ impl Default for Backlog {
 }
 
 impl Backlog {
-    pub(super) fn configure(&mut self, configure: &Configure) {
+    /// What the broker says of the cap and of the classes of frames.
+    pub fn configure(&mut self, configure: &Configure) {
         self.limit = usize::try_from(configure.buffer_bytes).unwrap_or(usize::MAX);
         self.droppable = configure.droppable_ids.iter().copied().collect();
         self.reserved = configure.reserved_ids.iter().copied().collect();
     }
 
-    pub(super) fn push_control(&mut self, message: &ToBroker) {
+    /// Adds a control message; it overtakes data.
+    pub fn push_control(&mut self, message: &ToBroker) {
         // Nobody hears it; what the next broker must know is said at Hello.
         if self.linked {
             write_control(message, &mut self.control);
         }
     }
 
-    pub(super) fn push_data(&mut self, frames: Bytes) {
+    /// Adds whole frames from Gateway, as one data frame.
+    pub fn push_data(&mut self, frames: Bytes) {
         self.bytes += frames.len();
         self.data.push_back(Piece { number: None, frames });
         if self.bytes > self.limit {
@@ -88,12 +91,13 @@ impl Backlog {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Does nothing wait to leave?
+    pub fn is_empty(&self) -> bool {
         self.control.is_empty() && self.leaving.is_empty() && self.data.is_empty()
     }
 
     /// The broker has dealt with every frame up to this number.
-    pub(super) fn forget(&mut self, through: u64) {
+    pub fn forget(&mut self, through: u64) {
         while let Some(piece) = self.sent.front()
             && piece.number.is_some_and(|number| number <= through)
         {
@@ -103,7 +107,7 @@ impl Backlog {
     }
 
     /// The link is gone: what was not acknowledged will be sent again.
-    pub(super) fn unlink(&mut self) {
+    pub fn unlink(&mut self) {
         self.linked = false;
         self.control.clear();
         self.leaving.clear();
@@ -114,13 +118,13 @@ impl Backlog {
     }
 
     /// There is a link again. Answers with the number of its first data frame.
-    pub(super) fn relink(&mut self) -> u64 {
+    pub fn relink(&mut self) -> u64 {
         self.linked = true;
         self.data.front().and_then(|piece| piece.number).unwrap_or(self.number + 1)
     }
 
     /// To be told behind Hello.
-    pub(super) fn tell_gap(&mut self) {
+    pub fn tell_gap(&mut self) {
         if self.linked
             && let Some(gap) = self.gap.take()
         {
@@ -130,7 +134,7 @@ impl Backlog {
 
     /// What is to be written now, in one call: control, or the next data frame with its header.
     /// Something begun is finished first.
-    pub(super) fn piece(&mut self) -> &[u8] {
+    pub fn piece(&mut self) -> &[u8] {
         if self.leaving.is_empty() {
             if !self.control.is_empty() {
                 std::mem::swap(&mut self.leaving, &mut self.control);
@@ -151,7 +155,7 @@ impl Backlog {
     }
 
     /// So many bytes have left. Returns the number of the newest data frame that is gone whole.
-    pub(super) fn consume(&mut self, count: usize) -> u64 {
+    pub fn consume(&mut self, count: usize) -> u64 {
         self.leaving.advance(count);
         if self.leaving.is_empty() {
             self.leaving.clear();

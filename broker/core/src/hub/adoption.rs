@@ -67,8 +67,8 @@ impl Hub {
         self.note(NoteKind::Worker, Severity::Warning, text);
         self.resubscribe_all(because);
         for (call, snapshot) in std::mem::take(&mut self.snapshots) {
-            self.routes.end(snapshot.request);
-            self.outputs.push_back(Output::NoteClosed(snapshot.request));
+            // What still waits here must not leave for nobody.
+            self.cancel_request(snapshot.request, ClientId(0));
             let error = error::worker_ended(epoch, because);
             self.outputs.push_back(Output::Reply(call, Err(error)));
         }

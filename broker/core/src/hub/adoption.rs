@@ -34,6 +34,7 @@ impl Hub {
             return;
         }
         self.supervisor.adopt(epoch, pid, now);
+        self.outlives = true;
         self.continue_link(hello, now);
         self.counters.adoptions += 1;
         let facts = hello.session.clone().unwrap_or_default();
@@ -92,6 +93,10 @@ impl Hub {
 
     /// The broker ends and leaves a live session to the next one.
     pub(super) fn let_go(&mut self, because: &str, now: Instant) {
+        if self.session.is_up() && !self.outlives {
+            // It would end with us, and without an order.
+            return self.session.stop(because, now);
+        }
         if self.session.let_go(because, now)
             && let Some(epoch) = self.supervisor.epoch()
         {

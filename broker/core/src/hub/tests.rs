@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ibouncer_proto::api::v1::market_data_event::Body;
 use ibouncer_proto::api::v1::{MarkKind, MarketDataEvent, StreamMarketDataResponse};
-use ibouncer_proto::link::v1::Stage;
+use ibouncer_proto::link::v1::{Stage, to_worker};
 use ibouncer_proto::tws::envelope::{Envelope, write_message};
 use ibouncer_proto::tws::frame::bodies;
 use ibouncer_proto::tws::v1::{Contract, ErrorMessage, MarketDataRequest, TickPrice};
@@ -21,6 +21,9 @@ struct World {
     /// Requests that left: message id and request id.
     sent: Vec<(u32, i32)>,
     spawned: Vec<Epoch>,
+    /// How often a worker was let go, and told to close in order.
+    let_go: u32,
+    shut_down: u32,
 }
 
 fn memory(now: Instant) -> Memory {
@@ -32,13 +35,19 @@ const AAPL: &str = "AAPL";
 
 impl World {
     fn ready() -> Self {
+        Self::ready_with(Settings::default())
+    }
+
+    fn ready_with(settings: Settings) -> Self {
         let now = Instant::now();
         let mut world = Self {
-            hub: Hub::new(Settings::default(), memory(now), 1, now),
+            hub: Hub::new(settings, memory(now), 1, now),
             now,
             queues: BTreeMap::new(),
             sent: Vec::new(),
             spawned: Vec::new(),
+            let_go: 0,
+            shut_down: 0,
         };
         world.input(Input::Start);
         world.handshake();
@@ -72,6 +81,10 @@ impl World {
             match output {
                 Output::Look => self.look(),
                 Output::Spawn(epoch) => self.spawned.push(epoch),
+                Output::LetGo(_) => self.let_go += 1,
+                Output::Tell(_, ToWorker { message: Some(to_worker::Message::Shutdown(_)) }) => {
+                    self.shut_down += 1;
+                }
                 Output::Deliver(stream, chunk) => {
                     self.queues.get_mut(&stream).expect("an open stream").push(chunk);
                 }
@@ -254,4 +267,20 @@ fn a_snapshot_that_waits_when_the_link_breaks_never_leaves() {
     assert_eq!(world.asked(), left, "nobody waits for them any more");
     let cancels = world.sent.iter().filter(|(message, _)| *message == 202).count();
     assert_eq!(cancels, left, "what may be open at Gateway is cancelled");
+}
+
+#[test]
+fn a_worker_that_may_not_live_on_is_ended_in_order_instead_of_let_go() {
+    let because = || "handover".to_owned();
+    let mut world = World::ready();
+    world.input(Input::LetGo { because: because() });
+    assert_eq!((world.let_go, world.shut_down), (1, 0));
+
+    let mut settings = Settings::default();
+    settings.worker.adoption_grace = Duration::ZERO;
+    let mut world = World::ready_with(settings);
+    // What the worker was told counts, not what the configuration says meanwhile.
+    world.input(Input::Settings(Box::default()));
+    world.input(Input::LetGo { because: because() });
+    assert_eq!((world.let_go, world.shut_down), (0, 1));
 }

@@ -72,6 +72,7 @@ impl World {
         self.broker.number += 1;
         self.broker.lives = true;
         self.broker.told_to_end = None;
+        self.stopped = false;
         self.state = StateKind::Stopped;
         self.dirty = true;
         self.eyes.on_broker_up();

@@ -39,6 +39,7 @@ impl World {
         }
         self.trace(&format!("link of {epoch} is up"));
         let id = self.network.next_link(epoch);
+        self.network.accepted = id.number;
         self.network.link = Some(BrokerLink::new(id));
         self.say_hello(epoch);
         self.begin_worker_session(id);
@@ -105,12 +106,14 @@ impl World {
         let Some(process) = &self.os.process else {
             return false;
         };
-        if process.relay.as_ref().and_then(|relay| relay.link) != Some(id) {
+        let open = process.relay.as_ref().and_then(|relay| relay.link) == Some(id);
+        if !open || id.number <= self.network.accepted {
             return false;
         }
+        self.network.accepted = id.number;
         let ours = process.owner == Some(self.broker.number);
         let wanted = if ours { self.network.link.is_none() } else { self.hub.is_adopting() };
-        if wanted && self.network.refused != Some(id) {
+        if wanted {
             self.network.greeting = Some(BrokerLink::new(id));
         } else {
             self.refuse(id);
@@ -152,7 +155,6 @@ impl World {
 
     fn refuse(&mut self, id: LinkId) {
         self.trace(&format!("{} is left alone at the link", id.epoch));
-        self.network.refused = Some(id);
         self.send_to_worker(id, LinkPiece::Close);
     }
 

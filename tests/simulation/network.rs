@@ -21,7 +21,7 @@ pub(crate) struct SocketId(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LinkId {
     pub(crate) epoch: Epoch,
-    number: u64,
+    pub(crate) number: u64,
 }
 
 /// How long pieces are under way.
@@ -35,8 +35,8 @@ pub(crate) struct Network {
     pub(crate) link: Option<BrokerLink>,
     /// Somebody came to the link who has not said Hello.
     pub(crate) greeting: Option<BrokerLink>,
-    /// Whoever came last and was not wanted.
-    pub(crate) refused: Option<LinkId>,
+    /// The newest connection to the link that was accepted, or refused.
+    pub(crate) accepted: u64,
     pub(crate) sockets: u64,
     links: u64,
     to_broker: Duration,
@@ -54,7 +54,7 @@ impl Network {
             partitioned_until: Duration::ZERO,
             link: None,
             greeting: None,
-            refused: None,
+            accepted: 0,
             sockets: 0,
             links: 0,
             to_broker: Duration::ZERO,

@@ -240,3 +240,16 @@ fn a_wedged_gateway_is_described_by_what_is_seen() {
     assert!(advice[1].contains("look at its window first"), "{advice:?}");
     assert!(advice[2].starts_with("2 connections wait to be accepted"), "{advice:?}");
 }
+
+#[test]
+fn a_broker_that_dies_during_a_slow_probe_is_not_followed_by_another_probe_at_once() {
+    let mut world = World::new();
+    world.wedge();
+    world.expire();
+    assert_eq!(world.state(), StateKind::Connecting);
+    let mut again = world.restarted();
+    assert_eq!(again.state(), StateKind::Wedged);
+    let restarted = again.now;
+    again.expire();
+    assert_eq!(again.now - restarted, Duration::from_secs(15 * 60));
+}

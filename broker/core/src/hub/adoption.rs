@@ -38,13 +38,14 @@ impl Hub {
         self.continue_link(hello, now);
         self.counters.adoptions += 1;
         let facts = hello.session.clone().unwrap_or_default();
+        if !facts.notices.is_empty() {
+            // What a late joiner must know: farms, and whether Gateway's own link is up. Before
+            // the session counts as up: nothing was asked for that could be asked for again.
+            self.on_frames(&facts.notices, now);
+        }
         self.session.adopt(epoch, &facts, now);
         for request in open {
             self.cancel_of_before(*request);
-        }
-        if !facts.notices.is_empty() {
-            // What a late joiner must know: farms, and whether Gateway's own link is up.
-            self.on_frames(&facts.notices, now);
         }
         let text = format!(
             "took over worker {} (pid {pid}, {}) with its live session; {} open requests of \

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ibouncer_proto::api::v1::market_data_event::Body;
 use ibouncer_proto::api::v1::{MarkKind, MarketDataEvent, StreamMarketDataResponse};
-use ibouncer_proto::link::v1::{Stage, to_worker};
+use ibouncer_proto::link::v1::{SessionFacts, Stage, to_worker};
 use ibouncer_proto::tws::envelope::{Envelope, write_message};
 use ibouncer_proto::tws::frame::bodies;
 use ibouncer_proto::tws::v1::{Contract, ErrorMessage, MarketDataRequest, TickPrice};
@@ -13,6 +13,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::queue::StreamQueue;
+use crate::session::StateKind;
 
 struct World {
     hub: Hub,
@@ -39,8 +40,15 @@ impl World {
     }
 
     fn ready_with(settings: Settings) -> Self {
+        let mut world = Self::new(settings);
+        world.input(Input::Start);
+        world.handshake();
+        world
+    }
+
+    fn new(settings: Settings) -> Self {
         let now = Instant::now();
-        let mut world = Self {
+        Self {
             hub: Hub::new(settings, memory(now), 1, now),
             now,
             queues: BTreeMap::new(),
@@ -48,10 +56,7 @@ impl World {
             spawned: Vec::new(),
             let_go: 0,
             shut_down: 0,
-        };
-        world.input(Input::Start);
-        world.handshake();
-        world
+        }
     }
 
     fn handshake(&mut self) {
@@ -283,4 +288,28 @@ fn a_worker_that_may_not_live_on_is_ended_in_order_instead_of_let_go() {
     world.input(Input::Settings(Box::default()));
     world.input(Input::LetGo { because: because() });
     assert_eq!((world.let_go, world.shut_down), (0, 1));
+}
+
+#[test]
+fn lines_are_asked_for_once_after_an_adoption_whatever_notices_came_before() {
+    for (code, state) in [(1101, StateKind::Ready), (1100, StateKind::Degraded)] {
+        let mut world = World::new(Settings::default());
+        world.input(Input::StartAdopting { who: "a worker".into() });
+        let stream = world.open(1);
+        world.subscribe(stream, 1, AAPL);
+        let mut notices = BytesMut::new();
+        let notice = ErrorMessage { id: Some(-1), error_code: Some(code), ..Default::default() };
+        write_message(204, &notice, &mut notices);
+        let facts = SessionFacts { notices: notices.freeze(), ..SessionFacts::default() };
+        let (epoch, pid, open) = (Epoch(7), 100, Vec::new());
+        let hello = Hello { epoch: 7, session: Some(facts), ..Hello::default() };
+        world.input(Input::Adopt { epoch, pid, hello, open });
+        world.spawned.push(epoch);
+        assert_eq!(world.hub.session.kind(), state);
+        for _ in 0..50 {
+            world.now += Duration::from_millis(50);
+            world.worker(WorkerEvent::Pong(Pong::default()));
+        }
+        assert_eq!(world.asked(), 1, "after {code}");
+    }
 }

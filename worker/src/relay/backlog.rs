@@ -36,6 +36,9 @@ pub struct Backlog {
     number: u64,
     /// A gap that no broker was told of yet.
     gap: Option<Gap>,
+    /// What was told on this link and may not have arrived, and the newest number at the time:
+    /// whoever acknowledges a later one has heard it.
+    told: Option<(Gap, u64)>,
     /// Is there a broker to tell?
     linked: bool,
 }
@@ -61,6 +64,7 @@ impl Default for Backlog {
             reserved: BTreeSet::new(),
             number: 0,
             gap: None,
+            told: None,
             linked: true,
         }
     }
@@ -104,6 +108,9 @@ impl Backlog {
             self.bytes -= piece.frames.len();
             self.sent.pop_front();
         }
+        if self.told.is_some_and(|(_, newest)| through > newest) {
+            self.told = None;
+        }
     }
 
     /// The link is gone: what was not acknowledged will be sent again.
@@ -112,6 +119,9 @@ impl Backlog {
         self.control.clear();
         self.leaving.clear();
         self.data_leaves = false;
+        if let Some((told, _)) = self.told.take() {
+            widen(&mut self.gap, told.from, told.to, told.frames);
+        }
         while let Some(piece) = self.sent.pop_back() {
             self.data.push_front(piece);
         }
@@ -129,6 +139,9 @@ impl Backlog {
             && let Some(gap) = self.gap.take()
         {
             self.push_control(&ToBroker { message: Some(to_broker::Message::Gap(gap)) });
+            let mut told = self.told.take().map(|(told, _)| told);
+            widen(&mut told, gap.from, gap.to, gap.frames);
+            self.told = told.map(|told| (told, self.number));
         }
     }
 
@@ -375,6 +388,32 @@ mod tests {
         assert_eq!(seen.0, 50, "no order is lost, although they fill the cap alone");
         assert_eq!(seen.1 + gap.frames, 51, "every tick is accounted for");
         assert!(gap.from <= first && gap.to >= first, "{gap:?}");
+    }
+
+    #[test]
+    fn a_gap_is_told_again_until_whoever_heard_it_has_acknowledged_what_came_behind() {
+        let tick = message(201);
+        let mut backlog = configured(tick.len() * 10);
+        backlog.unlink();
+        for _ in 0..20 {
+            backlog.push_data(tick.clone());
+        }
+        let told = |backlog: &mut Backlog| {
+            let first = backlog.relink();
+            backlog.tell_gap();
+            let frames = drain_from(backlog, usize::MAX, first);
+            frames.iter().any(|frame| matches!(frame, LinkFrame::Control(_)))
+        };
+        assert!(told(&mut backlog));
+        // Whoever listened was no broker for us, or died.
+        backlog.unlink();
+        assert!(told(&mut backlog));
+        backlog.push_data(message(203));
+        let next = backlog.number + 1;
+        drain_from(&mut backlog, usize::MAX, next);
+        backlog.forget(backlog.number);
+        backlog.unlink();
+        assert!(!told(&mut backlog), "it is known to have arrived");
     }
 
     #[test]

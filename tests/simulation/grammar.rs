@@ -98,14 +98,25 @@ pub(crate) struct Plan {
     pub(crate) left: u32,
     /// A slow world gives every failure time to unfold.
     pub(crate) slowness: u32,
+    /// Gateway answers no new connection, until the world is healed.
+    pub(crate) siege: bool,
 }
+
+/// Strengths of the groups in a world whose Gateway answers nobody: brokers come and go.
+const SIEGE: [u32; 8] = [1, 0, 0, 0, 0, 0, 6, 1];
+
+/// In one whose Gateway is well, and whose brokers and links are not.
+const HANDOVERS: [u32; 8] = [2, 2, 0, 2, 1, 4, 8, 1];
 
 impl Plan {
     /// Draws weights.
     pub(crate) fn new(rng: &mut Rng) -> Self {
+        let (siege, handovers) = (rng.u8(..8) == 0, rng.u8(..6) == 0);
         let mut actions = Vec::new();
         for (index, group) in GROUPS.iter().enumerate() {
             let strength = match (index, rng.u8(..4)) {
+                _ if siege => SIEGE[index],
+                _ if handovers => HANDOVERS[index],
                 (0, _) => 2,
                 (_, 0) => 0,
                 (_, 1) => 6,
@@ -115,7 +126,12 @@ impl Plan {
         }
         let total = actions.iter().map(|(_, weight)| weight).sum();
         let left = rng.u32(80..240);
-        Self { actions, total, left, slowness: [1, 1, 8][rng.usize(..3)] }
+        let slowness = match (siege, handovers) {
+            (true, _) => [2, 8][rng.usize(..2)],
+            (_, true) => 1,
+            _ => [1, 1, 8][rng.usize(..3)],
+        };
+        Self { actions, total, left, slowness, siege }
     }
 
     fn draw(&self, rng: &mut Rng) -> Action {

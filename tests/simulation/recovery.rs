@@ -31,6 +31,7 @@ impl World {
         self.trace("the world is healed");
         self.os.births = Births::Ordinary;
         self.eyes.fail = false;
+        self.broker.doom = None;
         if self.broker.lives && self.rng.u8(..4) == 0 {
             self.kill_broker();
         }
@@ -113,7 +114,14 @@ impl World {
         let end = self.now + within;
         while !done(self) {
             assert!(self.step(), "{what}: nothing is due any more, state {}", self.state);
-            assert!(self.now <= end, "{what}: not within {within:?}, state {}", self.state);
+            assert!(
+                self.now <= end,
+                "{what}: not within {within:?}, {} of broker {}, next {:?}, lines {:?}",
+                self.state,
+                self.broker.number,
+                self.hub.poll_timeout().map(|(_, why)| why),
+                self.hub.list_lines().iter().map(|line| line.state.clone()).collect::<Vec<_>>(),
+            );
         }
     }
 }

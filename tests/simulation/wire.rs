@@ -39,6 +39,7 @@ struct Connection {
     cancelled: BTreeSet<i32>,
     /// Errors and ends that Gateway has sent.
     over: BTreeSet<i32>,
+    lossy: bool,
     has_accounts: bool,
     has_next_id: bool,
     feed: i32,
@@ -52,6 +53,7 @@ impl Default for Connection {
             asked: BTreeSet::new(),
             cancelled: BTreeSet::new(),
             over: BTreeSet::new(),
+            lossy: false,
             has_accounts: false,
             has_next_id: false,
             feed: 1,
@@ -101,6 +103,9 @@ impl Wire {
 
     /// A worker is ordered.
     pub(crate) fn on_spawn(&mut self) {
+        for connection in self.connections.values_mut() {
+            connection.lossy |= self.lossy;
+        }
         self.lossy = false;
         if self.endless {
             self.used.clear();
@@ -133,11 +138,12 @@ impl Wire {
                 assert_eq!(wanted, exchange_of(wire.feed), "asked for under another type");
             }
             id::CANCEL_MKT_DATA => {
+                let lossy = self.lossy || wire.lossy;
                 let asked = wire.asked.contains(&number);
-                let known = asked || (self.lossy && self.noted.contains(&number));
+                let known = asked || (lossy && self.noted.contains(&number));
                 assert!(known, "cancel of {number}, never asked for");
                 let first = wire.cancelled.insert(number);
-                assert!(first || self.lossy, "{number} is cancelled twice");
+                assert!(first || lossy, "{number} is cancelled twice");
                 if !asked || !first {
                     wire.over.insert(number);
                 }

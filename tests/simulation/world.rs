@@ -13,7 +13,7 @@ use ibouncer_core::ledger::Ledger;
 use ibouncer_core::session::{Memory, StateKind};
 use ibouncer_core::settings::Settings;
 use ibouncer_core::supervisor::ExitStatus;
-use ibouncer_gateway_sim::{GatewayConfig, Rate};
+use ibouncer_gateway_sim::{Fault, GatewayConfig, Rate};
 use ibouncer_proto::link::write_data_header;
 
 use crate::actions::grace;
@@ -134,6 +134,10 @@ impl World {
     pub(crate) fn run(&mut self) {
         self.agenda.add(self.now, Event::Act);
         self.agenda.add(self.now, Event::Look);
+        if self.plan.siege {
+            let fault = [Fault::AcceptAndMute, Fault::NeverAccept][self.rng.usize(..2)];
+            self.set_fault(Some(fault), None);
+        }
         self.start_broker();
         while self.chaos {
             self.step();

@@ -105,9 +105,10 @@ impl World {
     pub(crate) fn before_dial(&mut self) {
         self.check_looked();
         let starting = self.may_be_starting();
-        let stepped = self.eyes.stepped.is_some_and(|at| {
-            self.attempts.reborn && at + STEP_LASTS >= self.attempts.last_silent
-        });
+        let stepped = self
+            .eyes
+            .stepped
+            .is_some_and(|at| self.attempts.reborn && at + STEP_LASTS >= self.attempts.last_silent);
         let attempts = &mut self.attempts;
         let slow = self.now >= attempts.last_silent + attempts.probe;
         assert!(

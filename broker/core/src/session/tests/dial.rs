@@ -256,7 +256,9 @@ fn a_full_accept_queue_that_drops_our_syn_is_the_same_silence() {
         }
     }
     assert_eq!(world.state(), StateKind::Wedged);
+}
 
+#[test]
 fn a_broker_that_dies_during_a_slow_probe_is_not_followed_by_another_probe_at_once() {
     let mut world = World::new();
     world.wedge();

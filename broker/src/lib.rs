@@ -40,7 +40,7 @@ pub use driver::Ending;
 pub use serve::{Announcement, ServeOptions};
 
 /// An error with its causes, as one sentence.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

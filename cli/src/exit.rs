@@ -6,6 +6,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use ibouncer_broker::chain;
 use ibouncer_client::api::SessionState;
 use ibouncer_client::{ConnectError, Error, Origin, Retry};
 
@@ -200,18 +201,6 @@ impl From<io::Error> for Failure {
         }
         Complaint::internal("OUTPUT", format!("cannot write to stdout: {error}")).into()
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use ibouncer_broker::chain;
 use ibouncer_broker::config::{Layers, Loaded, layers, template};
 use ibouncer_proto::places::{Places, Wishes};
 use serde_json::json;
@@ -158,16 +159,4 @@ fn default_file(
 /// The worker runs in another folder, so paths must not depend on ours.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// An error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }

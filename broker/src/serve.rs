@@ -16,6 +16,8 @@ use anyhow::Context as _;
 use ibouncer_core::Hub;
 use ibouncer_core::clock::Clock;
 use ibouncer_core::hub::Input;
+use ibouncer_core::ids::Epoch;
+use ibouncer_core::notes::{NoteKind, Severity};
 use ibouncer_core::session::Memory;
 use ibouncer_core::status::BrokerProcess;
 use ibouncer_proto::places::Places;
@@ -114,13 +116,23 @@ pub async fn serve(
     let (publisher, published) = watch::channel(first);
     let (handle, inbox) = Handle::new(published);
     let watcher = Watcher::start(gateway, config.eyes()?).context("start the eyes")?;
+    let mut events = Events::at(places.events());
+    if let Some(lost) = &ground.lost {
+        let text = format!(
+            "what was remembered of attempts, and an operator's hold if there was one, is \
+             forgotten: {} (now {})",
+            lost.because,
+            lost.to.display()
+        );
+        events.say(NoteKind::Broker, Severity::Error, text, Epoch(0));
+    }
     let files = Files {
         ledger: ground.ledger_file(),
         worker: ground.locks.worker_file(),
         lock: ground.locks.worker(),
         link: places.link_socket(),
         requests: OpenRequests::at(ground.locks.open_requests()),
-        events: Events::at(places.events()),
+        events,
     };
     let windows = config.restart_windows()?;
     let parts = Parts { hub, broker, nursery, listener, watcher, files, windows, inbox, publisher };

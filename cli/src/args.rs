@@ -326,7 +326,7 @@ pub(crate) enum Session {
         #[arg(long)]
         drop_live_session: bool,
     },
-    /// End the hold with one attempt now.
+    /// End the hold; the session goes on as after a start of the broker.
     Release {
         /// Why; goes to the log.
         #[arg(long, default_value = "")]

@@ -6,12 +6,13 @@
 //! ```
 //!
 //! Owns every decision; carries out none. News of a worker that is not the current one is
-//! dropped and counted. Read on in `hub/upstream.rs` (frames from Gateway), `hub/market.rs`
-//! (subscriptions), `hub/snapshot.rs`, `hub/marks.rs` (what a subscription is told),
-//! `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life), `hub/adoption.rs` (a
-//! worker that was there before), `hub/operator.rs`, and [`crate::status`].
+//! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
+//! from Gateway), `hub/market.rs` (subscriptions), `hub/snapshot.rs`, `hub/marks.rs` (what a
+//! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
+//! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, and [`crate::status`].
 
 mod adoption;
+mod io;
 mod market;
 mod marks;
 mod operator;
@@ -26,281 +27,20 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use bytes::Bytes;
-use ibouncer_proto::api::v1;
-use ibouncer_proto::link::v1::{Ended, Gap, Hello, Pong, StageReached, ToWorker};
-use ibouncer_proto::tws::v1::MarketDataRequest;
-
 use crate::clients::Clients;
-use crate::clock::Clock;
-use crate::error::Error;
 use crate::farms::Farms;
 use crate::heartbeat::Heartbeat;
-use crate::ids::{CallId, ClientId, Epoch, RequestId, StreamId};
-use crate::ledger::Ledger;
+use crate::ids::{CallId, ClientId, StreamId};
 use crate::lines::Lines;
-use crate::notes::Note;
 use crate::pacing::Pacer;
-use crate::queue::Chunk;
 use crate::routes::Routes;
-use crate::session::{Memory, Session, Transition};
+use crate::session::{Memory, Session};
 use crate::settings::Settings;
-use crate::sight::Sight;
-use crate::supervisor::{ExitStatus, Supervisor};
+use crate::supervisor::Supervisor;
 
+pub use io::{Input, Output, Reply, WorkerEvent};
 use snapshot::Snapshot;
 use streams::Streams;
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input {
-    /// The broker is up, and no worker is left from before.
-    Start,
-    /// The broker is up, and a worker from before holds its lock.
-    StartAdopting {
-        /// What is known of it, in words.
-        who: String,
-    },
-    /// That worker is here, and it is ours.
-    Adopt {
-        /// Which one.
-        epoch: Epoch,
-        /// Its pid.
-        pid: u32,
-        /// What it said.
-        hello: Hello,
-        /// Requests that are open at Gateway.
-        open: Vec<RequestId>,
-    },
-    /// Its lock is free: it is gone.
-    OrphanGone,
-    /// The broker is to end, and the session with it.
-    Stop {
-        /// Why.
-        because: String,
-    },
-    /// The broker is to end, and to leave a live session to the next one.
-    LetGo {
-        /// Why.
-        because: String,
-    },
-    /// Other numbers to decide by, from now on.
-    Settings(Box<Settings>),
-    /// News of a worker.
-    Worker {
-        /// Which one.
-        epoch: Epoch,
-        /// What.
-        event: WorkerEvent,
-    },
-    /// A program connected.
-    ClientJoined {
-        /// Its id.
-        client: ClientId,
-        /// The name that it wants.
-        name: String,
-        /// Where it comes from.
-        peer: String,
-    },
-    /// It left; its streams and calls have been closed before.
-    ClientLeft {
-        /// Which one.
-        client: ClientId,
-    },
-    /// A client opened a market-data stream.
-    StreamOpened {
-        /// Whose.
-        client: ClientId,
-        /// Its id.
-        stream: StreamId,
-    },
-    /// It is gone.
-    StreamClosed {
-        /// Which one.
-        stream: StreamId,
-    },
-    /// A subscription on a stream.
-    Subscribe {
-        /// Which stream.
-        stream: StreamId,
-        /// The client's number.
-        subscription: u32,
-        /// What it wants.
-        request: Box<MarketDataRequest>,
-        /// Market data type; 0 is the default.
-        feed: i32,
-    },
-    /// Its end.
-    Unsubscribe {
-        /// Which stream.
-        stream: StreamId,
-        /// The client's number.
-        subscription: u32,
-    },
-    /// A snapshot is wanted.
-    Snapshot {
-        /// By whom.
-        client: ClientId,
-        /// Answer to this.
-        call: CallId,
-        /// What it wants.
-        request: Box<MarketDataRequest>,
-        /// Market data type; 0 is the default.
-        feed: i32,
-    },
-    /// Nobody waits for this call any more.
-    CallDropped {
-        /// Which one.
-        call: CallId,
-    },
-    /// An operator ends the worker.
-    RestartWorker {
-        /// Answer to this.
-        call: CallId,
-        /// Why.
-        reason: String,
-        /// Also if the session is live.
-        drop_live_session: bool,
-    },
-    /// An operator ends a wait.
-    Retry {
-        /// Answer to this.
-        call: CallId,
-        /// Why; may be empty.
-        reason: String,
-    },
-    /// An operator stops all attempts.
-    Hold {
-        /// Answer to this.
-        call: CallId,
-        /// Why.
-        reason: String,
-        /// Also if the session is live.
-        drop_live_session: bool,
-    },
-    /// An operator ends that.
-    Release {
-        /// Answer to this.
-        call: CallId,
-        /// Why; may be empty.
-        reason: String,
-    },
-    /// The kernel's tables were read.
-    Sight {
-        /// What they show.
-        sight: Box<Sight>,
-        /// Both clocks now.
-        clock: Clock,
-    },
-    /// An operator's window for restarts of Gateway began, or ended.
-    RestartWindow {
-        /// Its end.
-        until: Option<Instant>,
-    },
-}
-
-/// News of a worker.
-#[derive(Debug)]
-pub enum WorkerEvent {
-    /// The process exists.
-    Spawned {
-        /// Its pid.
-        pid: u32,
-    },
-    /// It could not be started.
-    NotSpawned {
-        /// Why.
-        error: String,
-    },
-    /// It said Hello.
-    Hello(Hello),
-    /// It reached a stage of the handshake.
-    Stage(StageReached),
-    /// It answered a ping.
-    Pong(Pong),
-    /// It had to drop frames.
-    Gap(Gap),
-    /// Its last word.
-    Ended(Ended),
-    /// Whole TWS frames from Gateway.
-    Frames {
-        /// Their number on the link.
-        number: u64,
-        /// Headers included.
-        frames: Bytes,
-    },
-    /// The link is gone.
-    LinkClosed {
-        /// Why.
-        because: String,
-    },
-    /// The link carried nonsense.
-    LinkViolated {
-        /// What.
-        because: String,
-    },
-    /// The process was waited for.
-    Exited(ExitStatus),
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub enum Output {
-    /// Write the ledger, before anything that follows.
-    Remember(Box<Ledger>),
-    /// Look at the kernel's tables, and tell.
-    Look,
-    /// Start a worker process.
-    Spawn(Epoch),
-    /// SIGKILL, through the child's handle.
-    Kill(Epoch),
-    /// Say this on the link.
-    Tell(Epoch, ToWorker),
-    /// Send these frames to Gateway.
-    Send {
-        /// Through this worker.
-        epoch: Epoch,
-        /// Their number on the link.
-        number: u64,
-        /// Whole frames.
-        frames: Bytes,
-    },
-    /// Put this into a stream's queue.
-    Deliver(StreamId, Chunk),
-    /// Answer a call.
-    Reply(CallId, Result<Reply, Error>),
-    /// The state of the session has changed.
-    Transitioned(Transition),
-    /// Status would read differently now.
-    StatusChanged,
-    /// Write down that this request is open at Gateway, before it leaves.
-    NoteOpen(RequestId),
-    /// It no longer is.
-    NoteClosed(RequestId),
-    /// No request is open: a connection began or ended.
-    NoteNone,
-    /// Keep this for operators.
-    Note(Note),
-    /// Drop the link and leave the worker alone: the next broker takes it over.
-    LetGo(Epoch),
-    /// The last worker is gone, or let go, and the broker may end.
-    Stopped,
-}
-
-/// The answer to a call.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reply {
-    /// A snapshot.
-    Snapshot(v1::GetSnapshotResponse),
-    /// The worker that is being ended.
-    Restarting(Epoch),
-    /// An attempt is being made.
-    Retrying,
-    /// Nothing is tried until it is released.
-    Held,
-    /// Attempts are made again.
-    Released,
-}
 
 /// Things that are counted, by the names of their metrics.
 #[derive(Debug, Default, Clone)]

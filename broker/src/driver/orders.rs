@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use ibouncer_core::error;
 use ibouncer_core::hub::Output;
 use ibouncer_core::ids::Epoch;
 use ibouncer_core::status::transition_view;
 
 use super::{Driver, clock};
+use crate::grpc::status::status;
 use crate::handle::TRANSITIONS_KEPT;
 use crate::link::Link;
 
@@ -66,7 +68,12 @@ impl Driver {
                     self.stale_since.get_or_insert_with(Instant::now);
                 }
                 Output::LetGo(epoch) => self.let_go(epoch).await,
-                Output::Stopped => self.stopped = true,
+                Output::Stopped => {
+                    self.stopped = true;
+                    for shared in self.streams.values() {
+                        shared.end(status(&error::stopping()));
+                    }
+                }
             }
         }
     }

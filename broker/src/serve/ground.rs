@@ -11,7 +11,7 @@ use ibouncer_core::ledger::Ledger;
 use ibouncer_proto::places::Places;
 
 use crate::config::Config;
-use crate::ledger::LedgerFile;
+use crate::ledger::{LedgerFile, MovedAside};
 use crate::places::{self, Locks};
 
 /// The ground. The locks are held as long as it is.
@@ -20,6 +20,8 @@ pub(super) struct Ground {
     pub(super) gateway: SocketAddr,
     pub(super) locks: Locks,
     pub(super) ledger: Ledger,
+    /// A ledger that could not be trusted: attempts, and an operator's hold, are forgotten.
+    pub(super) lost: Option<MovedAside>,
     _held: Vec<File>,
 }
 
@@ -48,15 +50,14 @@ impl Ground {
             held.push(Locks::new(locks, gateway, id)?.take(gateway, id, &who)?);
         }
         held.push(own.take_runtime(places.runtime(), &who)?);
-        // Errors of the file are logged, and nothing is remembered then.
-        let (ledger, _) = LedgerFile::at(own.ledger()).read(gateway);
+        let (ledger, lost) = LedgerFile::at(own.ledger()).read(gateway);
         if std::process::id() == 1 {
             tracing::warn!(
                 "this broker is PID 1: when it ends, the system ends its worker with it, so a live \
                  session cannot outlive it; run it under an init, and use ibouncer handover"
             );
         }
-        Ok(Self { gateway, locks: own, ledger, _held: held })
+        Ok(Self { gateway, locks: own, ledger, lost, _held: held })
     }
 
     pub(super) fn ledger_file(&self) -> LedgerFile {

@@ -5,15 +5,19 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ibouncer_proto::api::v1::market_data_event::Body;
 use ibouncer_proto::api::v1::{MarkKind, MarketDataEvent, StreamMarketDataResponse};
-use ibouncer_proto::link::v1::{SessionFacts, Stage, to_worker};
+use ibouncer_proto::link::v1::{Hello, SessionFacts, Stage, StageReached, ToWorker, to_worker};
 use ibouncer_proto::tws::envelope::{Envelope, write_message};
 use ibouncer_proto::tws::frame::bodies;
 use ibouncer_proto::tws::v1::{Contract, ErrorMessage, MarketDataRequest, TickPrice};
 use prost::Message as _;
 
 use super::*;
+use crate::clock::Clock;
+use crate::ids::Epoch;
+use crate::ledger::Ledger;
 use crate::queue::StreamQueue;
 use crate::session::StateKind;
+use crate::supervisor::ExitStatus;
 
 struct World {
     hub: Hub,

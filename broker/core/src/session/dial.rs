@@ -138,7 +138,7 @@ impl Session {
         let wedged = self.is_over_budget(now) || self.is_wedged_from_before(now);
         if wedged && intent.force < Force::Verdict {
             if !matches!(self.state, State::Wedged { .. }) {
-                let because = "as the account of attempts has it".to_owned();
+                let because = "it was met before this broker started".to_owned();
                 self.become_wedged(because, now);
             }
             return;
@@ -177,7 +177,11 @@ impl Session {
             State::GatewayAbsent { .. } if self.lookout.sight().listening() == Some(true) => {
                 self.dial("something listens on Gateway's port again", now);
             }
-            State::Wedged { .. } | State::Backoff { .. } | State::ClientIdInUse { .. }
+            // An updated Gateway is another process as well.
+            State::Wedged { .. }
+            | State::Backoff { .. }
+            | State::ClientIdInUse { .. }
+            | State::Held { by: HeldBy::Version }
                 if replaced =>
             {
                 self.dial("another process listens on Gateway's port", now);

@@ -270,3 +270,15 @@ fn a_broker_that_dies_during_a_slow_probe_is_not_followed_by_another_probe_at_on
     again.expire();
     assert_eq!(again.now - restarted, Duration::from_secs(15 * 60));
 }
+
+#[test]
+fn a_gateway_that_was_too_old_is_tried_again_once_another_one_listens() {
+    let mut world = World::new();
+    world.reach(&TO_HELLO);
+    world.reported(EndReason::Refused, 0);
+    assert_eq!(world.state(), StateKind::Held);
+    world.show(listening(1, 0));
+    assert_eq!(world.state(), StateKind::Held);
+    world.show(listening(2, 0));
+    assert_eq!(world.state(), StateKind::Connecting);
+}

@@ -214,7 +214,7 @@ impl World {
             }
             let stream = self.open_stream(client);
             if let Some(stream) = self.clients.streams.get_mut(&stream) {
-                stream.slow = slow;
+                stream.slow = slow && self.chaos;
             }
             for key in keys {
                 self.subscribe(stream, key);

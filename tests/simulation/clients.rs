@@ -136,7 +136,7 @@ impl World {
 
     pub(crate) fn open_stream(&mut self, client: ClientId) -> StreamId {
         let id = StreamId(self.clients.next());
-        let (limit, slow) = (self.rng.usize(100..20_000), self.rng.u8(..3) == 0);
+        let (limit, slow) = (self.rng.usize(100..20_000), self.rng.u8(..3) == 0 && self.chaos);
         let stream = Stream::new(client, limit, slow);
         self.trace(&format!("{client} opens {id}, slow: {}", stream.slow));
         self.clients.streams.insert(id, stream);

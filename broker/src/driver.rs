@@ -49,6 +49,9 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(20);
 /// window, and facts of the tables that only age.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Who tests the port by connecting is named again after this time.
+const PORT_CHECK_AGAIN: Duration = Duration::from_secs(3600);
+
 /// Everything that the driver drives.
 pub struct Driver {
     hub: Hub,
@@ -68,6 +71,8 @@ pub struct Driver {
     greeting: Option<Greeting>,
     look: Option<oneshot::Receiver<Arc<Observed>>>,
     ticked: Instant,
+    /// Who was named as a port checker, and when.
+    port_checks: BTreeMap<String, Instant>,
     inbox: mpsc::Receiver<Command>,
     streams: BTreeMap<StreamId, Arc<StreamShared>>,
     calls: BTreeMap<CallId, oneshot::Sender<Result<Reply, Error>>>,
@@ -163,6 +168,7 @@ impl Driver {
             greeting: None,
             look: None,
             ticked: Instant::now(),
+            port_checks: BTreeMap::new(),
             inbox: parts.inbox,
             streams: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -295,6 +301,7 @@ impl Driver {
                 for change in &observed.changes {
                     self.say(NoteKind::Gateway, Severity::Info, change.clone());
                 }
+                self.note_port_checks(&observed);
                 self.on_observed(&observed).await;
             }
             Woken::Tick => self.on_tick().await,
@@ -306,6 +313,22 @@ impl Driver {
     async fn on_observed(&mut self, observed: &Observed) {
         let sight = Box::new(observed.sight.clone());
         self.input(Input::Sight { sight, clock: clock() }).await;
+    }
+
+    /// Whoever tests the port by connecting is named, once an hour.
+    fn note_port_checks(&mut self, observed: &Observed) {
+        for short in &observed.short {
+            let Some(advice) = &short.advice else {
+                continue;
+            };
+            let now = observed.at;
+            let told = self.port_checks.get(&short.owner).copied();
+            if told.is_none_or(|told| now.duration_since(told) >= PORT_CHECK_AGAIN) {
+                self.port_checks.insert(short.owner.clone(), now);
+                self.say(NoteKind::PortCheck, Severity::Warning, advice.clone());
+            }
+        }
+        self.port_checks.retain(|_, told| observed.at.duration_since(*told) < PORT_CHECK_AGAIN);
     }
 
     async fn on_tick(&mut self) {

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use ibouncer_client::api::MarkKind;
 use ibouncer_tests::harness::procfs::{Process, is_alive, process};
@@ -219,7 +218,8 @@ fn a_worker_that_is_stopped_before_it_comes_is_waited_for_and_never_replaced() {
 
 #[test]
 fn files_that_are_lost_or_broken_are_moved_aside_and_start_no_second_worker() {
-    let wreck: [(&str, fn(&Path)); 5] = [
+    type Wreck = (&'static str, fn(&Path));
+    let wreck: [Wreck; 5] = [
         ("worker.json", |path| fs::remove_file(path).unwrap()),
         ("worker.json", |path| fs::write(path, "{\"schema\":1,").unwrap()),
         ("worker.json", |path| {
@@ -398,5 +398,4 @@ fn orphans_leave_nothing_behind() {
         let gone = brokers.iter().all(|pid| process(*pid).is_none_or(|one| !is_alive(one)));
         (gone && !is_alive(worker)).then_some(())
     });
-    let _ = Duration::ZERO;
 }

@@ -199,7 +199,7 @@ async fn without_a_broker_ticks_are_kept_or_named_as_a_gap_and_orders_are_never_
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 
-    let mut ledger = tokio::task::spawn_blocking(move || {
+    let (worker, link, mut ledger) = tokio::task::spawn_blocking(move || {
         let mut link = worker.accept();
         let first = link.hello.next_number;
         assert!(first > acknowledged, "what was acknowledged does not come again");
@@ -224,7 +224,7 @@ async fn without_a_broker_ticks_are_kept_or_named_as_a_gap_and_orders_are_never_
         link.send(2, &cancel(1));
         settle(&mut link, &mut ledger);
         assert_eq!(ledger.numbers.first(), Some(&first));
-        ledger
+        (worker, link, ledger)
     })
     .await
     .unwrap();
@@ -234,7 +234,8 @@ async fn without_a_broker_ticks_are_kept_or_named_as_a_gap_and_orders_are_never_
     assert_eq!(ledger.ticks + ledger.gap, report.sent_ticks, "every tick is accounted for");
     assert_eq!((report.accepted, report.open), (1, 1), "one connection, all the time");
     ledger.replayed.clear();
-    drop(SimHandle::shutdown(sim));
+    drop((link, worker));
+    SimHandle::shutdown(sim).await;
 }
 
 fn read_some(link: &mut LinkEnd, ledger: &mut Ledger) {

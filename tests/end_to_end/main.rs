@@ -9,6 +9,7 @@
 //! - `eyes`: what `connections` says of a port, and that it makes no connection.
 //! - `survival`: streams of the SDK go on with the next broker.
 //! - `proof`: what strace saw of our processes.
+//! - `service`: the service unit of the documents, by its signals.
 //! - `soak`: two hundred cycles of everything, and nothing leaks.
 //! - `wedge`: the faults of the field, replayed.
 //! - `workers`: workers and brokers that are stopped, killed, or never speak.
@@ -35,6 +36,7 @@ mod faults;
 mod link;
 mod market_data;
 mod proof;
+mod service;
 mod soak;
 mod sockets;
 mod start;

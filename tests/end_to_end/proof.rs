@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use ibouncer_tests::harness::wait::{PATIENCE, until_true};
-use ibouncer_tests::harness::{Broker, Home, Program};
+use ibouncer_tests::harness::{Home, Program};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -124,5 +124,4 @@ fn only_workers_connect_to_gateway_and_only_workers_of_ours_are_signalled() {
         assert!(thread.is_none(), "{} {}", call.pid, call.text);
     }
     assert!(signals >= 2, "two workers were killed at their deadline, {signals} signals");
-    let _ = Broker::plan;
 }

@@ -30,6 +30,7 @@ async fn a_stream_goes_on_with_the_next_broker_and_says_what_happened() {
         };
         reader.until("a tick of each", mine).await;
     }
+    let mut over = Vec::new();
     for round in 0..3 {
         match round {
             0 => broker.kill(),
@@ -58,11 +59,13 @@ async fn a_stream_goes_on_with_the_next_broker_and_says_what_happened() {
                 }
                 MarkKind::Subscribed => assert_eq!(event.subscription_id, late.0),
                 MarkKind::Stale | MarkKind::Resumed => {}
+                MarkKind::Ended => assert!(over.contains(&event.subscription_id)),
                 other => panic!("{other:?}"),
             }
         }
         assert_eq!(stale, ids.len(), "each was told once");
         reader.stream.unsubscribe(late).await.unwrap();
+        over.push(late.0);
         reader.live_tick().await;
     }
 }

@@ -2,7 +2,6 @@
 //! what ends that without an operator.
 
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use ibouncer_tests::harness::procfs::{TcpState, states_of};
 use ibouncer_tests::harness::wait::{PATIENCE, until, until_true};
@@ -223,5 +222,4 @@ fn a_restart_window_makes_silence_wait_only() {
     broker.wait_step("READY", 6);
     let steps = broker.steps();
     assert!(steps.iter().all(|step| step.to != "WEDGED"), "{steps:?}");
-    let _ = Duration::ZERO;
 }

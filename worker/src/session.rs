@@ -430,6 +430,7 @@ impl WorkerSession {
         };
         let version = hello.server_version;
         self.facts.server_version = version;
+        self.facts.client_id = configure.client_id;
         self.facts.server_time.clone_from(&hello.time);
         let reached = StageReached {
             server_version: version,

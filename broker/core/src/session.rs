@@ -108,6 +108,8 @@ pub struct Session {
     absent_backoff: Backoff,
     /// Errors 326 in a row.
     id_refusals: u32,
+    /// The client id of the newest attempt.
+    dialled_id: i32,
     /// When the session became READY; DEGRADED in between does not count.
     up_since: Option<Instant>,
     /// Gateway said on this connection that its own link is down.
@@ -155,6 +157,7 @@ impl Session {
             absent_backoff: ladder(),
             up_since: None,
             id_refusals: 0,
+            dialled_id: settings.client_id,
             upstream_lost: None,
             port_moved: None,
             grace_until: None,

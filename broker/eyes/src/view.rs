@@ -145,7 +145,7 @@ fn timestamp(seconds: u64) -> Option<prost_types::Timestamp> {
 mod tests {
     use std::time::Duration;
 
-    use ibouncer_core::sight::{Figures, Owner};
+    use ibouncer_core::sight::{Figures, Owner, Process};
 
     use super::*;
 

@@ -45,6 +45,9 @@ pub(super) struct Backlog {
 struct Piece {
     number: Option<u64>,
     frames: Bytes,
+    /// Frames that were dropped from it since it was sent: missing only for a broker that gets it
+    /// again.
+    gone: u64,
 }
 
 impl Default for Backlog {
@@ -82,7 +85,7 @@ impl Backlog {
 
     pub(super) fn push_data(&mut self, frames: Bytes) {
         self.bytes += frames.len();
-        self.data.push_back(Piece { number: None, frames });
+        self.data.push_back(Piece { number: None, frames, gone: 0 });
         if self.bytes > self.limit {
             self.make_room();
         }
@@ -116,6 +119,11 @@ impl Backlog {
     /// There is a link again. Answers with the number of its first data frame.
     pub(super) fn relink(&mut self) -> u64 {
         self.linked = true;
+        for piece in &mut self.data {
+            if let (Some(number), gone @ 1..) = (piece.number, std::mem::take(&mut piece.gone)) {
+                widen(&mut self.gap, number, number, gone);
+            }
+        }
         self.data.front().and_then(|piece| piece.number).unwrap_or(self.number + 1)
     }
 
@@ -134,7 +142,7 @@ impl Backlog {
         if self.leaving.is_empty() {
             if !self.control.is_empty() {
                 std::mem::swap(&mut self.leaving, &mut self.control);
-            } else if let Some(Piece { number, frames }) = self.data.pop_front() {
+            } else if let Some(Piece { number, frames, .. }) = self.data.pop_front() {
                 let number = number.unwrap_or_else(|| {
                     self.number += 1;
                     self.number
@@ -143,7 +151,7 @@ impl Backlog {
                 // Copied behind its header: the link's socket takes one slice a call, and two
                 // calls would wake the broker twice.
                 self.leaving.extend_from_slice(&frames);
-                self.sent.push_back(Piece { number: Some(number), frames });
+                self.sent.push_back(Piece { number: Some(number), frames, gone: 0 });
                 self.data_leaves = true;
             }
         }
@@ -176,27 +184,44 @@ impl Backlog {
     }
 
     fn thin_out(&mut self, target: usize, goes: impl Fn(u32) -> bool) {
-        // The newest of `sent` may be half under way as a copy; what is kept here may still thin.
-        for queue in [&mut self.sent, &mut self.data] {
-            let mut index = 0;
-            while self.bytes > target
-                && let Some(piece) = queue.get_mut(index)
-            {
-                let (rest, gone) = thin_out(&piece.frames, &goes);
-                if gone > 0 {
-                    self.bytes -= piece.frames.len() - rest.len();
-                    let at = piece.number.unwrap_or(self.number);
-                    widen(&mut self.gap, at, at + u64::from(piece.number.is_none()), gone);
-                    piece.frames = rest;
-                }
-                // A frame that has its number keeps it, also when nothing is left in it.
-                if piece.frames.is_empty() && piece.number.is_none() {
-                    queue.remove(index);
-                } else {
-                    index += 1;
-                }
+        for piece in &mut self.sent {
+            if self.bytes <= target {
+                return;
+            }
+            let gone = piece.thin_out(&goes, &mut self.bytes);
+            // This broker has it; another one will miss it.
+            piece.gone += gone;
+        }
+        let mut index = 0;
+        while self.bytes > target
+            && let Some(piece) = self.data.get_mut(index)
+        {
+            let gone = piece.thin_out(&goes, &mut self.bytes);
+            match piece.number {
+                Some(_) if !self.linked => piece.gone += gone,
+                Some(number) if gone > 0 => widen(&mut self.gap, number, number, gone),
+                None if gone > 0 => widen(&mut self.gap, self.number, self.number + 1, gone),
+                _ => {}
+            }
+            // A frame that has its number keeps it, also when nothing is left in it.
+            if piece.frames.is_empty() && piece.number.is_none() {
+                self.data.remove(index);
+            } else {
+                index += 1;
             }
         }
+    }
+}
+
+impl Piece {
+    /// Answers with the frames that went.
+    fn thin_out(&mut self, goes: impl Fn(u32) -> bool, bytes: &mut usize) -> u64 {
+        let (rest, gone) = thin_out(&self.frames, goes);
+        if gone > 0 {
+            *bytes -= self.frames.len() - rest.len();
+            self.frames = rest;
+        }
+        gone
     }
 }
 
@@ -338,6 +363,38 @@ mod tests {
             assert_eq!(backlog.relink(), 1);
             assert_eq!(numbers(&drain(&mut backlog, 3)), [1]);
         }
+    }
+
+    #[test]
+    fn what_this_broker_has_is_no_gap_of_its_own() {
+        let tick = message(201);
+        let mut backlog = configured(tick.len() * 10);
+        let mut told = 0;
+        for _ in 0..50 {
+            backlog.push_data(tick.clone());
+            let next = backlog.number + 1;
+            for frame in drain_from(&mut backlog, usize::MAX, next) {
+                told += u64::from(matches!(frame, LinkFrame::Control(_)));
+            }
+        }
+        assert_eq!(told, 0, "everything was sent");
+        // Those that were acknowledged are nobody's gap any more.
+        backlog.forget(20);
+        backlog.unlink();
+        assert_eq!(backlog.relink(), 21);
+        backlog.tell_gap();
+        let frames = drain_from(&mut backlog, usize::MAX, 21);
+        let LinkFrame::Control(body) = &frames[0] else { panic!("the gap comes first") };
+        let message: ToBroker = read_control(body).unwrap();
+        let Some(to_broker::Message::Gap(gap)) = message.message else { panic!("a gap") };
+        let kept: usize = frames
+            .iter()
+            .map(|frame| match frame {
+                LinkFrame::Data { frames, .. } => frame::bodies(frames).count(),
+                LinkFrame::Control(_) => 0,
+            })
+            .sum();
+        assert_eq!(gap.frames + kept as u64, 30, "{gap:?}");
     }
 
     #[test]

@@ -47,6 +47,9 @@ impl Session {
         if let Some(attempt) = self.history.of(epoch) {
             attempt.outcome = Outcome::Ready;
         }
+        if facts.client_id != 0 {
+            self.dialled_id = facts.client_id;
+        }
         self.server_version = Some(facts.server_version);
         self.accounts = split_accounts(&facts.accounts);
         self.ledger.on_ready();

@@ -228,6 +228,7 @@ impl Session {
     pub(super) fn dial(&mut self, because: &str, now: Instant) {
         self.epoch = Epoch(self.epoch.0 + 1);
         self.dials += 1;
+        self.dialled_id = self.next_client_id();
         self.verdict = None;
         self.upstream_lost = None;
         self.history.begin(self.epoch, now);

@@ -62,9 +62,13 @@ impl Session {
         self.clock
     }
 
-    /// The client id of the attempt under way, or else of the next one: the reserved one after
-    /// two refusals of the main one, and then in turns.
+    /// The client id of the attempt under way, or else of the next one.
     pub fn client_id(&self) -> i32 {
+        if self.has_attempt() { self.dialled_id } else { self.next_client_id() }
+    }
+
+    /// The reserved id after two refusals of the main one, and then in turns.
+    pub(super) fn next_client_id(&self) -> i32 {
         match self.settings.alternate_client_id {
             Some(alternate) if self.id_refusals >= 2 && self.id_refusals.is_multiple_of(2) => {
                 alternate

@@ -66,6 +66,9 @@ impl Cast {
             .args(["--gateway", &gateway.address().to_string()])
             .args(["--handshake-timeout", HANDSHAKE])
             .args(["--config", "/dev/null", "--set", "grpc.listen=off"])
+            // Gateway is simulated, and nothing of the demo outlives it.
+            .args(["--set", "gateway.eyes=local", "--set", "gateway.startup_grace=0s"])
+            .args(["--set", "worker.adoption_grace=0s"])
             .env("IBOUNCER_LOCK_DIR", folder.path().join("locks"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -55,7 +55,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::MuteAfterReady => same("MUTE_AFTER_READY", "READY", 3),
         // Only a client with market data meets it.
         Fault::IgnoreRequests => same("HEALTHY", "CLOSE_ANSWERED", 0),
-        Fault::LeakCloseWait => same("CLOSE_NOT_ANSWERED", "TIME_RECEIVED", 3),
+        Fault::LeakCloseWait => same("CLOSE_NOT_ANSWERED", "CONFIG_RECEIVED", 3),
         Fault::CutMidFrame => same("CUT_MID_FRAME", "READY", 3),
         Fault::OversizeLength => same("OVERSIZE_FRAME", "API_STARTED", 3),
         Fault::Garbage => same("NOT_TWS", "FIRST_BYTE", 3),
@@ -165,6 +165,7 @@ fn a_healthy_gateway_is_measured_by_stage_and_closed_in_order() {
         "NEXT_ID_RECEIVED",
         "READY",
         "TIME_RECEIVED",
+        "CONFIG_RECEIVED",
         "CLOSE_ANSWERED",
     ];
     assert_eq!(names, order);

@@ -91,9 +91,12 @@ fn two_hundred_cycles_of_kill_stall_restart_and_adoption_leak_nothing() {
             assert!(now.0 <= first.0 + 2 && now.1 <= first.1, "descriptors {first:?}, {now:?}");
             assert!(children(broker.pid()).len() <= 1);
             assert!(resident_kib(broker.pid()) < 64 * 1024 && resident_kib(worker.pid) < 32 * 1024);
-            let states = states_of(sim.port());
-            assert_eq!(states.get(&TcpState::CloseWait), None, "{states:?}");
-            assert!(states.get(&TcpState::Established).is_none_or(|open| *open <= 1), "{states:?}");
+            // The kernel tells its table piece by piece, so that a row can come twice.
+            until_true("one socket, and none half closed", PATIENCE, || {
+                let states = states_of(sim.port());
+                let one = states.get(&TcpState::Established).is_none_or(|open| *open <= 1);
+                one && !states.contains_key(&TcpState::CloseWait)
+            });
         }
     }
     let accepted = sim.named("accepted").len() as u32;

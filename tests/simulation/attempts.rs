@@ -1,13 +1,14 @@
-//! The budget of attempts: a wedged Gateway is left alone.
+//! The budget of attempts: a wedged Gateway is left alone, whoever restarts what.
 //!
 //! A naive account of silent attempts, kept from what the world knows of each process: did it
-//! open TCP, did it hear a byte, who ended it. Checks that the broker's class of the failure is
-//! the true one, and that after three silent attempts in a row no worker is started but by an
-//! operator, by the kernel's tables, or as a slow probe.
+//! open TCP, did it hear a byte, who ended it. An attempt whose broker died before it knew the
+//! end counts as silent. Checks that the broker's class of the failure is the true one, and that
+//! after three silent attempts in a row no worker is started but by an operator, by the kernel's
+//! tables, while Gateway may be starting, or as a slow probe.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use ibouncer_core::status::{BrokerProcess, Clock};
+use ibouncer_core::status::BrokerProcess;
 use ibouncer_core::supervisor::ExitStatus;
 
 use crate::os::Process;
@@ -16,14 +17,28 @@ use crate::world::World;
 /// Silent attempts in a row that are made.
 pub(crate) const BUDGET: u32 = 3;
 
+/// So long a pair of clocks from before a step may still be reckoned with.
+const STEP_LASTS: Duration = Duration::from_secs(30 * 60);
+
 /// The account.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     silent: u32,
     last_silent: Duration,
+    /// Period of slow probes, as of then.
+    probe: Duration,
+    /// When the attempt under way was made, until it is READY or gone.
+    flying: Option<Duration>,
+    /// After the end of a session, and in an operator's window, silence proves nothing.
     grace_until: Duration,
+    pub(crate) window_until: Duration,
     /// Something else than a slow probe allows the next attempt.
     allowed: bool,
+    /// The listener as the broker knew it when silence was met last.
+    silent_at: Option<u64>,
+    listener: Option<u64>,
+    /// The broker was restarted since silence was met.
+    reborn: bool,
     pub(crate) was_ready: bool,
     pub(crate) wedged: u64,
     pub(crate) connections: u64,
@@ -35,54 +50,78 @@ impl Attempts {
         self.allowed = true;
     }
 
-    /// A session began.
+    /// A session began, or was taken over.
     pub(crate) fn on_ready(&mut self) {
         self.silent = 0;
         self.grace_until = Duration::ZERO;
         self.was_ready = true;
+        self.flying = None;
     }
 
-    /// Another process listens.
-    pub(crate) fn on_new_listener(&mut self, now: Duration, grace: Duration) {
-        self.silent = 0;
-        self.grace_until = now + grace;
+    /// The broker is told which socket listens.
+    pub(crate) fn on_listener(&mut self, before: Option<u64>, now: u64) {
+        let other = |known: Option<u64>| known.is_some_and(|known| known != now);
+        if other(before) || other(self.silent_at) {
+            self.silent = 0;
+        }
+        self.listener = Some(now);
     }
 
-    /// A worker is ordered.
-    pub(crate) fn on_spawn(&mut self, now: Duration, probe: Duration) {
-        let slow = now >= self.last_silent + probe;
-        assert!(
-            self.silent < BUDGET || self.allowed || slow,
-            "attempt after {} silent ones, {:?} after the last",
-            self.silent,
-            now - self.last_silent
-        );
+    /// The broker is gone, and saw no end of the attempt under way.
+    pub(crate) fn on_broker_gone(&mut self) {
+        self.reborn = true;
         self.allowed = false;
-        self.was_ready = false;
+        if let Some(begun) = self.flying.take() {
+            self.silent += 1;
+            self.last_silent = begun;
+        }
     }
 
-    fn on_gone(&mut self, class: &str, now: Duration, grace: Duration) {
+    fn on_gone(&mut self, class: &str, now: Duration, probe: Duration, starting: bool) {
+        self.flying = None;
+        self.allowed = class == "cancelled";
+        self.silent_at = self.listener;
         if self.was_ready {
             self.silent = 0;
-            // Only a session that Gateway ended makes a grace; here every one may.
-            self.grace_until = now + grace;
             return;
         }
         match class {
             // A fault of our own says nothing, and buys no faster probe either.
             "silent" | "worker_fault" => {
-                self.silent += u32::from(class == "silent");
+                self.silent += u32::from(class == "silent" && !starting);
                 self.last_silent = now;
-                self.allowed = self.silent < BUDGET || now < self.grace_until;
-                self.wedged += u64::from(!self.allowed);
+                self.probe = probe;
+                self.reborn = false;
+                self.wedged += u64::from(self.silent >= BUDGET);
             }
-            "cancelled" => self.allowed = true,
+            "cancelled" => {}
             _ => self.silent = 0,
         }
     }
 }
 
 impl World {
+    /// A worker is ordered.
+    pub(crate) fn before_dial(&mut self) {
+        self.check_looked();
+        let starting = self.may_be_starting();
+        let stepped = self
+            .eyes
+            .stepped
+            .is_some_and(|at| self.attempts.reborn && at + STEP_LASTS >= self.attempts.last_silent);
+        let attempts = &mut self.attempts;
+        let slow = self.now >= attempts.last_silent + attempts.probe;
+        assert!(
+            attempts.silent < BUDGET || attempts.allowed || slow || starting || stepped,
+            "attempt after {} silent ones, {:?} after the last",
+            attempts.silent,
+            self.now - attempts.last_silent
+        );
+        attempts.allowed = false;
+        attempts.was_ready = false;
+        attempts.flying = Some(self.now);
+    }
+
     /// A connection is being opened.
     pub(crate) fn on_dial(&mut self) {
         self.attempts.connections += 1;
@@ -109,17 +148,30 @@ impl World {
                 assert!(process.heard.is_none_or(late), "silent, but Gateway was heard");
             }
         }
+        let settings = &self.settings.attempts;
+        let probe = match self.eyes.counts {
+            true => settings.slow_probe_local,
+            false => settings.slow_probe_remote,
+        };
+        let starting = self.may_be_starting();
+        if self.attempts.was_ready {
+            // Only a session that Gateway ended makes a grace; here every one may.
+            self.attempts.grace_until = self.now + settings.startup_grace;
+        }
+        self.attempts.on_gone(&class, self.now, probe, starting);
+    }
+
+    /// May Gateway be about to start? Rather too often than too seldom.
+    fn may_be_starting(&self) -> bool {
         let grace = self.settings.attempts.startup_grace;
-        self.attempts.on_gone(&class, self.now, grace);
+        let sees = self.eyes.period.is_some();
+        let young = self.host.started.is_some_and(|at| sees && self.now < at + grace);
+        young || self.now < self.attempts.grace_until.max(self.attempts.window_until)
     }
 
     fn class_of(&self, epoch: u64) -> String {
         let broker = BrokerProcess { version: "0".into(), pid: 1, since: self.instant() };
-        let clock = Clock {
-            now: self.instant(),
-            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000),
-        };
-        let status = self.hub.status(&broker, &clock);
+        let status = self.hub.status(&broker, &self.clock());
         let found = status.attempts.into_iter().find(|attempt| attempt.epoch == epoch);
         found.map(|attempt| attempt.outcome).expect("the newest attempts are kept")
     }

@@ -2,12 +2,15 @@
 //!
 //! The clients' view and the hub's lines must be the same thing told twice: as many lines as
 //! different requests, with the same listeners; all who share a line agree whether it is stale;
-//! without a session everything is. No call waits longer than it may.
+//! without a session everything is. No call waits longer than it may. Every state says why it is
+//! and what comes next, and every wait has an end. READY is never said without the ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ibouncer_core::session::StateKind;
+use ibouncer_core::status::BrokerProcess;
+use ibouncer_proto::api::v1::Status;
 
 use crate::clients::Key;
 use crate::world::World;
@@ -15,21 +18,70 @@ use crate::world::World;
 /// A snapshot is answered within this.
 const ANSWERED: Duration = Duration::from_secs(23);
 
+/// A broker that was told to end is gone within this: a worker may be born late, and die late.
+const ENDED: Duration = Duration::from_secs(40);
+
 impl World {
     /// Everything that can be checked now.
     pub(crate) fn check(&mut self) {
+        if !self.broker.lives {
+            return;
+        }
         self.hub.check_invariants();
         if std::mem::take(&mut self.dirty) {
             self.check_lines();
+            self.check_status();
+        }
+        self.check_wait();
+        if let Some(told) = self.broker.told_to_end {
+            assert!(self.now <= told + ENDED, "the broker does not end");
         }
         if let Some(oldest) = self.clients.oldest_call() {
             assert!(self.now <= oldest + ANSWERED, "a call is left without an answer");
         }
     }
 
+    /// The session has become READY.
+    pub(crate) fn check_ready(&self) {
+        assert!(!self.hub.accounts().is_empty(), "READY without accounts");
+        let socket = self.os.process.as_ref().and_then(|process| process.relay.as_ref()?.socket);
+        // A connection that is closed meanwhile had its ids before.
+        let served = socket.is_none_or(|socket| self.host.served == Some(socket));
+        assert!(served, "READY, and Gateway did not send both ids");
+    }
+
+    /// What the hub tells of itself.
+    pub(crate) fn status(&self) -> Status {
+        let broker = BrokerProcess { version: "0".into(), pid: 1, since: self.instant() };
+        self.hub.status(&broker, &self.clock())
+    }
+
     /// Are requests served?
     pub(crate) fn is_up(&self) -> bool {
-        matches!(self.state, StateKind::Ready | StateKind::Degraded)
+        self.broker.lives && matches!(self.state, StateKind::Ready | StateKind::Degraded)
+    }
+
+    fn check_status(&self) {
+        let status = self.status();
+        assert_eq!(status.state, i32::from(self.state.wire()));
+        assert!(!status.reason.is_empty(), "{} has no reason", self.state);
+        let next = status.next.expect("something is next");
+        assert!(!next.action.is_empty() && !next.because.is_empty(), "{}", self.state);
+        let ready = matches!(self.state, StateKind::Ready | StateKind::Degraded);
+        assert!(!ready || !status.accounts.is_empty(), "READY without accounts");
+    }
+
+    /// Whoever waits knows for how long; only a process that was killed is waited for as long as
+    /// the kernel needs.
+    fn check_wait(&self) {
+        let may_last = matches!(
+            self.state,
+            StateKind::Ready | StateKind::Degraded | StateKind::Held | StateKind::Stopped
+        );
+        if !may_last && self.hub.poll_timeout().is_none() {
+            let reason = self.status().reason;
+            assert!(reason.starts_with("ending the worker"), "{} for ever: {reason}", self.state);
+        }
     }
 
     fn check_lines(&self) {

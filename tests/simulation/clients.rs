@@ -12,6 +12,7 @@ use ibouncer_core::hub::{Input, Reply};
 use ibouncer_core::ids::{CallId, ClientId, StreamId};
 use ibouncer_proto::tws::v1::{Contract, MarketDataRequest};
 
+use crate::broker::Wanted;
 use crate::stream::Stream;
 use crate::wire::exchange_of;
 use crate::world::World;
@@ -31,6 +32,8 @@ pub(crate) struct Clients {
     pub(crate) table: BTreeMap<ClientId, Vec<CallId>>,
     pub(crate) streams: BTreeMap<StreamId, Stream>,
     calls: BTreeMap<CallId, Call>,
+    /// Those that lost their broker and will be back, with what they had on each stream.
+    pub(crate) returning: Vec<Vec<Wanted>>,
     next: u64,
     pub(crate) asked: u64,
     pub(crate) answered: u64,
@@ -94,6 +97,12 @@ impl Clients {
         self.calls.keys().copied().collect()
     }
 
+    /// The broker is gone, and all connections with it.
+    pub(crate) fn drop_all_calls(&mut self) {
+        self.dropped += self.calls.len() as u64;
+        self.calls.clear();
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -102,12 +111,13 @@ impl Clients {
 
 // What clients do.
 impl World {
-    pub(crate) fn join(&mut self) {
+    pub(crate) fn join(&mut self) -> ClientId {
         let client = ClientId(self.clients.next());
         self.clients.table.insert(client, Vec::new());
         self.trace(&format!("{client} joins"));
         let (name, peer) = (client.to_string(), "unix uid=1".to_owned());
         self.input(Input::ClientJoined { client, name, peer });
+        client
     }
 
     pub(crate) fn leave(&mut self, client: ClientId) {
@@ -124,13 +134,14 @@ impl World {
         self.input(Input::ClientLeft { client });
     }
 
-    pub(crate) fn open_stream(&mut self, client: ClientId) {
+    pub(crate) fn open_stream(&mut self, client: ClientId) -> StreamId {
         let id = StreamId(self.clients.next());
         let (limit, slow) = (self.rng.usize(100..20_000), self.rng.u8(..3) == 0);
         let stream = Stream::new(client, limit, slow);
         self.trace(&format!("{client} opens {id}, slow: {}", stream.slow));
         self.clients.streams.insert(id, stream);
         self.input(Input::StreamOpened { client, stream: id });
+        id
     }
 
     pub(crate) fn close_stream(&mut self, stream: StreamId) {

@@ -7,21 +7,27 @@ use bytes::Bytes;
 use ibouncer_core::ids::{Epoch, StreamId};
 use ibouncer_core::supervisor::ExitStatus;
 
-use crate::network::SocketId;
+use crate::network::{LinkId, SocketId};
 
 /// Something that becomes due.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The next random action.
     Act,
+    /// A broker starts, unless it is not the one that was to be next.
+    BrokerUp(u64),
+    /// This broker looks whether the worker's lock is free.
+    LockLook(u64),
+    /// A program that lost its broker comes back.
+    Rejoin,
     /// The broker learns that the process exists, or does not.
     Born(Epoch, Result<u32, &'static str>),
     /// The worker opens the link.
     LinkUp(Epoch),
     /// A piece of the link arrives at the broker.
-    ToBroker(Epoch, LinkPiece),
+    ToBroker(LinkId, LinkPiece),
     /// A piece of the link arrives at the worker.
-    ToWorker(Epoch, LinkPiece),
+    ToWorker(LinkId, LinkPiece),
     /// A SIGKILL takes effect.
     Killed(Epoch),
     /// The broker has waited for the process.
@@ -38,8 +44,10 @@ pub(crate) enum Event {
     FromGateway(SocketId, TcpPiece),
     /// A reader takes what waits for it.
     Pull(StreamId),
-    /// The kernel's tables are read.
+    /// The kernel's tables are read, unasked.
     Look,
+    /// The answer to this look of the broker arrives.
+    Looked(u64),
     /// Gateway listens again.
     Listen,
 }
@@ -82,5 +90,24 @@ impl Agenda {
     pub(crate) fn take(&mut self, now: Duration) -> Option<Event> {
         let entry = self.events.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
+    }
+
+    /// How much is due, ever.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// What the broker said and the worker did not hear yet, in order.
+    pub(crate) fn under_way(&mut self) -> Vec<&mut LinkPiece> {
+        let piece = |event| match event {
+            &mut Event::ToWorker(_, ref mut piece) => Some(piece),
+            _ => None,
+        };
+        self.events.values_mut().filter_map(piece).collect()
+    }
+
+    /// Nobody hears what was said to the broker.
+    pub(crate) fn drop_for_broker(&mut self) {
+        self.events.retain(|_, event| !matches!(event, Event::ToBroker(..)));
     }
 }

@@ -1,22 +1,17 @@
 //! What may happen next, with weights that each seed draws anew: some worlds are all about
-//! clients, some about a Gateway that fails, some about processes that die.
+//! clients, some about a Gateway that fails, some about processes that die. What each action does
+//! is in `actions.rs`.
 
 use std::time::Duration;
 
 use fastrand::Rng;
-use ibouncer_core::hub::Input;
-use ibouncer_core::ids::{CallId, ClientId, StreamId};
-use ibouncer_core::session::Eyes;
-use ibouncer_gateway_sim::{End, Fault};
 
-use crate::clients::Key;
 use crate::events::Event;
-use crate::os::Births;
 use crate::world::World;
 
 /// One thing that may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
+pub(crate) enum Action {
     Join,
     Leave,
     OpenStream,
@@ -44,10 +39,18 @@ enum Action {
     Partition,
     CutLink,
     StallLink,
+    KillBroker,
+    LetGo,
+    StopBroker,
+    Hold,
+    Release,
+    Reload,
+    StepClock,
+    RestartWindow,
 }
 
 /// Actions with their ordinary weights, in groups that a seed makes strong, weak or silent.
-const GROUPS: [&[(Action, u32)]; 6] = [
+const GROUPS: [&[(Action, u32)]; 8] = [
     &[
         (Action::Join, 6),
         (Action::Leave, 3),
@@ -76,20 +79,15 @@ const GROUPS: [&[(Action, u32)]; 6] = [
         (Action::RestartWorker, 1),
         (Action::Retry, 2),
     ],
-    &[(Action::Partition, 2), (Action::CutLink, 1), (Action::StallLink, 2)],
-];
-
-const SYMBOLS: [&str; 8] = ["AAPL", "AAPL", "MSFT", "NVDA", "TSLA", "META", "NOPERM", "NOSUCH"];
-
-const NOTICES: [(i32, &str); 8] = [
-    (1100, "Connectivity between IBKR and Trader Workstation has been lost."),
-    (1100, "Connectivity between IBKR and Trader Workstation has been lost."),
-    (1101, "Connectivity has been restored - data lost."),
-    (1101, "Connectivity has been restored - data lost."),
-    (1102, "Connectivity has been restored - data maintained."),
-    (1102, "Connectivity has been restored - data maintained."),
-    (2110, "Connectivity between Trader Workstation and server is broken."),
-    (2103, "Market data farm connection is broken:usfarm"),
+    &[(Action::Partition, 2), (Action::CutLink, 2), (Action::StallLink, 2)],
+    &[(Action::KillBroker, 4), (Action::LetGo, 2), (Action::StopBroker, 1)],
+    &[
+        (Action::Hold, 1),
+        (Action::Release, 3),
+        (Action::Reload, 1),
+        (Action::StepClock, 2),
+        (Action::RestartWindow, 1),
+    ],
 ];
 
 /// The weights of one seed.
@@ -100,14 +98,25 @@ pub(crate) struct Plan {
     pub(crate) left: u32,
     /// A slow world gives every failure time to unfold.
     pub(crate) slowness: u32,
+    /// Gateway answers no new connection, until the world is healed.
+    pub(crate) siege: bool,
 }
+
+/// Strengths of the groups in a world whose Gateway answers nobody: brokers come and go.
+const SIEGE: [u32; 8] = [1, 0, 0, 0, 0, 0, 6, 1];
+
+/// In one whose Gateway is well, and whose brokers and links are not.
+const HANDOVERS: [u32; 8] = [2, 2, 0, 2, 1, 4, 8, 1];
 
 impl Plan {
     /// Draws weights.
     pub(crate) fn new(rng: &mut Rng) -> Self {
+        let (siege, handovers) = (rng.u8(..8) == 0, rng.u8(..6) == 0);
         let mut actions = Vec::new();
         for (index, group) in GROUPS.iter().enumerate() {
             let strength = match (index, rng.u8(..4)) {
+                _ if siege => SIEGE[index],
+                _ if handovers => HANDOVERS[index],
                 (0, _) => 2,
                 (_, 0) => 0,
                 (_, 1) => 6,
@@ -117,7 +126,12 @@ impl Plan {
         }
         let total = actions.iter().map(|(_, weight)| weight).sum();
         let left = rng.u32(80..240);
-        Self { actions, total, left, slowness: [1, 1, 8][rng.usize(..3)] }
+        let slowness = match (siege, handovers) {
+            (true, _) => [2, 8][rng.usize(..2)],
+            (_, true) => 1,
+            _ => [1, 1, 8][rng.usize(..3)],
+        };
+        Self { actions, total, left, slowness, siege }
     }
 
     fn draw(&self, rng: &mut Rng) -> Action {
@@ -153,183 +167,5 @@ impl World {
         };
         let gap = Duration::from_micros(gap) * self.plan.slowness;
         self.agenda.add(self.now + gap, Event::Act);
-    }
-
-    /// What the kernel's tables say, if this world has eyes.
-    pub(crate) fn look(&mut self) {
-        let eyes = Eyes {
-            listening: Some(self.host.listening),
-            accept_queue: Some(self.host.queued()),
-            listener_changed: std::mem::take(&mut self.host.restarted),
-        };
-        self.before_eyes(eyes);
-        self.input(Input::Eyes(eyes));
-        self.agenda.add(self.now + Duration::from_secs(1), Event::Look);
-    }
-
-    pub(crate) fn retry(&mut self) {
-        self.trace("an operator retries");
-        let call = self.call(None);
-        self.attempts.allow();
-        let reason = "simulated".to_owned();
-        self.input(Input::Retry { call, reason });
-    }
-
-    fn carry_out_action(&mut self, action: Action) {
-        match action {
-            Action::Join if self.clients.table.len() < 8 => self.join(),
-            Action::Leave => self.with_client(|world, client| world.leave(client)),
-            Action::OpenStream if self.clients.streams.len() < 12 => {
-                self.with_client(|world, client| world.open_stream(client));
-            }
-            Action::CloseStream => self.with_stream(|world, stream| world.close_stream(stream)),
-            Action::Subscribe => self.with_stream(|world, stream| {
-                let key = world.draw_key();
-                world.subscribe(stream, key);
-            }),
-            Action::Unsubscribe => self.with_stream(|world, id| {
-                let keys = world.clients.streams[&id].keys.keys();
-                let subscriptions: Vec<_> = keys.copied().collect();
-                if let Some(subscription) = world.rng.choice(subscriptions) {
-                    world.unsubscribe(id, subscription);
-                }
-            }),
-            Action::UnsubscribeNothing => {
-                self.with_stream(|world, stream| world.unsubscribe(stream, 1_000_000));
-            }
-            Action::ChangePace => self.with_stream(|world, id| {
-                if let Some(stream) = world.clients.streams.get_mut(&id) {
-                    stream.slow = !stream.slow;
-                }
-            }),
-            Action::Snapshot => self.with_client(|world, client| {
-                let key = world.draw_key();
-                world.snapshot(client, key);
-            }),
-            Action::DropCall => {
-                let waiting: Vec<CallId> = self.clients.waiting();
-                if let Some(call) = self.rng.choice(waiting) {
-                    self.drop_call(call);
-                }
-            }
-            Action::Storm => self.with_stream(World::storm),
-            Action::Retry => self.retry(),
-            Action::RestartWorker => self.restart_worker(),
-            Action::SetFault => {
-                let silent = [Fault::AcceptAndMute, Fault::NeverAccept, Fault::SerialAccept];
-                let fault = match self.rng.u8(..4) {
-                    0 => self.rng.choice(silent),
-                    _ => self.rng.choice(Fault::ALL).copied(),
-                };
-                let connections = self.rng.bool().then(|| self.rng.u32(1..5));
-                self.trace(&format!("fault {fault:?} for {connections:?}"));
-                self.set_fault(fault, connections);
-            }
-            Action::ClearFault => self.set_fault(None, None),
-            Action::Announce => {
-                if let Some((code, text)) = self.rng.choice(NOTICES) {
-                    self.trace(&format!("Gateway announces {code}"));
-                    self.announce(code, text);
-                }
-            }
-            Action::CloseAll => {
-                let how = if self.rng.bool() { End::Fin } else { End::Reset };
-                self.trace("Gateway closes all connections");
-                self.close_all(how);
-            }
-            Action::RestartGateway => {
-                self.trace("Gateway is restarted");
-                let away = Duration::from_millis(self.rng.u64(100..60_000));
-                self.restart_gateway(away);
-            }
-            Action::Unreachable => self.host.unreachable = !self.host.unreachable,
-            Action::Murder => self.murder(),
-            Action::Stop => {
-                self.trace("the worker is stopped");
-                self.stop_process();
-            }
-            Action::Continue => {
-                self.trace("the worker is continued");
-                self.continue_process();
-            }
-            Action::ForeignLock => self.os.foreign_lock = !self.os.foreign_lock,
-            Action::Births => {
-                let all = [
-                    Births::Ordinary,
-                    Births::Ordinary,
-                    Births::Failing,
-                    Births::Slow,
-                    Births::Stillborn,
-                    Births::Crashing,
-                ];
-                self.os.births = self.rng.choice(all).unwrap_or(Births::Ordinary);
-                self.trace(&format!("births are {:?}", self.os.births));
-            }
-            Action::Partition => {
-                let time = Duration::from_millis(self.rng.u64(10..60_000));
-                self.trace(&format!("TCP is parted for {time:?}"));
-                self.network.partitioned_until = self.now + time;
-                self.wire.disturbed = true;
-            }
-            Action::CutLink => {
-                if let Some(process) = &mut self.os.process {
-                    process.disturbed = true;
-                }
-                self.cut_link();
-            }
-            Action::StallLink => {
-                let time = Duration::from_millis(self.rng.u64(1..6000));
-                self.trace(&format!("the link stalls for {time:?}"));
-                self.stall_link(time);
-            }
-            Action::Join | Action::OpenStream => {}
-        }
-    }
-
-    fn restart_worker(&mut self) {
-        self.trace("an operator restarts the worker");
-        let (call, drop_live_session) = (self.call(None), self.rng.bool());
-        if let Some(process) = &mut self.os.process {
-            process.disturbed = true;
-        }
-        self.input(Input::RestartWorker { call, reason: "simulated".into(), drop_live_session });
-    }
-
-    /// Many different requests at once, so that the budget of messages is felt.
-    fn storm(&mut self, stream: StreamId) {
-        let count = self.rng.u32(20..90);
-        for number in 0..count {
-            let key = Key {
-                symbol: "AAPL",
-                generic: vec![1000 + number],
-                feed: 1 + 2 * i32::from(self.rng.u8(..8) == 0),
-            };
-            self.subscribe(stream, key);
-        }
-    }
-
-    fn draw_key(&mut self) -> Key {
-        let generic: [&[u32]; 3] = [&[], &[233], &[106, 233]];
-        Key {
-            symbol: self.rng.choice(SYMBOLS).unwrap_or("AAPL"),
-            generic: self.rng.choice(generic).unwrap_or_default().to_vec(),
-            feed: [1, 1, 1, 3][self.rng.usize(..4)],
-        }
-    }
-
-    fn with_client(&mut self, act: impl FnOnce(&mut Self, ClientId)) {
-        let clients: Vec<_> = self.clients.table.keys().copied().collect();
-        match self.rng.choice(clients) {
-            Some(client) => act(self, client),
-            None => self.join(),
-        }
-    }
-
-    fn with_stream(&mut self, act: impl FnOnce(&mut Self, StreamId)) {
-        let streams: Vec<_> = self.clients.streams.keys().copied().collect();
-        match self.rng.choice(streams) {
-            Some(stream) => act(self, stream),
-            None => self.with_client(Self::open_stream),
-        }
     }
 }

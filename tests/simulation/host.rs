@@ -28,8 +28,12 @@ pub(crate) struct Host {
     connections: BTreeMap<ConnectionId, SocketId>,
     /// Connections that only a restart of Gateway removes.
     pub(crate) stuck: bool,
-    /// It was restarted since the kernel's tables were read.
-    pub(crate) restarted: bool,
+    /// Number of the listening socket; each process has its own.
+    pub(crate) inode: u64,
+    /// When the process was started, if not long before.
+    pub(crate) started: Option<Duration>,
+    /// The newest socket on which account list and order id were sent.
+    pub(crate) served: Option<SocketId>,
 }
 
 #[derive(Debug)]
@@ -52,7 +56,9 @@ impl Host {
             sockets: BTreeMap::new(),
             connections: BTreeMap::new(),
             stuck: false,
-            restarted: false,
+            inode: 1,
+            started: None,
+            served: None,
         }
     }
 
@@ -61,6 +67,11 @@ impl Host {
         if let Some(socket) = self.sockets.get_mut(&socket) {
             socket.client_open = false;
         }
+    }
+
+    /// Sockets that exist.
+    pub(crate) fn sockets(&self) -> usize {
+        self.sockets.len()
     }
 
     /// Connections that wait to be accepted.
@@ -161,8 +172,16 @@ impl World {
         }
         self.close_all(End::Reset);
         self.host.listening = false;
-        self.host.restarted = true;
         self.agenda.add(self.now + away, Event::Listen);
+    }
+
+    /// Its next process listens.
+    pub(crate) fn on_listen(&mut self) {
+        if !self.host.listening {
+            self.host.listening = true;
+            self.host.inode += 1;
+            self.host.started = Some(self.now);
+        }
     }
 
     /// Takes connections out of the kernel's queue as long as Gateway does.
@@ -210,8 +229,11 @@ impl World {
             match output {
                 Output::Send { connection, bytes } => {
                     self.host.gateway.written(connection, bytes.len());
-                    self.wire.on_sent(connection, &bytes);
+                    let has_ids = self.wire.on_sent(connection, &bytes);
                     if let Some(id) = self.host.connections.get(&connection).copied() {
+                        if has_ids {
+                            self.host.served = Some(id);
+                        }
                         self.send_from_gateway(id, TcpPiece::Bytes(bytes));
                     }
                 }

@@ -1,8 +1,10 @@
-//! The fake operating system: one child process at most, signals, exits, the worker's lock.
+//! The fake operating system: one worker process at most, signals, exits, the worker's lock.
 //!
 //! A spawn takes time and may fail; a process may start slowly, or never open its link; a
 //! SIGKILL takes effect late; an exit is seen late. When a process dies its link closes, its
-//! socket is reset and its lock is free. Checks that a worker is never ordered while one exists.
+//! socket is reset and its lock is free. When a broker dies its worker dies with it, unless it
+//! was told that it may live on. Checks that a worker is never ordered while one exists, and
+//! that no broker kills a worker that is not its own.
 
 use std::time::Duration;
 
@@ -35,7 +37,8 @@ pub(crate) enum Births {
 /// The system.
 #[derive(Debug)]
 pub(crate) struct Os {
-    /// The child, from the order to start it until its exit was told to the broker.
+    /// The worker, from the order to start it until its exit was told, or until it is gone and
+    /// nobody is there to be told.
     pub(crate) process: Option<Process>,
     pub(crate) births: Births,
     /// Another program holds the worker's lock.
@@ -48,8 +51,16 @@ pub(crate) struct Os {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) epoch: Epoch,
+    pub(crate) pid: u32,
     pub(crate) life: Life,
     pub(crate) relay: Option<Relay>,
+    /// The broker that started it or took it over, by its number, as long as that lives.
+    pub(crate) owner: Option<u64>,
+    /// Its owner did not start it.
+    pub(crate) adopted: bool,
+    pub(crate) holds_lock: bool,
+    /// It has no parent-death signal any more.
+    pub(crate) outlives: bool,
     /// The world interfered: signals, cut links and the like.
     pub(crate) disturbed: bool,
     /// When the broker killed it first, when TCP was open, when a byte came from Gateway.
@@ -79,6 +90,12 @@ impl Os {
         let process = self.process.as_mut()?;
         (process.epoch == epoch && process.is_alive()).then_some(process)
     }
+
+    /// Does anybody hold the worker's lock?
+    pub(crate) fn is_locked(&self) -> bool {
+        let held = |process: &Process| process.is_alive() && process.holds_lock;
+        self.foreign_lock || self.process.as_ref().is_some_and(held)
+    }
 }
 
 impl Process {
@@ -101,11 +118,16 @@ impl World {
             self.os.process.as_ref().map(|process| (process.epoch, process.life))
         );
         self.os.spawned += 1;
-        self.attempts.on_spawn(self.now, self.slow_probe());
+        self.before_dial();
         self.os.process = Some(Process {
             epoch,
+            pid: 0,
             life: Life::Unborn,
             relay: None,
+            owner: Some(self.broker.number),
+            adopted: false,
+            holds_lock: false,
+            outlives: false,
             disturbed: self.os.births != Births::Ordinary,
             killed: None,
             connected: None,
@@ -127,10 +149,16 @@ impl World {
 
     /// The process exists, or does not.
     pub(crate) fn on_born(&mut self, epoch: Epoch, born: Result<u32, &'static str>) {
+        let waited =
+            |process: &&mut Process| process.epoch == epoch && process.life == Life::Unborn;
+        let Some(process) = self.os.process.as_mut().filter(waited) else {
+            // Its broker has died meanwhile.
+            return;
+        };
         let event = match born {
             Ok(pid) => {
-                let process = self.os.process.as_mut().expect("it was ordered");
                 process.life = Life::Running;
+                process.pid = pid;
                 match self.os.births {
                     Births::Stillborn => process.disturbed = true,
                     Births::Crashing => {
@@ -159,6 +187,7 @@ impl World {
         let process = self.os.process.as_mut().expect("what is killed exists");
         assert_eq!(process.epoch, epoch, "another worker is killed");
         assert_ne!(process.life, Life::Unborn, "an unborn worker is killed");
+        assert_eq!(process.owner, Some(self.broker.number), "a worker of another is killed");
         process.killed.get_or_insert(self.now);
         let delay = match self.rng.u8(..16) {
             0 => within(&mut self.rng, 1000, 5_000_000),
@@ -181,10 +210,18 @@ impl World {
             return;
         };
         process.life = Life::Zombie;
-        let epoch = process.epoch;
+        let (epoch, owner) = (process.epoch, process.owner);
+        let status = if process.adopted { ExitStatus::Unseen } else { status };
         if let Some(relay) = process.relay.take() {
             self.close_socket(relay.socket);
-            self.send_to_broker(epoch, LinkPiece::Close);
+            if let Some(link) = relay.link {
+                self.send_to_broker(link, LinkPiece::Close);
+            }
+        }
+        if owner.is_none() {
+            self.trace(&format!("{epoch} is gone, and nobody waited for it"));
+            self.os.process = None;
+            return;
         }
         let delay = match self.rng.u8(..16) {
             0 => within(&mut self.rng, 1000, 3_000_000),
@@ -193,15 +230,51 @@ impl World {
         self.agenda.add(self.now + delay, Event::Exited(epoch, status));
     }
 
-    /// The broker has waited for the process.
+    /// The broker has waited for the process, or sees that an adopted one is gone.
     pub(crate) fn on_exited(&mut self, epoch: Epoch, status: ExitStatus) {
-        let process = self.os.process.take().expect("it existed");
-        assert_eq!(process.epoch, epoch);
+        let dead = |process: &mut Process| process.epoch == epoch && process.life == Life::Zombie;
+        let Some(process) = self.os.process.take_if(dead) else {
+            // Its broker has died meanwhile.
+            return;
+        };
+        if process.adopted && self.os.foreign_lock {
+            // Its lock is not free, so it does not count as gone.
+            self.os.process = Some(process);
+            self.agenda.add(self.now + Duration::from_millis(200), Event::Exited(epoch, status));
+            return;
+        }
         self.trace(&format!("{epoch} was waited for: {status:?}"));
         self.network.link = None;
         let event = WorkerEvent::Exited(status);
         self.gone = Some((process, Some(status)));
         self.input(Input::Worker { epoch, event });
+    }
+
+    /// The broker is gone: what becomes of its worker, or of the one that it waited for.
+    pub(crate) fn orphan(&mut self) {
+        let Some(process) = &mut self.os.process else {
+            return;
+        };
+        process.owner = None;
+        process.disturbed = true;
+        let (epoch, outlives, locks) = (process.epoch, process.outlives, process.holds_lock);
+        match process.life {
+            Life::Unborn | Life::Zombie => self.os.process = None,
+            Life::Running | Life::Stopped => {
+                if let Some(link) = process.relay.as_ref().and_then(|relay| relay.link) {
+                    self.send_to_worker(link, LinkPiece::Close);
+                }
+                if outlives {
+                    self.trace(&format!("{epoch} outlives its broker"));
+                } else if locks && self.rng.u8(..4) == 0 {
+                    // Even SIGKILL waits for what the kernel does for a process.
+                    let delay = within(&mut self.rng, 1000, 3_000_000);
+                    self.agenda.add(self.now + delay, Event::Killed(epoch));
+                } else {
+                    self.on_killed(epoch);
+                }
+            }
+        }
     }
 
     /// SIGSTOP and SIGCONT, by somebody else.

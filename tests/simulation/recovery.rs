@@ -8,7 +8,8 @@ use ibouncer_core::hub::Input;
 use ibouncer_core::session::StateKind;
 use ibouncer_gateway_sim::End;
 
-use crate::os::Births;
+use crate::events::Event;
+use crate::os::{Births, Process};
 use crate::world::World;
 
 /// What was broken before may show only later: a heartbeat that is missed three times, a link
@@ -29,6 +30,14 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.trace("the world is healed");
         self.os.births = Births::Ordinary;
+        self.eyes.fail = false;
+        self.broker.doom = None;
+        if self.broker.lives && self.rng.u8(..4) == 0 {
+            self.kill_broker();
+        }
+        // A broker that is told to end is followed by another one soon.
+        let pause = Duration::from_micros(self.rng.u64(..20_000_000));
+        self.agenda.add(self.now + pause, Event::BrokerUp(self.broker.number + 1));
         self.os.foreign_lock = false;
         self.host.unreachable = false;
         self.network.partitioned_until = self.now;
@@ -39,7 +48,9 @@ impl World {
             self.restart_gateway(away);
         }
         self.announce(1102, "Connectivity has been restored - data maintained.");
-        if self.rng.bool() {
+        // Without a broker of its own, nobody else frees what a stopped worker holds.
+        let orphaned = |process: &Process| process.owner.is_none();
+        if self.os.process.as_ref().is_some_and(orphaned) || self.rng.bool() {
             self.continue_process();
         }
         for stream in self.clients.streams.values_mut() {
@@ -51,10 +62,14 @@ impl World {
     pub(crate) fn recover(&mut self) {
         let settled = self.now + SETTLED;
         while self.now < settled && self.step() {}
-        if self.state == StateKind::Held || (self.state == StateKind::Wedged && self.rng.bool()) {
+        if self.state == StateKind::Held && self.disk.ledger.hold.is_some() {
+            self.release();
+        } else if self.state == StateKind::Held
+            || (self.state == StateKind::Wedged && self.rng.bool())
+        {
             self.retry();
         }
-        self.run_until(READY_WITHIN, "READY", |world| world.state == StateKind::Ready);
+        self.run_until(READY_WITHIN, "READY", World::is_ready);
         // Whoever listens now must hear something that is new.
         for stream in self.clients.streams.values_mut() {
             stream.pushed.forget_fresh();
@@ -66,12 +81,17 @@ impl World {
         self.stop();
     }
 
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.broker.lives && self.state == StateKind::Ready
+    }
+
     fn is_served(&mut self) -> bool {
+        let all_back = self.broker.lives && self.clients.returning.is_empty();
         let heard = self.clients.streams.values().all(|stream| {
             let lives = stream.pushed.lives().values();
             stream.is_read() && lives.clone().all(|life| !life.stale && life.fresh > 0)
         });
-        heard && self.clients.oldest_call().is_none()
+        all_back && heard && self.clients.oldest_call().is_none()
     }
 
     fn stop(&mut self) {
@@ -92,11 +112,23 @@ impl World {
         assert!(all.clone().all(|life| life.stale), "somebody was not told");
     }
 
-    fn run_until(&mut self, within: Duration, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn run_until(
+        &mut self,
+        within: Duration,
+        what: &str,
+        mut done: impl FnMut(&mut Self) -> bool,
+    ) {
         let end = self.now + within;
         while !done(self) {
             assert!(self.step(), "{what}: nothing is due any more, state {}", self.state);
-            assert!(self.now <= end, "{what}: not within {within:?}, state {}", self.state);
+            assert!(
+                self.now <= end,
+                "{what}: not within {within:?}, {} of broker {}, next {:?}, lines {:?}",
+                self.state,
+                self.broker.number,
+                self.hub.poll_timeout().map(|(_, why)| why),
+                self.hub.list_lines().iter().map(|line| line.state.clone()).collect::<Vec<_>>(),
+            );
         }
     }
 }

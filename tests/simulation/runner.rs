@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,6 +53,18 @@ pub(crate) struct Sums {
     pub(crate) ticks: u64,
     pub(crate) skipped: u64,
     pub(crate) wedged: u64,
+    /// Brokers that were killed, and those that found no worker.
+    pub(crate) broker_deaths: u64,
+    pub(crate) cold_starts: u64,
+    pub(crate) adoptions: u64,
+    /// Links that came back to the same broker.
+    pub(crate) relinks: u64,
+    pub(crate) gaps: u64,
+    /// Data frames that came again.
+    pub(crate) resent: u64,
+    /// Workers that no broker came for.
+    pub(crate) gave_up: u64,
+    pub(crate) late_looks: u64,
     pub(crate) failures: Vec<String>,
 }
 
@@ -85,6 +98,14 @@ pub(crate) fn run(seed: u64, traced: bool) -> Run {
             ticks: world.clients.read,
             skipped: world.clients.skipped,
             wedged: world.attempts.wedged,
+            broker_deaths: world.broker.deaths,
+            cold_starts: world.cold_starts,
+            adoptions: world.adoptions,
+            relinks: world.relinks,
+            gaps: world.frames.gaps,
+            resent: world.frames.resent,
+            gave_up: world.gave_up,
+            late_looks: world.eyes.late,
             failures: Vec::new(),
         },
     }
@@ -133,6 +154,40 @@ impl Sums {
         self.ticks += other.ticks;
         self.skipped += other.skipped;
         self.wedged += other.wedged;
+        self.broker_deaths += other.broker_deaths;
+        self.cold_starts += other.cold_starts;
+        self.adoptions += other.adoptions;
+        self.relinks += other.relinks;
+        self.gaps += other.gaps;
+        self.resent += other.resent;
+        self.gave_up += other.gave_up;
+        self.late_looks += other.late_looks;
+    }
+}
+
+impl fmt::Display for Sums {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} steps, {} h of virtual time, {} workers, {} sessions, {} ticks read, {} left \
+             out, {} wedged, {} brokers killed, {} found no worker, {} adoptions, {} relinks, {} \
+             gaps, {} frames came again, {} workers gave up, {} looks came too late",
+            self.steps,
+            self.virtual_time.as_secs() / 3600,
+            self.workers,
+            self.sessions,
+            self.ticks,
+            self.skipped,
+            self.wedged,
+            self.broker_deaths,
+            self.cold_starts,
+            self.adoptions,
+            self.relinks,
+            self.gaps,
+            self.resent,
+            self.gave_up,
+            self.late_looks,
+        )
     }
 }
 

@@ -19,11 +19,17 @@ const MOST_PER_SECOND: usize = 50;
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
     connections: BTreeMap<ConnectionId, Connection>,
-    /// Request ids of all connections: none is used twice while the broker lives.
+    /// Request ids of all connections: none is used twice, whichever broker asks.
     used: BTreeSet<i32>,
+    /// Request ids that a broker wrote down as open, ever.
+    pub(crate) noted: BTreeSet<i32>,
     left: Window,
     /// A process was stopped or the network was parted: Gateway sees messages in heaps.
     pub(crate) disturbed: bool,
+    /// The current worker's link broke, or its broker died: what left may not have arrived.
+    pub(crate) lossy: bool,
+    /// More brokers than blocks of request ids: an id may come again in another session.
+    pub(crate) endless: bool,
     pub(crate) requests: u64,
 }
 
@@ -33,6 +39,9 @@ struct Connection {
     cancelled: BTreeSet<i32>,
     /// Errors and ends that Gateway has sent.
     over: BTreeSet<i32>,
+    lossy: bool,
+    has_accounts: bool,
+    has_next_id: bool,
     feed: i32,
     window: Window,
     deframer: Option<Deframer>,
@@ -44,6 +53,9 @@ impl Default for Connection {
             asked: BTreeSet::new(),
             cancelled: BTreeSet::new(),
             over: BTreeSet::new(),
+            lossy: false,
+            has_accounts: false,
+            has_next_id: false,
             feed: 1,
             window: Window::default(),
             deframer: Some(Deframer::new()),
@@ -84,6 +96,24 @@ impl Wire {
         }
     }
 
+    /// There is no worker: the next one has a connection of its own, with a budget of its own.
+    pub(crate) fn on_no_worker(&mut self) {
+        self.left.0.clear();
+    }
+
+    /// A worker is ordered.
+    pub(crate) fn on_spawn(&mut self) {
+        for connection in self.connections.values_mut() {
+            connection.lossy |= self.lossy;
+        }
+        self.lossy = false;
+        if self.endless {
+            self.used.clear();
+            self.noted.clear();
+            self.connections.clear();
+        }
+    }
+
     /// Gateway reads a request.
     pub(crate) fn on_request(
         &mut self,
@@ -102,13 +132,21 @@ impl Wire {
         match request.message_id {
             id::REQ_MKT_DATA => {
                 assert!(self.used.insert(number), "request id {number} is used twice");
+                assert!(self.noted.contains(&number), "{number} was not written down");
                 wire.asked.insert(number);
                 let wanted = request.exchange.as_deref().unwrap_or_default();
                 assert_eq!(wanted, exchange_of(wire.feed), "asked for under another type");
             }
             id::CANCEL_MKT_DATA => {
-                assert!(wire.asked.contains(&number), "cancel of {number}, never asked for");
-                assert!(wire.cancelled.insert(number), "{number} is cancelled twice");
+                let lossy = self.lossy || wire.lossy;
+                let asked = wire.asked.contains(&number);
+                let known = asked || (lossy && self.noted.contains(&number));
+                assert!(known, "cancel of {number}, never asked for");
+                let first = wire.cancelled.insert(number);
+                assert!(first || lossy, "{number} is cancelled twice");
+                if !asked || !first {
+                    wire.over.insert(number);
+                }
             }
             id::REQ_MARKET_DATA_TYPE => {
                 wire.feed = request.market_data_type.expect("it is understood");
@@ -120,27 +158,29 @@ impl Wire {
 
     /// Gateway sends bytes: errors and ends are noted, and an error about a cancel that no race
     /// explains is a failure.
-    pub(crate) fn on_sent(&mut self, connection: ConnectionId, bytes: &[u8]) {
+    /// True once account list and order id were sent.
+    pub(crate) fn on_sent(&mut self, connection: ConnectionId, bytes: &[u8]) -> bool {
         let wire = self.connections.entry(connection).or_default();
-        let Some(deframer) = &mut wire.deframer else {
-            return;
-        };
-        deframer.extend(bytes);
-        loop {
-            match deframer.next_body() {
+        let mut deframer = wire.deframer.take();
+        if let Some(deframer) = &mut deframer {
+            deframer.extend(bytes);
+        }
+        while let Some(lives) = &mut deframer {
+            match lives.next_body() {
                 Ok(Some(body)) => {
                     if let Ok(envelope) = Envelope::parse(&body) {
+                        wire.has_accounts |= envelope.message_id == id::MANAGED_ACCTS;
+                        wire.has_next_id |= envelope.message_id == id::NEXT_VALID_ID;
                         on_answer(envelope, &mut wire.over);
                     }
                 }
-                Ok(None) => return,
+                Ok(None) => break,
                 // Garbage by fault.
-                Err(_) => {
-                    wire.deframer = None;
-                    return;
-                }
+                Err(_) => deframer = None,
             }
         }
+        wire.deframer = deframer;
+        wire.has_accounts && wire.has_next_id
     }
 }
 

@@ -4,19 +4,25 @@
 //! wants, and checks everything. Virtual time jumps from one due time to the next; the only
 //! clock that is read is the base, once. The same seed makes the same history.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fastrand::Rng;
+use ibouncer_core::clock::Clock;
 use ibouncer_core::hub::{Hub, Input, Output};
-use ibouncer_core::session::{Eyes, StateKind};
+use ibouncer_core::ledger::Ledger;
+use ibouncer_core::session::{Memory, StateKind};
 use ibouncer_core::settings::Settings;
 use ibouncer_core::supervisor::ExitStatus;
-use ibouncer_gateway_sim::{GatewayConfig, Rate};
+use ibouncer_gateway_sim::{Fault, GatewayConfig, Rate};
 use ibouncer_proto::link::write_data_header;
 
+use crate::actions::grace;
 use crate::attempts::{Attempts, BUDGET};
+use crate::broker::{Broker, Disk};
 use crate::clients::Clients;
 use crate::events::{Agenda, Event};
+use crate::eyes::Eyes;
+use crate::frames::Frames;
 use crate::grammar::Plan;
 use crate::host::Host;
 use crate::network::Network;
@@ -35,7 +41,12 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) agenda: Agenda,
     pub(crate) settings: Settings,
+    /// That of the broker that lives, or that lived last.
     pub(crate) hub: Hub,
+    pub(crate) broker: Broker,
+    pub(crate) disk: Disk,
+    pub(crate) eyes: Eyes,
+    pub(crate) frames: Frames,
     pub(crate) os: Os,
     pub(crate) network: Network,
     pub(crate) host: Host,
@@ -50,11 +61,16 @@ pub(crate) struct World {
     pub(crate) gone: Option<(Process, Option<ExitStatus>)>,
     /// What clients want, or were told, has changed since it was compared.
     pub(crate) dirty: bool,
-    queue_seen: u32,
     pub(crate) ends: bool,
     pub(crate) stopped: bool,
     pub(crate) steps: u64,
     pub(crate) sessions: u64,
+    pub(crate) adoptions: u64,
+    pub(crate) relinks: u64,
+    /// Workers that waited for a broker in vain.
+    pub(crate) gave_up: u64,
+    /// Brokers that found no worker.
+    pub(crate) cold_starts: u64,
     at_this_moment: u64,
 }
 
@@ -74,12 +90,21 @@ impl World {
             snapshot_delay: Duration::from_secs([1, 11][rng.usize(..2)]),
             ..GatewayConfig::default()
         };
+        // Nobody asks it anything: the first broker brings its own.
+        let memory = Memory {
+            ledger: Ledger::new(&settings.gateway),
+            clock: Clock { now: base, wall: SystemTime::UNIX_EPOCH },
+        };
         Self {
             now: Duration::ZERO,
             base,
             trace: Trace::new(traced),
             agenda: Agenda::default(),
-            hub: Hub::new(settings.clone(), rng.u64(..), base),
+            hub: Hub::new(settings.clone(), memory, 0, base),
+            broker: Broker::none(),
+            disk: Disk::new(&settings.gateway),
+            eyes: Eyes::new(&mut rng),
+            frames: Frames::default(),
             settings,
             os: Os::new(),
             network: Network::new(&mut rng),
@@ -92,11 +117,14 @@ impl World {
             state: StateKind::Stopped,
             gone: None,
             dirty: false,
-            queue_seen: 0,
             ends: false,
             stopped: false,
             steps: 0,
             sessions: 0,
+            adoptions: 0,
+            relinks: 0,
+            gave_up: 0,
+            cold_starts: 0,
             at_this_moment: 0,
             rng,
         }
@@ -105,10 +133,12 @@ impl World {
     /// From start to stop.
     pub(crate) fn run(&mut self) {
         self.agenda.add(self.now, Event::Act);
-        if self.rng.bool() {
-            self.agenda.add(self.now, Event::Look);
+        self.agenda.add(self.now, Event::Look);
+        if self.plan.siege {
+            let fault = [Fault::AcceptAndMute, Fault::NeverAccept][self.rng.usize(..2)];
+            self.set_fault(Some(fault), None);
         }
-        self.input(Input::Start);
+        self.start_broker();
         while self.chaos {
             self.step();
         }
@@ -118,7 +148,7 @@ impl World {
 
     /// What is due next. False if nothing ever is.
     pub(crate) fn step(&mut self) -> bool {
-        let hub = self.hub.poll_timeout();
+        let hub = self.hub.poll_timeout().filter(|_| self.broker.lives);
         let hub = hub.map(|(at, _)| at.saturating_duration_since(self.base));
         let gateway = self.host.gateway.poll_timeout();
         let due = [self.agenda.next(), gateway, hub];
@@ -137,6 +167,7 @@ impl World {
         } else if gateway.is_some_and(|at| at <= self.now) {
             self.on_gateway_timeout();
         } else {
+            self.before_timeout();
             self.hub.handle_timeout(self.instant());
             self.carry_out();
         }
@@ -154,8 +185,11 @@ impl World {
         self.trace.line(self.now, text);
     }
 
-    /// Something happened to the hub.
+    /// Something happened to the hub, if there is one.
     pub(crate) fn input(&mut self, input: Input) {
+        if !self.broker.lives {
+            return;
+        }
         self.hub.handle_input(input, self.instant());
         if let Some((process, status)) = self.gone.take() {
             self.after_gone(&process, status);
@@ -163,39 +197,16 @@ impl World {
         self.carry_out();
     }
 
-    /// The period of slow probes; they may come a hair early.
-    pub(crate) fn slow_probe(&self) -> Duration {
-        let settings = &self.settings.attempts;
-        if self.settings.gateway_is_local {
-            settings.slow_probe_local
-        } else {
-            settings.slow_probe_remote
-        }
-    }
-
-    /// What the kernel's tables say may allow an attempt.
-    pub(crate) fn before_eyes(&mut self, eyes: Eyes) {
-        let queue = eyes.accept_queue.unwrap_or_default();
-        let drained = queue == 0 && self.queue_seen > 0;
-        self.queue_seen = queue;
-        if self.state != StateKind::Wedged {
-            return;
-        }
-        if eyes.listener_changed {
-            let grace = self.settings.attempts.startup_grace;
-            self.attempts.on_new_listener(self.now, grace);
-        } else if drained {
-            self.attempts.allow();
-        }
-    }
-
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Act => self.act(),
+            Event::BrokerUp(number) => self.on_broker_up(number),
+            Event::LockLook(number) => self.look_at_lock(number),
+            Event::Rejoin => self.rejoin(),
             Event::Born(epoch, born) => self.on_born(epoch, born),
             Event::LinkUp(epoch) => self.on_link_up(epoch),
-            Event::ToBroker(epoch, piece) => self.on_link_piece(epoch, piece),
-            Event::ToWorker(epoch, piece) => self.on_worker_link(epoch, piece),
+            Event::ToBroker(link, piece) => self.on_link_piece(link, piece),
+            Event::ToWorker(link, piece) => self.on_worker_link(link, piece),
             Event::Killed(epoch) => self.on_killed(epoch),
             Event::Exited(epoch, status) => self.on_exited(epoch, status),
             Event::WakeWorker(epoch) => self.run_worker(epoch),
@@ -205,15 +216,32 @@ impl World {
             Event::FromGateway(socket, piece) => self.on_tcp_piece(socket, piece),
             Event::Pull(stream) => self.on_pull(stream),
             Event::Look => self.look(),
-            Event::Listen => self.host.listening = true,
+            Event::Looked(number) => self.on_looked(number),
+            Event::Listen => self.on_listen(),
         }
     }
 
     fn carry_out(&mut self) {
         while let Some(output) = self.hub.poll_output() {
+            match &mut self.broker.doom {
+                Some(0) => return self.kill_broker(),
+                Some(left) => *left -= 1,
+                None => {}
+            }
             match output {
+                Output::Remember(ledger) => self.disk.ledger = *ledger,
+                Output::Look => self.ask_look(),
+                Output::NoteOpen(request) => {
+                    self.wire.noted.insert(request.0);
+                    self.disk.on_open(request);
+                }
+                Output::NoteClosed(request) => self.disk.on_closed(request),
+                Output::NoteNone => self.disk.open.clear(),
+                Output::Note(_) => {}
+                Output::LetGo(epoch) => self.let_go(epoch),
                 Output::Spawn(epoch) => {
                     self.trace(&format!("hub: spawn {epoch}"));
+                    self.wire.on_spawn();
                     self.spawn(epoch);
                 }
                 Output::Kill(epoch) => {
@@ -245,21 +273,30 @@ impl World {
                     if change.to == StateKind::Ready && change.from != StateKind::Degraded {
                         self.sessions += 1;
                         self.attempts.on_ready();
+                        self.check_ready();
                     }
                 }
                 Output::StatusChanged => {}
-                Output::Stopped => self.stopped = true,
+                Output::Stopped => {
+                    self.stopped = true;
+                    if !self.ends {
+                        self.trace("the broker has ended");
+                        return self.end_broker();
+                    }
+                }
             }
         }
     }
 }
 
 fn settings(rng: &mut Rng) -> Settings {
-    let mut settings = Settings { gateway_is_local: rng.bool(), ..Settings::default() };
+    let mut settings = Settings::default();
     settings.worker.lock_path = "lock".into();
     settings.attempts.silent_budget = BUDGET;
     settings.attempts.startup_grace = Duration::from_secs([0, 180][rng.usize(..2)]);
     settings.pacing.lines = [6, 100, 100][rng.usize(..3)];
     settings.pacing.messages_per_second = [10, 45, 45][rng.usize(..3)];
+    settings.worker.adoption_grace = grace(rng);
+    settings.worker.buffer = [64 << 20, 64 << 20, 60_000, 8_000][rng.usize(..4)];
     settings
 }

@@ -5,7 +5,7 @@
 //! Gateway becomes one data frame. A link that breaks while the session is live is opened again.
 //! All decisions are [`WorkerSession`]'s.
 
-mod backlog;
+pub mod backlog;
 mod link;
 
 use std::fs::File;

@@ -340,6 +340,8 @@ pub struct Hub {
     snapshots: BTreeMap<CallId, Snapshot>,
     /// The market data type that Gateway was told last on this connection.
     feed_in_force: i32,
+    /// The worker was told that it may live on without a broker.
+    outlives: bool,
     /// When the worker said Hello: its stamps count from there.
     linked_at: Option<Instant>,
     /// Number of the newest data frame down the link.
@@ -370,6 +372,7 @@ impl Hub {
             streams: Streams::default(),
             snapshots: BTreeMap::new(),
             feed_in_force: market::LIVE,
+            outlives: false,
             linked_at: None,
             sent: 0,
             received: 0,

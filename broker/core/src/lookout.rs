@@ -110,7 +110,11 @@ impl Lookout {
         let Some(listener) = self.sight.listener().filter(|_| self.counts()) else {
             return false;
         };
-        known_of(listener) != known
+        let seen = known_of(listener);
+        // A process that could not be read, then or now, is no evidence of another one.
+        let both_read = seen.pid != 0 && known.pid != 0;
+        seen.inode != known.inode
+            || (both_read && (seen.pid, seen.started) != (known.pid, known.started))
     }
 
     /// The listener, in the form that outlives a restart.
@@ -161,6 +165,22 @@ mod tests {
         lookout.see(listening(1, 2), later);
         let replaced = lookout.see(listening(9, 0), later);
         assert_eq!(replaced, News { changed: true, drained: false });
+    }
+
+    #[test]
+    fn a_listener_whose_process_cannot_be_read_is_not_another_one() {
+        let mut lookout = Lookout::default();
+        lookout.see(listening(1, 0), Instant::now());
+        let known = lookout.known_listener().unwrap();
+        assert!(!lookout.is_another(known));
+        let mut unreadable = listening(1, 0);
+        if let Ok(Some(listener)) = &mut unreadable.listener {
+            listener.process = Err(crate::sight::Unknown("it is ending".into()));
+        }
+        assert!(!lookout.see(unreadable, Instant::now()).changed);
+        assert!(!lookout.is_another(known));
+        lookout.see(listening(2, 0), Instant::now());
+        assert!(lookout.is_another(known));
     }
 
     #[test]

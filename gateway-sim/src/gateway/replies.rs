@@ -9,8 +9,9 @@ use ibouncer_proto::tws::envelope::write_message;
 use ibouncer_proto::tws::frame;
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1::{
-    AccountValue, Contract, CurrentTime, CurrentTimeInMillis, ErrorMessage, ManagedAccounts,
-    NextValidId, OpenOrder, Order, OrderState, OrderStatus,
+    AccountValue, ApiConfig, ApiSettingsConfig, ConfigResponse, Contract, CurrentTime,
+    CurrentTimeInMillis, ErrorMessage, ManagedAccounts, NextValidId, OpenOrder, Order, OrderState,
+    OrderStatus,
 };
 
 /// First server version whose message ids are four bytes.
@@ -53,6 +54,28 @@ impl Replies<'_> {
         }
         let message = NextValidId { order_id: Some(order_id) };
         write_message(id::NEXT_VALID_ID, &message, self.out);
+    }
+
+    /// The settings of a paper Gateway as it is installed: read-only, this host only, paced.
+    pub(crate) fn configuration(&mut self, request_id: i32) {
+        let settings = ApiSettingsConfig {
+            read_only_api: Some(true),
+            download_open_orders_on_connection: Some(false),
+            socket_port: Some(4002),
+            master_client_id: Some(0),
+            reject_messages_above_max_rate: Some(false),
+            maintain_connection_on_incorrect_fields: Some(true),
+            maintain_and_resubmit_orders_on_reconnect: Some(true),
+            allow_localhost_only: Some(true),
+            trusted_ips: vec!["127.0.0.1".to_owned()],
+            ..ApiSettingsConfig::default()
+        };
+        let message = ConfigResponse {
+            req_id: Some(request_id),
+            api: Some(ApiConfig { settings: Some(settings), ..ApiConfig::default() }),
+            ..ConfigResponse::default()
+        };
+        write_message(id::CONFIG_RESPONSE, &message, self.out);
     }
 
     /// An error or notice; id -1 is the whole connection.

@@ -1,6 +1,6 @@
 //! Requests after START_API: which are answered, and how the others are refused.
 //!
-//! The simulator answers market data, times, ids and accounts. Orders are refused as a Gateway in
+//! The simulator answers market data, times, ids, accounts and its API settings. Orders are refused as a Gateway in
 //! read-only mode refuses them, everything else with error 321. Below server version 213 requests
 //! are only reported. Error codes: protocol fact sheet, section 8.
 
@@ -93,6 +93,10 @@ impl Connection {
             id::REQ_MANAGED_ACCTS => {
                 let accounts = shared.config.accounts.join(",");
                 self.replies(shared, now).accounts(&accounts);
+                Ok(())
+            }
+            id::REQ_CONFIG => {
+                self.replies(shared, now).configuration(request_id.unwrap_or_default());
                 Ok(())
             }
             SET_SERVER_LOG_LEVEL => Ok(()),

@@ -155,6 +155,11 @@ impl BrokerPlan {
         self.flag("--set").flag(setting)
     }
 
+    /// Its folders and commands.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
     /// One more argument of `serve`.
     pub fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.to_owned());

@@ -17,7 +17,7 @@ use ibouncer_proto::tws::frame;
 
 /// The queue.
 #[derive(Debug)]
-pub(super) struct Backlog {
+pub struct Backlog {
     control: BytesMut,
     /// What has begun to leave.
     leaving: BytesMut,
@@ -36,6 +36,9 @@ pub(super) struct Backlog {
     number: u64,
     /// A gap that no broker was told of yet.
     gap: Option<Gap>,
+    /// What was told on this link and may not have arrived, and the newest number at the time:
+    /// whoever acknowledges a later one has heard it.
+    told: Option<(Gap, u64)>,
     /// Is there a broker to tell?
     linked: bool,
 }
@@ -64,26 +67,30 @@ impl Default for Backlog {
             reserved: BTreeSet::new(),
             number: 0,
             gap: None,
+            told: None,
             linked: true,
         }
     }
 }
 
 impl Backlog {
-    pub(super) fn configure(&mut self, configure: &Configure) {
+    /// What the broker says of the cap and of the classes of frames.
+    pub fn configure(&mut self, configure: &Configure) {
         self.limit = usize::try_from(configure.buffer_bytes).unwrap_or(usize::MAX);
         self.droppable = configure.droppable_ids.iter().copied().collect();
         self.reserved = configure.reserved_ids.iter().copied().collect();
     }
 
-    pub(super) fn push_control(&mut self, message: &ToBroker) {
+    /// Adds a control message; it overtakes data.
+    pub fn push_control(&mut self, message: &ToBroker) {
         // Nobody hears it; what the next broker must know is said at Hello.
         if self.linked {
             write_control(message, &mut self.control);
         }
     }
 
-    pub(super) fn push_data(&mut self, frames: Bytes) {
+    /// Adds whole frames from Gateway, as one data frame.
+    pub fn push_data(&mut self, frames: Bytes) {
         self.bytes += frames.len();
         self.data.push_back(Piece { number: None, frames, gone: 0 });
         if self.bytes > self.limit {
@@ -91,33 +98,40 @@ impl Backlog {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Does nothing wait to leave?
+    pub fn is_empty(&self) -> bool {
         self.control.is_empty() && self.leaving.is_empty() && self.data.is_empty()
     }
 
     /// The broker has dealt with every frame up to this number.
-    pub(super) fn forget(&mut self, through: u64) {
+    pub fn forget(&mut self, through: u64) {
         while let Some(piece) = self.sent.front()
             && piece.number.is_some_and(|number| number <= through)
         {
             self.bytes -= piece.frames.len();
             self.sent.pop_front();
         }
+        if self.told.is_some_and(|(_, newest)| through > newest) {
+            self.told = None;
+        }
     }
 
     /// The link is gone: what was not acknowledged will be sent again.
-    pub(super) fn unlink(&mut self) {
+    pub fn unlink(&mut self) {
         self.linked = false;
         self.control.clear();
         self.leaving.clear();
         self.data_leaves = false;
+        if let Some((told, _)) = self.told.take() {
+            widen(&mut self.gap, told.from, told.to, told.frames);
+        }
         while let Some(piece) = self.sent.pop_back() {
             self.data.push_front(piece);
         }
     }
 
     /// There is a link again. Answers with the number of its first data frame.
-    pub(super) fn relink(&mut self) -> u64 {
+    pub fn relink(&mut self) -> u64 {
         self.linked = true;
         for piece in &mut self.data {
             if let (Some(number), gone @ 1..) = (piece.number, std::mem::take(&mut piece.gone)) {
@@ -128,17 +142,20 @@ impl Backlog {
     }
 
     /// To be told behind Hello.
-    pub(super) fn tell_gap(&mut self) {
+    pub fn tell_gap(&mut self) {
         if self.linked
             && let Some(gap) = self.gap.take()
         {
             self.push_control(&ToBroker { message: Some(to_broker::Message::Gap(gap)) });
+            let mut told = self.told.take().map(|(told, _)| told);
+            widen(&mut told, gap.from, gap.to, gap.frames);
+            self.told = told.map(|told| (told, self.number));
         }
     }
 
     /// What is to be written now, in one call: control, or the next data frame with its header.
     /// Something begun is finished first.
-    pub(super) fn piece(&mut self) -> &[u8] {
+    pub fn piece(&mut self) -> &[u8] {
         if self.leaving.is_empty() {
             if !self.control.is_empty() {
                 std::mem::swap(&mut self.leaving, &mut self.control);
@@ -159,7 +176,7 @@ impl Backlog {
     }
 
     /// So many bytes have left. Returns the number of the newest data frame that is gone whole.
-    pub(super) fn consume(&mut self, count: usize) -> u64 {
+    pub fn consume(&mut self, count: usize) -> u64 {
         self.leaving.advance(count);
         if self.leaving.is_empty() {
             self.leaving.clear();
@@ -428,6 +445,32 @@ mod tests {
         assert_eq!(seen.0, 50, "no order is lost, although they fill the cap alone");
         assert_eq!(seen.1 + gap.frames, 51, "every tick is accounted for");
         assert!(gap.from <= first && gap.to >= first, "{gap:?}");
+    }
+
+    #[test]
+    fn a_gap_is_told_again_until_whoever_heard_it_has_acknowledged_what_came_behind() {
+        let tick = message(201);
+        let mut backlog = configured(tick.len() * 10);
+        backlog.unlink();
+        for _ in 0..20 {
+            backlog.push_data(tick.clone());
+        }
+        let told = |backlog: &mut Backlog| {
+            let first = backlog.relink();
+            backlog.tell_gap();
+            let frames = drain_from(backlog, usize::MAX, first);
+            frames.iter().any(|frame| matches!(frame, LinkFrame::Control(_)))
+        };
+        assert!(told(&mut backlog));
+        // Whoever listened was no broker for us, or died.
+        backlog.unlink();
+        assert!(told(&mut backlog));
+        backlog.push_data(message(203));
+        let next = backlog.number + 1;
+        drain_from(&mut backlog, usize::MAX, next);
+        backlog.forget(backlog.number);
+        backlog.unlink();
+        assert!(!told(&mut backlog), "it is known to have arrived");
     }
 
     #[test]

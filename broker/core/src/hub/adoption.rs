@@ -34,16 +34,18 @@ impl Hub {
             return;
         }
         self.supervisor.adopt(epoch, pid, now);
+        self.outlives = true;
         self.continue_link(hello, now);
         self.counters.adoptions += 1;
         let facts = hello.session.clone().unwrap_or_default();
+        if !facts.notices.is_empty() {
+            // What a late joiner must know: farms, and whether Gateway's own link is up. Before
+            // the session counts as up: nothing was asked for that could be asked for again.
+            self.on_frames(&facts.notices, now);
+        }
         self.session.adopt(epoch, &facts, now);
         for request in open {
             self.cancel_of_before(*request);
-        }
-        if !facts.notices.is_empty() {
-            // What a late joiner must know: farms, and whether Gateway's own link is up.
-            self.on_frames(&facts.notices, now);
         }
         let text = format!(
             "took over worker {} (pid {pid}, {}) with its live session; {} open requests of \
@@ -67,8 +69,8 @@ impl Hub {
         self.note(NoteKind::Worker, Severity::Warning, text);
         self.resubscribe_all(because);
         for (call, snapshot) in std::mem::take(&mut self.snapshots) {
-            self.routes.end(snapshot.request);
-            self.outputs.push_back(Output::NoteClosed(snapshot.request));
+            // What still waits here must not leave for nobody.
+            self.cancel_request(snapshot.request, ClientId(0));
             let error = error::worker_ended(epoch, because);
             self.outputs.push_back(Output::Reply(call, Err(error)));
         }
@@ -92,6 +94,10 @@ impl Hub {
 
     /// The broker ends and leaves a live session to the next one.
     pub(super) fn let_go(&mut self, because: &str, now: Instant) {
+        if self.session.is_up() && !self.outlives {
+            // It would end with us, and without an order.
+            return self.session.stop(because, now);
+        }
         if self.session.let_go(because, now)
             && let Some(epoch) = self.supervisor.epoch()
         {

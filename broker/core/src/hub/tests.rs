@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ibouncer_proto::api::v1::market_data_event::Body;
 use ibouncer_proto::api::v1::{MarkKind, MarketDataEvent, StreamMarketDataResponse};
-use ibouncer_proto::link::v1::Stage;
+use ibouncer_proto::link::v1::{SessionFacts, Stage, to_worker};
 use ibouncer_proto::tws::envelope::{Envelope, write_message};
 use ibouncer_proto::tws::frame::bodies;
 use ibouncer_proto::tws::v1::{Contract, ErrorMessage, MarketDataRequest, TickPrice};
@@ -13,6 +13,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::queue::StreamQueue;
+use crate::session::StateKind;
 
 struct World {
     hub: Hub,
@@ -21,6 +22,9 @@ struct World {
     /// Requests that left: message id and request id.
     sent: Vec<(u32, i32)>,
     spawned: Vec<Epoch>,
+    /// How often a worker was let go, and told to close in order.
+    let_go: u32,
+    shut_down: u32,
 }
 
 fn memory(now: Instant) -> Memory {
@@ -32,17 +36,27 @@ const AAPL: &str = "AAPL";
 
 impl World {
     fn ready() -> Self {
+        Self::ready_with(Settings::default())
+    }
+
+    fn ready_with(settings: Settings) -> Self {
+        let mut world = Self::new(settings);
+        world.input(Input::Start);
+        world.handshake();
+        world
+    }
+
+    fn new(settings: Settings) -> Self {
         let now = Instant::now();
-        let mut world = Self {
-            hub: Hub::new(Settings::default(), memory(now), 1, now),
+        Self {
+            hub: Hub::new(settings, memory(now), 1, now),
             now,
             queues: BTreeMap::new(),
             sent: Vec::new(),
             spawned: Vec::new(),
-        };
-        world.input(Input::Start);
-        world.handshake();
-        world
+            let_go: 0,
+            shut_down: 0,
+        }
     }
 
     fn handshake(&mut self) {
@@ -72,6 +86,10 @@ impl World {
             match output {
                 Output::Look => self.look(),
                 Output::Spawn(epoch) => self.spawned.push(epoch),
+                Output::LetGo(_) => self.let_go += 1,
+                Output::Tell(_, ToWorker { message: Some(to_worker::Message::Shutdown(_)) }) => {
+                    self.shut_down += 1;
+                }
                 Output::Deliver(stream, chunk) => {
                     self.queues.get_mut(&stream).expect("an open stream").push(chunk);
                 }
@@ -118,6 +136,10 @@ impl World {
             ..TickPrice::default()
         };
         self.frame(201, &tick);
+    }
+
+    fn asked(&self) -> usize {
+        self.sent.iter().filter(|(message, _)| *message == 201).count()
     }
 
     /// The newest request for data.
@@ -227,4 +249,67 @@ fn the_earliest_deadline_is_told_with_its_reason() {
     let world = World::ready();
     let (at, why) = world.hub.poll_timeout().unwrap();
     assert_eq!((at - world.now, why), (Duration::from_secs(1), "ping"));
+}
+
+#[test]
+fn a_snapshot_that_waits_when_the_link_breaks_never_leaves() {
+    let mut world = World::ready();
+    world.open(1);
+    for number in 0..20 {
+        let contract = Contract { symbol: Some(format!("A{number}")), ..Contract::default() };
+        let request = MarketDataRequest { contract: Some(contract), ..Default::default() };
+        let (client, call) = (ClientId(1), CallId(number));
+        world.input(Input::Snapshot { client, call, request: Box::new(request), feed: 0 });
+    }
+    let left = world.asked();
+    assert!(left > 0 && left < 20);
+    world.worker(WorkerEvent::LinkClosed { because: "test".into() });
+    world.worker(WorkerEvent::Hello(Hello { epoch: 1, ..Hello::default() }));
+    for _ in 0..200 {
+        world.now += Duration::from_millis(50);
+        world.worker(WorkerEvent::Pong(Pong::default()));
+    }
+    assert_eq!(world.asked(), left, "nobody waits for them any more");
+    let cancels = world.sent.iter().filter(|(message, _)| *message == 202).count();
+    assert_eq!(cancels, left, "what may be open at Gateway is cancelled");
+}
+
+#[test]
+fn a_worker_that_may_not_live_on_is_ended_in_order_instead_of_let_go() {
+    let because = || "handover".to_owned();
+    let mut world = World::ready();
+    world.input(Input::LetGo { because: because() });
+    assert_eq!((world.let_go, world.shut_down), (1, 0));
+
+    let mut settings = Settings::default();
+    settings.worker.adoption_grace = Duration::ZERO;
+    let mut world = World::ready_with(settings);
+    // What the worker was told counts, not what the configuration says meanwhile.
+    world.input(Input::Settings(Box::default()));
+    world.input(Input::LetGo { because: because() });
+    assert_eq!((world.let_go, world.shut_down), (0, 1));
+}
+
+#[test]
+fn lines_are_asked_for_once_after_an_adoption_whatever_notices_came_before() {
+    for (code, state) in [(1101, StateKind::Ready), (1100, StateKind::Degraded)] {
+        let mut world = World::new(Settings::default());
+        world.input(Input::StartAdopting { who: "a worker".into() });
+        let stream = world.open(1);
+        world.subscribe(stream, 1, AAPL);
+        let mut notices = BytesMut::new();
+        let notice = ErrorMessage { id: Some(-1), error_code: Some(code), ..Default::default() };
+        write_message(204, &notice, &mut notices);
+        let facts = SessionFacts { notices: notices.freeze(), ..SessionFacts::default() };
+        let (epoch, pid, open) = (Epoch(7), 100, Vec::new());
+        let hello = Hello { epoch: 7, session: Some(facts), ..Hello::default() };
+        world.input(Input::Adopt { epoch, pid, hello, open });
+        world.spawned.push(epoch);
+        assert_eq!(world.hub.session.kind(), state);
+        for _ in 0..50 {
+            world.now += Duration::from_millis(50);
+            world.worker(WorkerEvent::Pong(Pong::default()));
+        }
+        assert_eq!(world.asked(), 1, "after {code}");
+    }
 }

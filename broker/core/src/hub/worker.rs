@@ -69,8 +69,7 @@ impl Hub {
                 self.acknowledge(epoch);
             }
             WorkerEvent::LinkClosed { because } => {
-                let adoptable = !self.settings.worker.adoption_grace.is_zero();
-                let live = self.session.is_up() && adoptable;
+                let live = self.session.is_up() && self.outlives;
                 self.supervisor.on_link_closed(&because, live, now);
             }
             WorkerEvent::LinkViolated { because } => {
@@ -163,6 +162,7 @@ impl Hub {
         self.linked_at = Some(now);
         self.reach(epoch, Stage::Linked, now);
         let configure = self.configure();
+        self.outlives = configure.adoption_grace_ms > 0;
         self.tell(epoch, to_worker::Message::Configure(configure));
     }
 

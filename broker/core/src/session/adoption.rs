@@ -58,6 +58,9 @@ impl Session {
         let because = "the worker of the broker before was taken over, with its session".into();
         self.transition(State::Ready { epoch }, because, now);
         self.wishes.push_back(Wish::Up(epoch));
+        if let Some(because) = self.upstream_lost.clone() {
+            self.transition(State::Degraded { epoch }, because, now);
+        }
         if self.stopping {
             let because = "the broker ends, and the session with it".to_owned();
             self.order_end(FailureClass::Cancelled, because, true);

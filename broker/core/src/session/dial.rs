@@ -98,12 +98,7 @@ impl Session {
 
     /// WEDGED, until `probe_at` at the latest.
     pub(super) fn become_wedged(&mut self, because: String, now: Instant) {
-        let settings = &self.settings.attempts;
-        let period = if self.lookout.counts() {
-            settings.slow_probe_local
-        } else {
-            settings.slow_probe_remote
-        };
+        let period = self.probe_period();
         // A probe that was due before a restart is due after it, neither sooner nor later.
         let (since_ms, wait) = match &self.ledger.wedged {
             Some(wedged) if matches!(self.state, State::Stopped) => {
@@ -122,6 +117,11 @@ impl Session {
         let count = self.ledger.silent_in_row;
         let because = format!("{count} silent handshakes in a row; the last: {because}");
         self.transition(State::Wedged { probe_at }, because, now);
+    }
+
+    fn probe_period(&self) -> Duration {
+        let settings = &self.settings.attempts;
+        if self.lookout.counts() { settings.slow_probe_local } else { settings.slow_probe_remote }
     }
 
     fn decide(&mut self, intent: Intent, now: Instant) {
@@ -233,6 +233,11 @@ impl Session {
         self.upstream_lost = None;
         self.history.begin(self.epoch, now);
         self.ledger.epoch = self.epoch.0;
+        // If nobody sees its end, the next probe is due a period after this one all the same.
+        let next_probe_ms = self.clock.millis(now + self.probe_period());
+        if let Some(wedged) = &mut self.ledger.wedged {
+            wedged.probe_at_ms = next_probe_ms;
+        }
         self.ledger.begin("broker", self.clock.millis(now));
         self.wishes.push_back(Wish::Remember);
         self.wishes.push_back(Wish::Dial(self.epoch));

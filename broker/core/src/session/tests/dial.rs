@@ -257,3 +257,16 @@ fn a_full_accept_queue_that_drops_our_syn_is_the_same_silence() {
     }
     assert_eq!(world.state(), StateKind::Wedged);
 }
+
+#[test]
+fn a_broker_that_dies_during_a_slow_probe_is_not_followed_by_another_probe_at_once() {
+    let mut world = World::new();
+    world.wedge();
+    world.expire();
+    assert_eq!(world.state(), StateKind::Connecting);
+    let mut again = world.restarted();
+    assert_eq!(again.state(), StateKind::Wedged);
+    let restarted = again.now;
+    again.expire();
+    assert_eq!(again.now - restarted, Duration::from_secs(15 * 60));
+}

@@ -271,7 +271,8 @@ pub fn new_token(places: &Places) -> Result<String, PlaceError> {
     Ok(token)
 }
 
-/// What a broker leaves behind when it ends: nothing but its locks and worker logs.
+/// Takes away what lives as long as the broker. What is kept beside the locks, events and worker
+/// logs stay.
 pub fn tidy_up(places: &Places) {
     for path in [places.socket(), places.link_socket(), places.token(), places.endpoints()] {
         // It may never have been made.

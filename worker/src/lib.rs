@@ -2,7 +2,8 @@
 //!
 //! Started by the broker, it says Hello on the link, is told what to do, connects once, shakes
 //! hands, relays frames both ways, and exits with a code that says why. It has no policy and
-//! reconnects nothing: whoever wants another connection starts another worker.
+//! never connects to Gateway twice: whoever wants another connection starts another worker. Only
+//! a link that breaks under a live session is opened again.
 //!
 //! - [`session`]: the decisions, pure.
 //! - [`relay`]: the two sockets and what waits for each.

@@ -1,9 +1,9 @@
 //! The decisions of a worker, pure: no socket, no clock, no runtime.
 //!
 //! ```text
-//!  Greeting ─Configure─► Locking ─► Connecting ─► Opening ─version─► Starting ─ids─► Ready
-//!                                                                                     │
-//!     any ──────────────────────────── end ────────────► Ended ◄── Draining ◄─ Shutdown
+//!  Greeting ─Configure─► Connecting ─TCP─► Opening ─version─► Open ─ids─► Open, ready
+//!                                                                            │
+//!     any ─────────────────────── end ───────────► Ended ◄── Draining ◄─ Shutdown, grace over
 //! ```
 //!
 //! A link that breaks before READY ends the worker. After READY it keeps reading Gateway for

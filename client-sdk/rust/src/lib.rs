@@ -25,7 +25,8 @@
 //! - [`Error`] says who made the error and whether trying again makes sense.
 //! - Messages are those of the schema: [`api`] and [`tws`].
 //!
-//! The client keeps no state of its own about the session and retries nothing: the broker does.
+//! The client keeps no state of its own about the session: the broker does. Only streams of
+//! market data remember what they asked for, and ask the next broker for it.
 #![warn(missing_docs)]
 
 mod admin;

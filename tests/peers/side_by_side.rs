@@ -104,15 +104,26 @@ fn ibouncer() -> Outcome {
     Outcome { attempts, states, queue, stage_known: Some(stage_known), stage }
 }
 
-fn row(name: &str, outcome: &Outcome) -> String {
+/// As `ss` and `netstat` print it.
+fn name(state: TcpState) -> String {
+    match state {
+        TcpState::Established => "ESTABLISHED".to_owned(),
+        TcpState::CloseWait => "CLOSE_WAIT".to_owned(),
+        TcpState::Listen => "LISTEN".to_owned(),
+        TcpState::TimeWait => "TIME_WAIT".to_owned(),
+        TcpState::Other(number) => format!("state {number}"),
+    }
+}
+
+fn row(who: &str, outcome: &Outcome) -> String {
     let states: Vec<_> =
-        outcome.states.iter().map(|(state, count)| format!("{count} {state:?}")).collect();
+        outcome.states.iter().map(|(state, count)| format!("{count} {}", name(*state))).collect();
     let states = if states.is_empty() { "none".to_owned() } else { states.join(", ") };
     let queue = outcome.queue.map_or_else(|| "unknown".to_owned(), |queue| queue.to_string());
     let known = outcome
         .stage_known
         .map_or_else(|| "never".to_owned(), |time| format!("{:.2} s", time.as_secs_f64()));
-    format!("| {name} | {} | {states} | {queue} | {known} | {} |", outcome.attempts, outcome.stage)
+    format!("| {who} | {} | {states} | {queue} | {known} | {} |", outcome.attempts, outcome.stage)
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ibouncer_proto::api::v1::market_data_event::Body;
 use ibouncer_proto::api::v1::{MarkKind, MarketDataEvent, StreamMarketDataResponse};
-use ibouncer_proto::link::v1::{Hello, SessionFacts, Stage, StageReached, ToWorker, to_worker};
+use ibouncer_proto::link::v1::{
+    Hello, Pong, SessionFacts, Stage, StageReached, ToWorker, to_worker,
+};
 use ibouncer_proto::tws::envelope::{Envelope, write_message};
 use ibouncer_proto::tws::frame::bodies;
 use ibouncer_proto::tws::v1::{Contract, ErrorMessage, MarketDataRequest, TickPrice};

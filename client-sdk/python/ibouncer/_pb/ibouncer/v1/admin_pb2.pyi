@@ -533,7 +533,7 @@ class Event(google.protobuf.message.Message):
     number: builtins.int
     """Counts up over restarts of the broker."""
     kind: builtins.str
-    """"transition", "worker", "gateway", "operator", "broker", "client", "port-check", "gap"."""
+    """"transition", "worker", "gateway", "operator", "broker", "port-check", "gap"."""
     severity: builtins.str
     """"info", "warning" or "error"."""
     text: builtins.str

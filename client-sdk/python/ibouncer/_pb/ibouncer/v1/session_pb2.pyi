@@ -328,7 +328,7 @@ class Status(google.protobuf.message.Message):
     reason: builtins.str
     """Why the session is in this state."""
     epoch: builtins.int
-    """Number of the newest worker of this broker; counts every attempt."""
+    """Number of the newest worker; counts every attempt, over restarts of the broker."""
     mode: builtins.str
     """"paper" or "live", decided by the accounts that arrived; absent before."""
     trading: builtins.str
@@ -652,8 +652,8 @@ class Handshake(google.protobuf.message.Message):
     DEADLINE_FIELD_NUMBER: builtins.int
     outcome: builtins.str
     """"in_progress", "ready", or the class of its failure: "refused", "silent", "stalled_start",
-    "unreachable", "client_id_in_use", "rejected", "poisoned", "unsupported", "worker_fault",
-    "session_lost", "cancelled".
+    "unreachable", "client_id_in_use", "rejected", "absent_or_rejected", "poisoned",
+    "unsupported", "worker_fault", "session_lost", "cancelled".
     """
     @property
     def stages(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___StageStamp]: ...

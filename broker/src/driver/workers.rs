@@ -150,6 +150,7 @@ impl Driver {
     /// The worker that we started, at once; one that comes back, or that another broker started,
     /// once it has said who it is.
     pub(super) fn on_accepted(&mut self, stream: LocalStream, peer: Peer) {
+        let adopting = self.hub.is_adopting() && self.may_be_orphan(peer);
         match &mut self.worker {
             Some(worker) if peer.pid == Some(worker.pid()) && self.link.is_none() => {
                 if worker.links() {
@@ -158,12 +159,19 @@ impl Driver {
                     self.greeting = Some(Greeting::new(stream, peer));
                 }
             }
-            None if self.hub.is_adopting() => self.greeting = Some(Greeting::new(stream, peer)),
+            // Where the kernel says who holds the lock, nobody else keeps that one waiting.
+            None if adopting => {
+                self.greeting = Some(Greeting::new(stream, peer));
+            }
             _ => tracing::warn!(
                 pid = peer.pid,
                 "a process that is not our worker connected to the link"
             ),
         }
+    }
+
+    fn may_be_orphan(&self, peer: Peer) -> bool {
+        trust::holder_of(&self.files.lock).is_none_or(|holder| peer.pid == Some(holder))
     }
 
     pub(super) async fn on_greeted(&mut self, hello: Result<Hello, String>) {

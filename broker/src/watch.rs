@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub const PERIOD: Duration = Duration::from_millis(250);
 
 /// Between two looks while the session is live: then they only tell operators what happens.
-pub const CALM_PERIOD: Duration = Duration::from_secs(1);
+pub const CALM_PERIOD: Duration = Duration::from_secs(5);
 
 /// The thread sleeps at least so many times as long as it looked: on a host where tables are
 /// dear it looks less often, and never takes more than a tenth of a core.

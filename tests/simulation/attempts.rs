@@ -27,8 +27,9 @@ pub(crate) struct Attempts {
     last_silent: Duration,
     /// Period of slow probes, as of then.
     probe: Duration,
-    /// When the attempt under way was made, until it is READY or gone.
+    /// When the attempt under way was made, until it is READY or gone; and the newest of all.
     flying: Option<Duration>,
+    begun: Duration,
     /// After the end of a session, and in an operator's window, silence proves nothing.
     grace_until: Duration,
     pub(crate) window_until: Duration,
@@ -71,10 +72,9 @@ impl Attempts {
     pub(crate) fn on_broker_gone(&mut self) {
         self.reborn = true;
         self.allowed = false;
-        if let Some(begun) = self.flying.take() {
-            self.silent += 1;
-            self.last_silent = begun;
-        }
+        self.silent += u32::from(self.flying.take().is_some());
+        // It may have died before it wrote down how the attempt ended.
+        self.last_silent = self.begun;
     }
 
     fn on_gone(&mut self, class: &str, now: Duration, probe: Duration, starting: bool) {
@@ -105,9 +105,10 @@ impl World {
     pub(crate) fn before_dial(&mut self) {
         self.check_looked();
         let starting = self.may_be_starting();
-        let stepped = self.eyes.stepped.is_some_and(|at| {
-            self.attempts.reborn && at + STEP_LASTS >= self.attempts.last_silent
-        });
+        let stepped = self
+            .eyes
+            .stepped
+            .is_some_and(|at| self.attempts.reborn && at + STEP_LASTS >= self.attempts.last_silent);
         let attempts = &mut self.attempts;
         let slow = self.now >= attempts.last_silent + attempts.probe;
         assert!(
@@ -119,6 +120,7 @@ impl World {
         attempts.allowed = false;
         attempts.was_ready = false;
         attempts.flying = Some(self.now);
+        attempts.begun = self.now;
     }
 
     /// A connection is being opened.

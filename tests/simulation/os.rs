@@ -149,7 +149,8 @@ impl World {
 
     /// The process exists, or does not.
     pub(crate) fn on_born(&mut self, epoch: Epoch, born: Result<u32, &'static str>) {
-        let waited = |process: &&mut Process| process.epoch == epoch && process.life == Life::Unborn;
+        let waited =
+            |process: &&mut Process| process.epoch == epoch && process.life == Life::Unborn;
         let Some(process) = self.os.process.as_mut().filter(waited) else {
             // Its broker has died meanwhile.
             return;

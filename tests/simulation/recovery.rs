@@ -64,7 +64,9 @@ impl World {
         while self.now < settled && self.step() {}
         if self.state == StateKind::Held && self.disk.ledger.hold.is_some() {
             self.release();
-        } else if self.state == StateKind::Held || (self.state == StateKind::Wedged && self.rng.bool()) {
+        } else if self.state == StateKind::Held
+            || (self.state == StateKind::Wedged && self.rng.bool())
+        {
             self.retry();
         }
         self.run_until(READY_WITHIN, "READY", World::is_ready);
@@ -110,7 +112,12 @@ impl World {
         assert!(all.clone().all(|life| life.stale), "somebody was not told");
     }
 
-    pub(crate) fn run_until(&mut self, within: Duration, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn run_until(
+        &mut self,
+        within: Duration,
+        what: &str,
+        mut done: impl FnMut(&mut Self) -> bool,
+    ) {
         let end = self.now + within;
         while !done(self) {
             assert!(self.step(), "{what}: nothing is due any more, state {}", self.state);

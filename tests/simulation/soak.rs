@@ -58,7 +58,7 @@ impl World {
                 self.set_fault(Some(Fault::AcceptAndMute), Some(1));
                 self.close_all(End::Reset);
             }
-            _ if cycle.is_multiple_of(16) => self.restart_gateway(Duration::from_secs(5)),
+            _ if (cycle / 8).is_multiple_of(2) => self.restart_gateway(Duration::from_secs(5)),
             _ => self.tell_broker_to_end(true),
         }
     }

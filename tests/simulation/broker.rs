@@ -216,8 +216,8 @@ impl World {
             if let Some(stream) = self.clients.streams.get_mut(&stream) {
                 stream.slow = slow && self.chaos;
             }
-            for key in keys {
-                self.subscribe(stream, key);
+            for (number, key) in (1..).zip(keys) {
+                self.subscribe_as(stream, number, key);
             }
         }
     }

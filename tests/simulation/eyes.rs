@@ -39,7 +39,7 @@ pub(crate) struct Eyes {
     pub(crate) counts: bool,
     /// The listener that it was told of last.
     pub(crate) inode: Option<u64>,
-    queue: u32,
+    pub(crate) queue: u32,
     pub(crate) late: u64,
 }
 

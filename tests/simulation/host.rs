@@ -85,6 +85,9 @@ impl World {
     pub(crate) fn open_socket(&mut self) -> SocketId {
         let open = self.host.sockets.values().filter(|socket| socket.client_open);
         assert_eq!(open.count(), 0, "a connection is opened while one exists");
+        // Whatever neither side has any more is forgotten.
+        let queue = &self.host.queue;
+        self.host.sockets.retain(|id, socket| socket.connection.is_some() || queue.contains(id));
         self.network.sockets += 1;
         let id = SocketId(self.network.sockets);
         self.on_dial();

@@ -85,7 +85,7 @@ impl World {
         self.broker.lives && self.state == StateKind::Ready
     }
 
-    fn is_served(&mut self) -> bool {
+    pub(crate) fn is_served(&mut self) -> bool {
         let all_back = self.broker.lives && self.clients.returning.is_empty();
         let heard = self.clients.streams.values().all(|stream| {
             let lives = stream.pushed.lives().values();

@@ -130,6 +130,21 @@ impl World {
         }
     }
 
+    /// A world of ordinary settings in which nothing happens by itself.
+    pub(crate) fn quiet(seed: u64) -> Self {
+        let mut world = Self::new(seed, false);
+        world.settings = Settings::default();
+        world.settings.worker.lock_path = "lock".into();
+        world.settings.attempts.startup_grace = Duration::ZERO;
+        let rate = Rate::PerConnection(2);
+        world.host = Host::new(GatewayConfig { seed, rate, ..GatewayConfig::default() });
+        world.eyes.period = None;
+        world.eyes.fail = false;
+        world.wire.endless = true;
+        world.chaos = false;
+        world
+    }
+
     /// From start to stop.
     pub(crate) fn run(&mut self) {
         self.agenda.add(self.now, Event::Act);

@@ -216,6 +216,11 @@ impl Hub {
         self.streams.of(client).map(|(id, _)| id).collect()
     }
 
+    /// Requests, and messages that wait for their turn: what must not grow with a long life.
+    pub fn backlog(&self) -> (usize, usize) {
+        (self.routes.len(), self.pacer.len())
+    }
+
     /// What must hold after every step; for tests and simulation.
     ///
     /// # Panics

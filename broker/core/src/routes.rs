@@ -63,6 +63,16 @@ impl Routes {
         RequestId(id)
     }
 
+    /// Ids from the oldest that is open to the newest.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Is none open?
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// Who gets the answers to this id, if it is one of this session.
     #[inline]
     pub fn get(&self, id: i32) -> Option<Route> {

@@ -54,6 +54,17 @@ impl Connection {
             ..Default::default()
         };
         if self.ignores_requests() {
+            match envelope.message_id {
+                id::REQ_MKT_DATA => {
+                    let body = MarketDataRequest::decode(envelope.body).unwrap_or_default();
+                    describe(&mut request, &body);
+                }
+                id::REQ_MARKET_DATA_TYPE => {
+                    let body = MarketDataTypeRequest::decode(envelope.body).unwrap_or_default();
+                    request.market_data_type = body.market_data_type;
+                }
+                _ => {}
+            }
             return self.tell(request, shared, now);
         }
         let answer = match envelope.message_id {

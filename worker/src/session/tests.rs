@@ -3,7 +3,9 @@
 use bytes::BytesMut;
 use ibouncer_proto::link::v1::{Ping, Shutdown};
 use ibouncer_proto::tws::envelope::write_message;
-use ibouncer_proto::tws::handshake::version_reply;
+use ibouncer_proto::tws::handshake::{start_api, version_reply};
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1::{ErrorMessage, ManagedAccounts, NextValidId};
 
 use super::*;
 

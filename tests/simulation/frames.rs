@@ -92,11 +92,6 @@ impl Frames {
         self.again.push_back(marks);
     }
 
-    /// Nothing more is read than so many frames that nobody saw.
-    pub(crate) fn unseen(&self) -> usize {
-        self.read.len()
-    }
-
     fn on_again(&self, number: u64, marks: &[u64]) {
         let back = (self.newest - number) as usize + 1;
         let index = self.again.len().checked_sub(back);

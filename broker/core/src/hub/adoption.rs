@@ -8,13 +8,23 @@
 
 use std::time::Instant;
 
-use ibouncer_proto::link::v1::Hello;
+use ibouncer_proto::link::v1::{Hello, Stage, StageReached};
 
 use super::{Hub, Output};
 use crate::error;
 use crate::ids::{ClientId, Epoch, RequestId};
 use crate::notes::{NoteKind, Severity};
 use crate::pacing::{Lane, Waiting};
+
+/// What lies behind a worker that is READY; stages that were heard keep their stamps.
+const TO_READY: [Stage; 6] = [
+    Stage::TcpConnected,
+    Stage::VersionReceived,
+    Stage::ApiStarted,
+    Stage::AccountsReceived,
+    Stage::NextIdReceived,
+    Stage::Ready,
+];
 
 /// No market data type was told to Gateway, as far as is known.
 const FEED_UNKNOWN: i32 = 0;
@@ -74,6 +84,29 @@ impl Hub {
             let error = error::worker_ended(epoch, because);
             self.outputs.push_back(Output::Reply(call, Err(error)));
         }
+    }
+
+    /// The link broke while the worker became READY; it is back, and says what it knows.
+    pub(super) fn on_ready_said_in_vain(&mut self, epoch: Epoch, hello: &Hello, now: Instant) {
+        let Some(begun) = self.session.history().newest().map(|attempt| attempt.begun) else {
+            return;
+        };
+        self.counters.relinks += 1;
+        self.supervisor.on_hello(now);
+        self.continue_link(hello, now);
+        let facts = hello.session.clone().unwrap_or_default();
+        let at = now.saturating_duration_since(begun);
+        for stage in TO_READY {
+            let reached = StageReached {
+                stage: stage.into(),
+                server_version: facts.server_version,
+                accounts: facts.accounts.clone(),
+                next_order_id: facts.next_order_id,
+                ..StageReached::default()
+            };
+            self.session.on_stage(epoch, &reached, at, now);
+        }
+        self.outputs.push_back(Output::StatusChanged);
     }
 
     /// Goes on with the numbers that the worker has.

@@ -319,3 +319,23 @@ fn lines_are_asked_for_once_after_an_adoption_whatever_notices_came_before() {
         assert_eq!(world.asked(), 1, "after {code}");
     }
 }
+
+#[test]
+fn ready_that_was_lost_with_the_link_is_read_from_the_next_hello() {
+    let mut world = World::new(Settings::default());
+    world.input(Input::Start);
+    world.worker(WorkerEvent::Spawned { pid: 100 });
+    world.worker(WorkerEvent::Hello(Hello { epoch: 1, ..Hello::default() }));
+    for stage in [Stage::TcpConnected, Stage::VersionReceived, Stage::ApiStarted] {
+        let stage = StageReached { stage: stage.into(), ..StageReached::default() };
+        world.worker(WorkerEvent::Stage(stage));
+    }
+    world.worker(WorkerEvent::LinkClosed { because: "test".into() });
+    world.now += Duration::from_secs(1);
+    world.hub.handle_timeout(world.now);
+    let facts = SessionFacts { accounts: "DU0000001".into(), ..SessionFacts::default() };
+    let hello = Hello { epoch: 1, session: Some(facts), ..Hello::default() };
+    world.worker(WorkerEvent::Hello(hello));
+    assert_eq!(world.hub.session.kind(), StateKind::Ready);
+    assert_eq!(world.hub.accounts(), ["DU0000001"]);
+}

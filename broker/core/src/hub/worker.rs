@@ -48,6 +48,9 @@ impl Hub {
                 self.supervisor.on_hello(now);
                 self.on_relinked(epoch, &hello, now);
             }
+            WorkerEvent::Hello(hello) if hello.session.is_some() => {
+                self.on_ready_said_in_vain(epoch, &hello, now);
+            }
             WorkerEvent::Hello(hello) => self.on_hello(epoch, &hello, now),
             WorkerEvent::Stage(stage) => self.on_stage(epoch, &stage, now),
             WorkerEvent::Pong(_) => self.supervisor.on_pong(now),
@@ -69,7 +72,11 @@ impl Hub {
                 self.acknowledge(epoch);
             }
             WorkerEvent::LinkClosed { because } => {
-                let live = self.session.is_up() && self.outlives;
+                // It may be READY, and the word of it lost with the link.
+                let started = self.session.history().newest().is_some_and(|attempt| {
+                    attempt.epoch == epoch && attempt.has(Stage::ApiStarted)
+                });
+                let live = self.outlives && (started || self.session.is_up());
                 self.supervisor.on_link_closed(&because, live, now);
             }
             WorkerEvent::LinkViolated { because } => {

@@ -108,9 +108,10 @@ impl Heartbeat {
         if let Some(sent) = self.sent.take() {
             self.round_trip = Some(now.saturating_duration_since(sent));
         }
-        if let Some((_, Doubt::Overdue(since))) = self.asked.take() {
-            // Gateway lives; what is as old as this it leaves unanswered for reasons of its own.
-            self.unanswered.retain(|_, left| *left > since);
+        if let Some((asked, Doubt::Overdue(_))) = self.asked.take() {
+            // It reads in order: what left before the question it leaves unanswered for reasons of
+            // its own.
+            self.unanswered.retain(|_, left| *left > asked);
         }
         self.missed = 0;
     }
@@ -255,14 +256,17 @@ mod tests {
         heartbeat.on_request(RequestId(2), start + Duration::from_secs(1));
         let asked = start + Duration::from_secs(10);
         assert_eq!(heartbeat.handle_timeout(asked), Some(Beat::Ask));
+        heartbeat.on_request(RequestId(3), asked + Duration::from_millis(1));
         heartbeat.on_frames(asked);
         let (next, why) = heartbeat.poll_timeout().unwrap();
         assert_eq!((next - asked, why), (Duration::from_secs(10), "answer to a heartbeat"));
-        heartbeat.on_current_time(asked);
-        heartbeat.on_frames(asked);
-        // The second one is as old as its own 10 s.
-        assert_eq!(heartbeat.poll_timeout().unwrap().0 - start, Duration::from_secs(11));
-        heartbeat.on_answer(RequestId(2));
-        assert_eq!(heartbeat.poll_timeout().unwrap().0 - asked, Duration::from_secs(15));
+        let answered = asked + Duration::from_millis(2);
+        heartbeat.on_current_time(answered);
+        heartbeat.on_frames(answered);
+        // Only the third one left after the question.
+        let (next, why) = heartbeat.poll_timeout().unwrap();
+        assert_eq!((next - asked, why), (Duration::from_millis(10_001), "overdue answer"));
+        heartbeat.on_answer(RequestId(3));
+        assert_eq!(heartbeat.poll_timeout().unwrap().0 - answered, Duration::from_secs(15));
     }
 }

@@ -61,8 +61,13 @@ impl Session {
         if let Some(because) = self.upstream_lost.clone() {
             self.transition(State::Degraded { epoch }, because, now);
         }
-        if self.stopping {
-            let because = "the broker ends, and the session with it".to_owned();
+        let ends = match &self.ledger.hold {
+            _ if self.stopping => Some("the broker ends, and the session with it".to_owned()),
+            // The broker before was told to end it, and died on the way.
+            Some(hold) => Some(format!("held by an operator: {}", hold.reason)),
+            None => None,
+        };
+        if let Some(because) = ends {
             self.order_end(FailureClass::Cancelled, because, true);
         }
     }

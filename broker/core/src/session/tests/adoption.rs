@@ -82,3 +82,15 @@ fn a_broker_that_ends_ends_the_session_that_it_waits_for_if_it_comes_in_time() {
     assert!(!world.session.let_go("SIGUSR2", world.now));
     assert!(world.session.is_stopped());
 }
+
+#[test]
+fn a_hold_that_a_dying_broker_did_not_carry_out_is_carried_out_by_the_next() {
+    let mut world = adopting();
+    world.session.ledger.hold =
+        Some(crate::ledger::Hold { reason: "maintenance".into(), since_ms: 1 });
+    world.session.adopt(Epoch(7), &SessionFacts::default(), world.now);
+    world.settle();
+    assert!(matches!(world.wishes().last(), Some(Wish::End(_))));
+    world.reported(EndReason::Asked, 0);
+    assert_eq!(world.state(), StateKind::Held);
+}

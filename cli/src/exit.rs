@@ -124,12 +124,14 @@ impl From<Complaint> for Failure {
 impl From<Error> for Complaint {
     fn from(error: Error) -> Self {
         let exit = match error.retry() {
-            _ if error.is_unreachable() => Exit::Unreachable,
+            // A broker that is ending cannot be reached the next moment.
+            _ if error.is_unreachable() || error.code() == Error::STOPPING => Exit::Unreachable,
             _ if error.code() == Error::BAD_ANSWER => Exit::Internal,
             Retry::Now | Retry::After => Exit::NotReady,
             Retry::Never => Exit::Usage,
         };
         let next = match error.code() {
+            Error::STOPPING => Some("`ibouncer wait-ready` waits for the next one"),
             Error::BROKER_UNREACHABLE => Some("is `ibouncer serve` still running?"),
             "PERMISSION_DENIED" => Some("run this as the user who runs the broker"),
             "UNAUTHENTICATED" => {

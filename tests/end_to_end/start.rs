@@ -307,6 +307,8 @@ fn sigterm_closes_the_session_in_order_and_leaves_nothing_behind() {
     // Its client is told, and does not hang.
     let status = quotes.exit(Duration::from_secs(5));
     assert_eq!(status.code(), Some(1), "{:?}", quotes.stderr.all());
+    let told = quotes.stderr.all().join("\n");
+    assert!(told.contains("STOPPING"), "{told}");
     assert_eq!(broker.cli(&["status"]).code, 1);
 }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use ibouncer_proto::link::v1::{Configure, Gap, ToBroker, to_broker};
-use ibouncer_proto::link::{write_control, write_data_header};
+use ibouncer_proto::link::{HEADER, write_control, write_data_header};
 use ibouncer_proto::tws::envelope::Envelope;
 use ibouncer_proto::tws::frame;
 
@@ -20,7 +20,7 @@ use ibouncer_proto::tws::frame;
 pub struct Backlog {
     control: BytesMut,
     /// What has begun to leave.
-    leaving: BytesMut,
+    leaving: Bytes,
     /// Is that a data frame?
     data_leaves: bool,
     /// Not sent on this link, oldest first; those before `fresh` have had their number before.
@@ -57,7 +57,7 @@ impl Default for Backlog {
     fn default() -> Self {
         Self {
             control: BytesMut::new(),
-            leaving: BytesMut::new(),
+            leaving: Bytes::new(),
             data_leaves: false,
             data: VecDeque::new(),
             sent: VecDeque::new(),
@@ -158,16 +158,20 @@ impl Backlog {
     pub fn piece(&mut self) -> &[u8] {
         if self.leaving.is_empty() {
             if !self.control.is_empty() {
-                std::mem::swap(&mut self.leaving, &mut self.control);
+                self.leaving = self.control.split().freeze();
             } else if let Some(Piece { number, frames, .. }) = self.data.pop_front() {
                 let number = number.unwrap_or_else(|| {
                     self.number += 1;
                     self.number
                 });
-                write_data_header(number, frames.len(), &mut self.leaving);
                 // Copied behind its header: the link's socket takes one slice a call, and two
-                // calls would wake the broker twice.
-                self.leaving.extend_from_slice(&frames);
+                // calls would wake the broker twice. The copy is what is kept, so that the large
+                // buffer of the read is free for the next one.
+                let mut whole = BytesMut::with_capacity(HEADER + frames.len());
+                write_data_header(number, frames.len(), &mut whole);
+                whole.extend_from_slice(&frames);
+                self.leaving = whole.freeze();
+                let frames = self.leaving.slice(HEADER..);
                 self.sent.push_back(Piece { number: Some(number), frames, gone: 0 });
                 self.data_leaves = true;
             }
@@ -179,7 +183,6 @@ impl Backlog {
     pub fn consume(&mut self, count: usize) -> u64 {
         self.leaving.advance(count);
         if self.leaving.is_empty() {
-            self.leaving.clear();
             self.data_leaves = false;
         }
         let newest = self.sent.back().and_then(|piece| piece.number).unwrap_or(self.number);

@@ -17,8 +17,8 @@ use crate::supervisor::Order;
 /// Data frames after which the worker is told that they have arrived.
 const ACKNOWLEDGE_EVERY: u64 = 64;
 
-/// The same by bytes: the worker keeps what is not acknowledged.
-const ACKNOWLEDGE_BYTES: u64 = 256 * 1024;
+/// The same by bytes, as a part of the worker's buffer, which keeps what is not acknowledged.
+const ACKNOWLEDGE_PART: u64 = 32;
 
 /// The worker's frames that may go first when its buffer is full: ticks and depth, whose newest
 /// value replaces the older ones.
@@ -255,7 +255,7 @@ impl Hub {
 
     fn acknowledge(&mut self, epoch: Epoch) {
         if self.received - self.acknowledged >= ACKNOWLEDGE_EVERY
-            || self.unacknowledged >= ACKNOWLEDGE_BYTES
+            || self.unacknowledged >= self.settings.worker.buffer / ACKNOWLEDGE_PART
         {
             self.unacknowledged = 0;
             self.acknowledged = self.received;

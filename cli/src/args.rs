@@ -3,11 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
-use ibouncer_client::{Feed, Options};
+use ibouncer_client::Options;
 use ibouncer_doctor::Setting;
 use ibouncer_gateway_sim::SimArgs;
+
+mod values;
+
+pub(crate) use values::FeedName;
+use values::{client_id, duration, eyes, reason, some_time};
 
 /// One Gateway login, every strategy.
 #[derive(Debug, Parser)]
@@ -294,26 +299,6 @@ pub(crate) struct Connections {
     pub(crate) eyes: Option<ibouncer_eyes::Setting>,
 }
 
-/// IB's market data types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FeedName {
-    Live,
-    Frozen,
-    Delayed,
-    DelayedFrozen,
-}
-
-impl From<FeedName> for Feed {
-    fn from(name: FeedName) -> Self {
-        match name {
-            FeedName::Live => Self::Live,
-            FeedName::Frozen => Self::Frozen,
-            FeedName::Delayed => Self::Delayed,
-            FeedName::DelayedFrozen => Self::DelayedFrozen,
-        }
-    }
-}
-
 /// `ibouncer session`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Session {
@@ -361,37 +346,6 @@ pub(crate) enum Schema {
     },
 }
 
-/// `90s`, `5m`, or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    humantime::parse_duration(text).map_err(|error| error.to_string())
-}
-
-fn some_time(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("no step can be done in no time".to_owned()),
-        time => Ok(time),
-    }
-}
-
-fn client_id(text: &str) -> Result<i32, String> {
-    let known = text.parse::<i32>().ok().filter(|id| *id >= 0);
-    known.ok_or_else(|| "expected a number, 0 or more".to_owned())
-}
-
-fn reason(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("a reason is needed: it is kept with the attempt".to_owned());
-    }
-    Ok(text.trim().to_owned())
-}
-
-fn eyes(text: &str) -> Result<Setting, String> {
-    text.parse::<Setting>().map_err(|error| error.to_string())
-}
-
 const EXIT_CODES: &str = "\
 Exit codes: 0 good, 1 the broker cannot be reached, 2 usage, 3 not ready,
 4 Gateway is wedged or the session is held, 70 a fault of this program.";
@@ -430,14 +384,6 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
-    }
-
-    #[test]
-    fn durations_have_units_or_are_seconds() {
-        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
-        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
-        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
-        assert!(duration("soon").is_err());
     }
 
     #[test]

@@ -196,6 +196,7 @@ async fn without_a_broker_ticks_are_kept_or_named_as_a_gap_and_orders_are_never_
     for code in &orders {
         // Errors are of the classes that are never dropped.
         sim.announce(*code, "order event").await;
+        // Not a wait: ticks are to come between the orders.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 

@@ -35,6 +35,7 @@ mod eyes;
 mod faults;
 mod link;
 mod market_data;
+mod old_builds;
 mod proof;
 mod service;
 mod soak;

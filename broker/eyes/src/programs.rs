@@ -134,8 +134,8 @@ mod tests {
         use Program::{Gateway, Other, Relay};
         for (executable, command, kind) in [
             ("/usr/lib/jvm/java-17/bin/java", "java -cp x Main", Gateway),
-            ("/root/Jts/ibgateway/1041/jre/bin/java", "/root/Jts/jre/bin/java -Xmx768m", Gateway),
-            ("/root/Jts/ibgateway/1041/ibgateway", "./ibgateway", Gateway),
+            ("/opt/Jts/ibgateway/1041/jre/bin/java", "/opt/Jts/jre/bin/java -Xmx768m", Gateway),
+            ("/opt/Jts/ibgateway/1041/ibgateway", "./ibgateway", Gateway),
             ("/opt/i4j/jre/bin/install4j-launcher", "", Gateway),
             ("", "/home/me/Jts/ibgateway/1041/ibgateway -J-D", Gateway),
             ("/opt/launch", "/opt/launch install4j.ibgateway.GWClient", Gateway),
@@ -149,7 +149,7 @@ mod tests {
             ("/usr/bin/nc.openbsd", "nc -lk 4002", Relay("nc")),
             ("/usr/lib/systemd/systemd", "/sbin/init", Relay("systemd")),
             ("/usr/bin/python3.12", "python ibgateway_proxy.py", Other),
-            ("/usr/bin/bash", "bash /root/Jts/run", Other),
+            ("/usr/bin/bash", "bash /opt/Jts/run", Other),
             ("/usr/bin/ibouncer", "ibouncer sim --tws 4002", Other),
             ("/usr/bin/javascript", "javascript", Other),
             ("/usr/bin/postgres", "postgres -D /data", Other),

@@ -75,6 +75,8 @@ fn an_outbound_link_that_is_cut_at_each_byte_sends_each_frame_once() {
         link.send(number + 1, &cancel(2000 + cut as i32));
         sent.extend([1000 + cut as i32, 2000 + cut as i32]);
         taken = number + 1;
+        // A link that is cut loses what the worker has not read yet: it must have read these.
+        sim.wait_requests("CANCEL_MKT_DATA", sent.len());
     }
     let requests = sim.wait_requests("CANCEL_MKT_DATA", sent.len());
     let seen: Vec<_> =

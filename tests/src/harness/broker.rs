@@ -306,6 +306,14 @@ impl Broker {
         })
     }
 
+    /// Waits until it has entered a state, in whichever epoch.
+    #[track_caller]
+    pub fn wait_state(&self, state: &str) {
+        until(&format!("{state} in any epoch"), PATIENCE, || {
+            self.steps().iter().any(|step| step.to == state).then_some(())
+        })
+    }
+
     /// The attempt of an epoch, once it is over or READY.
     #[track_caller]
     pub fn attempt(&self, epoch: u64) -> Value {

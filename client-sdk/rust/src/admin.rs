@@ -1,22 +1,26 @@
 //! Calls for operators. The broker takes them from its own user's Unix socket, or with an
 //! admin token; from anyone else it answers `PERMISSION_DENIED`.
 
-use tonic::codec::Streaming;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api;
-use crate::client::Service;
+use crate::client::{LARGEST_ANSWER, Service};
 use crate::error::Error;
+use crate::reconnect::{Finder, Opener, Returning, Step, answers};
 use crate::stubs::admin_service_client::AdminServiceClient;
 
 /// Who uses the session, and orders to the broker.
 #[derive(Debug, Clone)]
 pub struct Admin {
+    service: Service,
     stub: AdminServiceClient<Service>,
+    finder: Option<Finder>,
 }
 
 impl Admin {
-    pub(crate) fn new(service: Service) -> Self {
-        Self { stub: AdminServiceClient::new(service) }
+    pub(crate) fn new(service: Service, finder: Option<Finder>) -> Self {
+        Self { stub: stub(service.clone()), service, finder }
     }
 
     /// Every connected client.
@@ -26,7 +30,7 @@ impl Admin {
         Ok(answer.into_inner().clients)
     }
 
-    /// Every market-data line at Gateway.
+    /// Every line at Gateway.
     pub async fn lines(&self) -> Result<Vec<api::LineInfo>, Error> {
         let mut stub = self.stub.clone();
         let answer = stub.list_lines(api::ListLinesRequest {}).await?;
@@ -101,22 +105,48 @@ impl Admin {
     /// What happened after the event of this number (0: all that is kept), oldest first; with
     /// `follow`, then what happens.
     pub async fn events(&self, after: u64, follow: bool) -> Result<EventStream, Error> {
-        let request = api::WatchEventsRequest { follow, after };
-        let mut stub = self.stub.clone();
-        let answer = stub.watch_events(request).await?;
-        Ok(EventStream { inner: answer.into_inner() })
+        let newest = Arc::new(AtomicU64::new(after));
+        let seen = Arc::clone(&newest);
+        let open = Opener::new(move |service| {
+            let after = seen.load(Ordering::Relaxed);
+            async move {
+                let request = api::WatchEventsRequest { follow, after };
+                Ok(answers(stub(service).watch_events(request).await?, |one| one.events))
+            }
+        });
+        let source = Returning::open(self.service.clone(), self.finder.clone(), open).await?;
+        let source = if follow { source } else { source.that_ends() };
+        Ok(EventStream { source, newest })
     }
 }
 
-/// Events as they happen.
+fn stub(service: Service) -> AdminServiceClient<Service> {
+    AdminServiceClient::new(service).max_decoding_message_size(LARGEST_ANSWER)
+}
+
+/// Events as they happen. It outlives its broker, see
+/// [`Options::reconnect`](crate::Options::reconnect), and goes on behind the newest event that
+/// it handed out: numbers count up over restarts of the broker.
 #[derive(Debug)]
 pub struct EventStream {
-    inner: Streaming<api::WatchEventsResponse>,
+    source: Returning<Vec<api::Event>>,
+    newest: Arc<AtomicU64>,
 }
 
 impl EventStream {
     /// The next ones, oldest first; `None` when there will be no more.
     pub async fn next(&mut self) -> Result<Option<Vec<api::Event>>, Error> {
-        Ok(self.inner.message().await?.map(|answer| answer.events))
+        loop {
+            match self.source.next().await? {
+                Step::Answer(events) => {
+                    if let Some(event) = events.last() {
+                        self.newest.fetch_max(event.number, Ordering::Relaxed);
+                    }
+                    return Ok(Some(events));
+                }
+                Step::Lost(_) => {}
+                Step::End => return Ok(None),
+            }
+        }
     }
 }

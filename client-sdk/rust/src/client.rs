@@ -10,11 +10,11 @@ use crate::api;
 use crate::connect::{self, ConnectError, Target};
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::market_data::{Finder, LineRequest, MarketDataStream};
+use crate::market_data::MarketDataStream;
 use crate::options::Options;
+use crate::reconnect::{Finder, Opener, Returning, answers};
+use crate::services::{Accounts, Contracts, History, News, Orders, Scanners, Session};
 use crate::status::{Readiness, StatusStream};
-use crate::stubs::account_service_client::AccountServiceClient;
-use crate::stubs::market_data_service_client::MarketDataServiceClient;
 use crate::stubs::session_service_client::SessionServiceClient;
 
 /// What the stubs are built over: a channel that adds name and credential to each call.
@@ -23,8 +23,11 @@ pub type Service = InterceptedService<Channel, Identity>;
 /// A connection to the broker.
 ///
 /// Calls reach a broker that came back at the same address; in between they fail with
-/// [`Error::is_unreachable`]. Over TCP a new broker has a new token: connect again. Streams of
-/// market data do all of that by themselves, see [`Options::reconnect`].
+/// [`Error::is_unreachable`]. Over TCP a new broker has a new token: connect again. Streams do
+/// all of that by themselves, see [`Options::reconnect`].
+///
+/// A call that Gateway must answer waits for its turn and for the answer; drop it to withdraw
+/// the request, for example by `tokio::time::timeout`.
 #[derive(Debug, Clone)]
 pub struct Client {
     service: Service,
@@ -58,14 +61,17 @@ impl Client {
 
     /// The session's status as it is now.
     pub async fn status(&self) -> Result<api::Status, Error> {
-        let answer = self.session().get_status(api::GetStatusRequest {}).await?;
+        let answer = stub(self.service()).get_status(api::GetStatusRequest {}).await?;
         answer.into_inner().status.ok_or_else(no_status)
     }
 
     /// The status now, then again at every change.
     pub async fn watch_status(&self) -> Result<StatusStream, Error> {
-        let stream = self.session().watch_status(api::WatchStatusRequest {}).await?;
-        Ok(StatusStream::new(stream.into_inner()))
+        let open = Opener::new(|service| async move {
+            let answer = stub(service).watch_status(api::WatchStatusRequest {}).await?;
+            Ok(answers(answer, |one| one))
+        });
+        Ok(StatusStream::new(Returning::open(self.service(), self.finder(), open).await?))
     }
 
     /// Waits until the session is READY, for at most `timeout` (the broker allows an hour).
@@ -74,48 +80,68 @@ impl Client {
     pub async fn wait_ready(&self, timeout: Duration) -> Result<Readiness, Error> {
         let request =
             api::WaitReadyRequest { timeout: prost_types::Duration::try_from(timeout).ok() };
-        let answer = self.session().wait_ready(request).await?.into_inner();
+        let answer = stub(self.service()).wait_ready(request).await?.into_inner();
         Ok(Readiness { ready: answer.ready, status: answer.status.ok_or_else(no_status)? })
     }
 
-    /// The accounts of the login, in full.
-    pub async fn accounts(&self) -> Result<Vec<api::Account>, Error> {
-        let mut accounts = AccountServiceClient::new(self.service.clone());
-        let answer = accounts.list_accounts(api::ListAccountsRequest {}).await?;
-        Ok(answer.into_inner().accounts)
-    }
-
-    /// One snapshot: the last value of each tick type. Gateway takes up to 11 s for it.
-    pub async fn snapshot(
-        &self,
-        request: impl Into<LineRequest>,
-        feed: api::MarketDataFeed,
-    ) -> Result<Vec<api::MarketDataEvent>, Error> {
-        let request = api::GetSnapshotRequest {
-            request: Some(request.into().into_inner()),
-            feed: feed.into(),
-        };
-        let mut market_data = MarketDataServiceClient::new(self.service.clone());
-        let answer = market_data.get_snapshot(request).await?;
-        Ok(answer.into_inner().events)
-    }
-
     /// Opens a stream of market data; contracts are added with
-    /// [`subscribe`](MarketDataStream::subscribe).
+    /// [`subscribe`](MarketDataStream::subscribe). Snapshots are calls of the client itself.
     pub async fn market_data(&self) -> Result<MarketDataStream, Error> {
-        let finder = self.options.reconnect.then(|| Finder { options: self.options.clone() });
-        MarketDataStream::open(self.service.clone(), finder).await
+        MarketDataStream::open(self.service(), self.finder()).await
+    }
+
+    /// What waits for its turn, Gateway's clock and settings.
+    pub fn session(&self) -> Session {
+        Session::new(self.service())
+    }
+
+    /// What can be traded: details, symbols, option chains, price rules.
+    pub fn contracts(&self) -> Contracts {
+        Contracts::new(self.service())
+    }
+
+    /// The past: bars, ticks, histograms, schedules.
+    pub fn history(&self) -> History {
+        History::new(self.service(), self.finder())
+    }
+
+    /// Balances, positions, profit and loss.
+    pub fn accounts(&self) -> Accounts {
+        Accounts::new(self.service(), self.finder())
+    }
+
+    /// Orders and executions, for reading.
+    pub fn orders(&self) -> Orders {
+        Orders::new(self.service())
+    }
+
+    /// Headlines, articles, bulletins, the calendar of corporate events.
+    pub fn news(&self) -> News {
+        News::new(self.service(), self.finder())
+    }
+
+    /// Ranked lists of contracts.
+    pub fn scanners(&self) -> Scanners {
+        Scanners::new(self.service(), self.finder())
     }
 
     /// Calls for operators; the broker checks whether this caller may make them.
     pub fn admin(&self) -> Admin {
-        Admin::new(self.service.clone())
+        Admin::new(self.service(), self.finder())
     }
 
-    fn session(&self) -> SessionServiceClient<Service> {
-        SessionServiceClient::new(self.service.clone())
+    fn finder(&self) -> Option<Finder> {
+        Finder::new(&self.options)
     }
 }
+
+fn stub(service: Service) -> SessionServiceClient<Service> {
+    SessionServiceClient::new(service).max_decoding_message_size(LARGEST_ANSWER)
+}
+
+/// Largest answer that is read, in bytes. Long histories and the parameters of scanners are
+/// megabytes.
+pub(crate) const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 fn no_status() -> Error {
     Error::bad_answer("the broker answered without a status")

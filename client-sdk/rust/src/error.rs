@@ -85,6 +85,10 @@ impl Error {
 
     /// Code of the error of a broker that is ending.
     pub const STOPPING: &'static str = "STOPPING";
+    /// Code of errors that say that there is no session with Gateway at the moment.
+    pub const NOT_READY: &'static str = "NOT_READY";
+    /// Code of requests that are wrong in themselves.
+    pub const INVALID_ARGUMENT: &'static str = "INVALID_ARGUMENT";
     /// Code of answers that this version does not understand.
     pub const BAD_ANSWER: &'static str = "BAD_ANSWER";
 
@@ -125,22 +129,29 @@ impl Error {
     }
 
     pub(crate) fn bad_answer(message: impl Into<String>) -> Self {
-        Self {
-            code: Self::BAD_ANSWER.to_owned(),
-            message: message.into(),
-            origin: Origin::Broker,
-            retry: Retry::Never,
-            gateway_code: None,
-            status: None,
-        }
+        Self::local(Self::BAD_ANSWER, message, Origin::Broker, Retry::Never)
     }
 
     pub(crate) fn stream_closed() -> Self {
+        let message = "the stream to the broker is closed; open another one";
+        Self::local(Self::BROKER_UNREACHABLE, message, Origin::Broker, Retry::After)
+    }
+
+    pub(crate) fn not_ready(because: &str) -> Self {
+        let message = format!("there is no session with Gateway: {because}");
+        Self::local(Self::NOT_READY, message, Origin::Broker, Retry::After)
+    }
+
+    pub(crate) fn invalid(message: &str) -> Self {
+        Self::local(Self::INVALID_ARGUMENT, message, Origin::Client, Retry::Never)
+    }
+
+    fn local(code: &str, message: impl Into<String>, origin: Origin, retry: Retry) -> Self {
         Self {
-            code: Self::BROKER_UNREACHABLE.to_owned(),
-            message: "the stream to the broker is closed; open another one".to_owned(),
-            origin: Origin::Broker,
-            retry: Retry::After,
+            code: code.to_owned(),
+            message: message.into(),
+            origin,
+            retry,
             gateway_code: None,
             status: None,
         }
@@ -205,7 +216,7 @@ impl From<api::Error> for Error {
 
 fn by_status(code: Code) -> (&'static str, Origin, Retry) {
     match code {
-        Code::InvalidArgument => ("INVALID_ARGUMENT", Origin::Client, Retry::Never),
+        Code::InvalidArgument => (Error::INVALID_ARGUMENT, Origin::Client, Retry::Never),
         Code::OutOfRange => ("OUT_OF_RANGE", Origin::Client, Retry::Never),
         Code::NotFound => ("NOT_FOUND", Origin::Client, Retry::Never),
         Code::AlreadyExists => ("ALREADY_EXISTS", Origin::Client, Retry::Never),

@@ -20,16 +20,21 @@
 //! ```
 //!
 //! - [`Client`] finds a running broker by itself ([`Options`] says how) and never starts one.
-//! - [`MarketDataStream`] carries any number of subscriptions; [`EventBatch`] hands out what
-//!   arrived without copying or allocating per tick.
+//! - [`MarketDataStream`] carries any number of subscriptions, to quotes, books, tick-by-tick
+//!   data and bars; [`EventBatch`] hands out what arrived without copying or allocating per tick.
+//!   [`Book`] keeps an order book from it.
+//! - [`Client::history`], [`contracts`](Client::contracts), [`accounts`](Client::accounts),
+//!   [`orders`](Client::orders), [`news`](Client::news), [`scanners`](Client::scanners) group the
+//!   calls; a [`Subscription`] is what goes on.
 //! - [`Error`] says who made the error and whether trying again makes sense.
 //! - Messages are those of the schema: [`api`] and [`tws`].
 //!
-//! The client keeps no state of its own about the session: the broker does. Only streams of
-//! market data remember what they asked for, and ask the next broker for it.
+//! The client keeps no state of its own about the session: the broker does. Only streams
+//! remember what they asked for, and ask the next broker for it.
 #![warn(missing_docs)]
 
 mod admin;
+mod book;
 mod client;
 mod connect;
 pub mod contract;
@@ -37,9 +42,13 @@ mod error;
 mod identity;
 mod market_data;
 mod options;
+mod reconnect;
+mod services;
 mod status;
 pub mod stubs;
+mod subscription;
 pub mod ticks;
+mod told;
 
 pub use ibouncer_proto::api::v1 as api;
 pub use ibouncer_proto::api::v1::MarketDataFeed as Feed;
@@ -48,13 +57,20 @@ pub use ibouncer_proto::tws::v1 as tws;
 pub use prost;
 
 pub use crate::admin::{Admin, EventStream};
+pub use crate::book::{Book, BookChange, BookRow};
 pub use crate::client::{Client, Service};
 pub use crate::connect::{ConnectError, Target, Tried};
 pub use crate::error::{Error, Origin, Retry};
 pub use crate::identity::Identity;
 pub use crate::market_data::{
-    EventBatch, EventKind, EventRef, Events, LineRequest, Malformed, MarketDataStream,
-    SubscriptionId, Subscriptions, Tick, events,
+    DepthChange, EventBatch, EventKind, EventRef, Events, LineRequest, Malformed, MarketDataStream,
+    Operation, Side, SingleTick, SubscriptionId, Subscriptions, Tick, TickKind, events,
 };
 pub use crate::options::Options;
+pub use crate::services::{
+    AccountUpdates, Accounts, Answer, BarRequest, Bars, Contracts, Executions, Headlines, History,
+    News, OpenOrders, Orders, PastTicks, Scanners, Session,
+};
 pub use crate::status::{Readiness, StatusStream, StatusUpdate};
+pub use crate::subscription::Subscription;
+pub use crate::told::Event as SubscriptionEvent;

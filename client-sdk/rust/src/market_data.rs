@@ -9,7 +9,10 @@
 
 mod batch;
 mod codec;
+mod depth;
 mod event;
+mod request;
+mod single_tick;
 mod tick;
 mod wanted;
 mod wire;
@@ -17,25 +20,27 @@ mod wire;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::Streaming;
 
 use crate::api;
 use crate::api::stream_market_data_request::Action;
-use crate::client::{Client, Service};
+use crate::client::{LARGEST_ANSWER, Service};
 use crate::error::Error;
-use crate::options::Options;
-use crate::tws::{Contract, MarketDataRequest};
+use crate::reconnect::{Finder, Pause, is_away, is_final};
 
 use wanted::Wanted;
 
 pub use batch::{EventBatch, Events, events};
+pub use depth::{DepthChange, Operation, Side};
 pub use event::{EventKind, EventRef};
+pub use request::{LineRequest, TickKind};
+pub use single_tick::SingleTick;
 pub use tick::Tick;
 pub use wire::Malformed;
 
@@ -47,42 +52,6 @@ pub struct SubscriptionId(pub u32);
 impl fmt::Display for SubscriptionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "subscription-{}", self.0)
-    }
-}
-
-/// What to subscribe to: a contract, and which ticks of it.
-///
-/// Identical requests of any number of programs share one line at Gateway.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LineRequest(MarketDataRequest);
-
-impl LineRequest {
-    /// The default ticks of a contract.
-    pub fn new(contract: Contract) -> Self {
-        Self(MarketDataRequest { contract: Some(contract), ..MarketDataRequest::default() })
-    }
-
-    /// Adds groups of ticks by IB's numbers, joined by commas, for example `"233,236"`.
-    pub fn generic_ticks(mut self, list: impl Into<String>) -> Self {
-        self.0.generic_tick_list = Some(list.into());
-        self
-    }
-
-    /// The message itself.
-    pub fn into_inner(self) -> MarketDataRequest {
-        self.0
-    }
-}
-
-impl From<Contract> for LineRequest {
-    fn from(contract: Contract) -> Self {
-        Self::new(contract)
-    }
-}
-
-impl From<MarketDataRequest> for LineRequest {
-    fn from(request: MarketDataRequest) -> Self {
-        Self(request)
     }
 }
 
@@ -104,19 +73,24 @@ struct Shared {
 }
 
 impl Subscriptions {
-    /// Starts a subscription. Its first event is a SUBSCRIBED mark; if the request is refused,
-    /// an ENDED mark with the error.
+    /// Starts a subscription to quotes. Its first event is a SUBSCRIBED mark, or QUEUED if it
+    /// waits for a line; if the request is refused, an ENDED mark with the error.
     pub async fn subscribe(
         &self,
         request: impl Into<LineRequest>,
         feed: api::MarketDataFeed,
     ) -> Result<SubscriptionId, Error> {
+        self.subscribe_to(request.into().feed(feed)).await
+    }
+
+    /// As [`subscribe`](Self::subscribe), to anything: a book, tick-by-tick data, bars.
+    pub async fn subscribe_to(
+        &self,
+        request: impl Into<LineRequest>,
+    ) -> Result<SubscriptionId, Error> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let subscribe = api::Subscribe {
-            subscription_id: id,
-            request: Some(request.into().into_inner()),
-            feed: feed.into(),
-        };
+        let request = request.into().into_inner();
+        let subscribe = api::Subscribe { subscription_id: id, ..request };
         let way = self.note(|wanted| wanted.add(&subscribe))?;
         send(way, Action::Subscribe(subscribe)).await?;
         Ok(SubscriptionId(id))
@@ -148,9 +122,8 @@ type Way = mpsc::Sender<api::StreamMarketDataRequest>;
 async fn send(way: Option<Way>, action: Action) -> Result<(), Error> {
     // Without a way the next broker is asked.
     if let Some(way) = way {
-        let request = api::StreamMarketDataRequest { action: Some(action) };
         // One that is gone is noticed by whoever reads, and asked for anew.
-        let _ = way.send(request).await;
+        let _ = way.send(request(action)).await;
     }
     Ok(())
 }
@@ -165,15 +138,10 @@ pub struct MarketDataStream {
     pause: Pause,
 }
 
-/// How to find a broker, again and again.
-#[derive(Debug, Clone)]
-pub(crate) struct Finder {
-    pub(crate) options: Options,
-}
-
 impl MarketDataStream {
     pub(crate) async fn open(service: Service, finder: Option<Finder>) -> Result<Self, Error> {
-        let (requests, batches) = open(service).await?;
+        let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
+        let batches = open(service, Vec::new(), receiver).await?;
         let shared = Shared { wanted: Wanted::default(), requests: Some(requests), closed: false };
         let subscriptions = Subscriptions {
             shared: Arc::new(Mutex::new(shared)),
@@ -189,6 +157,14 @@ impl MarketDataStream {
         feed: api::MarketDataFeed,
     ) -> Result<SubscriptionId, Error> {
         self.subscriptions.subscribe(request, feed).await
+    }
+
+    /// As [`Subscriptions::subscribe_to`].
+    pub async fn subscribe_to(
+        &self,
+        request: impl Into<LineRequest>,
+    ) -> Result<SubscriptionId, Error> {
+        self.subscriptions.subscribe_to(request).await
     }
 
     /// As [`Subscriptions::unsubscribe`].
@@ -208,7 +184,10 @@ impl MarketDataStream {
     pub async fn next_batch(&mut self) -> Result<Option<EventBatch>, Error> {
         loop {
             let Some(batches) = &mut self.batches else {
-                self.come_back().await;
+                if self.finder.is_none() {
+                    return Ok(None);
+                }
+                self.come_back().await?;
                 continue;
             };
             let because = match batches.message().await {
@@ -226,8 +205,7 @@ impl MarketDataStream {
                 Ok(None) => "it ended the stream".to_owned(),
                 Err(status) => {
                     let error = Error::from(status);
-                    let away = error.is_unreachable() || error.code() == Error::STOPPING;
-                    if self.finder.is_none() || !away {
+                    if self.finder.is_none() || !is_away(&error) {
                         return Err(error);
                     }
                     error.to_string()
@@ -247,27 +225,32 @@ impl MarketDataStream {
     }
 
     /// One try to find another broker, after a pause.
-    async fn come_back(&mut self) {
+    async fn come_back(&mut self) -> Result<(), Error> {
         let Some(finder) = &self.finder else {
-            return;
+            return Err(Error::stream_closed());
         };
         self.pause.wait().await;
-        let Ok(client) = Client::connect(finder.options.clone()).await else {
-            return;
+        let Some(service) = finder.look().await else {
+            return Ok(());
         };
-        let Ok((requests, batches)) = open(client.service()).await else {
-            return;
-        };
+        // From here on others add to them through the channel.
+        let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
         let wanted = {
             let mut shared = self.subscriptions.lock();
-            shared.requests = Some(requests.clone());
+            shared.requests = Some(requests);
             shared.wanted.requests()
         };
-        self.batches = Some(batches);
-        for subscribe in wanted {
-            // A broker that is gone again is noticed by the next read.
-            let _ = send(Some(requests.clone()), Action::Subscribe(subscribe)).await;
+        match open(service, wanted, receiver).await {
+            Ok(batches) => self.batches = Some(batches),
+            Err(error) => {
+                self.subscriptions.lock().requests = None;
+                if is_final(&error) {
+                    self.finder = None;
+                    return Err(error);
+                }
+            }
         }
+        Ok(())
     }
 }
 
@@ -279,41 +262,29 @@ impl Drop for MarketDataStream {
     }
 }
 
-async fn open(service: Service) -> Result<(Way, Streaming<Bytes>), Error> {
-    let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
-    let mut grpc = tonic::client::Grpc::new(service);
+/// Opens a stream that asks for `wanted` at first.
+async fn open(
+    service: Service,
+    wanted: Vec<api::Subscribe>,
+    requests: mpsc::Receiver<api::StreamMarketDataRequest>,
+) -> Result<Streaming<Bytes>, Error> {
+    let wanted = wanted.into_iter().map(|subscribe| request(Action::Subscribe(subscribe)));
+    let requests = tokio_stream::iter(wanted).chain(ReceiverStream::new(requests));
+    let mut grpc = tonic::client::Grpc::new(service).max_decoding_message_size(LARGEST_ANSWER);
     grpc.ready().await.map_err(|error| tonic::Status::from_error(Box::new(error)))?;
     let answer = grpc
         .streaming(
-            tonic::Request::new(ReceiverStream::new(receiver)),
+            tonic::Request::new(requests),
             PathAndQuery::from_static(METHOD),
             codec::BatchCodec,
         )
         .await?;
-    Ok((requests, answer.into_inner()))
+    Ok(answer.into_inner())
 }
 
-/// Pauses between tries, from 0.1 to 5 s; each program of a crowd waits another time.
-#[derive(Debug, Default)]
-struct Pause {
-    tries: u32,
-    until: Option<tokio::time::Instant>,
+fn request(action: Action) -> api::StreamMarketDataRequest {
+    api::StreamMarketDataRequest { action: Some(action) }
 }
-
-impl Pause {
-    /// Can be dropped and called again.
-    async fn wait(&mut self) {
-        let until = *self.until.get_or_insert_with(|| {
-            let longest = Duration::from_millis(100 << self.tries.min(6)).min(LONGEST_PAUSE);
-            tokio::time::Instant::now() + longest.mul_f64(0.5 + 0.5 * fastrand::f64())
-        });
-        tokio::time::sleep_until(until).await;
-        self.tries += 1;
-        self.until = None;
-    }
-}
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 const METHOD: &str = "/ibouncer.v1.MarketDataService/StreamMarketData";
 

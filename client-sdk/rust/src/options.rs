@@ -96,8 +96,9 @@ impl Options {
         self
     }
 
-    /// Whether streams of market data outlive their broker, as they do by default: STALE when it
-    /// goes away, then another one is looked for, asked for the same, and RESUMED.
+    /// Whether streams outlive their broker, as they do by default: STALE when it goes away, then
+    /// another one is looked for, asked for the same, and RESUMED. (Streams of the status and of
+    /// events go on without a mark.)
     pub fn reconnect(mut self, reconnect: bool) -> Self {
         self.reconnect = reconnect;
         self

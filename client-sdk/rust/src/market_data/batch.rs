@@ -78,7 +78,7 @@ impl<'a> Iterator for Events<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{EventKind, SubscriptionId, Tick};
+    use super::super::{DepthChange, EventKind, SingleTick, SubscriptionId, Tick};
     use super::*;
     use crate::api::market_data_event::Body;
     use crate::tws;
@@ -115,8 +115,62 @@ mod tests {
                 ..Default::default()
             })
         });
-        let mark = (0..6_i32, "\\PC{0,40}", any::<u64>()).prop_map(|(kind, because, epoch)| {
-            Body::Mark(api::StreamMark { kind, because, epoch, error: None })
+        let mark = (0..9_i32, "\\PC{0,40}", any::<u64>()).prop_map(|(kind, because, epoch)| {
+            Body::Mark(api::StreamMark { kind, because, epoch, ..Default::default() })
+        });
+        let depth = (any::<bool>(), 0..50_i32, 0..3_i32, 0..2_i32, double(), text()).prop_map(
+            |(l2, position, operation, side, price, size)| {
+                let market_maker = l2.then(|| "NSDQ".to_owned());
+                let data = tws::MarketDepthData {
+                    position: Some(position),
+                    operation: Some(operation),
+                    side: Some(side),
+                    price,
+                    size,
+                    market_maker,
+                    is_smart_depth: Some(l2),
+                };
+                let market_depth_data = Some(data);
+                if l2 {
+                    Body::MarketDepthL2(tws::MarketDepthL2 { req_id: Some(1), market_depth_data })
+                } else {
+                    Body::MarketDepth(tws::MarketDepth { req_id: Some(1), market_depth_data })
+                }
+            },
+        );
+        let trade = (maybe(any::<i64>()), double(), text(), text(), any::<bool>()).prop_map(
+            |(time, price, size, exchange, past_limit)| {
+                let tick = tws::HistoricalTickLast {
+                    time,
+                    tick_attrib_last: Some(tws::TickAttribLast {
+                        past_limit: Some(past_limit),
+                        unreported: Some(!past_limit),
+                    }),
+                    price,
+                    size,
+                    exchange,
+                    special_conditions: None,
+                };
+                let tick = Some(tws::tick_by_tick_data::Tick::HistoricalTickLast(tick));
+                Body::TickByTick(tws::TickByTickData { req_id: None, tick_type: Some(1), tick })
+            },
+        );
+        let quote = (maybe(any::<i64>()), double(), double(), text(), text()).prop_map(
+            |(time, price_bid, price_ask, size_bid, size_ask)| {
+                let tick = tws::HistoricalTickBidAsk {
+                    time,
+                    price_bid,
+                    price_ask,
+                    size_bid,
+                    size_ask,
+                    ..Default::default()
+                };
+                let tick = Some(tws::tick_by_tick_data::Tick::HistoricalTickBidAsk(tick));
+                Body::TickByTick(tws::TickByTickData { req_id: None, tick_type: Some(3), tick })
+            },
+        );
+        let bar = (maybe(any::<i64>()), double(), text()).prop_map(|(time, open, volume)| {
+            Body::RealTimeBar(tws::RealTimeBarTick { time, open, volume, ..Default::default() })
         });
         let unknown = (any::<u32>(), prop::collection::vec(any::<u8>(), 0..300)).prop_map(
             |(message_id, body)| {
@@ -132,6 +186,10 @@ mod tests {
             error.prop_map(Some),
             mark.prop_map(Some),
             unknown.prop_map(Some),
+            depth.prop_map(Some),
+            trade.prop_map(Some),
+            quote.prop_map(Some),
+            bar.prop_map(Some),
             Just(Some(Body::SnapshotEnd(tws::TickSnapshotEnd::default()))),
         ]
     }
@@ -159,12 +217,15 @@ mod tests {
             prop_assert_eq!(by_hand.unwrap(), expected.clone());
             prop_assert_eq!(batch.to_typed().unwrap(), expected.clone());
             for (event, typed) in batch.events().zip(expected) {
-                check_tick(event.unwrap().tick().unwrap(), typed.body);
+                let event = event.unwrap();
+                check_depth(event.depth().unwrap(), typed.body.as_ref());
+                check_single_tick(event.single_tick().unwrap(), typed.body.as_ref());
+                check_tick(event.tick().unwrap(), typed.body);
             }
         }
 
         #[test]
-        fn fields_of_a_later_schema_are_passed_over(event in event(), number in 18_u32..1000) {
+        fn fields_of_a_later_schema_are_passed_over(event in event(), number in 26_u32..1000) {
             let mut bytes = event.encode_to_vec();
             let mut extra = Vec::new();
             for wire_type in [0, 1, 2, 5] {
@@ -191,6 +252,8 @@ mod tests {
         ) {
             for event in events(&bytes).flatten() {
                 let _ = event.tick();
+                let _ = event.depth();
+                let _ = event.single_tick();
                 let _ = event.to_typed();
             }
         }
@@ -231,6 +294,53 @@ mod tests {
             (None, Some(Body::TickPrice(_) | Body::TickSize(_))) => panic!("a tick was not read"),
             (None, _) => {}
             (Some(tick), body) => panic!("{tick:?} was read from {body:?}"),
+        }
+    }
+
+    fn check_depth(change: Option<DepthChange<'_>>, body: Option<&Body>) {
+        let data = match body {
+            Some(Body::MarketDepth(typed)) => typed.market_depth_data.as_ref(),
+            Some(Body::MarketDepthL2(typed)) => typed.market_depth_data.as_ref(),
+            _ => return assert_eq!(change, None),
+        };
+        let (change, data) = (change.unwrap(), data.unwrap());
+        assert_eq!(change.position as i32, data.position());
+        assert_eq!(change.operation as i32, data.operation());
+        assert_eq!(change.side as i32, data.side());
+        assert_eq!((change.size, change.market_maker), (data.size(), data.market_maker()));
+        assert_eq!(change.is_smart, data.is_smart_depth());
+        same_number(change.price, data.price);
+    }
+
+    fn check_single_tick(tick: Option<SingleTick<'_>>, body: Option<&Body>) {
+        use tws::tick_by_tick_data::Tick as Typed;
+        let typed = match body {
+            Some(Body::TickByTick(data)) => data.tick.as_ref(),
+            _ => None,
+        };
+        match (tick, typed) {
+            (None, None) => {}
+            (
+                Some(SingleTick::Last {
+                    time, price, size, exchange, past_limit, unreported, ..
+                }),
+                Some(Typed::HistoricalTickLast(typed)),
+            ) => {
+                assert_eq!((time, size, exchange), (typed.time(), typed.size(), typed.exchange()));
+                assert_ne!(past_limit, unreported);
+                assert_eq!(past_limit, typed.tick_attrib_last.as_ref().unwrap().past_limit());
+                same_number(price, typed.price);
+            }
+            (
+                Some(SingleTick::BidAsk { time, bid, ask, bid_size, ask_size, .. }),
+                Some(Typed::HistoricalTickBidAsk(typed)),
+            ) => {
+                assert_eq!((time, bid_size), (typed.time(), typed.size_bid()));
+                assert_eq!(ask_size, typed.size_ask());
+                same_number(bid, typed.price_bid);
+                same_number(ask, typed.price_ask);
+            }
+            (tick, typed) => panic!("{tick:?} was read from {typed:?}"),
         }
     }
 

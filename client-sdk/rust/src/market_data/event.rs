@@ -1,6 +1,8 @@
 //! One event, borrowed from the batch that it came in.
 
 use super::SubscriptionId;
+use super::depth::DepthChange;
+use super::single_tick::SingleTick;
 use super::tick::Tick;
 use super::wire::{Malformed, Reader};
 use crate::api;
@@ -38,6 +40,22 @@ pub enum EventKind {
     Mark,
     /// `ibouncer.v1.UnknownMessage`: a message of Gateway that the broker does not know.
     Unknown,
+    /// `tws.v1.MarketDepth`: a change of a book; [`EventRef::depth`] reads it.
+    MarketDepth,
+    /// `tws.v1.MarketDepthL2`: a change of a book with market makers or exchanges.
+    MarketDepthL2,
+    /// `tws.v1.TickByTickData`: one trade or quote; [`EventRef::single_tick`] reads it.
+    TickByTick,
+    /// `tws.v1.HistoricalTicks`: a page of history before the ticks.
+    HistoricalTicks,
+    /// `tws.v1.HistoricalTicksBidAsk`: the same of quotes.
+    HistoricalTicksBidAsk,
+    /// `tws.v1.HistoricalTicksLast`: the same of trades.
+    HistoricalTicksLast,
+    /// `tws.v1.RealTimeBarTick`: a bar of 5 s.
+    RealTimeBar,
+    /// `tws.v1.RerouteMarketDepthRequest`.
+    RerouteMarketDepth,
     /// No body, or one that this version of the schema does not have; its field number, 0 for
     /// none.
     Other(u32),
@@ -59,6 +77,14 @@ impl EventKind {
             15 => Self::Error,
             16 => Self::Mark,
             17 => Self::Unknown,
+            18 => Self::MarketDepth,
+            19 => Self::MarketDepthL2,
+            20 => Self::TickByTick,
+            21 => Self::HistoricalTicks,
+            22 => Self::HistoricalTicksBidAsk,
+            23 => Self::HistoricalTicksLast,
+            24 => Self::RealTimeBar,
+            25 => Self::RerouteMarketDepth,
             other => Self::Other(other),
         }
     }
@@ -102,7 +128,7 @@ impl<'a> EventRef<'a> {
                 2 => event.sequence = value.uint64()?,
                 3 => event.skipped = value.uint32()?,
                 4 => event.replayed = value.bool()?,
-                5..=17 => {
+                5..=25 => {
                     event.field = field;
                     event.body = value.bytes()?;
                 }
@@ -129,6 +155,25 @@ impl<'a> EventRef<'a> {
     #[inline]
     pub fn tick(&self) -> Result<Option<Tick<'a>>, Malformed> {
         Tick::read(self.kind(), self.body)
+    }
+
+    /// The body as a change of a book, without allocating; `None` if it is something else.
+    /// [`Book`](crate::Book) applies it.
+    #[inline]
+    pub fn depth(&self) -> Result<Option<DepthChange<'a>>, Malformed> {
+        DepthChange::read(self.kind(), self.body)
+    }
+
+    /// The body as one trade or quote of tick-by-tick data, without allocating; `None` if it is
+    /// something else.
+    #[inline]
+    pub fn single_tick(&self) -> Result<Option<SingleTick<'a>>, Malformed> {
+        SingleTick::read(self.kind(), self.body)
+    }
+
+    /// The body as a bar of 5 s; `None` if it is something else.
+    pub fn real_time_bar(&self) -> Result<Option<tws::RealTimeBarTick>, Malformed> {
+        self.decode_if(EventKind::RealTimeBar)
     }
 
     /// The body as a mark; `None` if it is something else.
@@ -163,6 +208,14 @@ impl<'a> EventRef<'a> {
             EventKind::Error => Some(Body::Error(self.decode()?)),
             EventKind::Mark => Some(Body::Mark(self.decode()?)),
             EventKind::Unknown => Some(Body::Unknown(self.decode()?)),
+            EventKind::MarketDepth => Some(Body::MarketDepth(self.decode()?)),
+            EventKind::MarketDepthL2 => Some(Body::MarketDepthL2(self.decode()?)),
+            EventKind::TickByTick => Some(Body::TickByTick(self.decode()?)),
+            EventKind::HistoricalTicks => Some(Body::HistoricalTicks(self.decode()?)),
+            EventKind::HistoricalTicksBidAsk => Some(Body::HistoricalTicksBidAsk(self.decode()?)),
+            EventKind::HistoricalTicksLast => Some(Body::HistoricalTicksLast(self.decode()?)),
+            EventKind::RealTimeBar => Some(Body::RealTimeBar(self.decode()?)),
+            EventKind::RerouteMarketDepth => Some(Body::RerouteMarketDepth(self.decode()?)),
             EventKind::Other(_) => None,
         };
         Ok(api::MarketDataEvent {

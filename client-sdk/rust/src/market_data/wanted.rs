@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::SubscriptionId;
 use super::batch::EventBatch;
-use crate::api::market_data_event::Body;
-use crate::api::{self, MarkKind, MarketDataEvent, StreamMark, StreamMarketDataResponse};
+use crate::api::{self, MarkKind, MarketDataEvent, StreamMarketDataResponse};
+use crate::told::{Event as _, Told};
 
 /// How a mark begins inside an event: field 16 of `MarketDataEvent`, as bytes.
 const MARK_TAG: [u8; 2] = [0x82, 0x01];
@@ -19,54 +19,54 @@ const MARK_TAG: [u8; 2] = [0x82, 0x01];
 #[derive(Debug, Clone)]
 struct Wish {
     subscribe: api::Subscribe,
-    told_stale: bool,
-    /// The newest number that marks told; numbers start anew with a new broker.
-    sequence: u64,
-    /// Asked of a new broker, and no data came yet.
-    waits: bool,
+    told: Told<MarketDataEvent>,
 }
 
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     wishes: BTreeMap<u32, Wish>,
+    /// How many wait for a new broker's data.
     waiting: usize,
+    /// How many must know the number of their newest event.
+    resumable: usize,
 }
 
 impl Wanted {
     pub(super) fn add(&mut self, subscribe: &api::Subscribe) {
-        let wish =
-            Wish { subscribe: subscribe.clone(), told_stale: false, sequence: 0, waits: false };
-        self.wishes.insert(subscribe.subscription_id, wish);
+        let id = subscribe.subscription_id;
+        // Where an earlier stream broke is of no use to a later broker.
+        let subscribe = api::Subscribe { resume: None, ..subscribe.clone() };
+        self.resumable += usize::from(subscribe.resumable);
+        self.wishes.insert(id, Wish { subscribe, told: Told::new(id) });
     }
 
     /// No longer wanted. Its end may still be confirmed.
     pub(super) fn remove(&mut self, id: SubscriptionId) {
-        if self.wishes.remove(&id.0).is_some_and(|wish| wish.waits) {
-            self.waiting -= 1;
+        if let Some(wish) = self.wishes.remove(&id.0) {
+            self.waiting -= usize::from(wish.told.waits());
+            self.resumable -= usize::from(wish.subscribe.resumable);
         }
     }
 
     /// The broker is away: a STALE mark for each that has not had one.
     pub(super) fn lose(&mut self, because: &str) -> Option<EventBatch> {
         self.waiting = 0;
-        let mut events = Vec::new();
-        for (id, wish) in &mut self.wishes {
-            wish.waits = false;
-            if !std::mem::replace(&mut wish.told_stale, true) {
-                let because = format!("the broker is away: {because}");
-                events.push(mark(*id, wish.sequence, MarkKind::Stale, because));
-            }
-        }
-        batch(events)
+        batch(self.wishes.values_mut().filter_map(|wish| wish.told.lose(because)).collect())
     }
 
     /// Another broker is here: what it is to be asked for.
     pub(super) fn requests(&mut self) -> Vec<api::Subscribe> {
         self.waiting = self.wishes.len();
         let each = |wish: &mut Wish| {
-            wish.waits = true;
-            wish.subscribe.clone()
+            wish.told.ask();
+            let mut subscribe = wish.subscribe.clone();
+            if subscribe.resumable
+                && let Some((line, sequence)) = wish.told.place()
+            {
+                subscribe.resume = Some(api::Resume { line: line.to_owned(), sequence });
+            }
+            subscribe
         };
         self.wishes.values_mut().map(each).collect()
     }
@@ -76,6 +76,7 @@ impl Wanted {
     pub(super) fn take(&mut self, bytes: Bytes) -> Option<EventBatch> {
         let whole = EventBatch::new(bytes);
         if self.waiting == 0 && !has_mark(whole.bytes()) {
+            self.count(&whole);
             return Some(whole);
         }
         // What cannot be read is the program's to find out.
@@ -89,105 +90,55 @@ impl Wanted {
         batch(self.sift(events))
     }
 
-    /// Leaves out what the program was told before, and tells when data flows again.
-    fn sift(&mut self, events: Vec<MarketDataEvent>) -> Vec<MarketDataEvent> {
-        let mut out = Vec::with_capacity(events.len());
-        // Last values, until it is clear that no STALE follows them.
-        let mut held: BTreeMap<u32, Vec<MarketDataEvent>> = BTreeMap::new();
-        for event in events {
-            let id = event.subscription_id;
-            let waits = self.wishes.get(&id).is_some_and(|wish| wish.waits);
-            let kind = match &event.body {
-                Some(Body::Mark(mark)) => Some(mark.kind()),
-                _ => None,
-            };
-            match kind {
-                _ if !waits => {
-                    self.note(&event);
-                    out.push(event);
-                }
-                Some(MarkKind::Subscribed) => {}
-                Some(MarkKind::Stale) => drop(held.remove(&id)),
-                Some(MarkKind::Resumed) => {
-                    self.resume(id, None, &mut held, &mut out);
-                    out.push(event);
-                }
-                Some(_) => {
-                    self.note(&event);
-                    out.push(event);
-                }
-                None if event.replayed => held.entry(id).or_default().push(event),
-                None => {
-                    self.resume(id, Some(()), &mut held, &mut out);
-                    out.push(event);
-                }
+    /// Keeps the numbers of what is handed on unseen.
+    fn count(&mut self, batch: &EventBatch) {
+        if self.resumable == 0 {
+            return;
+        }
+        for event in batch.events().flatten() {
+            if let Some(wish) = self.wishes.get_mut(&event.subscription_id.0) {
+                wish.told.saw(event.sequence);
             }
         }
-        // The line is live with that broker; it only has nothing newer yet.
-        for id in held.keys().copied().collect::<Vec<_>>() {
-            self.resume(id, Some(()), &mut held, &mut out);
-        }
-        out
-    }
-
-    fn resume(
-        &mut self,
-        id: u32,
-        tell: Option<()>,
-        held: &mut BTreeMap<u32, Vec<MarketDataEvent>>,
-        out: &mut Vec<MarketDataEvent>,
-    ) {
-        let Some(wish) = self.wishes.get_mut(&id) else {
-            return;
-        };
-        if std::mem::take(&mut wish.waits) {
-            self.waiting -= 1;
-        }
-        wish.told_stale = false;
-        if tell.is_some() {
-            let because = format!(
-                "data flows again, from another broker; its numbers start anew, the last of the \
-                 one before was at least {}",
-                wish.sequence
-            );
-            out.push(mark(id, 0, MarkKind::Resumed, because));
-        }
-        out.extend(held.remove(&id).unwrap_or_default());
     }
 
     fn note(&mut self, event: &MarketDataEvent) {
-        let Some(Body::Mark(mark)) = &event.body else {
-            return;
-        };
-        let id = event.subscription_id;
-        match mark.kind() {
-            MarkKind::Ended => self.remove(SubscriptionId(id)),
-            kind => {
-                if let Some(wish) = self.wishes.get_mut(&id) {
-                    wish.sequence = event.sequence;
-                    match kind {
-                        MarkKind::Stale => wish.told_stale = true,
-                        MarkKind::Resumed => wish.told_stale = false,
-                        _ => {}
-                    }
-                }
+        if let Some(wish) = self.wishes.get_mut(&event.subscription_id) {
+            wish.told.note(event);
+        }
+        self.end(event);
+    }
+
+    /// Leaves out what the program was told before, and tells when data flows again.
+    fn sift(&mut self, events: Vec<MarketDataEvent>) -> Vec<MarketDataEvent> {
+        let mut out = Vec::with_capacity(events.len());
+        for event in events {
+            let Some(wish) = self.wishes.get_mut(&event.subscription_id) else {
+                out.push(event);
+                continue;
+            };
+            let before = out.len();
+            wish.told.sift(event, &mut out);
+            for event in &out[before..] {
+                self.end(event);
             }
+        }
+        for wish in self.wishes.values_mut() {
+            wish.told.settle(&mut out);
+        }
+        self.waiting = self.wishes.values().filter(|wish| wish.told.waits()).count();
+        out
+    }
+
+    fn end(&mut self, event: &MarketDataEvent) {
+        if event.mark().is_some_and(|mark| mark.kind() == MarkKind::Ended) {
+            self.remove(SubscriptionId(event.subscription_id));
         }
     }
 }
 
 fn has_mark(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, &MARK_TAG).is_some()
-}
-
-fn mark(id: u32, sequence: u64, kind: MarkKind, because: String) -> MarketDataEvent {
-    let mark = StreamMark { kind: kind.into(), because, ..StreamMark::default() };
-    MarketDataEvent {
-        subscription_id: id,
-        sequence,
-        body: Some(Body::Mark(mark)),
-        ..MarketDataEvent::default()
-    }
 }
 
 fn batch(events: Vec<MarketDataEvent>) -> Option<EventBatch> {
@@ -204,7 +155,14 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
+    use crate::api::StreamMark;
+    use crate::api::market_data_event::Body;
     use crate::tws;
+
+    fn mark(id: u32, sequence: u64, kind: MarkKind, line: &str) -> MarketDataEvent {
+        let mark = StreamMark { kind: kind.into(), line: line.into(), ..Default::default() };
+        MarketDataEvent::of_mark(id, sequence, mark)
+    }
 
     fn wanted(ids: &[u32]) -> Wanted {
         let mut wanted = Wanted::default();
@@ -240,11 +198,11 @@ mod tests {
     }
 
     fn subscribed(id: u32) -> MarketDataEvent {
-        mark(id, 0, MarkKind::Subscribed, String::new())
+        mark(id, 0, MarkKind::Subscribed, "")
     }
 
     fn stale(id: u32) -> MarketDataEvent {
-        mark(id, 0, MarkKind::Stale, String::new())
+        mark(id, 0, MarkKind::Stale, "")
     }
 
     #[test]
@@ -266,7 +224,7 @@ mod tests {
         assert_eq!(words(wanted.take(first)), [""; 0], "it was told");
         let data = encode(&[tick(1, 1, false), tick(1, 2, false)]);
         assert_eq!(words(wanted.take(data)), ["1 RESUMED", "1 tick", "1 tick"]);
-        let told = encode(&[mark(2, 0, MarkKind::Resumed, String::new()), tick(2, 1, false)]);
+        let told = encode(&[mark(2, 0, MarkKind::Resumed, ""), tick(2, 1, false)]);
         assert_eq!(words(wanted.take(told)), ["2 RESUMED", "2 tick"]);
         assert_eq!(wanted.waiting, 0);
     }
@@ -283,14 +241,47 @@ mod tests {
     #[test]
     fn what_ended_is_not_asked_for_again() {
         let mut wanted = wanted(&[1, 2, 3]);
-        wanted.take(encode(&[mark(1, 4, MarkKind::Ended, String::new())]));
+        wanted.take(encode(&[mark(1, 4, MarkKind::Ended, "")]));
         wanted.remove(SubscriptionId(2));
         wanted.lose("killed");
         let ids: Vec<_> =
             wanted.requests().into_iter().map(|request| request.subscription_id).collect();
         assert_eq!(ids, [3]);
-        let refused = encode(&[mark(3, 0, MarkKind::Ended, String::new())]);
+        let refused = encode(&[mark(3, 0, MarkKind::Ended, "")]);
         assert_eq!(words(wanted.take(refused)), ["3 ENDED"]);
         assert_eq!(wanted.waiting, 0);
+    }
+
+    #[test]
+    fn a_resumable_subscription_says_where_it_broke() {
+        let mut wanted = wanted(&[1]);
+        wanted.add(&api::Subscribe { subscription_id: 2, resumable: true, ..Default::default() });
+        wanted.take(encode(&[
+            mark(1, 0, MarkKind::Subscribed, "b1-line-1"),
+            mark(2, 0, MarkKind::Subscribed, "b1-line-2"),
+        ]));
+        wanted.take(encode(&[tick(1, 7, false), tick(2, 8, false), tick(2, 9, false)]));
+        wanted.lose("killed");
+        let resumes: Vec<_> = wanted.requests().into_iter().map(|request| request.resume).collect();
+        assert_eq!(resumes, [None, Some(api::Resume { line: "b1-line-2".into(), sequence: 9 })]);
+        let answer = encode(&[mark(2, 9, MarkKind::Resumed, "b1-line-2"), tick(2, 10, false)]);
+        assert_eq!(words(wanted.take(answer)), ["2 RESUMED", "2 tick"]);
+        wanted.remove(SubscriptionId(2));
+        assert_eq!((wanted.resumable, wanted.waiting), (0, 1));
+    }
+
+    #[test]
+    fn a_book_of_another_broker_begins_behind_resumed() {
+        let mut wanted = wanted(&[1]);
+        wanted.lose("killed");
+        wanted.requests();
+        let book = encode(&[
+            subscribed(1),
+            mark(1, 0, MarkKind::Reset, ""),
+            tick(1, 3, true),
+            tick(1, 4, false),
+        ]);
+        let expected = ["1 RESUMED", "1 RESET", "1 last", "1 tick"];
+        assert_eq!(words(wanted.take(book)), expected);
     }
 }

@@ -118,6 +118,12 @@ impl<'a> Value<'a> {
         Ok(self.uint64()? as i32)
     }
 
+    /// An `int64`.
+    #[inline]
+    pub(crate) fn int64(self) -> Result<i64, Malformed> {
+        Ok(self.uint64()? as i64)
+    }
+
     /// A `bool`.
     #[inline]
     pub(crate) fn bool(self) -> Result<bool, Malformed> {

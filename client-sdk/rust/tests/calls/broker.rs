@@ -1,18 +1,20 @@
 //! A broker without a Gateway: fixed answers, and a memory of who called.
 
+mod market_data;
+mod read_side;
+
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use ibouncer_client::{Options, api, tws};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status};
 
 #[allow(unreachable_pub, clippy::all)]
 mod stubs {
@@ -33,13 +35,17 @@ pub(crate) struct Call {
 pub(crate) struct FakeBroker {
     folder: TempDir,
     calls: Calls,
-    runtime: Option<tokio::runtime::Runtime>,
+    runtime: Background,
 }
 
 impl FakeBroker {
     /// Listens on the instance's Unix socket only.
     pub(crate) fn on_socket() -> Self {
-        Self::start(|folder, calls| {
+        Self::on_socket_in(tempfile::tempdir().unwrap())
+    }
+
+    fn on_socket_in(folder: TempDir) -> Self {
+        Self::start(folder, |folder, calls| {
             let listener = UnixListener::bind(folder.path().join("ibouncer.sock")).unwrap();
             tokio::spawn(router(calls).serve_with_incoming(UnixListenerStream::new(listener)));
         })
@@ -50,7 +56,7 @@ impl FakeBroker {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        Self::start(move |folder, calls| {
+        Self::start(tempfile::tempdir().unwrap(), move |folder, calls| {
             let endpoints = format!(r#"{{"schema":1,"pid":1,"tcp":"{address}"}}"#);
             std::fs::write(folder.path().join("endpoints.json"), endpoints).unwrap();
             std::fs::write(folder.path().join("token"), "secret\n").unwrap();
@@ -59,8 +65,7 @@ impl FakeBroker {
         })
     }
 
-    fn start(listen: impl FnOnce(&TempDir, Calls)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    fn start(folder: TempDir, listen: impl FnOnce(&TempDir, Calls)) -> Self {
         let calls = Calls::default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -71,7 +76,7 @@ impl FakeBroker {
             let _inside = runtime.enter();
             listen(&folder, calls.clone());
         }
-        Self { folder, calls, runtime: Some(runtime) }
+        Self { folder, calls, runtime: Background(Some(runtime)) }
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -85,16 +90,36 @@ impl FakeBroker {
         self.calls.0.lock().unwrap().clone()
     }
 
+    /// What was subscribed to, in order.
+    pub(crate) fn subscribed(&self) -> Vec<api::Subscribe> {
+        self.calls.1.lock().unwrap().clone()
+    }
+
     /// Drops every task and socket, as a killed process would.
-    pub(crate) async fn die(mut self) {
-        let runtime = self.runtime.take().unwrap();
+    pub(crate) async fn die(self) {
+        self.end().await;
+    }
+
+    /// Another one at the same place.
+    pub(crate) async fn replaced(self) -> Self {
+        let folder = self.end().await;
+        std::fs::remove_file(folder.path().join("ibouncer.sock")).unwrap();
+        Self::on_socket_in(folder)
+    }
+
+    async fn end(mut self) -> TempDir {
+        let runtime = self.runtime.0.take().unwrap();
         tokio::task::spawn_blocking(move || drop(runtime)).await.unwrap();
+        self.folder
     }
 }
 
-impl Drop for FakeBroker {
+/// Its end is not waited for when it is dropped, which a test may do anywhere.
+struct Background(Option<tokio::runtime::Runtime>);
+
+impl Drop for Background {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }
@@ -104,12 +129,18 @@ fn router(calls: Calls) -> Router {
     Server::builder()
         .add_service(stubs::session_service_server::SessionServiceServer::new(calls.clone()))
         .add_service(stubs::market_data_service_server::MarketDataServiceServer::new(calls.clone()))
+        .add_service(stubs::contract_service_server::ContractServiceServer::new(calls.clone()))
+        .add_service(stubs::history_service_server::HistoryServiceServer::new(calls.clone()))
+        .add_service(stubs::account_service_server::AccountServiceServer::new(calls.clone()))
+        .add_service(stubs::order_service_server::OrderServiceServer::new(calls.clone()))
+        .add_service(stubs::news_service_server::NewsServiceServer::new(calls.clone()))
+        .add_service(stubs::scanner_service_server::ScannerServiceServer::new(calls.clone()))
         .add_service(stubs::admin_service_server::AdminServiceServer::new(calls))
 }
 
-/// Serves everything and remembers the newest call.
+/// Serves everything and remembers the newest call, and all subscriptions.
 #[derive(Debug, Clone, Default)]
-struct Calls(Arc<Mutex<Call>>);
+struct Calls(Arc<Mutex<Call>>, Arc<Mutex<Vec<api::Subscribe>>>);
 
 impl Calls {
     fn remember<T>(&self, request: &Request<T>) {
@@ -162,6 +193,32 @@ impl stubs::session_service_server::SessionService for Calls {
         Ok(Response::new(Box::pin(tokio_stream::iter([Ok(first), Ok(second)]))))
     }
 
+    async fn get_queue(
+        &self,
+        request: Request<api::GetQueueRequest>,
+    ) -> Answer<api::GetQueueResponse> {
+        let client = request.into_inner().client;
+        let waiting = api::QueuedRequest { client, place: 3, ..Default::default() };
+        let messages_per_second = 45.0;
+        Ok(Response::new(api::GetQueueResponse { requests: vec![waiting], messages_per_second }))
+    }
+
+    async fn get_current_time(
+        &self,
+        _: Request<api::GetCurrentTimeRequest>,
+    ) -> Answer<api::GetCurrentTimeResponse> {
+        let time = tws::CurrentTimeInMillis { current_time_in_millis: Some(1_772_373_727_000) };
+        let answer = api::GetCurrentTimeResponse { current_time: Some(time), ..Default::default() };
+        Ok(Response::new(answer))
+    }
+
+    async fn get_gateway_configuration(
+        &self,
+        _: Request<api::GetGatewayConfigurationRequest>,
+    ) -> Answer<api::GetGatewayConfigurationResponse> {
+        Ok(Response::new(api::GetGatewayConfigurationResponse::default()))
+    }
+
     async fn wait_ready(
         &self,
         request: Request<api::WaitReadyRequest>,
@@ -170,77 +227,6 @@ impl stubs::session_service_server::SessionService for Calls {
         let status = Some(status(api::SessionState::Backoff));
         Ok(Response::new(api::WaitReadyResponse { ready, status }))
     }
-}
-
-#[tonic::async_trait]
-impl stubs::market_data_service_server::MarketDataService for Calls {
-    type StreamMarketDataStream = Answers<api::StreamMarketDataResponse>;
-
-    async fn stream_market_data(
-        &self,
-        request: Request<Streaming<api::StreamMarketDataRequest>>,
-    ) -> Answer<Self::StreamMarketDataStream> {
-        let mut requests = request.into_inner();
-        let (answers, receiver) = mpsc::channel(8);
-        tokio::spawn(async move {
-            while let Some(Ok(request)) = requests.next().await {
-                if answers.send(Ok(answer(request))).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
-    }
-
-    async fn get_snapshot(
-        &self,
-        _: Request<api::GetSnapshotRequest>,
-    ) -> Answer<api::GetSnapshotResponse> {
-        Err(explained(
-            Code::NotFound,
-            "No security definition has been found for the request",
-            &[
-                ("ibouncer-code", "GATEWAY_ERROR"),
-                ("ibouncer-source", "upstream"),
-                ("ibouncer-retry", "never"),
-                ("ibouncer-gateway-code", "200"),
-            ],
-        ))
-    }
-}
-
-fn answer(request: api::StreamMarketDataRequest) -> api::StreamMarketDataResponse {
-    use api::market_data_event::Body;
-    use api::stream_market_data_request::Action;
-
-    let event = |subscription_id, body| api::MarketDataEvent {
-        subscription_id,
-        replayed: true,
-        body: Some(body),
-        ..Default::default()
-    };
-    let mark = |kind: api::MarkKind| {
-        Body::Mark(api::StreamMark { kind: kind.into(), ..Default::default() })
-    };
-    let events = match request.action.unwrap() {
-        Action::Subscribe(subscribe) => {
-            let price = tws::TickPrice {
-                req_id: Some(1_500_000_000),
-                tick_type: Some(1),
-                price: Some(189.12),
-                size: Some("300".into()),
-                attr_mask: Some(0),
-            };
-            vec![
-                event(subscribe.subscription_id, mark(api::MarkKind::Subscribed)),
-                event(subscribe.subscription_id, Body::TickPrice(price)),
-            ]
-        }
-        Action::Unsubscribe(unsubscribe) => {
-            vec![event(unsubscribe.subscription_id, mark(api::MarkKind::Ended))]
-        }
-    };
-    api::StreamMarketDataResponse { events }
 }
 
 #[tonic::async_trait]
@@ -306,8 +292,14 @@ impl stubs::admin_service_server::AdminService for Calls {
 
     async fn watch_events(
         &self,
-        _: Request<api::WatchEventsRequest>,
+        request: Request<api::WatchEventsRequest>,
     ) -> Answer<Self::WatchEventsStream> {
-        Ok(Response::new(Box::pin(tokio_stream::empty())))
+        let request = request.into_inner();
+        let event = api::Event { number: request.after + 1, ..Default::default() };
+        let events = tokio_stream::once(Ok(api::WatchEventsResponse { events: vec![event] }));
+        if request.follow {
+            return Ok(Response::new(Box::pin(events.chain(tokio_stream::pending()))));
+        }
+        Ok(Response::new(Box::pin(events)))
     }
 }

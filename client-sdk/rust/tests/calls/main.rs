@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broker;
+mod read_side;
 
 use std::time::Duration;
 
 use ibouncer_client::api::{self, MarkKind, market_data_event::Body};
-use ibouncer_client::{Client, EventKind, Feed, Origin, Retry, SubscriptionId, Tick, contract};
+use ibouncer_client::{
+    Book, Client, EventKind, Feed, LineRequest, Origin, Retry, SubscriptionId, Tick, contract,
+};
 
 use broker::FakeBroker;
 
@@ -38,7 +41,7 @@ async fn a_client_finds_the_tcp_port_and_shows_its_token() {
 #[tokio::test]
 async fn status_changes_come_with_their_transitions() {
     let broker = FakeBroker::on_socket();
-    let client = Client::connect(broker.options()).await.unwrap();
+    let client = Client::connect(broker.options().reconnect(false)).await.unwrap();
     let mut changes = client.watch_status().await.unwrap();
     let first = changes.next().await.unwrap().unwrap();
     assert!(first.transitions.is_empty());
@@ -126,4 +129,63 @@ async fn a_broker_that_dies_ends_streams_that_do_not_reconnect_as_unreachable() 
     assert!(client.status().await.unwrap_err().is_unreachable());
     let error = Client::connect(options).await.unwrap_err().to_string();
     assert!(error.contains("ibouncer serve"), "{error}");
+}
+
+#[tokio::test]
+async fn streams_of_status_and_events_outlive_their_broker() {
+    let broker = FakeBroker::on_socket();
+    let client = Client::connect(broker.options()).await.unwrap();
+    let mut changes = client.watch_status().await.unwrap();
+    let mut events = client.admin().events(4, true).await.unwrap();
+    assert_eq!(events.next().await.unwrap().unwrap()[0].number, 5);
+    for _ in 0..2 {
+        changes.next().await.unwrap().unwrap();
+    }
+    let broker = broker.replaced().await;
+    let update = changes.next().await.unwrap().unwrap();
+    assert!(update.transitions.is_empty(), "the whole status of the next one");
+    assert_eq!(events.next().await.unwrap().unwrap()[0].number, 6, "behind the newest");
+
+    let mut kept = client.admin().events(0, false).await.unwrap();
+    assert_eq!(kept.next().await.unwrap().unwrap().len(), 1);
+    assert_eq!(kept.next().await.unwrap(), None, "that is all there is");
+    drop(broker);
+}
+
+#[tokio::test]
+async fn a_book_is_kept_from_the_events_of_a_stream() {
+    let broker = FakeBroker::on_socket();
+    let client = Client::connect(broker.options()).await.unwrap();
+    let mut stream = client.market_data().await.unwrap();
+    let request = LineRequest::depth(contract::stock("AAPL"), 5).wait_for_line();
+    stream.subscribe_to(request).await.unwrap();
+    let mut book = Book::new();
+    for event in stream.next_batch().await.unwrap().unwrap().events() {
+        book.take(&event.unwrap()).unwrap();
+    }
+    let prices: Vec<_> = book.bids().iter().map(|row| row.price).collect();
+    assert_eq!((prices, book.asks()[0].price), (vec![99.0, 98.0], 101.0));
+    assert!(broker.subscribed()[0].wait_for_line);
+}
+
+#[tokio::test]
+async fn a_resumable_subscription_tells_the_next_broker_where_it_broke() {
+    let broker = FakeBroker::on_socket();
+    let client = Client::connect(broker.options()).await.unwrap();
+    let mut stream = client.market_data().await.unwrap();
+    let request = LineRequest::new(contract::stock("AAPL")).resumable();
+    stream.subscribe(request, Feed::Live).await.unwrap();
+    stream.subscribe(contract::stock("MSFT"), Feed::Live).await.unwrap();
+    for _ in 0..2 {
+        stream.next_batch().await.unwrap().unwrap();
+    }
+    let broker = broker.replaced().await;
+    let stale = stream.next_batch().await.unwrap().unwrap().to_typed().unwrap();
+    assert_eq!(stale.len(), 2);
+    for _ in 0..2 {
+        stream.next_batch().await.unwrap().unwrap();
+    }
+    let resumes: Vec<_> = broker.subscribed().into_iter().map(|one| one.resume).collect();
+    let place = api::Resume { line: "b1-line-1".into(), sequence: 7 };
+    assert_eq!(resumes, [Some(place), None]);
 }

@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::config::{GatewayConfig, Rate, SERVER_VERSION, SimConfig};
 use crate::fault::{Fault, FaultSpec};
+use crate::limits::{Limit, LimitSpec, Limits};
 
 /// Runs a simulated IB Gateway on loopback, with faults on demand.
 #[derive(Debug, Clone, Args)]
@@ -77,6 +78,14 @@ pub struct SimArgs {
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = bytes)]
     pub queue_limit: usize,
 
+    /// Set one of Gateway's limits, such as account_summaries=1 or message_rate=off; repeat for more
+    #[arg(long = "limit", value_name = "NAME=N|off")]
+    pub limits: Vec<LimitSpec>,
+
+    /// Messages above the maximum rate are error 100, and the third time the end; otherwise they wait
+    #[arg(long)]
+    pub reject_above_rate: bool,
+
     /// Fail like this, for the first N connections or for all; repeat for faults in turn
     #[arg(long = "fault", value_name = "NAME[:N]")]
     pub faults: Vec<FaultSpec>,
@@ -90,6 +99,16 @@ impl SimArgs {
     /// The settings that these flags make.
     pub fn config(&self) -> SimConfig {
         let defaults = GatewayConfig::default();
+        let mut lines = self.lines;
+        let mut connection_limit = defaults.connection_limit;
+        let mut limits = Limits::default();
+        for LimitSpec { limit, value } in self.limits.iter().copied() {
+            match limit {
+                Limit::MarketDataLines => lines = value as usize,
+                Limit::Connections => connection_limit = value as usize,
+                _ => limits = limits.with(limit, value),
+            }
+        }
         SimConfig {
             listen: self.listen,
             backlog: self.backlog,
@@ -103,12 +122,14 @@ impl SimArgs {
                 rate: self.ticks_per_second.unwrap_or(defaults.rate),
                 stamp: self.stamp,
                 snapshot_delay: self.snapshot_delay,
-                lines: self.lines,
+                lines,
                 no_permission: self.no_permission.clone(),
                 drip: self.drip,
                 queue_limit: self.queue_limit,
                 faults: self.faults.clone(),
-                connection_limit: defaults.connection_limit,
+                connection_limit,
+                limits,
+                reject_above_rate: self.reject_above_rate,
             },
         }
     }
@@ -144,6 +165,11 @@ fn after_help() -> String {
     for fault in Fault::ALL {
         let summary = fault.summary().trim();
         text.push_str(&format!("  {:<23} {summary}\n", fault.name()));
+    }
+    text.push_str("\nLimits, and what they are set to:\n");
+    for limit in Limit::ALL {
+        let (summary, usual) = (limit.summary().trim(), limit.usual());
+        text.push_str(&format!("  {:<21} {usual:>3}  {summary}\n", limit.name()));
     }
     text.push_str(
         "\nEvents are lines of JSON on stdout:\n  \

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fault::FaultSpec;
+use crate::limits::Limits;
 
 /// Server version that a current Gateway answers.
 pub const SERVER_VERSION: i32 = 226;
@@ -67,6 +68,11 @@ pub struct GatewayConfig {
     pub drip: Duration,
     /// Bytes that may wait for a slow reader before ticks are dropped.
     pub queue_limit: usize,
+    /// Limits besides those of lines and connections.
+    pub limits: Limits,
+    /// Messages above the maximum rate are error 100, and the third time the end; otherwise they
+    /// wait.
+    pub reject_above_rate: bool,
     /// Faults, in order.
     pub faults: Vec<FaultSpec>,
 }
@@ -87,6 +93,8 @@ impl Default for GatewayConfig {
             no_permission: vec!["NOPERM".to_owned()],
             drip: Duration::from_millis(50),
             queue_limit: 16 << 20,
+            limits: Limits::default(),
+            reject_above_rate: false,
             faults: Vec::new(),
         }
     }

@@ -12,9 +12,12 @@
 
 use std::time::Duration;
 
+use ibouncer_proto::tws::envelope::write_message;
 use ibouncer_proto::tws::frame::Deframer;
 use ibouncer_proto::tws::handshake::{HandshakeError, ServerHandshake};
+use prost::Message;
 
+use super::answer::Answer;
 use super::market::{Feed, FeedContext};
 use super::outbox::Outbox;
 use super::replies::Replies;
@@ -252,6 +255,22 @@ impl Connection {
             self.replies(shared, now).error(-1, code, text);
             self.flush(shared, now);
         }
+    }
+
+    /// Says one message.
+    pub(super) fn say(&mut self, message_id: u32, message: &impl Message) {
+        write_message(message_id, message, self.outbox.buffer());
+    }
+
+    /// Says what has a form of its own.
+    pub(super) fn say_with(
+        &mut self,
+        shared: &Shared,
+        now: Duration,
+        say: impl FnOnce(&mut Replies<'_>),
+    ) -> Answer {
+        say(&mut self.replies(shared, now));
+        Ok(())
     }
 
     pub(super) fn replies(&mut self, shared: &Shared, now: Duration) -> Replies<'_> {

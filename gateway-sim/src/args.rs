@@ -66,6 +66,10 @@ pub struct SimArgs {
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     pub snapshot_delay: Duration,
 
+    /// From a request for historical bars or ticks to its answer
+    #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = humantime::parse_duration)]
+    pub history_delay: Duration,
+
     /// Instruments that may be subscribed at a time
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub lines: usize,
@@ -122,6 +126,7 @@ impl SimArgs {
                 rate: self.ticks_per_second.unwrap_or(defaults.rate),
                 stamp: self.stamp,
                 snapshot_delay: self.snapshot_delay,
+                history_delay: self.history_delay,
                 lines,
                 no_permission: self.no_permission.clone(),
                 drip: self.drip,

@@ -60,6 +60,8 @@ pub struct GatewayConfig {
     pub stamp: bool,
     /// From a snapshot request to its end.
     pub snapshot_delay: Duration,
+    /// From a request for historical bars or ticks to its answer: so long it is open.
+    pub history_delay: Duration,
     /// Instruments that may be subscribed at a time, over all connections.
     pub lines: usize,
     /// Symbols for which live data is refused.
@@ -89,6 +91,7 @@ impl Default for GatewayConfig {
             rate: Rate::PerLine(5),
             stamp: false,
             snapshot_delay: Duration::from_secs(1),
+            history_delay: Duration::from_millis(20),
             lines: 100,
             no_permission: vec!["NOPERM".to_owned()],
             drip: Duration::from_millis(50),

@@ -23,6 +23,7 @@ use crate::fault::{Fault, FaultPlan, FaultSpec};
 use calendar::DAY;
 use connection::{Connection, Ending};
 use listings::{Directory, Listing, Term};
+use pacing::Pacing;
 use walk::Market;
 
 mod answer;
@@ -30,6 +31,7 @@ mod calendar;
 mod connection;
 mod contracts;
 mod describe;
+mod history;
 mod ids;
 mod line;
 mod listings;
@@ -38,11 +40,17 @@ mod model;
 mod opening;
 mod outbox;
 mod pace;
+mod pacing;
+mod past;
+mod periods;
 mod quotes;
 mod reference;
 mod replies;
 mod requests;
+mod series;
 mod sessions;
+mod streams;
+mod subscriptions;
 mod symbols;
 #[cfg(test)]
 mod tests;
@@ -96,12 +104,28 @@ struct Shared {
     clock: ClockBase,
     market: Market,
     directory: Directory,
+    farms: Farms,
+    pacing: Pacing,
     rng: Rng,
     client_ids: BTreeMap<i32, Holder>,
     /// Subscribed instruments, by how many lines.
     instruments: BTreeMap<usize, u32>,
     outputs: VecDeque<Output>,
     sums: Report,
+}
+
+/// Which of IB's data farms are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Farms {
+    market: bool,
+    historical: bool,
+    security_definitions: bool,
+}
+
+impl Default for Farms {
+    fn default() -> Self {
+        Self { market: true, historical: true, security_definitions: true }
+    }
 }
 
 /// Who has a client id.
@@ -121,6 +145,8 @@ impl Gateway {
             shared: Shared {
                 market: Market::new(config.seed),
                 directory: Directory::new((clock.unix_millis / 1000) as i64),
+                farms: Farms::default(),
+                pacing: Pacing::default(),
                 rng: Rng::with_seed(config.seed ^ 0x0066_6175_6c74),
                 config,
                 clock,

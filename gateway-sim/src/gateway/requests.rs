@@ -14,6 +14,7 @@ use prost::Message;
 use super::answer::{Answer, Refusal};
 use super::connection::Connection;
 use super::ids::ask;
+use super::streams::Family;
 use super::{Shared, describe, millis};
 use crate::events::{Event, Request};
 use crate::fault::Fault;
@@ -64,6 +65,15 @@ impl Connection {
             ask::REQ_MARKET_RULE => self.serve(Self::on_market_rule, body, shared, now),
             ask::REQ_SMART_COMPONENTS => self.serve(Self::on_smart_components, body, shared, now),
             ask::REQ_MKT_DEPTH_EXCHANGES => self.serve(Self::on_depth_exchanges, body, shared, now),
+
+            ask::REQ_HISTORICAL_DATA => self.serve(Self::on_historical_data, body, shared, now),
+            ask::CANCEL_HISTORICAL_DATA => self.serve(Self::on_cancel_historical_data, body, shared, now),
+            ask::REQ_HEAD_TIMESTAMP => self.serve(Self::on_head_timestamp, body, shared, now),
+            ask::CANCEL_HEAD_TIMESTAMP => self.cancel(Family::HeadTimestamp, request_id, 366, shared),
+            ask::REQ_HISTOGRAM_DATA => self.serve(Self::on_histogram, body, shared, now),
+            ask::CANCEL_HISTOGRAM_DATA => self.cancel(Family::Histogram, request_id, 366, shared),
+            ask::REQ_HISTORICAL_TICKS => self.serve(Self::on_historical_ticks, body, shared, now),
+            ask::CANCEL_HISTORICAL_TICKS => self.cancel(Family::HistoricalTicks, request_id, 366, shared),
 
             ask::REQ_SOFT_DOLLAR_TIERS => self.serve(Self::on_soft_dollar_tiers, body, shared, now),
             ask::REQ_FAMILY_CODES => self.serve(Self::on_family_codes, body, shared, now),

@@ -19,6 +19,7 @@ use crate::events::{CloseHow, ConnectionId, Event, Stage};
 use crate::fault::Fault;
 
 mod faults;
+mod history;
 mod market_data;
 mod opening;
 mod reference;

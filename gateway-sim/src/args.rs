@@ -70,6 +70,18 @@ pub struct SimArgs {
     #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = humantime::parse_duration)]
     pub history_delay: Duration,
 
+    /// Between two changes of a book of market depth
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = interval)]
+    pub depth_interval: Duration,
+
+    /// Between two ticks of a tick-by-tick subscription
+    #[arg(long, value_name = "DURATION", default_value = "200ms", value_parser = interval)]
+    pub tick_by_tick_interval: Duration,
+
+    /// Between two real-time bars, whose times are five seconds apart in any case
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = interval)]
+    pub bar_interval: Duration,
+
     /// Instruments that may be subscribed at a time
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub lines: usize,
@@ -127,6 +139,9 @@ impl SimArgs {
                 stamp: self.stamp,
                 snapshot_delay: self.snapshot_delay,
                 history_delay: self.history_delay,
+                depth_interval: self.depth_interval,
+                tick_by_tick_interval: self.tick_by_tick_interval,
+                bar_interval: self.bar_interval,
                 lines,
                 no_permission: self.no_permission.clone(),
                 drip: self.drip,
@@ -147,6 +162,15 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
         Ok(address)
     } else {
         Err("the simulator listens on loopback only, such as 127.0.0.1".to_owned())
+    }
+}
+
+/// A pause between turns; none would be a loop without end.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match interval {
+        Duration::ZERO => Err("it must be longer than nothing, such as 100ms".to_owned()),
+        interval => Ok(interval),
     }
 }
 

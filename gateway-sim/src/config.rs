@@ -62,6 +62,12 @@ pub struct GatewayConfig {
     pub snapshot_delay: Duration,
     /// From a request for historical bars or ticks to its answer: so long it is open.
     pub history_delay: Duration,
+    /// Between two changes of a book of market depth.
+    pub depth_interval: Duration,
+    /// Between two ticks of a tick-by-tick subscription.
+    pub tick_by_tick_interval: Duration,
+    /// Between two real-time bars; their times are five seconds apart in any case.
+    pub bar_interval: Duration,
     /// Instruments that may be subscribed at a time, over all connections.
     pub lines: usize,
     /// Symbols for which live data is refused.
@@ -92,6 +98,9 @@ impl Default for GatewayConfig {
             stamp: false,
             snapshot_delay: Duration::from_secs(1),
             history_delay: Duration::from_millis(20),
+            depth_interval: Duration::from_millis(250),
+            tick_by_tick_interval: Duration::from_millis(200),
+            bar_interval: Duration::from_secs(5),
             lines: 100,
             no_permission: vec!["NOPERM".to_owned()],
             drip: Duration::from_millis(50),

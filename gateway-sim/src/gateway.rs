@@ -27,9 +27,11 @@ use pacing::Pacing;
 use walk::Market;
 
 mod answer;
+mod bars;
 mod calendar;
 mod connection;
 mod contracts;
+mod depth;
 mod describe;
 mod history;
 mod ids;
@@ -54,6 +56,7 @@ mod subscriptions;
 mod symbols;
 #[cfg(test)]
 mod tests;
+mod tick_by_tick;
 mod ticks;
 mod walk;
 
@@ -106,6 +109,13 @@ struct Shared {
     directory: Directory,
     farms: Farms,
     pacing: Pacing,
+    /// Contracts with depth, by how many subscriptions.
+    books: BTreeMap<Listing, u32>,
+    /// Tick-by-tick subscriptions, and when each contract was last asked for.
+    tickers: usize,
+    ticker_since: BTreeMap<Listing, Duration>,
+    /// When real-time bars began, in the last ten minutes.
+    bars_since: VecDeque<Duration>,
     rng: Rng,
     client_ids: BTreeMap<i32, Holder>,
     /// Subscribed instruments, by how many lines.
@@ -147,6 +157,10 @@ impl Gateway {
                 directory: Directory::new((clock.unix_millis / 1000) as i64),
                 farms: Farms::default(),
                 pacing: Pacing::default(),
+                books: BTreeMap::new(),
+                tickers: 0,
+                ticker_since: BTreeMap::new(),
+                bars_since: VecDeque::new(),
                 rng: Rng::with_seed(config.seed ^ 0x0066_6175_6c74),
                 config,
                 clock,
@@ -311,6 +325,7 @@ impl Gateway {
         };
         let shared = &mut self.shared;
         connection.finish(ending.how, shared, now);
+        connection.close_streams(shared);
         shared.outputs.push_back(Output::Close { connection: id, how: ending.end });
         let feed = &connection.feed;
         shared.sums.sent_ticks += feed.sent;

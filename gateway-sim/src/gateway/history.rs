@@ -98,11 +98,14 @@ impl Connection {
     pub(super) fn step_history(
         &mut self,
         (family, request_id): Key,
-        mut query: Box<Query>,
+        stream: Stream,
         shared: &mut Shared,
         due: Duration,
         now: Duration,
     ) {
+        let Stream::History(mut query) = stream else {
+            return;
+        };
         if !shared.farms.historical {
             if query.keep {
                 return self.streams.open(

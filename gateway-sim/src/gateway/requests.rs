@@ -66,6 +66,13 @@ impl Connection {
             ask::REQ_SMART_COMPONENTS => self.serve(Self::on_smart_components, body, shared, now),
             ask::REQ_MKT_DEPTH_EXCHANGES => self.serve(Self::on_depth_exchanges, body, shared, now),
 
+            ask::REQ_MKT_DEPTH => self.serve(Self::on_depth, body, shared, now),
+            ask::CANCEL_MKT_DEPTH => self.serve(Self::on_cancel_depth, body, shared, now),
+            ask::REQ_TICK_BY_TICK_DATA => self.serve(Self::on_tick_by_tick, body, shared, now),
+            ask::CANCEL_TICK_BY_TICK_DATA => self.cancel(Family::TickByTick, request_id, 300, shared),
+            ask::REQ_REAL_TIME_BARS => self.serve(Self::on_real_time_bars, body, shared, now),
+            ask::CANCEL_REAL_TIME_BARS => self.cancel(Family::RealTimeBars, request_id, 300, shared),
+
             ask::REQ_HISTORICAL_DATA => self.serve(Self::on_historical_data, body, shared, now),
             ask::CANCEL_HISTORICAL_DATA => self.serve(Self::on_cancel_historical_data, body, shared, now),
             ask::REQ_HEAD_TIMESTAMP => self.serve(Self::on_head_timestamp, body, shared, now),

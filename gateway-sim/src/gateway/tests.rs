@@ -20,6 +20,7 @@ use crate::fault::Fault;
 
 mod faults;
 mod history;
+mod live;
 mod market_data;
 mod opening;
 mod reference;

@@ -119,7 +119,13 @@ impl Symbol {
         match kind {
             MarkKind::Subscribed => self.subscribed = true,
             MarkKind::Ended => self.ended = true,
-            MarkKind::Stale | MarkKind::Resumed | MarkKind::Refused | MarkKind::Unspecified => {}
+            MarkKind::Stale
+            | MarkKind::Resumed
+            | MarkKind::Refused
+            | MarkKind::Queued
+            | MarkKind::Reset
+            | MarkKind::Gap
+            | MarkKind::Unspecified => {}
         }
         let mut entries = Vec::new();
         if let Some(error) = error {

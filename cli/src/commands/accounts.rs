@@ -9,7 +9,7 @@ use crate::output::mask::masked;
 use crate::output::table::{Column, table};
 
 pub(crate) async fn run(client: &Client, show: bool, output: &mut Output) -> Result<Exit, Failure> {
-    let accounts = client.accounts().await?;
+    let accounts = client.accounts().list().await?;
     if output.json() {
         output.value(&as_json(&accounts, show))?;
         return Ok(Exit::Good);

@@ -1,23 +1,32 @@
 //! Generates the server side of the public gRPC services from the compiled schema.
 //!
-//! `MarketDataService` is described by hand, because its stream has a codec of its own: what it
-//! sends is Gateway's bytes in an envelope, never decoded.
+//! Two services are ordinary. In all others answers and events are Gateway's bytes in an
+//! envelope, never decoded: their methods get codecs of our own.
 
 use std::error::Error;
 use std::{env, fs};
 
 use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
 use tonic_build::manual::{Method, Service};
 
-const BY_HAND: &str = "MarketDataService";
+const ORDINARY: [&str; 2] = ["SessionService", "AdminService"];
+
+const PACKAGE: &str = "ibouncer.v1";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = env::var("DEP_IBOUNCER_SCHEMA_DESCRIPTOR")?;
     println!("cargo::rerun-if-changed={path}");
     let mut schema = FileDescriptorSet::decode(&fs::read(path)?[..])?;
+    let mut by_bytes = Vec::new();
     for file in &mut schema.file {
-        file.service.retain(|service| service.name() != BY_HAND);
+        let services = std::mem::take(&mut file.service);
+        let (ordinary, ours): (Vec<_>, Vec<_>) =
+            services.into_iter().partition(|service| ORDINARY.contains(&service.name()));
+        file.service = ordinary;
+        if file.package.as_deref() == Some(PACKAGE) {
+            by_bytes.extend(ours.iter().map(service));
+        }
     }
     tonic_prost_build::configure()
         .build_client(false)
@@ -25,29 +34,49 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".ibouncer.link.v1", "::ibouncer_proto::link::v1")
         .extern_path(".tws.v1", "::ibouncer_proto::tws::v1")
         .compile_fds(schema)?;
-
-    let stream = Method::builder()
-        .name("stream_market_data")
-        .route_name("StreamMarketData")
-        .input_type("::ibouncer_proto::api::v1::StreamMarketDataRequest")
-        .output_type("crate::grpc::codec::Pull")
-        .codec_path("crate::grpc::codec::StreamCodec")
-        .client_streaming()
-        .server_streaming()
-        .build();
-    let snapshot = Method::builder()
-        .name("get_snapshot")
-        .route_name("GetSnapshot")
-        .input_type("::ibouncer_proto::api::v1::GetSnapshotRequest")
-        .output_type("::ibouncer_proto::api::v1::GetSnapshotResponse")
-        .codec_path("::tonic_prost::ProstCodec")
-        .build();
-    let market_data = Service::builder()
-        .name(BY_HAND)
-        .package("ibouncer.v1")
-        .method(stream)
-        .method(snapshot)
-        .build();
-    tonic_build::manual::Builder::new().build_client(false).compile(&[market_data]);
+    tonic_build::manual::Builder::new().build_client(false).compile(&by_bytes);
+    let names: Vec<_> =
+        by_bytes.iter().map(|service| include_of(tonic_build::Service::name(service))).collect();
+    fs::write(format!("{}/by_bytes.rs", env::var("OUT_DIR")?), names.concat())?;
     Ok(())
+}
+
+fn service(service: &ServiceDescriptorProto) -> Service {
+    let methods = service.method.iter().map(method);
+    methods
+        .fold(Service::builder().name(service.name()).package(PACKAGE), |made, method| {
+            made.method(method)
+        })
+        .build()
+}
+
+fn method(method: &MethodDescriptorProto) -> Method {
+    let input = method.input_type().trim_start_matches(".ibouncer.v1.").to_owned();
+    let made = Method::builder()
+        .name(snake(method.name()))
+        .route_name(method.name())
+        .input_type(format!("::ibouncer_proto::api::v1::{input}"));
+    let made = if method.server_streaming() {
+        made.output_type("crate::grpc::codec::Pull")
+            .codec_path("crate::grpc::codec::PullCodec")
+            .server_streaming()
+    } else {
+        made.output_type("crate::grpc::codec::Answer").codec_path("crate::grpc::codec::AnswerCodec")
+    };
+    if method.client_streaming() { made.client_streaming().build() } else { made.build() }
+}
+
+fn include_of(service: &str) -> String {
+    format!("include!(concat!(env!(\"OUT_DIR\"), \"/{PACKAGE}.{service}.rs\"));\n")
+}
+
+fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for (at, letter) in name.char_indices() {
+        if letter.is_ascii_uppercase() && at > 0 {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ibouncer_core::Settings;
 use ibouncer_core::settings::{
-    AttemptSettings, Deadlines, HeartbeatSettings, PacingSettings, WorkerSettings,
+    AttemptSettings, Deadlines, HeartbeatSettings, LimitSettings, PacingSettings, WorkerSettings,
 };
 use ibouncer_eyes::Setting;
 use thiserror::Error;
@@ -60,6 +60,16 @@ impl Config {
         }
         if self.pacing.lines == 0 {
             return bad("pacing.lines", &0, "at least one line is needed");
+        }
+        for (key, value) in [
+            ("limits.streams", self.limits.streams),
+            ("limits.subscriptions", self.limits.subscriptions),
+            ("limits.calls", self.limits.calls),
+            ("limits.requests_per_second", self.limits.requests_per_second),
+        ] {
+            if value == 0 {
+                return bad(key, &0, "at least one is needed, or nobody could do anything");
+            }
         }
         if self.attempts.backoff.is_empty() {
             return bad("attempts.backoff", &"[]", "name at least one waiting time");
@@ -222,6 +232,12 @@ impl Config {
                 messages_per_second: self.pacing.messages_per_second,
                 lines: self.pacing.lines,
             },
+            limits: LimitSettings {
+                streams: self.limits.streams,
+                subscriptions: self.limits.subscriptions,
+                calls: self.limits.calls,
+                requests_per_second: self.limits.requests_per_second,
+            },
             worker: WorkerSettings {
                 gateway: resolved.to_string(),
                 lock_path: lock_path.to_owned(),
@@ -268,10 +284,11 @@ mod tests {
     #[test]
     fn the_default_is_good_and_each_bad_value_is_named() {
         Config::default().check().unwrap();
-        let cases: [(&str, &str); 11] = [
+        let cases: [(&str, &str); 12] = [
             ("gateway.address = \"localhost\"", "HOST:PORT"),
             ("gateway.client_id = -1", "0 or greater"),
             ("pacing.messages_per_second = 51", "1 to 50"),
+            ("limits.calls = 0", "at least one"),
             ("worker.adoption_grace = \"2h\"", "1h or less"),
             ("gateway.eyes = \"open\"", "auto, local"),
             ("gateway.restart_window = \"noon\"", "HH:MM-HH:MM"),

@@ -2,17 +2,19 @@
 //!
 //! - [`listeners`]: both of them, and the services on each.
 //! - [`connection`]: who is at the other end, and under which names it is known.
-//! - [`stream`], [`codec`]: market data from a stream's queue straight into response bodies.
+//! - [`reader`], [`reads`]: the reading services, which hand on Gateway's bytes.
+//! - [`stream`], [`codec`]: from a stream's queue straight into response bodies.
 //! - [`status`], [`complete`]: errors as gRPC knows them, ours and its own.
-//! - [`session`], [`market_data`], [`account`], [`admin`]: the services.
+//! - [`session`], [`market_data`], [`admin`]: the other services.
 
-pub mod account;
 pub mod admin;
 pub mod codec;
 pub mod complete;
 pub mod connection;
 pub mod listeners;
 pub mod market_data;
+pub mod reader;
+pub mod reads;
 pub mod session;
 pub mod status;
 pub mod stream;
@@ -21,5 +23,5 @@ pub mod stream;
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 pub mod servers {
     tonic::include_proto!("ibouncer.v1");
-    include!(concat!(env!("OUT_DIR"), "/ibouncer.v1.MarketDataService.rs"));
+    include!(concat!(env!("OUT_DIR"), "/by_bytes.rs"));
 }

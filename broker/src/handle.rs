@@ -29,8 +29,8 @@ pub enum Command {
     Input(Input),
     /// Something for the hub, with somebody who waits for the answer.
     Call(CallId, Input, oneshot::Sender<Result<Reply, Error>>),
-    /// A stream was opened; deliveries go there.
-    OpenStream(ClientId, StreamId, Arc<StreamShared>),
+    /// A stream was opened, for one subscription only or for many; deliveries go there.
+    OpenStream(ClientId, StreamId, bool, Arc<StreamShared>),
     /// Answer with the status.
     Status(oneshot::Sender<Arc<v1::Status>>),
     /// Answer with the accounts, in full, if the session is up.
@@ -39,6 +39,8 @@ pub enum Command {
     Clients(oneshot::Sender<Vec<v1::ClientInfo>>),
     /// Answer with the lines.
     Lines(oneshot::Sender<Vec<v1::LineInfo>>),
+    /// Answer with what waits to leave for Gateway: of this client, or of all.
+    Queue(String, oneshot::Sender<v1::GetQueueResponse>),
     /// Answer with a look at Gateway's port, taken now.
     Connections(oneshot::Sender<Arc<Observed>>),
     /// Answer with the events behind this number, and a way to wait for more.

@@ -6,13 +6,14 @@
 //! and written short when it has grown long. It is never trusted with more than cancels: a line
 //! that cannot be understood is left out, and said.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ibouncer_core::ids::RequestId;
+use ibouncer_proto::tws::messages::id;
 use nix::fcntl::OFlag;
 
 use crate::ledger::{move_aside, read_own};
@@ -25,7 +26,8 @@ const LONG: usize = 20_000;
 pub struct OpenRequests {
     path: PathBuf,
     file: Option<File>,
-    open: BTreeSet<i32>,
+    /// Each with the code of its cancel.
+    open: BTreeMap<i32, u32>,
     lines: usize,
     failed: bool,
 }
@@ -38,21 +40,21 @@ impl OpenRequests {
     }
 
     /// Those that are open.
-    pub fn all(&self) -> Vec<RequestId> {
-        self.open.iter().copied().map(RequestId).collect()
+    pub fn all(&self) -> Vec<(RequestId, u32)> {
+        self.open.iter().map(|(request, cancel)| (RequestId(*request), *cancel)).collect()
     }
 
-    /// This one is about to leave.
-    pub fn opened(&mut self, request: RequestId) {
-        if self.open.insert(request.0) {
-            self.line('+', request);
+    /// This one is about to leave; `cancel` is the code of what takes it back.
+    pub fn opened(&mut self, request: RequestId, cancel: u32) {
+        if self.open.insert(request.0, cancel).is_none() {
+            self.line(&format!("+{} {cancel}\n", request.0));
         }
     }
 
     /// This one is over.
     pub fn closed(&mut self, request: RequestId) {
-        if self.open.remove(&request.0) {
-            self.line('-', request);
+        if self.open.remove(&request.0).is_some() {
+            self.line(&format!("-{}\n", request.0));
         }
     }
 
@@ -65,13 +67,13 @@ impl OpenRequests {
         }
     }
 
-    fn line(&mut self, sign: char, request: RequestId) {
+    fn line(&mut self, line: &str) {
         let written = if self.lines >= LONG {
             self.write_short()
         } else {
             self.lines += 1;
             match &mut self.file {
-                Some(file) => file.write_all(format!("{sign}{}\n", request.0).as_bytes()),
+                Some(file) => file.write_all(line.as_bytes()),
                 None => Ok(()),
             }
         };
@@ -90,7 +92,8 @@ impl OpenRequests {
             .mode(0o600)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(&staged)?;
-        let text: String = self.open.iter().map(|request| format!("+{request}\n")).collect();
+        let text: String =
+            self.open.iter().map(|(request, cancel)| format!("+{request} {cancel}\n")).collect();
         file.write_all(text.as_bytes())?;
         std::fs::rename(&staged, &self.path)?;
         self.lines = self.open.len();
@@ -110,8 +113,8 @@ impl OpenRequests {
     }
 }
 
-fn read(path: &Path) -> BTreeSet<i32> {
-    let mut open = BTreeSet::new();
+fn read(path: &Path) -> BTreeMap<i32, u32> {
+    let mut open = BTreeMap::new();
     let text = match read_own(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return open,
@@ -122,10 +125,13 @@ fn read(path: &Path) -> BTreeSet<i32> {
     };
     let mut bad = 0;
     for line in text.lines() {
-        let request = line.get(1..).and_then(|number| number.parse().ok());
-        match (line.chars().next(), request) {
-            (Some('+'), Some(request)) => drop(open.insert(request)),
-            (Some('-'), Some(request)) => drop(open.remove(&request)),
+        let mut numbers = line.get(1..).unwrap_or_default().split(' ');
+        let request = numbers.next().and_then(|number| number.parse().ok());
+        // Builds that knew quotes alone wrote no code.
+        let cancel = numbers.next().map_or(Ok(id::CANCEL_MKT_DATA), str::parse);
+        match (line.chars().next(), request, cancel) {
+            (Some('+'), Some(request), Ok(cancel)) => drop(open.insert(request, cancel)),
+            (Some('-'), Some(request), _) => drop(open.remove(&request)),
             _ => bad += 1,
         }
     }
@@ -141,7 +147,7 @@ mod tests {
     use super::*;
 
     fn ids(requests: &OpenRequests) -> Vec<i32> {
-        requests.all().into_iter().map(|request| request.0).collect()
+        requests.all().into_iter().map(|(request, _)| request.0).collect()
     }
 
     #[test]
@@ -151,7 +157,7 @@ mod tests {
         let mut requests = OpenRequests::at(path.clone());
         requests.clear();
         for id in 1..=5 {
-            requests.opened(RequestId(id));
+            requests.opened(RequestId(id), 202);
         }
         requests.closed(RequestId(2));
         drop(requests);
@@ -160,7 +166,7 @@ mod tests {
         let mut next = OpenRequests::at(path.clone());
         assert_eq!(ids(&next), [1, 3, 4, 5]);
         next.closed(RequestId(1));
-        next.opened(RequestId(9));
+        next.opened(RequestId(9), 202);
         assert_eq!(ids(&OpenRequests::at(path.clone())), [3, 4, 5, 9]);
         next.clear();
         assert!(ids(&OpenRequests::at(path)).is_empty());
@@ -173,11 +179,22 @@ mod tests {
         let mut requests = OpenRequests::at(path.clone());
         requests.clear();
         for id in 0..30_000 {
-            requests.opened(RequestId(id));
+            requests.opened(RequestId(id), 202);
             requests.closed(RequestId(id));
         }
-        requests.opened(RequestId(7));
+        requests.opened(RequestId(7), 225);
         assert!(std::fs::metadata(&path).unwrap().len() < 400_000);
-        assert_eq!(ids(&OpenRequests::at(path)), [7]);
+        assert_eq!(OpenRequests::at(path).all(), [(RequestId(7), 225)]);
+    }
+
+    #[test]
+    fn a_file_of_the_build_before_is_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("requests");
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+        file.write_all(b"+5\n+6 225\n-5\n+7\n").unwrap();
+        let all = OpenRequests::at(path).all();
+        assert_eq!(all, [(RequestId(6), 225), (RequestId(7), 202)]);
     }
 }

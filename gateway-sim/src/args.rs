@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::config::{GatewayConfig, Rate, SERVER_VERSION, SimConfig};
 use crate::fault::{Fault, FaultSpec};
+use crate::limits::{Limit, LimitSpec, Limits};
 
 /// Runs a simulated IB Gateway on loopback, with faults on demand.
 #[derive(Debug, Clone, Args)]
@@ -65,6 +66,22 @@ pub struct SimArgs {
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     pub snapshot_delay: Duration,
 
+    /// From a request for historical bars or ticks to its answer
+    #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = humantime::parse_duration)]
+    pub history_delay: Duration,
+
+    /// Between two changes of a book of market depth
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = interval)]
+    pub depth_interval: Duration,
+
+    /// Between two ticks of a tick-by-tick subscription
+    #[arg(long, value_name = "DURATION", default_value = "200ms", value_parser = interval)]
+    pub tick_by_tick_interval: Duration,
+
+    /// Between two real-time bars, whose times are five seconds apart in any case
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = interval)]
+    pub bar_interval: Duration,
+
     /// Instruments that may be subscribed at a time
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub lines: usize,
@@ -76,6 +93,14 @@ pub struct SimArgs {
     /// Bytes that may wait for a slow reader before ticks are dropped, such as 16MiB
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = bytes)]
     pub queue_limit: usize,
+
+    /// Set one of Gateway's limits, such as account_summaries=1 or message_rate=off; repeat for more
+    #[arg(long = "limit", value_name = "NAME=N|off")]
+    pub limits: Vec<LimitSpec>,
+
+    /// Messages above the maximum rate are error 100, and the third time the end; otherwise they wait
+    #[arg(long)]
+    pub reject_above_rate: bool,
 
     /// Fail like this, for the first N connections or for all; repeat for faults in turn
     #[arg(long = "fault", value_name = "NAME[:N]")]
@@ -90,6 +115,16 @@ impl SimArgs {
     /// The settings that these flags make.
     pub fn config(&self) -> SimConfig {
         let defaults = GatewayConfig::default();
+        let mut lines = self.lines;
+        let mut connection_limit = defaults.connection_limit;
+        let mut limits = Limits::default();
+        for LimitSpec { limit, value } in self.limits.iter().copied() {
+            match limit {
+                Limit::MarketDataLines => lines = value as usize,
+                Limit::Connections => connection_limit = value as usize,
+                _ => limits = limits.with(limit, value),
+            }
+        }
         SimConfig {
             listen: self.listen,
             backlog: self.backlog,
@@ -103,12 +138,18 @@ impl SimArgs {
                 rate: self.ticks_per_second.unwrap_or(defaults.rate),
                 stamp: self.stamp,
                 snapshot_delay: self.snapshot_delay,
-                lines: self.lines,
+                history_delay: self.history_delay,
+                depth_interval: self.depth_interval,
+                tick_by_tick_interval: self.tick_by_tick_interval,
+                bar_interval: self.bar_interval,
+                lines,
                 no_permission: self.no_permission.clone(),
                 drip: self.drip,
                 queue_limit: self.queue_limit,
                 faults: self.faults.clone(),
-                connection_limit: defaults.connection_limit,
+                connection_limit,
+                limits,
+                reject_above_rate: self.reject_above_rate,
             },
         }
     }
@@ -121,6 +162,15 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
         Ok(address)
     } else {
         Err("the simulator listens on loopback only, such as 127.0.0.1".to_owned())
+    }
+}
+
+/// A pause between turns; none would be a loop without end.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match interval {
+        Duration::ZERO => Err("it must be longer than nothing, such as 100ms".to_owned()),
+        interval => Ok(interval),
     }
 }
 
@@ -144,6 +194,11 @@ fn after_help() -> String {
     for fault in Fault::ALL {
         let summary = fault.summary().trim();
         text.push_str(&format!("  {:<23} {summary}\n", fault.name()));
+    }
+    text.push_str("\nLimits, and what they are set to:\n");
+    for limit in Limit::ALL {
+        let (summary, usual) = (limit.summary().trim(), limit.usual());
+        text.push_str(&format!("  {:<21} {usual:>3}  {summary}\n", limit.name()));
     }
     text.push_str(
         "\nEvents are lines of JSON on stdout:\n  \

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fault::FaultSpec;
+use crate::limits::Limits;
 
 /// Server version that a current Gateway answers.
 pub const SERVER_VERSION: i32 = 226;
@@ -59,6 +60,14 @@ pub struct GatewayConfig {
     pub stamp: bool,
     /// From a snapshot request to its end.
     pub snapshot_delay: Duration,
+    /// From a request for historical bars or ticks to its answer: so long it is open.
+    pub history_delay: Duration,
+    /// Between two changes of a book of market depth.
+    pub depth_interval: Duration,
+    /// Between two ticks of a tick-by-tick subscription.
+    pub tick_by_tick_interval: Duration,
+    /// Between two real-time bars; their times are five seconds apart in any case.
+    pub bar_interval: Duration,
     /// Instruments that may be subscribed at a time, over all connections.
     pub lines: usize,
     /// Symbols for which live data is refused.
@@ -67,6 +76,11 @@ pub struct GatewayConfig {
     pub drip: Duration,
     /// Bytes that may wait for a slow reader before ticks are dropped.
     pub queue_limit: usize,
+    /// Limits besides those of lines and connections.
+    pub limits: Limits,
+    /// Messages above the maximum rate are error 100, and the third time the end; otherwise they
+    /// wait.
+    pub reject_above_rate: bool,
     /// Faults, in order.
     pub faults: Vec<FaultSpec>,
 }
@@ -83,10 +97,16 @@ impl Default for GatewayConfig {
             rate: Rate::PerLine(5),
             stamp: false,
             snapshot_delay: Duration::from_secs(1),
+            history_delay: Duration::from_millis(20),
+            depth_interval: Duration::from_millis(250),
+            tick_by_tick_interval: Duration::from_millis(200),
+            bar_interval: Duration::from_secs(5),
             lines: 100,
             no_permission: vec!["NOPERM".to_owned()],
             drip: Duration::from_millis(50),
             queue_limit: 16 << 20,
+            limits: Limits::default(),
+            reject_above_rate: false,
             faults: Vec::new(),
         }
     }

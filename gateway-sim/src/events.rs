@@ -3,12 +3,17 @@
 //! Only data. The shapes are documented at the crate's root, because tests of other packages
 //! assert on them: a field may be added, none is renamed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
 use serde::Serialize;
 
 use crate::fault::Fault;
+use crate::limits::Limit;
+pub use request::Request;
+
+mod request;
 
 /// Number of a connection, from 1, in the order of acceptance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -23,6 +28,7 @@ impl fmt::Display for ConnectionId {
 /// One line of the simulator's output. `at_ms` counts from the start of the simulator.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one at a time; requests are the most of them")]
 pub enum Event {
     /// The first event: connections are taken from now on.
     Listening {
@@ -63,6 +69,21 @@ pub enum Event {
         /// What it is.
         #[serde(flatten)]
         request: Request,
+    },
+    /// A limit was in the way of a request.
+    Limit {
+        /// Its connection's number.
+        connection: ConnectionId,
+        /// When.
+        at_ms: u64,
+        /// Which limit.
+        limit: Limit,
+        /// The error that was sent; absent if the request only had to wait.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<i32>,
+        /// Id of the request.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<i32>,
     },
     /// A connection is over.
     Closed {
@@ -135,39 +156,6 @@ pub enum Stage {
     CloseWait,
 }
 
-/// A request, as far as it was understood.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Request {
-    /// Id on the wire.
-    pub message_id: u32,
-    /// IB's name for it; `UNKNOWN` for ids without one.
-    pub name: &'static str,
-    /// Request or order id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<i32>,
-    /// Of market data requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub symbol: Option<String>,
-    /// Of market data requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sec_type: Option<String>,
-    /// Of market data requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exchange: Option<String>,
-    /// Of market data requests, when it was given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub con_id: Option<i32>,
-    /// Of market data requests: the generic tick list, as it was sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub generic_ticks: Option<String>,
-    /// Of market data requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub snapshot: Option<bool>,
-    /// Of market data type requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub market_data_type: Option<i32>,
-}
-
 /// Who ended a connection, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -209,6 +197,12 @@ pub struct Report {
     pub dropped: u64,
     /// Lines that are active.
     pub lines: usize,
+    /// Regulatory snapshots that were served, at 0.01 USD each.
+    pub regulatory_snapshots: u64,
+    /// How often each limit was in the way, by name.
+    pub limits: BTreeMap<Limit, u64>,
+    /// Errors that answered requests, by code.
+    pub errors: BTreeMap<i32, u64>,
 }
 
 #[cfg(test)]

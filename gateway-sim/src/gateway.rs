@@ -20,26 +20,49 @@ use fastrand::Rng;
 use crate::config::{ClockBase, GatewayConfig};
 use crate::events::{CloseHow, ConnectionId, Event, Report};
 use crate::fault::{Fault, FaultPlan, FaultSpec};
+use calendar::DAY;
 use connection::{Connection, Ending};
+use listings::{Directory, Listing, Term};
+use pacing::Pacing;
 use walk::Market;
 
+mod answer;
+mod bars;
 mod calendar;
 mod connection;
+mod contracts;
+mod depth;
+mod describe;
+mod history;
+mod ids;
 mod line;
+mod listings;
 mod market;
+mod model;
 mod opening;
 mod outbox;
 mod pace;
+mod pacing;
+mod past;
+mod periods;
+mod quotes;
+mod reference;
 mod replies;
 mod requests;
+mod series;
+mod sessions;
+mod streams;
+mod subscriptions;
 mod symbols;
 #[cfg(test)]
 mod tests;
+mod tick_by_tick;
 mod ticks;
 mod walk;
 
 /// What a driver must do.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a queue of them is short and drained at once")]
 pub enum Output {
     /// Hand bytes to the connection, as one piece. Once they are handed over (or whenever a part
     /// of them is), tell [`Gateway::written`].
@@ -83,12 +106,36 @@ struct Shared {
     config: GatewayConfig,
     clock: ClockBase,
     market: Market,
+    directory: Directory,
+    farms: Farms,
+    pacing: Pacing,
+    /// Contracts with depth, by how many subscriptions.
+    books: BTreeMap<Listing, u32>,
+    /// Tick-by-tick subscriptions, and when each contract was last asked for.
+    tickers: usize,
+    ticker_since: BTreeMap<Listing, Duration>,
+    /// When real-time bars began, in the last ten minutes.
+    bars_since: VecDeque<Duration>,
     rng: Rng,
     client_ids: BTreeMap<i32, Holder>,
     /// Subscribed instruments, by how many lines.
     instruments: BTreeMap<usize, u32>,
     outputs: VecDeque<Output>,
     sums: Report,
+}
+
+/// Which of IB's data farms are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Farms {
+    market: bool,
+    historical: bool,
+    security_definitions: bool,
+}
+
+impl Default for Farms {
+    fn default() -> Self {
+        Self { market: true, historical: true, security_definitions: true }
+    }
 }
 
 /// Who has a client id.
@@ -107,6 +154,13 @@ impl Gateway {
             connections: BTreeMap::new(),
             shared: Shared {
                 market: Market::new(config.seed),
+                directory: Directory::new((clock.unix_millis / 1000) as i64),
+                farms: Farms::default(),
+                pacing: Pacing::default(),
+                books: BTreeMap::new(),
+                tickers: 0,
+                ticker_since: BTreeMap::new(),
+                bars_since: VecDeque::new(),
                 rng: Rng::with_seed(config.seed ^ 0x0066_6175_6c74),
                 config,
                 clock,
@@ -271,6 +325,7 @@ impl Gateway {
         };
         let shared = &mut self.shared;
         connection.finish(ending.how, shared, now);
+        connection.close_streams(shared);
         shared.outputs.push_back(Output::Close { connection: id, how: ending.end });
         let feed = &connection.feed;
         shared.sums.sent_ticks += feed.sent;
@@ -307,24 +362,44 @@ impl Shared {
         }
     }
 
-    /// Takes a market data line; false if that would be one instrument too many.
-    fn reserve(&mut self, instrument: usize) -> bool {
-        let full = self.instruments.len() >= self.config.lines;
-        if full && !self.instruments.contains_key(&instrument) {
-            return false;
-        }
-        *self.instruments.entry(instrument).or_default() += 1;
-        true
+    fn unix_seconds(&self, now: Duration) -> i64 {
+        (self.unix_millis(now) / 1000) as i64
     }
 
-    fn release(&mut self, instrument: usize) {
-        if let Some(lines) = self.instruments.get_mut(&instrument) {
-            *lines -= 1;
-            if *lines == 0 {
-                self.instruments.remove(&instrument);
+    /// The walk of a contract.
+    fn place(&mut self, listing: Listing, now: Duration) -> usize {
+        let price = self.fair_price(listing, now);
+        self.market.place(listing, price)
+    }
+
+    /// What a contract is worth, by the last trade of its instrument.
+    fn fair_price(&self, listing: Listing, now: Duration) -> f64 {
+        let walk = &self.market.walks[listing.place];
+        let price = walk.price(walk.last);
+        match listing.term {
+            Term::Itself => price,
+            Term::Month(month) => price * (1.0 + 0.004 * f64::from(month)),
+            Term::Option { .. } => {
+                self.option(listing, price, now).value(volatility(listing)).price.max(0.05)
             }
         }
     }
+
+    /// The terms of an option for the model.
+    fn option(&self, listing: Listing, underlying: f64, now: Duration) -> model::Option {
+        let ends = self.directory.last_day(listing).unwrap_or_default() * DAY + 75_600;
+        let years = (ends - self.unix_seconds(now)).max(3600) as f64 / (365.0 * DAY as f64);
+        let (call, strike) = (listing.is_call() == Some(true), listing.strike().unwrap_or(1.0));
+        model::Option { call, strike, years, underlying }
+    }
+}
+
+/// Volatility of an option: some smile around that of its underlying.
+fn volatility(listing: Listing) -> f64 {
+    let base = 0.16 + 0.02 * (listing.place % 12) as f64;
+    let moneyness =
+        listing.strike().map_or(0.0, |strike| strike / listing.instrument().price - 1.0);
+    base + 0.4 * moneyness * moneyness
 }
 
 fn millis(now: Duration) -> u64 {

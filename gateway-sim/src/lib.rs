@@ -54,7 +54,9 @@ mod args;
 mod config;
 mod events;
 mod fault;
+#[allow(dead_code, reason = "the families of requests come one by one")]
 mod gateway;
+mod limits;
 mod run;
 mod shell;
 
@@ -63,5 +65,6 @@ pub use config::{ClockBase, GatewayConfig, Rate, SERVER_VERSION, SimConfig};
 pub use events::{CloseHow, ConnectionId, Event, Report, Request, Stage};
 pub use fault::{Fault, FaultError, FaultPlan, FaultSpec};
 pub use gateway::{End, Gateway, Output};
+pub use limits::{Limit, LimitError, LimitSpec, Limits};
 pub use run::run;
 pub use shell::{Observer, SimHandle, StartError, start, start_observed};

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use crate::error::{self, Error};
 use crate::ids::ClientId;
+use crate::settings::LimitSettings;
+
+/// A burst of so many seconds' requests is no flood: programs ask for much when they start.
+const BURST: f64 = 10.0;
 
 /// One connected program.
 #[derive(Debug, Clone)]
@@ -14,6 +19,10 @@ pub struct Client {
     pub peer: String,
     /// Since when.
     pub since: Instant,
+    /// Requests so far.
+    pub requests: u64,
+    /// Requests that it may make now; none before the first.
+    tokens: Option<(f64, Instant)>,
 }
 
 /// All of them.
@@ -32,7 +41,29 @@ impl Clients {
             count += 1;
             name = format!("{wanted}#{count}");
         }
-        self.table.insert(id, Client { name, peer, since: now });
+        self.table.insert(id, Client { name, peer, since: now, requests: 0, tokens: None });
+    }
+
+    /// One makes a request, if it does not make too many.
+    pub fn charge(
+        &mut self,
+        id: ClientId,
+        limits: &LimitSettings,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let Some(client) = self.table.get_mut(&id) else {
+            return Ok(());
+        };
+        let rate = f64::from(limits.requests_per_second.max(1));
+        let (tokens, counted) = client.tokens.unwrap_or((rate * BURST, now));
+        let passed = now.saturating_duration_since(counted).as_secs_f64();
+        let tokens = (tokens + passed * rate).min(rate * BURST);
+        client.tokens = Some(((tokens - 1.0).max(0.0), now));
+        if tokens < 1.0 {
+            return Err(error::too_fast(limits.requests_per_second));
+        }
+        client.requests += 1;
+        Ok(())
     }
 
     /// One left.
@@ -64,6 +95,19 @@ impl Clients {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_of_requests_is_refused_and_a_burst_is_not() {
+        let mut clients = Clients::default();
+        let now = Instant::now();
+        clients.join(ClientId(1), "quotes", "unix uid=1".into(), now);
+        let limits = LimitSettings { requests_per_second: 10, ..LimitSettings::default() };
+        let made = (0..200).filter(|_| clients.charge(ClientId(1), &limits, now).is_ok()).count();
+        assert_eq!(made, 100);
+        let later = now + std::time::Duration::from_secs(1);
+        let made = (0..200).filter(|_| clients.charge(ClientId(1), &limits, later).is_ok()).count();
+        assert_eq!(made, 10);
+    }
 
     #[test]
     fn a_second_one_of_a_name_is_numbered_and_a_free_name_is_reused() {

@@ -7,6 +7,8 @@ use ibouncer_proto::api::v1;
 pub use ibouncer_proto::api::v1::{Error, ErrorRetry as Retry, ErrorSource as Source};
 
 use crate::ids::{Epoch, LineId};
+use crate::lines::Full;
+use crate::lines::kind::Allowance;
 
 fn error(code: &str, source: Source, retry: Retry, message: String) -> v1::Error {
     v1::Error {
@@ -28,15 +30,63 @@ pub fn subscription_id(what: impl Into<String>) -> Error {
     error("BAD_SUBSCRIPTION_ID", Source::Client, Retry::Never, what.into())
 }
 
-/// All lines are taken; names who holds them.
-pub fn lines_exhausted(limit: u32, holders: &[(String, usize)]) -> Error {
+/// An allowance of Gateway is used up; names who uses it.
+pub fn exhausted(full: Full, holders: &[(String, usize)]) -> Error {
     let holders: Vec<_> = holders.iter().map(|(name, lines)| format!("{name} {lines}")).collect();
+    let (what, more) = match full.allowance {
+        Allowance::MarketData => {
+            ("market-data lines are in use", ", or raise pacing.lines if the account has more")
+        }
+        Allowance::Depth => ("books are in use, one for each 100 market-data lines", ""),
+        Allowance::TickByTick => {
+            ("tick-by-tick lines are in use, one for each 20 market-data lines", "")
+        }
+        Allowance::Summaries => (
+            "account summaries are in use; the one of group All is shared by all who ask for it",
+            "",
+        ),
+        Allowance::Scanners => ("scanners are in use", ""),
+    };
     let message = format!(
-        "all {limit} market-data lines are in use ({}); unsubscribe something, or raise \
-         pacing.lines if the account has more",
+        "all {} {what} ({}); unsubscribe something{more}, or set wait_for_line",
+        full.limit,
         holders.join(", ")
     );
     error("LINES_EXHAUSTED", Source::Broker, Retry::After, message)
+}
+
+/// A client has too much open.
+pub fn too_many(what: &str, limit: usize, setting: &str) -> Error {
+    let message =
+        format!("this client has {limit} {what}, as many as one may: end some, or raise {setting}");
+    error("TOO_MANY", Source::Client, Retry::After, message)
+}
+
+/// A client asks too often.
+pub fn too_fast(limit: u32) -> Error {
+    let message = format!(
+        "this client makes more than {limit} requests a second: wait a moment, or raise \
+         limits.requests_per_second"
+    );
+    error("TOO_FAST", Source::Client, Retry::After, message)
+}
+
+/// An answer of Gateway is too large to hand on.
+pub fn too_large() -> Error {
+    let message = "Gateway's answer is over 64 MiB; ask for less at once";
+    error("ANSWER_TOO_LARGE", Source::Upstream, Retry::Never, message.into())
+}
+
+/// An answer of Gateway cannot be read.
+pub fn unreadable_answer() -> Error {
+    let message = "Gateway's answer could not be read; see the broker's log";
+    error("UNREADABLE_ANSWER", Source::Upstream, Retry::Never, message.into())
+}
+
+/// A message of an answer cannot be read.
+pub fn unreadable(message_id: u32) -> Error {
+    let message = format!("Gateway's message {message_id} could not be read; see the broker's log");
+    error("UNREADABLE_ANSWER", Source::Upstream, Retry::Never, message)
 }
 
 /// The session is not there.

@@ -7,17 +7,20 @@
 //!
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
-//! from Gateway), `hub/market.rs` (subscriptions), `hub/snapshot.rs`, `hub/marks.rs` (what a
-//! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
+//! from Gateway), `hub/subscriptions.rs`, `hub/lines.rs`, `hub/calls.rs`, `hub/snapshot.rs`,
+//! `hub/marks.rs` (what a subscription is told), `hub/streams.rs` (who gets what),
+//! `hub/worker.rs` (the worker's life),
 //! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, and [`crate::status`].
 
 mod adoption;
+mod calls;
 mod io;
-mod market;
+mod lines;
 mod marks;
 mod operator;
 mod snapshot;
 mod streams;
+mod subscriptions;
 mod upstream;
 mod worker;
 
@@ -27,20 +30,24 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use crate::calls::kept::Kept;
+use crate::calls::open::OpenCalls;
 use crate::clients::Clients;
 use crate::farms::Farms;
 use crate::heartbeat::Heartbeat;
 use crate::ids::{CallId, ClientId, StreamId};
 use crate::lines::Lines;
+use crate::lines::wanted::LIVE;
 use crate::pacing::Pacer;
 use crate::routes::Routes;
 use crate::session::{Memory, Session};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 
-pub use io::{Input, Output, Reply, WorkerEvent};
+pub use io::{Input, Manner, Output, Reply, WorkerEvent};
 use snapshot::Snapshot;
 use streams::Streams;
+use subscriptions::Waiter;
 
 /// Things that are counted, by the names of their metrics.
 #[derive(Debug, Default, Clone)]
@@ -78,6 +85,12 @@ pub struct Hub {
     pub(crate) counters: Counters,
     streams: Streams,
     snapshots: BTreeMap<CallId, Snapshot>,
+    pub(crate) calls: OpenCalls,
+    kept: Kept,
+    /// Wishes that wait for a line to become free.
+    line_waiters: VecDeque<Waiter>,
+    /// Makes names of lines unique among brokers.
+    seed: u64,
     /// The market data type that Gateway was told last on this connection.
     feed_in_force: i32,
     /// The worker was told that it may live on without a broker.
@@ -96,7 +109,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub that has not been started. `seed` feeds jitter and nothing else.
+    /// A hub that has not been started. `seed` feeds jitter, and makes names of lines unique.
     pub fn new(settings: Settings, memory: Memory, seed: u64, now: Instant) -> Self {
         let routes = Routes::behind_block(memory.ledger.request_block);
         Self {
@@ -105,13 +118,17 @@ impl Hub {
             heartbeat: Heartbeat::new(settings.heartbeat.clone()),
             pacer: Pacer::new(&settings.pacing, now),
             routes,
-            lines: Lines::new(settings.pacing.lines),
+            lines: Lines::new(&settings.pacing),
             clients: Clients::default(),
             farms: Farms::default(),
             counters: Counters::default(),
             streams: Streams::default(),
             snapshots: BTreeMap::new(),
-            feed_in_force: market::LIVE,
+            calls: OpenCalls::default(),
+            kept: Kept::default(),
+            line_waiters: VecDeque::new(),
+            seed,
+            feed_in_force: LIVE,
             outlives: false,
             linked_at: None,
             sent: 0,
@@ -133,7 +150,7 @@ impl Hub {
             Input::OrphanGone => self.session.on_orphan_gone(now),
             Input::Stop { because } => self.session.stop(&because, now),
             Input::LetGo { because } => self.let_go(&because, now),
-            Input::Settings(settings) => self.on_settings(*settings),
+            Input::Settings(settings) => self.on_settings(*settings, now),
             Input::Worker { epoch, event } => self.on_worker(epoch, event, now),
             Input::ClientJoined { client, name, peer } => {
                 self.clients.join(client, &name, peer, now);
@@ -143,16 +160,25 @@ impl Hub {
                 self.clients.leave(client);
                 self.outputs.push_back(Output::StatusChanged);
             }
-            Input::StreamOpened { client, stream } => self.streams.open(stream, client),
-            Input::StreamClosed { stream } => self.close_stream(stream),
-            Input::Subscribe { stream, subscription, request, feed } => {
-                self.subscribe(stream, subscription, *request, feed);
+            Input::StreamOpened { client, stream, single } => {
+                self.open_stream(client, stream, single, now);
             }
-            Input::Unsubscribe { stream, subscription } => self.unsubscribe(stream, subscription),
-            Input::Snapshot { client, call, request, feed } => {
-                self.snapshot(client, call, *request, feed, now);
+            Input::StreamClosed { stream } => self.close_stream(stream, now),
+            Input::Subscribe { stream, subscription, wanted, manner } => {
+                self.subscribe(stream, subscription, wanted, manner, now);
             }
-            Input::CallDropped { call } => self.drop_snapshot(call),
+            Input::BookLost { stream, subscription } => self.resend_book(stream, subscription),
+            Input::Unsubscribe { stream, subscription } => {
+                self.unsubscribe(stream, subscription, now);
+            }
+            Input::Snapshot { client, call, request, feed, accept_fee } => {
+                self.snapshot(client, call, *request, feed, accept_fee, now);
+            }
+            Input::Call { client, call, asked } => self.call(client, call, asked, now),
+            Input::CallDropped { call } => {
+                self.drop_snapshot(call);
+                self.drop_call(call);
+            }
             Input::RestartWorker { call, reason, drop_live_session } => {
                 self.restart_worker(call, &reason, drop_live_session);
             }
@@ -173,6 +199,8 @@ impl Hub {
         self.supervisor.handle_timeout(now);
         self.beat(now);
         self.expire_snapshots(now);
+        self.expire_calls(now);
+        self.expire_lines(now);
         self.settle(now);
     }
 
@@ -189,6 +217,8 @@ impl Hub {
             self.supervisor.poll_timeout(),
             self.heartbeat.poll_timeout(),
             self.pacing_timeout().map(|at| (at, "pacing")),
+            self.calls.poll_timeout().map(|at| (at, "answer")),
+            self.lines.poll_timeout().map(|at| (at, "line without listeners")),
         ]
         .into_iter()
         .flatten()
@@ -221,17 +251,24 @@ impl Hub {
         (self.routes.len(), self.pacer.len())
     }
 
+    /// Bytes of answers that are kept.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.kept.bytes() as u64
+    }
+
     /// What must hold after every step; for tests and simulation.
     ///
     /// # Panics
     /// If it does not.
     pub fn check_invariants(&self) {
         self.lines.check_invariants();
+        self.calls.check_invariants();
         self.streams.check_invariants(&self.lines);
         assert_eq!(self.session.illegal_transitions(), 0);
         if !self.session.is_up() {
             assert!(self.pacer.is_empty(), "nothing waits for a session that is not there");
             assert!(self.snapshots.is_empty(), "nor any snapshot");
+            assert!(self.calls.is_empty(), "nor any call");
         }
     }
 }

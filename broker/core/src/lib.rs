@@ -9,7 +9,9 @@
 //!                          │ supervisor  the life of the one worker
 //!                          │ pacing      when a frame may leave for Gateway
 //!                          │ routes      which request an answer belongs to
-//!                          │ lines       market data shared by clients
+//!                          │ lines       subscriptions shared by clients
+//!                          │ calls       one-shot requests and their answers
+//!                          │ memory      what late joiners are told
 //!                          │ lookout     what is seen of Gateway's port without a packet
 //!                          │ ledger      what is remembered of attempts over restarts
 //!                          │ heartbeat   is Gateway alive on the wire
@@ -22,16 +24,21 @@
 
 pub mod attempts;
 pub mod backoff;
+pub mod calls;
+pub mod checks;
 pub mod clients;
 pub mod clock;
 pub mod error;
 pub mod farms;
+pub mod fields;
 pub mod heartbeat;
+pub mod history;
 pub mod hub;
 pub mod ids;
 pub mod ledger;
 pub mod lines;
 pub mod lookout;
+pub mod memory;
 pub mod notes;
 pub mod pacing;
 pub mod queue;
@@ -41,6 +48,7 @@ pub mod settings;
 pub mod sight;
 pub mod status;
 pub mod supervisor;
+pub mod wire;
 
 pub use hub::{Hub, Input, Output};
 pub use settings::Settings;

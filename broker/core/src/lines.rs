@@ -1,26 +1,26 @@
-//! Market-data lines: identical requests of any number of clients share one at Gateway.
+//! Lines: subscriptions at Gateway, of which equal ones of any number of clients share one.
 //!
-//! Owns, per line: the request, where it stands upstream, its last values for late joiners, and
-//! who listens. Does not send: the hub does, through [`crate::pacing`]. Lines outlive workers;
-//! their upstream ids do not.
+//! Owns, per line: the wish behind it, where it stands upstream, what is remembered for late
+//! joiners, and who listens; and which of Gateway's allowances are used up. Does not send: the
+//! hub does, through [`crate::pacing`]. Lines outlive workers; their upstream ids do not. Read on
+//! in `lines/kind.rs` (what kinds there are) and `lines/wanted.rs` (what may be wished).
 
-use std::collections::BTreeMap;
+pub mod kind;
+pub mod wanted;
 
-use ibouncer_proto::tws::v1::MarketDataRequest;
-use prost::Message as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
-use crate::error::{self, Error};
+use bytes::Bytes;
+
 use crate::ids::{ClientId, LineId, RequestId};
-use crate::queue::{is_replaceable, tick_type};
+use crate::memory::Memory;
+use crate::settings::PacingSettings;
+use kind::{Allowance, Kind};
+use wanted::{Filter, Wanted};
 
-/// What makes two requests the same.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LineKey {
-    contract: Vec<u8>,
-    generic_ticks: Vec<String>,
-    options: BTreeMap<String, String>,
-    feed: i32,
-}
+/// What makes two wishes the same. A private one is the same as no other.
+type Key = (u32, Bytes, Option<i32>, u64);
 
 /// Where a line stands at Gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Upstream {
 }
 
 /// One subscription that listens to a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subscriber {
     /// Slot of its stream.
     pub stream: u32,
@@ -64,18 +64,10 @@ pub struct Subscriber {
     pub subscription: u32,
     /// It was told STALE and not yet RESUMED.
     pub told_stale: bool,
-}
-
-/// A last value.
-#[derive(Debug, Clone)]
-pub struct Cached {
-    /// Field of `MarketDataEvent.body`.
-    pub field: u8,
-    kind: u32,
-    /// Its number on the line.
-    pub sequence: u64,
-    /// Gateway's bytes.
-    pub body: Vec<u8>,
+    /// Keep the line for a while if its stream breaks.
+    pub resumable: bool,
+    /// What it wants of the line.
+    pub filter: Filter,
 }
 
 /// One line.
@@ -83,57 +75,42 @@ pub struct Cached {
 pub struct Line {
     /// Its name.
     pub id: LineId,
-    /// The request, without a request id.
-    pub request: MarketDataRequest,
-    /// Market data type, 1 to 4.
-    pub feed: i32,
+    /// What was wished, first.
+    pub wanted: Wanted,
     /// The client whose turn it takes in the queue to Gateway.
     pub opened_by: ClientId,
     /// Where it stands.
     pub upstream: Upstream,
     /// Events so far.
     pub sequence: u64,
+    /// How often it was stale, or lost frames.
+    pub gaps: u64,
     /// Who listens.
     pub subscribers: Vec<Subscriber>,
-    cache: Vec<Cached>,
-    key: LineKey,
+    /// For late joiners.
+    pub memory: Memory,
+    /// Nobody listens any more; until then somebody may come back.
+    pub lingers_until: Option<Instant>,
+    /// When its request left last.
+    pub asked_at: Option<Instant>,
+    key: Key,
 }
 
 impl Line {
-    /// Keeps a value for late joiners.
-    #[inline]
-    pub fn remember(&mut self, field: u8, body: &[u8]) {
-        if !is_replaceable(field) {
-            return;
-        }
-        let kind = tick_type(body);
-        let found =
-            self.cache.iter_mut().find(|cached| cached.kind == kind && cached.field == field);
-        match found {
-            Some(cached) => {
-                cached.sequence = self.sequence;
-                cached.body.clear();
-                cached.body.extend_from_slice(body);
-            }
-            None => self.cache.push(Cached {
-                field,
-                kind,
-                sequence: self.sequence,
-                body: body.to_vec(),
-            }),
-        }
+    /// Its kind.
+    pub const fn kind(&self) -> &'static Kind {
+        self.wanted.kind
     }
 
-    /// Last values in order of arrival.
-    pub fn last_values(&self) -> Vec<&Cached> {
-        let mut values: Vec<_> = self.cache.iter().collect();
-        values.sort_by_key(|cached| cached.sequence);
-        values
+    /// Does it take more than handing bodies on? An image has an end; a filter chooses.
+    #[inline]
+    pub fn is_special(&self) -> bool {
+        self.memory.is_image()
     }
 
     /// Symbol, or what stands for it.
-    pub fn label(&self) -> String {
-        label(&self.request)
+    pub fn label(&self) -> &str {
+        &self.wanted.about.label
     }
 }
 
@@ -141,42 +118,60 @@ impl Line {
 #[derive(Debug)]
 pub struct Lines {
     slots: Vec<Option<Line>>,
-    by_key: BTreeMap<LineKey, u32>,
+    by_key: BTreeMap<Key, u32>,
+    /// Messages without an id, and the line that they are for.
+    by_message: BTreeMap<u32, u32>,
+    used: BTreeMap<Allowance, u32>,
+    limits: BTreeMap<Allowance, u32>,
+    /// Lines that nobody listens to, by the time when they are given up.
+    lingering: BTreeSet<(Instant, u32)>,
     opened: u64,
-    limit: u32,
 }
 
 impl Lines {
-    /// None, and room for `limit`.
-    pub fn new(limit: u32) -> Self {
-        Self { slots: Vec::new(), by_key: BTreeMap::new(), opened: 0, limit }
+    /// None, and as many as allowed.
+    pub fn new(settings: &PacingSettings) -> Self {
+        Self {
+            slots: Vec::new(),
+            by_key: BTreeMap::new(),
+            by_message: BTreeMap::new(),
+            used: BTreeMap::new(),
+            limits: limits(settings),
+            lingering: BTreeSet::new(),
+            opened: 0,
+        }
     }
 
-    /// The slot of the line for this request: an old one, or a new one.
-    pub fn open(
-        &mut self,
-        client: ClientId,
-        request: MarketDataRequest,
-        feed: i32,
-    ) -> Result<u32, LinesFull> {
-        let key = key_of(&request, feed);
-        if let Some(slot) = self.by_key.get(&key) {
-            return Ok(*slot);
-        }
-        if self.used() >= self.limit {
-            return Err(LinesFull);
+    /// The slot of the line for this wish, if there is one.
+    pub fn find(&self, wanted: &Wanted) -> Option<u32> {
+        (!wanted.private).then(|| self.by_key.get(&key_of(wanted, 0)).copied())?
+    }
+
+    /// A new line for this wish.
+    pub fn open(&mut self, client: ClientId, wanted: Wanted) -> Result<u32, Full> {
+        for allowance in wanted.kind.uses {
+            let (used, limit) = (self.used(*allowance), self.limit(*allowance));
+            if used >= limit {
+                return Err(Full { allowance: *allowance, limit });
+            }
         }
         self.opened += 1;
+        for allowance in wanted.kind.uses {
+            *self.used.entry(*allowance).or_default() += 1;
+        }
+        let key = key_of(&wanted, self.opened);
         let line = Line {
             id: LineId(self.opened),
-            request,
-            feed,
+            memory: wanted.kind.memory(),
             opened_by: client,
             upstream: Upstream::Stale,
             sequence: 0,
+            gaps: 0,
             subscribers: Vec::new(),
-            cache: Vec::new(),
+            lingers_until: None,
+            asked_at: None,
             key: key.clone(),
+            wanted,
         };
         let slot = match self.slots.iter().position(Option::is_none) {
             Some(free) => free,
@@ -185,6 +180,9 @@ impl Lines {
                 self.slots.len() - 1
             }
         };
+        for message in line.kind().answers {
+            self.by_message.insert(*message, slot as u32);
+        }
         self.slots[slot] = Some(line);
         self.by_key.insert(key, slot as u32);
         Ok(slot as u32)
@@ -202,10 +200,30 @@ impl Lines {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
+    /// The line that a message without an id is for.
+    pub fn for_message(&self, message_id: u32) -> Option<u32> {
+        self.by_message.get(&message_id).copied()
+    }
+
+    /// The line of a kind of which there is one at most.
+    pub fn only(&self, kind: &Kind) -> Option<(u32, &Line)> {
+        let slot = self.for_message(*kind.answers.first()?)?;
+        Some((slot, self.get(slot)?))
+    }
+
     /// Frees a slot.
     pub fn close(&mut self, slot: u32) -> Option<Line> {
         let line = self.slots.get_mut(slot as usize)?.take()?;
+        if let Some(until) = line.lingers_until {
+            self.lingering.remove(&(until, slot));
+        }
         self.by_key.remove(&line.key);
+        self.by_message.retain(|_, of| *of != slot);
+        for allowance in line.kind().uses {
+            if let Some(used) = self.used.get_mut(allowance) {
+                *used -= 1;
+            }
+        }
         Some(line)
     }
 
@@ -219,168 +237,175 @@ impl Lines {
         self.iter().map(|(slot, _)| slot).collect()
     }
 
-    /// Lines that are open.
-    pub fn used(&self) -> u32 {
-        self.by_key.len() as u32
+    /// Lines that are open, of all kinds.
+    pub fn len(&self) -> usize {
+        self.by_key.len()
     }
 
-    /// Another limit from now on; lines above it stay.
-    pub fn set_limit(&mut self, limit: u32) {
-        self.limit = limit;
+    /// Market-data lines that a client opened.
+    pub fn opened_by(&self, client: ClientId) -> usize {
+        let its = |line: &&Line| {
+            line.opened_by == client && line.kind().uses.contains(&Allowance::MarketData)
+        };
+        self.slots.iter().flatten().filter(its).count()
     }
 
-    /// Lines that may be open.
-    pub fn limit(&self) -> u32 {
-        self.limit
+    /// Is none open?
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// Nobody listens to a line any more, and it is kept until then; or somebody does again.
+    pub fn linger(&mut self, slot: u32, until: Option<Instant>) {
+        let Some(line) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        if let Some(old) = std::mem::replace(&mut line.lingers_until, until) {
+            self.lingering.remove(&(old, slot));
+        }
+        self.lingering.extend(until.map(|until| (until, slot)));
+    }
+
+    /// A line that nobody listens to, and whose end would free this allowance.
+    pub fn lingering(&self, allowance: Allowance) -> Option<u32> {
+        let frees =
+            |slot: &u32| self.get(*slot).is_some_and(|line| line.kind().uses.contains(&allowance));
+        self.lingering.iter().map(|(_, slot)| *slot).find(frees)
+    }
+
+    /// Lines that are to be given up now.
+    pub fn overdue(&self, now: Instant) -> Vec<u32> {
+        self.lingering
+            .iter()
+            .take_while(|(until, _)| *until <= now)
+            .map(|(_, slot)| *slot)
+            .collect()
+    }
+
+    /// When the first of those that nobody listens to is given up.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.lingering.first().map(|(until, _)| *until)
+    }
+
+    /// How much of an allowance is used.
+    pub fn used(&self, allowance: Allowance) -> u32 {
+        self.used.get(&allowance).copied().unwrap_or_default()
+    }
+
+    /// How much there is.
+    pub fn limit(&self, allowance: Allowance) -> u32 {
+        self.limits.get(&allowance).copied().unwrap_or_default()
+    }
+
+    /// Other allowances from now on; lines above them stay.
+    pub fn on_settings(&mut self, settings: &PacingSettings) {
+        self.limits = limits(settings);
     }
 
     /// Every line is found by its key, and nothing else is.
     pub fn check_invariants(&self) {
         assert_eq!(self.by_key.len(), self.iter().count());
+        let mut used = BTreeMap::new();
         for (key, slot) in &self.by_key {
             let line = self.get(*slot).expect("a key leads to a line");
             assert_eq!(&line.key, key);
-            assert!(!line.subscribers.is_empty(), "{} has no listener", line.id);
+            let lingers = line.lingers_until.is_some();
+            assert_eq!(line.subscribers.is_empty(), lingers, "{}: who listens", line.id);
+            for allowance in line.kind().uses {
+                *used.entry(*allowance).or_insert(0) += 1;
+            }
+        }
+        for (allowance, count) in &self.used {
+            assert_eq!(used.get(allowance).copied().unwrap_or_default(), *count, "{allowance:?}");
+        }
+        for (message, slot) in &self.by_message {
+            let line = self.get(*slot).expect("a message leads to a line");
+            assert!(line.kind().answers.contains(message));
         }
     }
 }
 
-/// Every line is taken.
+/// An allowance of Gateway is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinesFull;
-
-/// What a request must be before it is sent to Gateway.
-pub fn validate(request: &MarketDataRequest) -> Result<(), Error> {
-    let Some(contract) = &request.contract else {
-        return Err(error::invalid("request.contract is missing: name what to subscribe to"));
-    };
-    let named = contract.con_id() != 0
-        || !contract.symbol().is_empty()
-        || !contract.local_symbol().is_empty()
-        || !contract.sec_id().is_empty();
-    if !named {
-        return Err(error::invalid(
-            "request.contract names nothing: set symbol, local_symbol, con_id or sec_id",
-        ));
-    }
-    if request.regulatory_snapshot() {
-        return Err(error::invalid(
-            "request.regulatory_snapshot costs money at each call and is not offered",
-        ));
-    }
-    let text = [contract.symbol(), contract.exchange(), contract.currency(), contract.sec_type()];
-    if let Some(bad) = text.into_iter().find(|text| !is_wire_text(text)) {
-        return Err(error::invalid(format!("request.contract holds {bad:?}: use printable ASCII")));
-    }
-    if !is_wire_text(request.generic_tick_list()) {
-        return Err(error::invalid("request.generic_tick_list: use numbers and commas"));
-    }
-    Ok(())
+pub struct Full {
+    /// Which.
+    pub allowance: Allowance,
+    /// How much there is of it.
+    pub limit: u32,
 }
 
-/// Symbol, or what stands for it.
-pub fn label(request: &MarketDataRequest) -> String {
-    let Some(contract) = &request.contract else {
-        return String::new();
-    };
-    if !contract.local_symbol().is_empty() {
-        contract.local_symbol().to_owned()
-    } else if contract.sec_type() == "CASH" {
-        format!("{}.{}", contract.symbol(), contract.currency())
-    } else if !contract.symbol().is_empty() {
-        contract.symbol().to_owned()
-    } else {
-        format!("conId {}", contract.con_id())
-    }
+/// Gateway's allowances follow from the number of market-data lines. Source: protocol fact
+/// sheet, section 9.
+fn limits(settings: &PacingSettings) -> BTreeMap<Allowance, u32> {
+    let lines = settings.lines;
+    BTreeMap::from([
+        (Allowance::MarketData, lines),
+        (Allowance::Depth, (lines / 100).clamp(3, 60)),
+        (Allowance::TickByTick, (lines / 20).max(1)),
+        (Allowance::Summaries, 2),
+        (Allowance::Scanners, 10),
+    ])
 }
 
-fn is_wire_text(text: &str) -> bool {
-    text.len() <= 200 && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
-}
-
-fn key_of(request: &MarketDataRequest, feed: i32) -> LineKey {
-    let mut contract = request.contract.clone().unwrap_or_default();
-    // Absent and empty mean the same to Gateway.
-    for text in [
-        &mut contract.symbol,
-        &mut contract.sec_type,
-        &mut contract.last_trade_date_or_contract_month,
-        &mut contract.right,
-        &mut contract.exchange,
-        &mut contract.primary_exch,
-        &mut contract.currency,
-        &mut contract.local_symbol,
-        &mut contract.trading_class,
-        &mut contract.sec_id_type,
-        &mut contract.sec_id,
-    ] {
-        text.take_if(|text| text.is_empty());
-    }
-    contract.con_id.take_if(|id| *id == 0);
-    contract.strike.take_if(|strike| *strike == 0.0);
-    contract.multiplier.take_if(|multiplier| *multiplier == 0.0);
-    contract.include_expired.take_if(|include| !*include);
-    let mut generic_ticks: Vec<_> = request
-        .generic_tick_list()
-        .split(',')
-        .map(str::trim)
-        .filter(|tick| !tick.is_empty())
-        .map(str::to_owned)
-        .collect();
-    generic_ticks.sort();
-    generic_ticks.dedup();
-    LineKey {
-        contract: contract.encode_to_vec(),
-        generic_ticks,
-        options: request.market_data_options.clone(),
-        feed,
-    }
+fn key_of(wanted: &Wanted, number: u64) -> Key {
+    let private = if wanted.private { number } else { 0 };
+    (wanted.kind.request, wanted.body.clone(), wanted.feed, private)
 }
 
 #[cfg(test)]
 mod tests {
-    use ibouncer_proto::tws::v1::Contract;
+    use ibouncer_proto::tws::v1::{AccountSummaryRequest, Contract, MarketDataRequest};
 
     use super::*;
 
-    fn request(symbol: &str, generic: &str) -> MarketDataRequest {
-        MarketDataRequest {
-            contract: Some(Contract { symbol: Some(symbol.into()), ..Default::default() }),
-            generic_tick_list: Some(generic.into()),
-            ..Default::default()
+    fn wanted(symbol: &str, feed: i32) -> Wanted {
+        let contract = Contract { symbol: Some(symbol.into()), ..Default::default() };
+        let request = MarketDataRequest { contract: Some(contract), ..Default::default() };
+        Wanted::market_data(request, feed).unwrap()
+    }
+
+    fn lines(lines: u32) -> Lines {
+        Lines::new(&PacingSettings { lines, ..PacingSettings::default() })
+    }
+
+    #[test]
+    fn equal_wishes_share_a_line_and_types_of_data_do_not() {
+        let mut lines = lines(10);
+        let slot = lines.open(ClientId(1), wanted("AAPL", 1)).unwrap();
+        assert_eq!(lines.find(&wanted("AAPL", 1)), Some(slot));
+        assert_eq!(lines.find(&wanted("AAPL", 3)), None);
+        assert_eq!(lines.find(&wanted("MSFT", 1)), None);
+        let private = Wanted { private: true, ..wanted("AAPL", 1) };
+        assert_eq!(lines.find(&private), None);
+        assert_ne!(lines.open(ClientId(1), private), Ok(slot));
+    }
+
+    #[test]
+    fn allowances_hold_and_a_closed_slot_is_free() {
+        let mut lines = lines(1);
+        let slot = lines.open(ClientId(1), wanted("AAPL", 1)).unwrap();
+        let full = Full { allowance: Allowance::MarketData, limit: 1 };
+        assert_eq!(lines.open(ClientId(1), wanted("MSFT", 1)), Err(full));
+        // Other kinds have their own.
+        lines.open(ClientId(1), Wanted::positions()).unwrap();
+        for group in ["All", "A", "B"] {
+            let group = Some(group.to_owned());
+            let request = AccountSummaryRequest { group, ..Default::default() };
+            let opened = lines.open(ClientId(1), Wanted::account_summary(request.clone()).unwrap());
+            assert_eq!(opened.is_err(), request.group() == "B");
         }
-    }
-
-    #[test]
-    fn requests_that_mean_the_same_share_a_line() {
-        let mut lines = Lines::new(10);
-        let first = lines.open(ClientId(1), request("AAPL", "233,106"), 1).unwrap();
-        let mut same = request("AAPL", "106, 233,233");
-        same.contract.as_mut().unwrap().exchange = Some(String::new());
-        same.contract.as_mut().unwrap().con_id = Some(0);
-        assert_eq!(lines.open(ClientId(2), same, 1), Ok(first));
-        assert_ne!(lines.open(ClientId(2), request("AAPL", "233"), 1), Ok(first));
-        assert_ne!(lines.open(ClientId(2), request("AAPL", "233,106"), 3), Ok(first));
-        assert_ne!(lines.open(ClientId(2), request("MSFT", "233,106"), 1), Ok(first));
-        assert_eq!(lines.used(), 4);
-    }
-
-    #[test]
-    fn the_limit_holds_and_a_closed_slot_is_free() {
-        let mut lines = Lines::new(1);
-        let slot = lines.open(ClientId(1), request("AAPL", ""), 1).unwrap();
-        assert_eq!(lines.open(ClientId(1), request("MSFT", ""), 1), Err(LinesFull));
         lines.close(slot);
-        assert_eq!(lines.open(ClientId(1), request("MSFT", ""), 1), Ok(slot));
+        assert_eq!(lines.open(ClientId(1), wanted("MSFT", 1)), Ok(slot));
     }
 
     #[test]
-    fn requests_that_name_nothing_or_cost_money_are_refused() {
-        assert!(validate(&request("AAPL", "")).is_ok());
-        assert!(validate(&MarketDataRequest::default()).is_err());
-        assert!(validate(&request("", "")).is_err());
-        assert!(validate(&request("AA\0PL", "")).is_err());
-        let costly = MarketDataRequest { regulatory_snapshot: Some(true), ..request("AAPL", "") };
-        assert!(validate(&costly).unwrap_err().message.contains("money"));
+    fn messages_without_an_id_find_their_line() {
+        use ibouncer_proto::tws::messages::id;
+        let mut lines = lines(1);
+        let slot = lines.open(ClientId(1), Wanted::positions()).unwrap();
+        assert_eq!(lines.for_message(id::POSITION_END), Some(slot));
+        assert_eq!(lines.only(&kind::POSITIONS).map(|(slot, _)| slot), Some(slot));
+        lines.close(slot);
+        assert_eq!(lines.for_message(id::POSITION_END), None);
     }
 }

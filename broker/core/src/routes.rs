@@ -27,6 +27,8 @@ pub enum Route {
     Line(u32),
     /// A snapshot.
     Snapshot(CallId),
+    /// The one-shot request of this id.
+    Call,
     /// Nobody any more: cancelled or ended; stragglers are dropped.
     Ended,
 }

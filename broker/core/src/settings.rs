@@ -21,6 +21,8 @@ pub struct Settings {
     pub attempts: AttemptSettings,
     /// The budget for messages to Gateway.
     pub pacing: PacingSettings,
+    /// What one client may have open.
+    pub limits: LimitSettings,
     /// What the worker is told.
     pub worker: WorkerSettings,
     /// Liveness on the wire.
@@ -125,6 +127,25 @@ impl Default for PacingSettings {
     }
 }
 
+/// What one client may have open at once, so that none takes everything from the others.
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
+    /// Streams.
+    pub streams: u32,
+    /// Subscriptions on all of them.
+    pub subscriptions: u32,
+    /// Calls that wait for an answer of Gateway.
+    pub calls: u32,
+    /// Requests a second, over ten seconds.
+    pub requests_per_second: u32,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self { streams: 256, subscriptions: 2_000, calls: 1_000, requests_per_second: 200 }
+    }
+}
+
 /// What the worker is told, and how it is watched.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
@@ -203,6 +224,7 @@ impl Default for Settings {
             deadlines: Deadlines::default(),
             attempts: AttemptSettings::default(),
             pacing: PacingSettings::default(),
+            limits: LimitSettings::default(),
             worker: WorkerSettings::default(),
             heartbeat: HeartbeatSettings::default(),
         }

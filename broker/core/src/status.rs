@@ -11,6 +11,7 @@ use crate::attempts::Attempt;
 pub use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::ids::{ClientId, Epoch};
+use crate::lines::kind::Allowance;
 use crate::session::Transition;
 use crate::sight::{Process, Sight, Vantage};
 
@@ -62,7 +63,10 @@ impl Hub {
             mode: mode(session.accounts()),
             trading: "off".into(),
             clients: self.clients.len() as u32,
-            lines: Some(v1::LineUsage { used: self.lines.used(), limit: self.lines.limit() }),
+            lines: Some(v1::LineUsage {
+                used: self.lines.used(Allowance::MarketData),
+                limit: self.lines.limit(Allowance::MarketData),
+            }),
             heartbeat: Some(v1::Heartbeat {
                 last_frame_age_ms: self.heartbeat.age(now).map(milliseconds),
                 last_round_trip_ms: self.heartbeat.round_trip().map(milliseconds),
@@ -95,6 +99,7 @@ impl Hub {
 
     /// Every connected client, without what its queues have counted.
     pub fn list_clients(&self, clock: &Clock) -> Vec<(ClientId, v1::ClientInfo)> {
+        let limits = &self.settings.limits;
         self.clients
             .iter()
             .map(|(id, client)| {
@@ -108,6 +113,14 @@ impl Hub {
                     subscriptions: subscriptions as u32,
                     delivered: 0,
                     skipped: 0,
+                    streams_limit: limits.streams,
+                    subscriptions_limit: limits.subscriptions,
+                    calls: self.calls.of(id) as u32,
+                    calls_limit: limits.calls,
+                    lines: self.lines.opened_by(id) as u32,
+                    waiting: self.pacer.waiting_of(id) as u32,
+                    unread_bytes: 0,
+                    requests: client.requests,
                 };
                 (id, info)
             })
@@ -119,14 +132,15 @@ impl Hub {
         self.lines
             .iter()
             .map(|(_, line)| {
-                let contract = line.request.contract.clone().unwrap_or_default();
+                let about = line.wanted.about.clone();
                 v1::LineInfo {
                     id: line.id.to_string(),
-                    symbol: line.label(),
-                    sec_type: contract.sec_type().into(),
-                    exchange: contract.exchange().into(),
-                    currency: contract.currency().into(),
-                    generic_ticks: line.request.generic_tick_list().into(),
+                    symbol: about.label,
+                    sec_type: about.sec_type,
+                    exchange: about.exchange,
+                    currency: about.currency,
+                    generic_ticks: about.generic_ticks,
+                    kind: line.kind().name.into(),
                     clients: self.listeners(line),
                     state: line.upstream.name().into(),
                     sequence: line.sequence,
@@ -134,6 +148,24 @@ impl Hub {
                 }
             })
             .collect()
+    }
+
+    /// What waits to leave for Gateway, in the order in which it will.
+    pub fn queue(&self, client: &str, now: Instant) -> v1::GetQueueResponse {
+        let places = self.pacer.queue(now).into_iter();
+        let requests = places
+            .map(|place| v1::QueuedRequest {
+                client: self.clients.name(place.client).to_owned(),
+                lane: place.lane.name().into(),
+                request: place.what.0.into(),
+                label: place.what.1,
+                place: place.place,
+                expected_wait: prost_types::Duration::try_from(place.expected_wait).ok(),
+                because: place.because.into(),
+            })
+            .filter(|request| client.is_empty() || request.client == client)
+            .collect();
+        v1::GetQueueResponse { requests, messages_per_second: self.pacer.rate() }
     }
 
     fn gateway_status(&self) -> v1::GatewayStatus {
@@ -177,8 +209,9 @@ impl Hub {
             ("ibouncer_lines_opened_total", counters.lines_opened),
             ("ibouncer_adoptions_total", counters.adoptions),
             ("ibouncer_relinks_total", counters.relinks),
-            ("ibouncer_lines_used", u64::from(self.lines.used())),
+            ("ibouncer_lines_used", u64::from(self.lines.used(Allowance::MarketData))),
             ("ibouncer_pacing_queue", self.pacer.len() as u64),
+            ("ibouncer_answers_kept_bytes", self.kept_bytes()),
             ("ibouncer_session_transitions_total", counters.transitions),
             ("ibouncer_illegal_transitions_total", self.session.illegal_transitions()),
         ]

@@ -2,7 +2,7 @@
 
 use ibouncer_core::Settings;
 use ibouncer_core::settings::{
-    AttemptSettings, Deadlines, HeartbeatSettings, PacingSettings, WorkerSettings,
+    AttemptSettings, Deadlines, HeartbeatSettings, LimitSettings, PacingSettings, WorkerSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ pub struct Config {
     pub heartbeat: HeartbeatConfig,
     /// The budget for messages to Gateway.
     pub pacing: PacingConfig,
+    /// What one client may have.
+    pub limits: LimitsConfig,
     /// The public listeners.
     pub grpc: GrpcConfig,
     /// Logs.
@@ -116,6 +118,20 @@ pub struct PacingConfig {
     pub messages_per_second: u32,
     /// Market-data lines of the account.
     pub lines: u32,
+}
+
+/// `[limits]`: of each client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Streams that are open.
+    pub streams: u32,
+    /// Subscriptions on all of them.
+    pub subscriptions: u32,
+    /// Calls that wait for an answer of Gateway.
+    pub calls: u32,
+    /// Requests a second, over ten seconds.
+    pub requests_per_second: u32,
 }
 
 /// `[grpc]`
@@ -219,6 +235,18 @@ impl Default for PacingConfig {
     fn default() -> Self {
         let pacing = PacingSettings::default();
         Self { messages_per_second: pacing.messages_per_second, lines: pacing.lines }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let limits = LimitSettings::default();
+        Self {
+            streams: limits.streams,
+            subscriptions: limits.subscriptions,
+            calls: limits.calls,
+            requests_per_second: limits.requests_per_second,
+        }
     }
 }
 

@@ -27,15 +27,18 @@ impl Driver {
                 self.calls.insert(call, answer);
                 self.input(input).await;
             }
-            Command::OpenStream(client, stream, shared) => {
+            Command::OpenStream(client, stream, single, shared) => {
                 self.streams.insert(stream, shared);
-                self.input(Input::StreamOpened { client, stream }).await;
+                self.input(Input::StreamOpened { client, stream, single }).await;
             }
             // Whoever asked and went away does not need the answer.
             Command::Status(answer) => drop(answer.send(Arc::new(self.status()))),
             Command::Accounts(answer) => drop(answer.send(self.accounts())),
             Command::Clients(answer) => drop(answer.send(self.clients())),
             Command::Lines(answer) => drop(answer.send(self.hub.list_lines())),
+            Command::Queue(client, answer) => {
+                drop(answer.send(self.hub.queue(&client, Instant::now())));
+            }
             Command::Connections(answer) => self.watcher.look_for(answer),
             Command::Events(after, answer) => {
                 let newest = self.files.events.newest();
@@ -94,6 +97,7 @@ impl Driver {
                     let (delivered, skipped) = shared.totals();
                     info.delivered += delivered;
                     info.skipped += skipped;
+                    info.unread_bytes += shared.unread() as u64;
                 }
             }
         }

@@ -41,13 +41,18 @@ impl Driver {
                         link.send(number, &frames);
                     }
                 }
-                Output::NoteOpen(request) => self.files.requests.opened(request),
+                Output::NoteOpen(request, cancel) => self.files.requests.opened(request, cancel),
                 Output::NoteClosed(request) => self.files.requests.closed(request),
                 Output::NoteNone => self.files.requests.clear(),
                 Output::Note(note) => self.files.events.add(note),
                 Output::Deliver(stream, chunk) => {
                     if let Some(shared) = self.streams.get(&stream) {
                         shared.push(chunk);
+                    }
+                }
+                Output::EndStream(stream, error) => {
+                    if let Some(shared) = self.streams.get(&stream) {
+                        shared.end(status(&error));
                     }
                 }
                 Output::Reply(call, result) => {

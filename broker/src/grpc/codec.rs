@@ -1,9 +1,12 @@
-//! The codec of the market-data stream: requests are decoded as usual, responses are pulled from
-//! the stream's queue into the body's buffer, already encoded.
+//! Codecs of calls and streams: requests are decoded as usual; what goes back is already encoded,
+//! an answer as the hub put it together, events pulled from the stream's queue into the body's
+//! buffer.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use ibouncer_proto::api::v1::StreamMarketDataRequest;
+use bytes::{BufMut as _, Bytes};
+use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, EncodeBuf, Encoder};
 use tonic_prost::ProstDecoder;
@@ -14,35 +17,66 @@ use super::stream::StreamShared;
 #[derive(Debug)]
 pub struct Pull(pub(super) Arc<StreamShared>);
 
-/// The codec.
-#[derive(Debug, Default)]
-pub struct StreamCodec;
+/// An encoded response.
+#[derive(Debug, Clone)]
+pub struct Answer(pub(super) Bytes);
 
-impl Codec for StreamCodec {
-    type Encode = Pull;
-    type Decode = StreamMarketDataRequest;
-    type Encoder = PullEncoder;
-    type Decoder = ProstDecoder<StreamMarketDataRequest>;
-
-    fn encoder(&mut self) -> Self::Encoder {
-        PullEncoder
-    }
-
-    fn decoder(&mut self) -> Self::Decoder {
-        ProstDecoder::default()
+impl Answer {
+    /// Encodes a response.
+    pub fn of(response: &impl Message) -> Self {
+        Self(response.encode_to_vec().into())
     }
 }
 
-/// Encodes a [`Pull`] by pulling.
-#[derive(Debug)]
-pub struct PullEncoder;
+macro_rules! codec {
+    ($(#[$doc:meta])* $codec:ident, $encoder:ident, $item:ty, $encode:expr) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $codec<D>(PhantomData<D>);
 
-impl Encoder for PullEncoder {
-    type Item = Pull;
-    type Error = Status;
+        impl<D> Default for $codec<D> {
+            fn default() -> Self {
+                Self(PhantomData)
+            }
+        }
 
-    fn encode(&mut self, item: Pull, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.0.pull(out);
-        Ok(())
-    }
+        impl<D: Message + Default + Send + 'static> Codec for $codec<D> {
+            type Encode = $item;
+            type Decode = D;
+            type Encoder = $encoder;
+            type Decoder = ProstDecoder<D>;
+
+            fn encoder(&mut self) -> Self::Encoder {
+                $encoder
+            }
+
+            fn decoder(&mut self) -> Self::Decoder {
+                ProstDecoder::default()
+            }
+        }
+
+        /// The encoder.
+        #[derive(Debug)]
+        pub struct $encoder;
+
+        impl Encoder for $encoder {
+            type Item = $item;
+            type Error = Status;
+
+            fn encode(&mut self, item: $item, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+                let encode: fn($item, &mut EncodeBuf<'_>) = $encode;
+                encode(item, out);
+                Ok(())
+            }
+        }
+    };
 }
+
+codec!(
+    /// Of streams.
+    PullCodec, PullEncoder, Pull, |pull, out| pull.0.pull(out)
+);
+codec!(
+    /// Of calls.
+    AnswerCodec, AnswerEncoder, Answer, |answer, out| out.put(answer.0)
+);

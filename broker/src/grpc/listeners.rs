@@ -19,14 +19,18 @@ use tonic_health::server::HealthReporter;
 use tower::layer::util::{Identity, Stack};
 use tower::util::MapResponseLayer;
 
-use super::account::Accounts;
 use super::admin::Admin;
 use super::complete::complete;
 use super::connection::{Doorkeeper, Peer, Tracked};
-use super::market_data::MarketData;
+use super::reader::Reader;
 use super::servers::account_service_server::AccountServiceServer;
 use super::servers::admin_service_server::AdminServiceServer;
+use super::servers::contract_service_server::ContractServiceServer;
+use super::servers::history_service_server::HistoryServiceServer;
 use super::servers::market_data_service_server::MarketDataServiceServer;
+use super::servers::news_service_server::NewsServiceServer;
+use super::servers::order_service_server::OrderServiceServer;
+use super::servers::scanner_service_server::ScannerServiceServer;
 use super::servers::session_service_server::SessionServiceServer;
 use super::session::Session;
 use crate::handle::Handle;
@@ -56,22 +60,32 @@ pub fn routes(
     proof: &Proof,
 ) -> anyhow::Result<Routes> {
     let (doorkeeper, handle) = (doorkeeper.clone(), handle.clone());
-    let session = Session { doorkeeper: doorkeeper.clone(), handle: handle.clone() };
-    let market_data =
-        MarketData { doorkeeper: doorkeeper.clone(), handle: handle.clone(), stream_buffer };
-    let accounts = Accounts { doorkeeper: doorkeeper.clone(), handle: handle.clone() };
+    let reader = Reader { doorkeeper: doorkeeper.clone(), handle: handle.clone(), stream_buffer };
+    let session = Session { reader: reader.clone() };
     let admin = Admin { doorkeeper, handle: handle.clone(), proof: proof.clone() };
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(report_health(reporter, handle));
     let mut builder = Routes::builder();
+    macro_rules! add {
+        ($($server:ident($service:expr)),* $(,)?) => {
+            $(builder.add_service(
+                $server::new($service).max_decoding_message_size(LARGEST_REQUEST),
+            );)*
+        };
+    }
+    add!(
+        SessionServiceServer(session),
+        ContractServiceServer(reader.clone()),
+        MarketDataServiceServer(reader.clone()),
+        HistoryServiceServer(reader.clone()),
+        AccountServiceServer(reader.clone()),
+        OrderServiceServer(reader.clone()),
+        NewsServiceServer(reader.clone()),
+        ScannerServiceServer(reader),
+        AdminServiceServer(admin),
+    );
     builder
         .add_service(health)
-        .add_service(SessionServiceServer::new(session).max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(
-            MarketDataServiceServer::new(market_data).max_decoding_message_size(LARGEST_REQUEST),
-        )
-        .add_service(AccountServiceServer::new(accounts).max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(AdminServiceServer::new(admin).max_decoding_message_size(LARGEST_REQUEST))
         .add_service(reflection().build_v1().context("build reflection")?)
         .add_service(reflection().build_v1alpha().context("build reflection")?);
     Ok(builder.routes())

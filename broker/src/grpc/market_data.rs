@@ -1,38 +1,28 @@
-//! `MarketDataService`: one stream for many contracts, and snapshots.
+//! `MarketDataService`: one stream for many contracts, snapshots, option calculations.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use ibouncer_core::error;
-use ibouncer_core::hub::{Input, Reply};
+use ibouncer_core::calls::Asked;
+use ibouncer_core::error::{self, Error};
+use ibouncer_core::hub::{Input, Manner, Reply};
 use ibouncer_core::ids::StreamId;
+use ibouncer_core::lines::wanted::Wanted;
 use ibouncer_proto::api::v1::stream_market_data_request::Action;
-use ibouncer_proto::api::v1::{GetSnapshotRequest, GetSnapshotResponse, StreamMarketDataRequest};
-use tokio_stream::{Stream, StreamExt as _};
+use ibouncer_proto::api::v1::subscribe::What;
+use ibouncer_proto::api::v1::{self as api, StreamMarketDataRequest, Subscribe};
+use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::admin::unexpected;
-use super::codec::Pull;
-use super::connection::{Caller, Doorkeeper};
+use super::codec::Answer;
+use super::reader::{Events, Reader};
 use super::servers::market_data_service_server::MarketDataService;
 use super::status::{status, unreadable};
 use super::stream::StreamShared;
 use crate::handle::{Command, Handle};
 
-/// The service.
-#[derive(Debug, Clone)]
-pub struct MarketData {
-    /// Checks callers.
-    pub doorkeeper: Doorkeeper,
-    /// The way to the driver.
-    pub handle: Handle,
-    /// Bytes that wait for one stream before it is conflated.
-    pub stream_buffer: usize,
-}
-
 #[tonic::async_trait]
-impl MarketDataService for MarketData {
+impl MarketDataService for Reader {
     type StreamMarketDataStream = Events;
 
     async fn stream_market_data(
@@ -40,44 +30,47 @@ impl MarketDataService for MarketData {
         request: Request<Streaming<StreamMarketDataRequest>>,
     ) -> Result<Response<Events>, Status> {
         let caller = self.doorkeeper.admit(&request).await?;
-        let stream = StreamId(self.handle.number());
-        let shared = StreamShared::new(self.stream_buffer);
-        let opened = Command::OpenStream(caller.client, stream, Arc::clone(&shared));
-        self.handle.tell(opened).await.map_err(|error| status(&error))?;
-        let guard = StreamGuard { handle: self.handle.clone(), stream, _caller: caller };
+        let events = self.open(caller, false).await?;
         let requests = request.into_inner();
-        let reader =
-            tokio::spawn(read_requests(requests, stream, self.handle.clone(), shared.clone()));
-        Ok(Response::new(Events {
-            shared,
-            over: false,
-            reader: reader.abort_handle(),
-            _guard: guard,
-        }))
+        let (stream, shared) = (events.stream(), events.shared());
+        let reader = tokio::spawn(read_requests(requests, stream, self.handle.clone(), shared));
+        Ok(Response::new(events.with_reader(reader.abort_handle())))
     }
 
     async fn get_snapshot(
         &self,
-        request: Request<GetSnapshotRequest>,
-    ) -> Result<Response<GetSnapshotResponse>, Status> {
+        request: Request<api::GetSnapshotRequest>,
+    ) -> Result<Response<Answer>, Status> {
         let caller = self.doorkeeper.admit(&request).await?;
         let request = request.into_inner();
-        let feed = request.feed;
-        let body = request.request.unwrap_or_default();
-        let reply = self
-            .handle
-            .call(|call| Input::Snapshot {
-                client: caller.client,
-                call,
-                request: Box::new(body),
-                feed,
-            })
-            .await
-            .map_err(|error| status(&error))?;
-        match reply {
-            Reply::Snapshot(snapshot) => Ok(Response::new(snapshot)),
+        let (feed, accept_fee) = (request.feed, request.accept_fee);
+        let body = Box::new(request.request.unwrap_or_default());
+        let client = caller.client;
+        let made = |call| Input::Snapshot { client, call, request: body, feed, accept_fee };
+        match self.handle.call(made).await.map_err(|error| status(&error))? {
+            Reply::Snapshot(snapshot) => Ok(Response::new(Answer::of(&snapshot))),
             other => Err(unexpected(&other)),
         }
+    }
+
+    async fn calculate_implied_volatility(
+        &self,
+        request: Request<api::CalculateImpliedVolatilityRequest>,
+    ) -> Result<Response<Answer>, Status> {
+        let ask = |asked: api::CalculateImpliedVolatilityRequest| {
+            Asked::implied_volatility(asked.request.unwrap_or_default())
+        };
+        self.answer(request, ask).await
+    }
+
+    async fn calculate_option_price(
+        &self,
+        request: Request<api::CalculateOptionPriceRequest>,
+    ) -> Result<Response<Answer>, Status> {
+        let ask = |asked: api::CalculateOptionPriceRequest| {
+            Asked::option_price(asked.request.unwrap_or_default())
+        };
+        self.answer(request, ask).await
     }
 }
 
@@ -91,12 +84,14 @@ async fn read_requests(
     while let Some(request) = requests.next().await {
         let input = match request {
             Ok(StreamMarketDataRequest { action: Some(Action::Subscribe(subscribe)) }) => {
-                Input::Subscribe {
-                    stream,
-                    subscription: subscribe.subscription_id,
-                    request: Box::new(subscribe.request.unwrap_or_default()),
-                    feed: subscribe.feed,
-                }
+                let manner = Manner {
+                    wait: subscribe.wait_for_line,
+                    resumable: subscribe.resumable,
+                    resume: subscribe.resume.clone(),
+                };
+                let subscription = subscribe.subscription_id;
+                let wanted = wanted(subscribe).map(Box::new);
+                Input::Subscribe { stream, subscription, wanted, manner }
             }
             Ok(StreamMarketDataRequest { action: Some(Action::Unsubscribe(unsubscribe)) }) => {
                 Input::Unsubscribe { stream, subscription: unsubscribe.subscription_id }
@@ -113,47 +108,14 @@ async fn read_requests(
     }
 }
 
-/// The response body: pulls from the stream's queue.
-#[derive(Debug)]
-pub struct Events {
-    shared: Arc<StreamShared>,
-    over: bool,
-    reader: tokio::task::AbortHandle,
-    _guard: StreamGuard,
-}
-
-impl Stream for Events {
-    type Item = Result<Pull, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.over {
-            return Poll::Ready(None);
-        }
-        let next = self.shared.poll(context);
-        if let Poll::Ready(Err(_)) = &next {
-            self.over = true;
-        }
-        next.map(|next| Some(next.map(|()| Pull(Arc::clone(&self.shared)))))
-    }
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        self.reader.abort();
-    }
-}
-
-/// Tells the hub when the stream is gone, before its client may be.
-#[derive(Debug)]
-struct StreamGuard {
-    handle: Handle,
-    stream: StreamId,
-    _caller: Caller,
-}
-
-impl Drop for StreamGuard {
-    fn drop(&mut self) {
-        let stream = self.stream;
-        self.handle.tell_later(Command::Input(Input::StreamClosed { stream }));
+fn wanted(subscribe: Subscribe) -> Result<Wanted, Error> {
+    match subscribe.what {
+        Some(What::Request(request)) => Wanted::market_data(request, subscribe.feed),
+        Some(What::MarketDepth(request)) => Wanted::market_depth(request),
+        Some(What::TickByTick(request)) => Wanted::tick_by_tick(request),
+        Some(What::RealTimeBars(request)) => Wanted::real_time_bars(request),
+        None => Err(error::invalid(
+            "subscribe names nothing: set request, market_depth, tick_by_tick or real_time_bars",
+        )),
     }
 }

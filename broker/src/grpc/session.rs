@@ -1,20 +1,26 @@
-//! `SessionService`: status now, status as it changes, and waiting for READY.
+//! `SessionService`: status now, status as it changes, waiting for READY, and what concerns the
+//! session as a whole.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
+use ibouncer_core::calls::Asked;
 use ibouncer_proto::api::v1::{
-    GetStatusRequest, GetStatusResponse, SessionState, Status as SessionStatus, Transition,
-    WaitReadyRequest, WaitReadyResponse, WatchStatusRequest, WatchStatusResponse,
+    GetCurrentTimeRequest, GetCurrentTimeResponse, GetGatewayConfigurationRequest,
+    GetGatewayConfigurationResponse, GetQueueRequest, GetQueueResponse, GetStatusRequest,
+    GetStatusResponse, SessionState, Status as SessionStatus, Transition, WaitReadyRequest,
+    WaitReadyResponse, WatchStatusRequest, WatchStatusResponse,
 };
+use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::connection::Doorkeeper;
+use super::codec::Answer;
+use super::reader::Reader;
 use super::servers::session_service_server::SessionService;
 use super::status::status;
-use crate::handle::{Command, Handle};
+use crate::handle::Command;
 
 /// Wait of a WaitReady without a timeout, and the longest there is.
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
@@ -23,15 +29,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// The service.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// Checks callers.
-    pub doorkeeper: Doorkeeper,
-    /// The way to the driver.
-    pub handle: Handle,
+    /// Checks callers, and knows the way to the driver.
+    pub reader: Reader,
 }
 
 impl Session {
     async fn now(&self) -> Result<SessionStatus, Status> {
-        let current = self.handle.ask(Command::Status).await.map_err(|error| status(&error))?;
+        let current =
+            self.reader.handle.ask(Command::Status).await.map_err(|error| status(&error))?;
         Ok(SessionStatus::clone(&current))
     }
 }
@@ -42,7 +47,7 @@ impl SessionService for Session {
         &self,
         request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
-        self.doorkeeper.admit(&request).await?;
+        self.reader.doorkeeper.admit(&request).await?;
         Ok(Response::new(GetStatusResponse { status: Some(self.now().await?) }))
     }
 
@@ -53,8 +58,8 @@ impl SessionService for Session {
         &self,
         request: Request<WatchStatusRequest>,
     ) -> Result<Response<Self::WatchStatusStream>, Status> {
-        let caller = self.doorkeeper.admit(&request).await?;
-        let mut published = self.handle.published();
+        let caller = self.reader.doorkeeper.admit(&request).await?;
+        let mut published = self.reader.handle.published();
         let mut seen = newest(&published.borrow_and_update().transitions);
         let first = WatchStatusResponse { status: Some(self.now().await?), transitions: vec![] };
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
@@ -94,7 +99,7 @@ impl SessionService for Session {
         &self,
         request: Request<WaitReadyRequest>,
     ) -> Result<Response<WaitReadyResponse>, Status> {
-        let _caller = self.doorkeeper.admit(&request).await?;
+        let _caller = self.reader.doorkeeper.admit(&request).await?;
         let timeout = match request.get_ref().timeout {
             None => DEFAULT_WAIT,
             Some(timeout) => Duration::try_from(timeout).map_err(|_| {
@@ -102,7 +107,7 @@ impl SessionService for Session {
                 status(&ibouncer_core::error::invalid(what))
             })?,
         };
-        let mut published = self.handle.published();
+        let mut published = self.reader.handle.published();
         let ready = published.wait_for(|current| is_ready(&current.status));
         // A timeout is an answer; only a broker that goes away is an error.
         if let Ok(Err(_)) = tokio::time::timeout(timeout.min(LONGEST_WAIT), ready).await {
@@ -111,6 +116,38 @@ impl SessionService for Session {
         let current = self.now().await?;
         let ready = is_ready(&current);
         Ok(Response::new(WaitReadyResponse { ready, status: Some(current) }))
+    }
+
+    async fn get_queue(
+        &self,
+        request: Request<GetQueueRequest>,
+    ) -> Result<Response<GetQueueResponse>, Status> {
+        self.reader.doorkeeper.admit(&request).await?;
+        let client = request.into_inner().client;
+        let queue = self.reader.handle.ask(|answer| Command::Queue(client, answer)).await;
+        Ok(Response::new(queue.map_err(|error| status(&error))?))
+    }
+
+    async fn get_current_time(
+        &self,
+        request: Request<GetCurrentTimeRequest>,
+    ) -> Result<Response<GetCurrentTimeResponse>, Status> {
+        typed(self.reader.answer(request, |_| Ok(Asked::current_time())).await?)
+    }
+
+    async fn get_gateway_configuration(
+        &self,
+        request: Request<GetGatewayConfigurationRequest>,
+    ) -> Result<Response<GetGatewayConfigurationResponse>, Status> {
+        typed(self.reader.answer(request, |_| Ok(Asked::configuration())).await?)
+    }
+}
+
+/// An answer for a service with ordinary codecs.
+fn typed<T: Message + Default>(answer: Response<Answer>) -> Result<Response<T>, Status> {
+    match T::decode(answer.into_inner().0) {
+        Ok(answer) => Ok(Response::new(answer)),
+        Err(_) => Err(status(&ibouncer_core::error::unreadable_answer())),
     }
 }
 

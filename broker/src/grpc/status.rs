@@ -83,7 +83,9 @@ fn code_of(error: &Error) -> Code {
         "INVALID_ARGUMENT" | "BAD_SUBSCRIPTION_ID" => Code::InvalidArgument,
         "UNAUTHENTICATED" => Code::Unauthenticated,
         "PERMISSION_DENIED" => Code::PermissionDenied,
-        "LINES_EXHAUSTED" | "SLOW_CLIENT" => Code::ResourceExhausted,
+        "LINES_EXHAUSTED" | "SLOW_CLIENT" | "TOO_MANY" | "TOO_FAST" | "ANSWER_TOO_LARGE" => {
+            Code::ResourceExhausted
+        }
         "NOT_READY" | "WORKER_ENDED" | "STOPPING" => Code::Unavailable,
         "GATEWAY_DEADLINE" => Code::DeadlineExceeded,
         "LIVE_SESSION" | "NO_WORKER" | "NOTHING_TO_RETRY" | "HELD" | "NOT_HELD"

@@ -7,10 +7,13 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::BufMut;
 use ibouncer_core::error;
+use ibouncer_core::hub::Input;
+use ibouncer_core::ids::StreamId;
 use ibouncer_core::queue::{Chunk, StreamQueue};
 use tonic::Status;
 
 use super::status::status;
+use crate::handle::{Command, Handle};
 
 /// Most bytes of one response.
 const RESPONSE: usize = 256 * 1024;
@@ -19,6 +22,8 @@ const RESPONSE: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct StreamShared {
     inner: Mutex<Inner>,
+    stream: StreamId,
+    handle: Handle,
 }
 
 #[derive(Debug)]
@@ -32,9 +37,9 @@ struct Inner {
 
 impl StreamShared {
     /// A queue that conflates above `limit` bytes.
-    pub fn new(limit: usize) -> Arc<Self> {
+    pub fn new(limit: usize, stream: StreamId, handle: Handle) -> Arc<Self> {
         let inner = Inner { queue: StreamQueue::new(limit), sleeper: None, end: None };
-        Arc::new(Self { inner: Mutex::new(inner) })
+        Arc::new(Self { inner: Mutex::new(inner), stream, handle })
     }
 
     /// Adds a delivery.
@@ -47,7 +52,9 @@ impl StreamShared {
             inner.end = Some(status(&error::slow_client(events)));
         }
         let sleeper = inner.sleeper.take();
+        let lost = inner.queue.poll_lost_books();
         drop(inner);
+        self.ask_for_books(lost);
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
@@ -84,7 +91,24 @@ impl StreamShared {
 
     /// Moves events into a response.
     pub(super) fn pull(&self, out: &mut impl BufMut) {
-        self.lock().queue.pull(RESPONSE, out);
+        let mut inner = self.lock();
+        inner.queue.pull(RESPONSE, out);
+        let lost = inner.queue.poll_lost_books();
+        drop(inner);
+        self.ask_for_books(lost);
+    }
+
+    /// The reader has caught up: books whose changes were left out come whole.
+    fn ask_for_books(&self, lost: Vec<u32>) {
+        for subscription in lost {
+            let input = Input::BookLost { stream: self.stream, subscription };
+            self.handle.tell_later(Command::Input(input));
+        }
+    }
+
+    /// Bytes that wait for the reader.
+    pub fn unread(&self) -> usize {
+        self.lock().queue.unread()
     }
 
     /// Events that left, and events that were left out.

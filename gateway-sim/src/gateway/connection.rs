@@ -12,12 +12,17 @@
 
 use std::time::Duration;
 
+use ibouncer_proto::tws::envelope::write_message;
 use ibouncer_proto::tws::frame::Deframer;
 use ibouncer_proto::tws::handshake::{HandshakeError, ServerHandshake};
+use prost::Message;
 
+use super::answer::Answer;
 use super::market::{Feed, FeedContext};
 use super::outbox::Outbox;
 use super::replies::Replies;
+use super::streams::Streams;
+use super::subscriptions::Stream;
 use super::{End, Holder, Output, Shared, millis};
 use crate::config::Rate;
 use crate::events::{CloseHow, ConnectionId, Event, Stage};
@@ -68,6 +73,7 @@ pub(super) struct Connection {
     pub(super) client_id: Option<i32>,
     pub(super) outbox: Outbox,
     pub(super) feed: Feed,
+    pub(super) streams: Streams<Stream>,
     /// What the client asked for with REQ_MARKET_DATA_TYPE.
     pub(super) data_type: i32,
     pub(super) received_bytes: u64,
@@ -136,6 +142,7 @@ impl Connection {
             client_id: None,
             outbox: Outbox::new(fault, drip),
             feed: Feed::default(),
+            streams: Streams::default(),
             data_type: 1,
             received_bytes: 0,
         }
@@ -211,16 +218,19 @@ impl Connection {
         if matches!(self.state, State::Started(_)) {
             let (feed, outbox, context) = self.feed_parts(shared, now);
             feed.handle_timeout(context, outbox);
+            self.step_streams(shared, now);
         }
         self.flush(shared, now);
     }
 
     pub(super) fn poll_timeout(&self, rate: Rate) -> Option<Duration> {
-        let feed = match self.state {
-            State::Started(_) => self.feed.poll_timeout(rate, &self.outbox),
-            _ => None,
+        let (feed, streams) = match self.state {
+            State::Started(_) => {
+                (self.feed.poll_timeout(rate, &self.outbox), self.streams.poll_timeout())
+            }
+            _ => (None, None),
         };
-        [feed, self.outbox.poll_timeout()].into_iter().flatten().min()
+        [feed, streams, self.outbox.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Hands out what may leave now.
@@ -252,6 +262,22 @@ impl Connection {
             self.replies(shared, now).error(-1, code, text);
             self.flush(shared, now);
         }
+    }
+
+    /// Says one message.
+    pub(super) fn say(&mut self, message_id: u32, message: &impl Message) {
+        write_message(message_id, message, self.outbox.buffer());
+    }
+
+    /// Says what has a form of its own.
+    pub(super) fn say_with(
+        &mut self,
+        shared: &Shared,
+        now: Duration,
+        say: impl FnOnce(&mut Replies<'_>),
+    ) -> Answer {
+        say(&mut self.replies(shared, now));
+        Ok(())
     }
 
     pub(super) fn replies(&mut self, shared: &Shared, now: Duration) -> Replies<'_> {

@@ -169,7 +169,7 @@ impl Line {
             ticks::price(out, &self.id_field, kind, stamp, self.counter, 0);
             return true;
         }
-        let Market { walks, rng } = &mut *slice.market;
+        let Market { walks, rng, .. } = &mut *slice.market;
         let walk = &mut walks[self.subscription.instrument];
         self.step = match self.step {
             Step::Begin => self.begin(walk, rng, out),

@@ -1,40 +1,23 @@
-//! Requests after START_API: which are answered, and how the others are refused.
+//! Requests after START_API: one row of a table each, and how those that are refused are answered.
 //!
-//! The simulator answers market data, times, ids, accounts and its API settings. Orders are refused as a Gateway in
-//! read-only mode refuses them, everything else with error 321. Below server version 213 requests
-//! are only reported. Error codes: protocol fact sheet, section 8.
+//! Every read request is answered, in the file of its family. Orders are refused as a Gateway in
+//! read-only mode refuses them, display groups as one that has no windows. Below server version
+//! 213 requests are only reported.
 
 use std::time::Duration;
 
 use ibouncer_proto::tws::PROTOBUF_ID_OFFSET;
 use ibouncer_proto::tws::envelope::{Direction, Envelope};
 use ibouncer_proto::tws::messages::{self, Key, id};
-use ibouncer_proto::tws::v1::{CancelMarketData, MarketDataRequest, MarketDataTypeRequest};
-use prost::Message as _;
+use prost::Message;
 
+use super::answer::{Answer, Refusal};
 use super::connection::Connection;
-use super::line::Subscription;
-use super::market::Cancelled;
-use super::symbols::{self, INSTRUMENTS};
-use super::{Shared, millis};
+use super::ids::ask;
+use super::streams::Family;
+use super::{Shared, describe, millis};
 use crate::events::{Event, Request};
 use crate::fault::Fault;
-
-const UNREADABLE: i32 = 320;
-const REFUSED: i32 = 321;
-
-/// Wire id of a setting that nothing answers.
-const SET_SERVER_LOG_LEVEL: u32 = 214;
-
-/// Wire ids that change something at IB, and are refused in read-only mode.
-const REPLACE_FA: u32 = 219;
-const GLOBAL_CANCEL: u32 = 258;
-
-/// Generic tick that adds a real-time volume tick to every trade.
-const RT_VOLUME: &str = "233";
-
-/// An error for one request.
-struct Refusal(i32, String);
 
 impl Connection {
     pub(super) fn on_frame(&mut self, body: &[u8], shared: &mut Shared, now: Duration) {
@@ -45,81 +28,115 @@ impl Connection {
         let Ok(envelope) = Envelope::parse(body) else {
             return;
         };
-        let row = messages::outgoing(envelope.message_id);
         let request_id = envelope.correlation_id(Direction::ToGateway).unwrap_or_default();
         let mut request = Request {
             message_id: envelope.message_id,
-            name: row.map_or("UNKNOWN", |row| row.name),
+            name: messages::outgoing(envelope.message_id).map_or("UNKNOWN", |row| row.name),
             request_id,
             ..Default::default()
         };
+        describe::describe(&mut request, &envelope);
+        self.tell(request, shared, now);
         if self.ignores_requests() {
-            match envelope.message_id {
-                id::REQ_MKT_DATA => {
-                    let body = MarketDataRequest::decode(envelope.body).unwrap_or_default();
-                    describe(&mut request, &body);
-                }
-                id::REQ_MARKET_DATA_TYPE => {
-                    let body = MarketDataTypeRequest::decode(envelope.body).unwrap_or_default();
-                    request.market_data_type = body.market_data_type;
-                }
-                _ => {}
-            }
-            return self.tell(request, shared, now);
+            return;
         }
-        let answer = match envelope.message_id {
-            id::REQ_MKT_DATA => match MarketDataRequest::decode(envelope.body) {
-                Err(_) => Err(unreadable()),
-                Ok(body) => {
-                    describe(&mut request, &body);
-                    self.tell(request.clone(), shared, now);
-                    return self.on_market_data(&body, shared, now);
-                }
-            },
-            id::REQ_MARKET_DATA_TYPE => match MarketDataTypeRequest::decode(envelope.body) {
-                Ok(body) if (1..=4).contains(&body.market_data_type()) => {
-                    self.data_type = body.market_data_type();
-                    request.market_data_type = body.market_data_type;
-                    Ok(())
-                }
-                _ => Err(unreadable()),
-            },
-            id::CANCEL_MKT_DATA => match CancelMarketData::decode(envelope.body) {
-                Ok(body) => self.cancel(body.req_id(), shared, now),
-                Err(_) => Err(unreadable()),
-            },
-            id::REQ_CURRENT_TIME => {
-                self.replies(shared, now).current_time();
-                Ok(())
-            }
+        if let Err(refusal) = self.answer(&envelope, request_id, shared, now) {
+            self.refuse(request_id, refusal, shared, now);
+        }
+    }
+
+    #[rustfmt::skip]
+    fn answer(
+        &mut self,
+        envelope: &Envelope<'_>,
+        request_id: Option<i32>,
+        shared: &mut Shared,
+        now: Duration,
+    ) -> Answer {
+        let body = envelope.body;
+        match envelope.message_id {
+            id::REQ_MKT_DATA => self.serve(Self::on_market_data, body, shared, now),
+            id::CANCEL_MKT_DATA => self.serve(Self::on_cancel_market_data, body, shared, now),
+            id::REQ_MARKET_DATA_TYPE => self.serve(Self::on_market_data_type, body, shared, now),
+
+            ask::REQ_CONTRACT_DATA => self.serve(Self::on_contract_data, body, shared, now),
+            ask::REQ_MATCHING_SYMBOLS => self.serve(Self::on_matching_symbols, body, shared, now),
+            ask::REQ_SEC_DEF_OPT_PARAMS => self.serve(Self::on_option_parameters, body, shared, now),
+            ask::REQ_MARKET_RULE => self.serve(Self::on_market_rule, body, shared, now),
+            ask::REQ_SMART_COMPONENTS => self.serve(Self::on_smart_components, body, shared, now),
+            ask::REQ_MKT_DEPTH_EXCHANGES => self.serve(Self::on_depth_exchanges, body, shared, now),
+
+            ask::REQ_MKT_DEPTH => self.serve(Self::on_depth, body, shared, now),
+            ask::CANCEL_MKT_DEPTH => self.serve(Self::on_cancel_depth, body, shared, now),
+            ask::REQ_TICK_BY_TICK_DATA => self.serve(Self::on_tick_by_tick, body, shared, now),
+            ask::CANCEL_TICK_BY_TICK_DATA => self.cancel(Family::TickByTick, request_id, 300, shared),
+            ask::REQ_REAL_TIME_BARS => self.serve(Self::on_real_time_bars, body, shared, now),
+            ask::CANCEL_REAL_TIME_BARS => self.cancel(Family::RealTimeBars, request_id, 300, shared),
+
+            ask::REQ_HISTORICAL_DATA => self.serve(Self::on_historical_data, body, shared, now),
+            ask::CANCEL_HISTORICAL_DATA => self.serve(Self::on_cancel_historical_data, body, shared, now),
+            ask::REQ_HEAD_TIMESTAMP => self.serve(Self::on_head_timestamp, body, shared, now),
+            ask::CANCEL_HEAD_TIMESTAMP => self.cancel(Family::HeadTimestamp, request_id, 366, shared),
+            ask::REQ_HISTOGRAM_DATA => self.serve(Self::on_histogram, body, shared, now),
+            ask::CANCEL_HISTOGRAM_DATA => self.cancel(Family::Histogram, request_id, 366, shared),
+            ask::REQ_HISTORICAL_TICKS => self.serve(Self::on_historical_ticks, body, shared, now),
+            ask::CANCEL_HISTORICAL_TICKS => self.cancel(Family::HistoricalTicks, request_id, 366, shared),
+
+            ask::REQ_SOFT_DOLLAR_TIERS => self.serve(Self::on_soft_dollar_tiers, body, shared, now),
+            ask::REQ_FAMILY_CODES => self.serve(Self::on_family_codes, body, shared, now),
+            ask::REQ_USER_INFO => self.serve(Self::on_user_info, body, shared, now),
+
+            id::REQ_CURRENT_TIME => self.say_with(shared, now, |replies| replies.current_time()),
             id::REQ_CURRENT_TIME_IN_MILLIS => {
-                self.replies(shared, now).current_time_in_millis();
-                Ok(())
+                self.say_with(shared, now, |replies| replies.current_time_in_millis())
             }
             id::REQ_IDS => {
                 let next = shared.config.next_order_id;
-                self.replies(shared, now).next_valid_id(next);
-                Ok(())
+                self.say_with(shared, now, |replies| replies.next_valid_id(next))
             }
             id::REQ_MANAGED_ACCTS => {
                 let accounts = shared.config.accounts.join(",");
-                self.replies(shared, now).accounts(&accounts);
-                Ok(())
+                self.say_with(shared, now, |replies| replies.accounts(&accounts))
             }
             id::REQ_CONFIG => {
-                self.replies(shared, now).configuration(request_id.unwrap_or_default());
-                Ok(())
+                let request_id = request_id.unwrap_or_default();
+                self.say_with(shared, now, |replies| replies.configuration(request_id))
             }
-            SET_SERVER_LOG_LEVEL => Ok(()),
-            REPLACE_FA | GLOBAL_CANCEL => Err(read_only()),
-            _ if row.is_some_and(|row| row.key == Key::Order) => Err(read_only()),
-            other => Err(Refusal(REFUSED, format!("Message {other} is not simulated"))),
-        };
-        self.tell(request, shared, now);
-        if let Err(Refusal(code, text)) = answer {
-            let request_id = request_id.unwrap_or(-1);
-            self.replies(shared, now).error(request_id, code, &text);
+            ask::SET_SERVER_LOGLEVEL | ask::CANCEL_CONTRACT_DATA => Ok(()),
+            ask::REPLACE_FA | ask::REQ_GLOBAL_CANCEL => Err(Refusal::read_only()),
+            other => match messages::outgoing(other) {
+                Some(row) if row.key == Key::Order => Err(Refusal::read_only()),
+                _ => Err(Refusal::invalid(&format!("message {other} is not simulated"))),
+            },
         }
+    }
+
+    fn serve<M: Message + Default>(
+        &mut self,
+        on: fn(&mut Self, M, &mut Shared, Duration) -> Answer,
+        body: &[u8],
+        shared: &mut Shared,
+        now: Duration,
+    ) -> Answer {
+        on(self, M::decode(body).map_err(|_| Refusal::unreadable())?, shared, now)
+    }
+
+    /// Says an error for a request, and counts it.
+    pub(super) fn refuse(
+        &mut self,
+        request_id: Option<i32>,
+        refusal: Refusal,
+        shared: &mut Shared,
+        now: Duration,
+    ) {
+        let Refusal { code, text, limit } = refusal;
+        *shared.sums.errors.entry(code).or_default() += 1;
+        if let Some(limit) = limit {
+            *shared.sums.limits.entry(limit).or_default() += 1;
+            let (connection, at_ms, code) = (self.id, millis(now), Some(code));
+            shared.event(Event::Limit { connection, at_ms, limit, code, request_id });
+        }
+        self.replies(shared, now).error(request_id.unwrap_or(-1), code, &text);
     }
 
     /// By fault, once one line is served: its ticks flow on.
@@ -149,99 +166,7 @@ impl Connection {
         }
     }
 
-    fn on_market_data(&mut self, body: &MarketDataRequest, shared: &mut Shared, now: Duration) {
-        let request_id = body.req_id();
-        let refusal = match self.allow(body, shared) {
-            Err(refusal) => refusal,
-            Ok(subscription) => {
-                if subscription.data_type >= 3 {
-                    let text = "Live market data is not subscribed. Delayed market data is shown";
-                    self.replies(shared, now).error(request_id, 10167, text);
-                }
-                let delay = shared.config.snapshot_delay;
-                if is_snapshot(body) {
-                    let (feed, outbox, context) = self.feed_parts(shared, now);
-                    feed.snapshot(request_id, subscription, now + delay, context, outbox);
-                    return;
-                }
-                if shared.reserve(subscription.instrument) {
-                    let (feed, outbox, context) = self.feed_parts(shared, now);
-                    feed.subscribe(request_id, subscription, context, outbox);
-                    return;
-                }
-                Refusal(101, "The limit of market data lines is reached".to_owned())
-            }
-        };
-        let Refusal(code, text) = refusal;
-        self.replies(shared, now).error(request_id, code, &text);
-    }
-
-    fn allow(&self, body: &MarketDataRequest, shared: &Shared) -> Result<Subscription, Refusal> {
-        if self.feed.contains(body.req_id()) {
-            return Err(Refusal(102, "Duplicate ticker id".to_owned()));
-        }
-        let found = body.contract.as_ref().and_then(symbols::find);
-        let Some(instrument) = found else {
-            let text = "No security definition has been found for the request";
-            return Err(Refusal(200, text.to_owned()));
-        };
-        let symbol = INSTRUMENTS[instrument].symbol;
-        let forbidden = shared.config.no_permission.iter().any(|no| no == symbol);
-        if forbidden && self.data_type < 3 {
-            let text = "Requested market data is not subscribed";
-            return Err(Refusal(354, text.to_owned()));
-        }
-        let mut generic = body.generic_tick_list().split(',');
-        Ok(Subscription {
-            instrument,
-            // Who may have live data gets it, whatever type was asked for.
-            data_type: if forbidden { self.data_type } else { 1 },
-            rt_volume: generic.any(|tick| tick.trim() == RT_VOLUME),
-        })
-    }
-
-    fn cancel(
-        &mut self,
-        request_id: i32,
-        shared: &mut Shared,
-        now: Duration,
-    ) -> Result<(), Refusal> {
-        let (feed, _, context) = self.feed_parts(shared, now);
-        match feed.cancel(request_id, &context) {
-            Cancelled::Line { instrument } => shared.release(instrument),
-            Cancelled::Snapshot => {}
-            Cancelled::Nothing => {
-                let text = format!("There is no ticker with id {request_id}");
-                return Err(Refusal(300, text));
-            }
-        }
-        Ok(())
-    }
-
     fn tell(&self, request: Request, shared: &mut Shared, now: Duration) {
         shared.event(Event::Request { connection: self.id, at_ms: millis(now), request });
     }
-}
-
-fn unreadable() -> Refusal {
-    Refusal(UNREADABLE, "The request cannot be read".to_owned())
-}
-
-fn read_only() -> Refusal {
-    let text = "The API is in read-only mode: orders are refused";
-    Refusal(REFUSED, text.to_owned())
-}
-
-fn is_snapshot(body: &MarketDataRequest) -> bool {
-    body.snapshot() || body.regulatory_snapshot()
-}
-
-fn describe(request: &mut Request, body: &MarketDataRequest) {
-    let contract = body.contract.clone().unwrap_or_default();
-    request.symbol = Some(contract.symbol.unwrap_or_default());
-    request.sec_type = contract.sec_type;
-    request.exchange = contract.exchange;
-    request.con_id = contract.con_id.filter(|con_id| *con_id != 0);
-    request.generic_ticks = Some(body.generic_tick_list().to_owned());
-    request.snapshot = Some(is_snapshot(body));
 }

@@ -1,12 +1,7 @@
 //! The instruments that the simulated Gateway knows.
 //!
-//! Well-known names with plausible prices of no particular day, and contract ids of our own.
-//! Only data and look-up; prices begin to move in `walk.rs`.
-
-use ibouncer_proto::tws::v1::Contract;
-
-/// Contract id of the first instrument; the others follow.
-const FIRST_CON_ID: i32 = 900_000_001;
+//! Well-known names with plausible prices of no particular day. Only data: which contracts they
+//! make is in `listings.rs`, and prices begin to move in `walk.rs`.
 
 /// How sizes of an instrument look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,20 +32,6 @@ impl Instrument {
     pub(crate) fn min_tick(&self) -> String {
         (1.0 / f64::from(self.steps)).to_string()
     }
-}
-
-/// The place of a contract in [`INSTRUMENTS`]. What the contract leaves empty fits everything.
-pub(crate) fn find(contract: &Contract) -> Option<usize> {
-    let con_id = contract.con_id().wrapping_sub(FIRST_CON_ID);
-    if (0..INSTRUMENTS.len() as i32).contains(&con_id) {
-        return Some(con_id as usize);
-    }
-    let fits = |wanted: &str, value: &str| wanted.is_empty() || wanted == value;
-    INSTRUMENTS.iter().position(|instrument| {
-        instrument.symbol == contract.symbol()
-            && fits(contract.sec_type(), instrument.sec_type)
-            && fits(contract.currency(), instrument.currency)
-    })
 }
 
 const fn stock(symbol: &'static str, price: f64) -> Instrument {
@@ -86,6 +67,42 @@ const fn currency(symbol: &'static str, currency: &'static str, price: f64) -> I
         steps: 20_000,
         sizes: Sizes { unit: 250_000, most: 40 },
         bbo_exchange: "8c0001",
+    }
+}
+
+const fn index(symbol: &'static str, price: f64) -> Instrument {
+    Instrument {
+        symbol,
+        sec_type: "IND",
+        currency: "USD",
+        price,
+        steps: 100,
+        sizes: Sizes { unit: 1, most: 1 },
+        bbo_exchange: "9d0001",
+    }
+}
+
+const fn bond(symbol: &'static str, price: f64) -> Instrument {
+    Instrument {
+        symbol,
+        sec_type: "BOND",
+        currency: "USD",
+        price,
+        steps: 1000,
+        sizes: Sizes { unit: 10, most: 100 },
+        bbo_exchange: "be0001",
+    }
+}
+
+const fn crypto(symbol: &'static str, price: f64) -> Instrument {
+    Instrument {
+        symbol,
+        sec_type: "CRYPTO",
+        currency: "USD",
+        price,
+        steps: 4,
+        sizes: Sizes { unit: 1, most: 5 },
+        bbo_exchange: "c70001",
     }
 }
 
@@ -211,36 +228,20 @@ pub(crate) const INSTRUMENTS: &[Instrument] = &[
     currency("AUD", "USD", 0.65105),
     currency("USD", "JPY", 154.35),
     currency("USD", "CHF", 0.88640),
+    index("SPX", 5930.85),
+    index("VIX", 15.20),
+    bond("US-T", 98.750),
+    bond("IBCID0001", 101.250),
+    crypto("BTC", 97_250.0),
+    crypto("ETH", 3_340.0),
+    // Two listings of one name, so that there is a contract that is ambiguous.
+    stock("AMBIG", 40.00),
+    Instrument { currency: "EUR", ..stock("AMBIG", 37.50) },
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn there_are_enough_instruments_and_each_is_found_by_its_name() {
-        assert!(INSTRUMENTS.len() >= 100);
-        for (place, instrument) in INSTRUMENTS.iter().enumerate() {
-            let contract = Contract {
-                symbol: Some(instrument.symbol.to_owned()),
-                sec_type: Some(instrument.sec_type.to_owned()),
-                currency: Some(instrument.currency.to_owned()),
-                ..Default::default()
-            };
-            assert_eq!(find(&contract), Some(place), "{}", instrument.symbol);
-        }
-    }
-
-    #[test]
-    fn a_contract_that_fits_nothing_is_not_found() {
-        let contract = Contract {
-            symbol: Some("AAPL".to_owned()),
-            sec_type: Some("OPT".to_owned()),
-            ..Default::default()
-        };
-        assert_eq!(find(&contract), None);
-        assert_eq!(find(&Contract::default()), None);
-    }
 
     #[test]
     fn steps_are_written_as_decimals() {

@@ -19,8 +19,11 @@ use crate::events::{CloseHow, ConnectionId, Event, Stage};
 use crate::fault::Fault;
 
 mod faults;
+mod history;
+mod live;
 mod market_data;
 mod opening;
+mod reference;
 
 const CLOCK: ClockBase =
     ClockBase { unix_millis: 1_795_457_715_000, monotonic_nanos: 5_000_000_000 };
@@ -186,15 +189,21 @@ impl World {
     }
 }
 
+fn contract(symbol: &str, sec_type: &str) -> Contract {
+    Contract {
+        symbol: Some(symbol.to_owned()),
+        sec_type: Some(sec_type.to_owned()),
+        ..Default::default()
+    }
+}
+
 fn market_data(request_id: i32, symbol: &str) -> MarketDataRequest {
     MarketDataRequest {
         req_id: Some(request_id),
         contract: Some(Contract {
-            symbol: Some(symbol.to_owned()),
-            sec_type: Some("STK".to_owned()),
             exchange: Some("SMART".to_owned()),
             currency: Some("USD".to_owned()),
-            ..Default::default()
+            ..contract(symbol, "STK")
         }),
         ..Default::default()
     }

@@ -1,17 +1,21 @@
 //! Prices that move: one seeded random walk per instrument, shared by all connections.
 //!
 //! A price is a whole number of steps, so that it is always a multiple of the smallest step and
-//! never carries the dust of added fractions. The walk stays within a fifth of its start. It
-//! knows nothing of ticks, lines or time.
+//! never carries the dust of added fractions. The walk stays within a fifth of its start. Later
+//! futures and options get a walk when somebody first asks for one. It knows nothing of ticks,
+//! lines or time.
+
+use std::collections::BTreeMap;
 
 use fastrand::Rng;
 
+use super::listings::{Listing, Term};
 use super::symbols::{INSTRUMENTS, Instrument};
 
 /// State of one instrument.
 #[derive(Debug, Clone)]
 pub(crate) struct Walk {
-    pub(crate) instrument: &'static Instrument,
+    pub(crate) instrument: Instrument,
     pub(crate) bid: i64,
     pub(crate) ask: i64,
     pub(crate) last: i64,
@@ -28,8 +32,8 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    fn new(instrument: &'static Instrument, rng: &mut Rng) -> Self {
-        let start = (instrument.price * f64::from(instrument.steps)).round() as i64;
+    fn new(instrument: Instrument, rng: &mut Rng) -> Self {
+        let start = (instrument.price * f64::from(instrument.steps)).round().max(2.0) as i64;
         let mut walk = Self {
             instrument,
             bid: start - 1,
@@ -39,11 +43,11 @@ impl Walk {
             ask_size: 0,
             last_size: 0,
             volume: 0,
-            open: start - rng.i64(-20..=20),
+            open: (start - rng.i64(-20..=20)).max(1),
             high: start + rng.i64(20..=60),
-            low: start - rng.i64(20..=60),
-            close: start - rng.i64(-50..=50),
-            floor: start - start / 5,
+            low: (start - rng.i64(20..=60)).max(1),
+            close: (start - rng.i64(-50..=50)).max(1),
+            floor: (start - start / 5).max(1),
             ceiling: start + start / 5,
         };
         walk.bid_size = walk.size(rng);
@@ -98,18 +102,32 @@ impl Walk {
     }
 }
 
-/// All instruments, by their place in the table.
+/// All instruments by their place in the table, and behind them those that were asked for.
 #[derive(Debug)]
 pub(crate) struct Market {
     pub(crate) walks: Vec<Walk>,
     pub(crate) rng: Rng,
+    derived: BTreeMap<Listing, usize>,
 }
 
 impl Market {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let walks = INSTRUMENTS.iter().map(|instrument| Walk::new(instrument, &mut rng)).collect();
-        Self { walks, rng }
+        let walks = INSTRUMENTS.iter().map(|instrument| Walk::new(*instrument, &mut rng)).collect();
+        Self { walks, rng, derived: BTreeMap::new() }
+    }
+
+    /// The walk of a contract; a derived one begins at `price` when it is first asked for.
+    pub(crate) fn place(&mut self, listing: Listing, price: f64) -> usize {
+        if listing.term == Term::Itself {
+            return listing.place;
+        }
+        *self.derived.entry(listing).or_insert_with(|| {
+            // Its own numbers, so that the others do not depend on who asks for what.
+            let mut rng = Rng::with_seed(listing.con_id() as u64);
+            self.walks.push(Walk::new(listing.as_instrument(price), &mut rng));
+            self.walks.len() - 1
+        })
     }
 }
 
@@ -136,7 +154,7 @@ mod tests {
     fn one_seed_is_one_walk() {
         let run = |seed| {
             let mut market = Market::new(seed);
-            let Market { walks, rng } = &mut market;
+            let Market { walks, rng, .. } = &mut market;
             (0..100).for_each(|_| walks[0].quote(rng));
             (walks[0].bid, walks[0].bid_size)
         };

@@ -11,10 +11,9 @@ use std::time::Instant;
 use ibouncer_proto::link::v1::{Hello, Stage, StageReached};
 
 use super::{Hub, Output};
-use crate::error;
 use crate::ids::{ClientId, Epoch, RequestId};
+use crate::lines::kind::Cancel;
 use crate::notes::{NoteKind, Severity};
-use crate::pacing::{Lane, Waiting};
 
 /// What lies behind a worker that is READY; stages that were heard keep their stamps.
 const TO_READY: [Stage; 6] = [
@@ -36,7 +35,7 @@ impl Hub {
         epoch: Epoch,
         pid: u32,
         hello: &Hello,
-        open: &[RequestId],
+        open: &[(RequestId, u32)],
         now: Instant,
     ) {
         if !self.session.is_adopting() {
@@ -54,8 +53,8 @@ impl Hub {
             self.on_frames(&facts.notices, now);
         }
         self.session.adopt(epoch, &facts, now);
-        for request in open {
-            self.cancel_of_before(*request);
+        for (request, cancel) in open {
+            self.push_cancel(*request, Cancel::from_code(*cancel), ClientId(0));
         }
         let text = format!(
             "took over worker {} (pid {pid}, {}) with its live session; {} open requests of \
@@ -78,12 +77,6 @@ impl Hub {
         let text = format!("the link to worker {} broke and is back", epoch.0);
         self.note(NoteKind::Worker, Severity::Warning, text);
         self.resubscribe_all(because);
-        for (call, snapshot) in std::mem::take(&mut self.snapshots) {
-            // What still waits here must not leave for nobody.
-            self.cancel_request(snapshot.request, ClientId(0));
-            let error = error::worker_ended(epoch, because);
-            self.outputs.push_back(Output::Reply(call, Err(error)));
-        }
     }
 
     /// The link broke while the worker became READY; it is back, and says what it knows.
@@ -117,12 +110,6 @@ impl Hub {
         self.acknowledged = self.received;
         self.feed_in_force = FEED_UNKNOWN;
         self.pacer.drain(now);
-    }
-
-    fn cancel_of_before(&mut self, request: RequestId) {
-        let frame = super::market::cancel(request);
-        let waiting = Waiting { frame, request, feed: None };
-        self.pacer.push(Lane::DataCancel, ClientId(0), waiting);
     }
 
     /// The broker ends and leaves a live session to the next one.

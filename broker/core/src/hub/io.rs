@@ -7,16 +7,20 @@ use ibouncer_proto::api::v1;
 use ibouncer_proto::link::v1::{Ended, Gap, Hello, Pong, StageReached, ToWorker};
 use ibouncer_proto::tws::v1::MarketDataRequest;
 
+use crate::calls::Asked;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::{CallId, ClientId, Epoch, RequestId, StreamId};
 use crate::ledger::Ledger;
+use crate::lines::wanted::Wanted;
 use crate::notes::Note;
 use crate::queue::Chunk;
 use crate::session::Transition;
 use crate::settings::Settings;
 use crate::sight::Sight;
 use crate::supervisor::ExitStatus;
+
+pub use super::subscriptions::Manner;
 
 /// What happened.
 #[derive(Debug)]
@@ -36,8 +40,8 @@ pub enum Input {
         pid: u32,
         /// What it said.
         hello: Hello,
-        /// Requests that are open at Gateway.
-        open: Vec<RequestId>,
+        /// Requests that are open at Gateway, each with the code of its cancel.
+        open: Vec<(RequestId, u32)>,
     },
     /// Its lock is free: it is gone.
     OrphanGone,
@@ -74,12 +78,14 @@ pub enum Input {
         /// Which one.
         client: ClientId,
     },
-    /// A client opened a market-data stream.
+    /// A client opened a stream.
     StreamOpened {
         /// Whose.
         client: ClientId,
         /// Its id.
         stream: StreamId,
+        /// It is for one subscription, and ends with it.
+        single: bool,
     },
     /// It is gone.
     StreamClosed {
@@ -92,10 +98,17 @@ pub enum Input {
         stream: StreamId,
         /// The client's number.
         subscription: u32,
-        /// What it wants.
-        request: Box<MarketDataRequest>,
-        /// Market data type; 0 is the default.
-        feed: i32,
+        /// What it wants, or what is wrong with that.
+        wanted: Result<Box<Wanted>, Error>,
+        /// How.
+        manner: Manner,
+    },
+    /// A reader has caught up, and lost changes of this book before.
+    BookLost {
+        /// Which stream.
+        stream: StreamId,
+        /// The client's number.
+        subscription: u32,
     },
     /// Its end.
     Unsubscribe {
@@ -114,6 +127,17 @@ pub enum Input {
         request: Box<MarketDataRequest>,
         /// Market data type; 0 is the default.
         feed: i32,
+        /// A fee may be taken.
+        accept_fee: bool,
+    },
+    /// A one-shot request is made.
+    Call {
+        /// By whom.
+        client: ClientId,
+        /// Answer to this.
+        call: CallId,
+        /// What is asked, or what is wrong with that.
+        asked: Result<Box<Asked>, Error>,
     },
     /// Nobody waits for this call any more.
     CallDropped {
@@ -234,14 +258,17 @@ pub enum Output {
     },
     /// Put this into a stream's queue.
     Deliver(StreamId, Chunk),
+    /// End a stream with this error.
+    EndStream(StreamId, Error),
     /// Answer a call.
     Reply(CallId, Result<Reply, Error>),
     /// The state of the session has changed.
     Transitioned(Transition),
     /// Status would read differently now.
     StatusChanged,
-    /// Write down that this request is open at Gateway, before it leaves.
-    NoteOpen(RequestId),
+    /// Write down that this request is open at Gateway, and the code of its cancel, before it
+    /// leaves.
+    NoteOpen(RequestId, u32),
     /// It no longer is.
     NoteClosed(RequestId),
     /// No request is open: a connection began or ended.
@@ -259,6 +286,8 @@ pub enum Output {
 pub enum Reply {
     /// A snapshot.
     Snapshot(v1::GetSnapshotResponse),
+    /// Gateway's answer, as an encoded response.
+    Answer(Bytes),
     /// The worker that is being ended.
     Restarting(Epoch),
     /// An attempt is being made.

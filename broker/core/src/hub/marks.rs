@@ -1,36 +1,119 @@
-//! What is told to one subscription: last values, marks, and why it ended.
+//! What is told to one subscription: last values, books, marks, and why it ended.
 
 use bytes::Bytes;
-use ibouncer_proto::api::v1::{self, MarkKind, StreamMark};
+use ibouncer_proto::api::v1::{self, MarkKind, Resume, StreamMark};
 use prost::Message as _;
 
 use super::{Hub, Output};
 use crate::error::{self, Error};
-use crate::ids::Epoch;
+use crate::fields::field;
+use crate::ids::{Epoch, LineId};
 use crate::lines::{Line, Subscriber};
-use crate::queue::{Chunk, Entry, field};
+use crate::memory::Remembered;
+use crate::queue::{Chunk, Entry};
 
 impl Hub {
-    /// Last values for one that came late, in order of arrival.
-    pub(super) fn replay(&mut self, slot: u32, subscriber: Subscriber) {
+    /// Tells one that comes late, or comes back, what it does not know.
+    pub(super) fn bring_up_to_date(
+        &mut self,
+        slot: u32,
+        stream: u32,
+        subscription: u32,
+        resume: Option<&Resume>,
+    ) {
         let Some(line) = self.lines.get(slot) else {
             return;
         };
-        let Some(stream) = self.streams.id(subscriber.stream) else {
+        let seen = resume
+            .filter(|resume| {
+                resume.line == self.line_name(line.id) && resume.sequence <= line.sequence
+            })
+            .map(|resume| resume.sequence);
+        if line.memory.is_book() {
+            if resume.is_some() {
+                let missed = seen.map(|seen| line.sequence - seen);
+                self.resumed_mark(slot, stream, subscription, missed);
+            }
+            return self.tell_book(slot, stream, subscription, "the whole book follows");
+        }
+        let news = line.memory.replay(seen, line.sequence);
+        let news: Vec<_> = match line
+            .subscribers
+            .iter()
+            .find(|one| one.stream == stream && one.subscription == subscription)
+        {
+            Some(subscriber) => {
+                let filter = subscriber.filter.clone();
+                news.into_iter().filter(|one| filter.passes(one.field, &one.body)).collect()
+            }
+            None => news,
+        };
+        if resume.is_some() {
+            // What is told again is not missed; a state's newest value stands for older ones.
+            let told = news.iter().filter(|one| seen.is_some_and(|seen| one.sequence > seen));
+            let missed =
+                seen.map(|seen| (line.sequence - seen).saturating_sub(told.count() as u64));
+            self.resumed_mark(slot, stream, subscription, missed);
+        }
+        self.replay(stream, subscription, news, Vec::new());
+    }
+
+    /// A mark that all is forgotten, and the whole book, in one delivery.
+    pub(super) fn tell_book(&mut self, slot: u32, stream: u32, subscription: u32, because: &str) {
+        let Some(line) = self.lines.get(slot) else {
+            return;
+        };
+        let rows = line.memory.replay(None, line.sequence);
+        let mark = StreamMark {
+            kind: MarkKind::Reset.into(),
+            because: because.to_owned(),
+            epoch: self.session.epoch().0,
+            line: self.line_name(line.id),
+            gaps: line.gaps,
+            ..StreamMark::default()
+        };
+        let body = mark.encode_to_vec();
+        let entry = Entry {
+            subscription,
+            start: 0,
+            length: body.len() as u32,
+            field: field::MARK,
+            replayed: false,
+            reset: true,
+            sequence: line.sequence,
+        };
+        self.replay(stream, subscription, rows, vec![(entry, body)]);
+    }
+
+    fn replay(
+        &mut self,
+        stream: u32,
+        subscription: u32,
+        news: Vec<Remembered>,
+        first: Vec<(Entry, Vec<u8>)>,
+    ) {
+        // A subscription can have a second line; the client knows one number.
+        let subscription = shown(subscription);
+        let Some(stream) = self.streams.id(stream) else {
             return;
         };
         let mut bytes = Vec::new();
         let mut entries = Vec::new();
-        for cached in line.last_values() {
+        for (entry, body) in first {
+            entries.push(Entry { subscription, start: bytes.len() as u32, ..entry });
+            bytes.extend_from_slice(&body);
+        }
+        for one in news {
             entries.push(Entry {
-                subscription: subscriber.subscription,
+                subscription,
                 start: bytes.len() as u32,
-                length: cached.body.len() as u32,
-                field: cached.field,
+                length: one.body.len() as u32,
+                field: one.field,
                 replayed: true,
-                sequence: cached.sequence,
+                reset: false,
+                sequence: one.sequence,
             });
-            bytes.extend_from_slice(&cached.body);
+            bytes.extend_from_slice(&one.body);
         }
         if !entries.is_empty() {
             let chunk = Chunk { bytes: bytes.into(), entries };
@@ -41,11 +124,12 @@ impl Hub {
     pub(super) fn mark(
         &mut self,
         slot: u32,
-        subscriber: Subscriber,
+        stream: u32,
+        subscription: u32,
         kind: MarkKind,
         because: String,
     ) {
-        self.mark_of(self.session.epoch(), slot, subscriber, kind, because);
+        self.mark_of(self.session.epoch(), slot, stream, subscription, kind, because);
     }
 
     /// A mark about a worker that may not be the newest any more.
@@ -53,13 +137,73 @@ impl Hub {
         &mut self,
         epoch: Epoch,
         slot: u32,
-        subscriber: Subscriber,
+        stream: u32,
+        subscription: u32,
         kind: MarkKind,
         because: String,
     ) {
-        let mark = StreamMark { kind: kind.into(), because, epoch: epoch.0, error: None };
-        let body = Bytes::from(mark.encode_to_vec());
-        self.deliver_one(subscriber, field::MARK, body, false, slot);
+        let mark =
+            StreamMark { kind: kind.into(), because, epoch: epoch.0, ..StreamMark::default() };
+        self.deliver_mark(slot, stream, subscription, mark);
+    }
+
+    fn resumed_mark(&mut self, slot: u32, stream: u32, subscription: u32, missed: Option<u64>) {
+        let because = match missed {
+            Some(0) => "nothing was missed".to_owned(),
+            Some(missed) => format!("{missed} events between the two streams are not sent again"),
+            None => "the line has ended meanwhile; what it had is not known".to_owned(),
+        };
+        let mark = StreamMark {
+            kind: MarkKind::Resumed.into(),
+            because,
+            epoch: self.session.epoch().0,
+            missed,
+            ..StreamMark::default()
+        };
+        self.deliver_mark(slot, stream, subscription, mark);
+    }
+
+    /// All lines are taken; this one waits.
+    pub(super) fn queued_mark(
+        &mut self,
+        stream: u32,
+        subscription: u32,
+        place: u32,
+        because: String,
+    ) {
+        let mark = StreamMark {
+            kind: MarkKind::Queued.into(),
+            because,
+            epoch: self.session.epoch().0,
+            place,
+            ..StreamMark::default()
+        };
+        self.deliver_mark(u32::MAX, stream, subscription, mark);
+    }
+
+    /// The end of a subscription that had no line.
+    pub(super) fn end_mark(&mut self, stream: u32, subscription: u32, because: &str) {
+        let mark = StreamMark {
+            kind: MarkKind::Ended.into(),
+            because: because.to_owned(),
+            epoch: self.session.epoch().0,
+            ..StreamMark::default()
+        };
+        self.deliver_mark(u32::MAX, stream, subscription, mark);
+    }
+
+    fn deliver_mark(&mut self, slot: u32, stream: u32, subscription: u32, mark: StreamMark) {
+        let (line, gaps) = self
+            .lines
+            .get(slot)
+            .map_or_else(Default::default, |line| (self.line_name(line.id), line.gaps));
+        let body = Bytes::from(StreamMark { line, gaps, ..mark }.encode_to_vec());
+        self.deliver_one(stream, subscription, field::MARK, body, slot);
+    }
+
+    /// Unique among the lines of all brokers.
+    fn line_name(&self, line: LineId) -> String {
+        format!("{:016x}-{}", self.seed, line.0)
     }
 
     /// A subscription that never was.
@@ -84,61 +228,80 @@ impl Hub {
             kind: kind.into(),
             because: error.message.clone(),
             epoch: self.session.epoch().0,
-            error: Some(error),
+            error: Some(error.clone()),
+            ..StreamMark::default()
         };
-        let subscriber = Subscriber { stream, subscription, told_stale: false };
         let body = Bytes::from(mark.encode_to_vec());
-        self.deliver_one(subscriber, field::MARK, body, false, u32::MAX);
+        self.deliver_one(stream, subscription, field::MARK, body, u32::MAX);
+        self.end_single(stream, error);
+    }
+
+    /// A stream for one subscription ends with it.
+    fn end_single(&mut self, stream: u32, error: Error) {
+        if let Some(stream) = self.streams.single(stream) {
+            self.outputs.push_back(Output::EndStream(stream, error));
+        }
     }
 
     pub(super) fn end_subscription(
         &mut self,
         line: &Line,
-        subscriber: Subscriber,
+        subscriber: &Subscriber,
         error: v1::Error,
     ) {
-        let Some(stream) = self.streams.id(subscriber.stream) else {
-            return;
-        };
         let mark = StreamMark {
             kind: MarkKind::Ended.into(),
             because: error.message.clone(),
             epoch: self.session.epoch().0,
-            error: Some(error),
+            error: Some(error.clone()),
+            line: self.line_name(line.id),
+            gaps: line.gaps,
+            ..StreamMark::default()
         };
-        let bytes = Bytes::from(mark.encode_to_vec());
-        let entry = Entry {
-            subscription: subscriber.subscription,
-            start: 0,
-            length: bytes.len() as u32,
-            field: field::MARK,
-            replayed: false,
-            sequence: line.sequence,
-        };
-        let chunk = Chunk { bytes, entries: vec![entry] };
-        self.outputs.push_back(Output::Deliver(stream, chunk));
+        let (stream, subscription) = (subscriber.stream, subscriber.subscription);
+        let body = Bytes::from(mark.encode_to_vec());
+        self.deliver_numbered(stream, subscription, field::MARK, body, line.sequence);
+        self.end_single(stream, error);
     }
 
     pub(super) fn deliver_one(
         &mut self,
-        subscriber: Subscriber,
+        stream: u32,
+        subscription: u32,
         field: u8,
         bytes: Bytes,
-        replayed: bool,
         line: u32,
     ) {
-        let Some(stream) = self.streams.id(subscriber.stream) else {
+        let sequence = self.lines.get(line).map_or(0, |line| line.sequence);
+        self.deliver_numbered(stream, subscription, field, bytes, sequence);
+    }
+
+    fn deliver_numbered(
+        &mut self,
+        stream: u32,
+        subscription: u32,
+        field: u8,
+        bytes: Bytes,
+        sequence: u64,
+    ) {
+        let Some(stream) = self.streams.id(stream) else {
             return;
         };
         let entry = Entry {
-            subscription: subscriber.subscription,
+            subscription: shown(subscription),
             start: 0,
             length: bytes.len() as u32,
             field,
-            replayed,
-            sequence: self.lines.get(line).map_or(0, |line| line.sequence),
+            replayed: false,
+            reset: false,
+            sequence,
         };
         let chunk = Chunk { bytes, entries: vec![entry] };
         self.outputs.push_back(Output::Deliver(stream, chunk));
     }
+}
+
+/// A subscription that needs two lines has one number for its client.
+pub(super) const fn shown(subscription: u32) -> u32 {
+    subscription & (super::subscriptions::SECOND - 1)
 }

@@ -31,13 +31,14 @@ impl Hub {
         self.answer(call, result.map(|()| Reply::Released), "released the session", reason);
     }
 
-    pub(super) fn on_settings(&mut self, settings: Settings) {
+    pub(super) fn on_settings(&mut self, settings: Settings, now: Instant) {
         self.pacer.on_settings(&settings.pacing);
-        self.lines.set_limit(settings.pacing.lines);
+        self.lines.on_settings(&settings.pacing);
         self.heartbeat.on_settings(settings.heartbeat.clone());
         self.supervisor.on_settings(settings.worker.clone());
         self.session.on_settings(settings.clone());
         self.settings = settings;
+        self.serve_waiters(now);
         self.note(NoteKind::Operator, Severity::Info, "the configuration was read again".into());
         self.outputs.push_back(Output::StatusChanged);
     }

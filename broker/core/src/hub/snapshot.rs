@@ -10,17 +10,24 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::market::checked_feed;
-use super::upstream::{Located, ends_request, message};
+use super::upstream::{Located, ends_request};
 use super::{Hub, Output, Reply};
+use crate::checks;
 use crate::error::{self, Error};
+use crate::fields::{Loss, field, field_of, loss_of, tick_type};
 use crate::ids::{CallId, ClientId, RequestId};
+use crate::lines::kind::Cancel;
+use crate::lines::wanted::checked_feed;
+use crate::pacing::gates::{Gate, Group};
 use crate::pacing::{Lane, Waiting};
-use crate::queue::{is_replaceable, tick_type};
 use crate::routes::Route;
+use crate::wire::message;
 
 /// Gateway collects a snapshot for about 11 s; twice that is not coming any more.
 const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(22);
+
+/// What takes one back.
+pub(super) const CANCEL: Cancel = Cancel::ById(id::CANCEL_MKT_DATA);
 
 /// A snapshot on its way.
 #[derive(Debug)]
@@ -39,22 +46,27 @@ impl Hub {
         call: CallId,
         request: tws::MarketDataRequest,
         feed: i32,
+        accept_fee: bool,
         now: Instant,
     ) {
-        let request = tws::MarketDataRequest { snapshot: None, ..request };
-        let feed = match checked_feed(&request, feed) {
+        let feed = match self.admit_snapshot(client, &request, feed, accept_fee, now) {
             Ok(feed) => feed,
             Err(error) => return self.outputs.push_back(Output::Reply(call, Err(error))),
         };
-        if !self.session.is_up() {
-            let error = error::not_ready(self.session.kind().name(), &self.session.reason(now));
-            return self.outputs.push_back(Output::Reply(call, Err(error)));
-        }
+        let regulatory = request.regulatory_snapshot();
+        let label = request.contract.as_ref().map(checks::label).unwrap_or_default();
         let request_id = self.routes.open(Route::Snapshot(call));
-        let request =
-            tws::MarketDataRequest { req_id: Some(request_id.0), snapshot: Some(true), ..request };
+        let request = tws::MarketDataRequest {
+            req_id: Some(request_id.0),
+            snapshot: Some(!regulatory),
+            ..request
+        };
         let frame = message(id::REQ_MKT_DATA, &request);
-        let waiting = Waiting { frame, request: request_id, feed: Some(feed) };
+        // Each regulatory snapshot costs a fee, and one leaves a second.
+        let gate =
+            if regulatory { Gate::OneASecond(Group::RegulatorySnapshot) } else { Gate::Open };
+        let what = ("reqMktData", label);
+        let waiting = Waiting { frame, request: request_id, feed: Some(feed), gate, what };
         self.pacer.push(Lane::Data, client, waiting);
         let snapshot = Snapshot {
             request: request_id,
@@ -87,8 +99,9 @@ impl Hub {
             let reply = Reply::Snapshot(GetSnapshotResponse { events });
             return self.answer_snapshot(call, Ok(reply));
         }
-        let field = crate::queue::field_of(message.message_id);
-        let kind = if is_replaceable(field) { tick_type(message.body) } else { 0 };
+        let field = field_of(message.message_id);
+        let is_value = loss_of(field) == Loss::OldTicks || field == field::TICK_STRING;
+        let kind = if is_value { tick_type(message.body) } else { 0 };
         snapshot.arrivals += 1;
         let event = MarketDataEvent {
             sequence: snapshot.arrivals,
@@ -96,7 +109,7 @@ impl Hub {
             ..MarketDataEvent::default()
         };
         let same = |(one, other, _): &(u8, u32, _)| *one == field && *other == kind;
-        if is_replaceable(field) {
+        if is_value {
             snapshot.events.retain(|kept| !same(kept));
         }
         snapshot.events.push((field, kind, event));
@@ -105,8 +118,40 @@ impl Hub {
     /// The caller is gone.
     pub(super) fn drop_snapshot(&mut self, call: CallId) {
         if let Some(snapshot) = self.snapshots.remove(&call) {
-            self.cancel_request(snapshot.request, ClientId(0));
+            self.cancel_request(snapshot.request, Some(CANCEL), ClientId(0));
         }
+    }
+
+    /// What came of them may not be all.
+    pub(super) fn fail_snapshots(&mut self, error: &Error) {
+        for (call, snapshot) in std::mem::take(&mut self.snapshots) {
+            // What still waits here must not leave for nobody.
+            self.cancel_request(snapshot.request, Some(CANCEL), ClientId(0));
+            self.outputs.push_back(Output::Reply(call, Err(error.clone())));
+        }
+    }
+
+    fn admit_snapshot(
+        &mut self,
+        client: ClientId,
+        request: &tws::MarketDataRequest,
+        feed: i32,
+        accept_fee: bool,
+        now: Instant,
+    ) -> Result<i32, Error> {
+        checks::contract(request.contract.as_ref())?;
+        checks::text("generic_tick_list", request.generic_tick_list())?;
+        let feed = checked_feed(feed)?;
+        if request.regulatory_snapshot() && !accept_fee {
+            return Err(error::invalid(
+                "request.regulatory_snapshot costs a fee at each call: set accept_fee to pay it",
+            ));
+        }
+        self.clients.charge(client, &self.settings.limits, now)?;
+        if !self.session.is_up() {
+            return Err(error::not_ready(self.session.kind().name(), &self.session.reason(now)));
+        }
+        Ok(feed)
     }
 
     pub(super) fn expire_snapshots(&mut self, now: Instant) {
@@ -125,9 +170,7 @@ impl Hub {
 
     fn answer_snapshot(&mut self, call: CallId, result: Result<Reply, Error>) {
         if let Some(snapshot) = self.snapshots.remove(&call) {
-            self.routes.end(snapshot.request);
-            self.heartbeat.on_answer(snapshot.request);
-            self.outputs.push_back(Output::NoteClosed(snapshot.request));
+            self.end_request(snapshot.request);
             self.outputs.push_back(Output::Reply(call, result));
         }
     }

@@ -21,14 +21,17 @@ pub(super) struct Streams {
 pub(super) struct Stream {
     id: StreamId,
     pub(super) client: ClientId,
+    /// It is for one subscription, and ends with it.
+    single: bool,
     /// The client's number to the slot of the line.
     pub(super) subscriptions: BTreeMap<u32, u32>,
     gathered: Vec<Entry>,
 }
 
 impl Streams {
-    pub(super) fn open(&mut self, id: StreamId, client: ClientId) {
-        let stream = Stream { id, client, subscriptions: BTreeMap::new(), gathered: Vec::new() };
+    pub(super) fn open(&mut self, id: StreamId, client: ClientId, single: bool) {
+        let (subscriptions, gathered) = (BTreeMap::new(), Vec::new());
+        let stream = Stream { id, client, single, subscriptions, gathered };
         let slot = match self.slots.iter().position(Option::is_none) {
             Some(free) => free,
             None => {
@@ -57,6 +60,12 @@ impl Streams {
 
     pub(super) fn id(&self, slot: u32) -> Option<StreamId> {
         Some(self.slots.get(slot as usize)?.as_ref()?.id)
+    }
+
+    /// The stream in a slot, if it ends with its one subscription.
+    pub(super) fn single(&self, slot: u32) -> Option<StreamId> {
+        let stream = self.slots.get(slot as usize)?.as_ref()?;
+        stream.single.then_some(stream.id)
     }
 
     pub(super) fn of(&self, client: ClientId) -> impl Iterator<Item = (StreamId, &Stream)> {

@@ -1,5 +1,7 @@
 //! The hub as a whole, driven by hand: what each of two clients sees of one shared line.
 
+mod reads;
+
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -15,8 +17,10 @@ use prost::Message as _;
 
 use super::*;
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::ids::Epoch;
 use crate::ledger::Ledger;
+use crate::lines::wanted::Wanted;
 use crate::queue::StreamQueue;
 use crate::session::StateKind;
 use crate::supervisor::ExitStatus;
@@ -31,6 +35,8 @@ struct World {
     /// How often a worker was let go, and told to close in order.
     let_go: u32,
     shut_down: u32,
+    replies: BTreeMap<CallId, Result<Reply, Error>>,
+    ended: Vec<StreamId>,
 }
 
 fn memory(now: Instant) -> Memory {
@@ -62,6 +68,8 @@ impl World {
             spawned: Vec::new(),
             let_go: 0,
             shut_down: 0,
+            replies: BTreeMap::new(),
+            ended: Vec::new(),
         }
     }
 
@@ -108,6 +116,10 @@ impl World {
                         self.sent.push((envelope.message_id, id.unwrap_or_default()));
                     }
                 }
+                Output::Reply(call, result) => {
+                    assert!(self.replies.insert(call, result).is_none(), "{call} twice");
+                }
+                Output::EndStream(stream, _) => self.ended.push(stream),
                 _ => {}
             }
         }
@@ -118,14 +130,25 @@ impl World {
         let (client, stream) = (ClientId(number), StreamId(number));
         self.queues.insert(stream, StreamQueue::new(1 << 20));
         self.input(Input::ClientJoined { client, name: "test".into(), peer: "here".into() });
-        self.input(Input::StreamOpened { client, stream });
+        self.input(Input::StreamOpened { client, stream, single: false });
         stream
     }
 
     fn subscribe(&mut self, stream: StreamId, subscription: u32, symbol: &str) {
         let contract = Contract { symbol: Some(symbol.into()), ..Contract::default() };
         let request = MarketDataRequest { contract: Some(contract), ..Default::default() };
-        self.input(Input::Subscribe { stream, subscription, request: Box::new(request), feed: 0 });
+        self.want(stream, subscription, Wanted::market_data(request, 0), Manner::default());
+    }
+
+    fn want(
+        &mut self,
+        stream: StreamId,
+        subscription: u32,
+        wanted: Result<Wanted, Error>,
+        manner: Manner,
+    ) {
+        let wanted = wanted.map(Box::new);
+        self.input(Input::Subscribe { stream, subscription, wanted, manner });
     }
 
     fn frame(&mut self, message_id: u32, body: &impl prost::Message) {
@@ -246,7 +269,7 @@ fn an_error_ends_the_line_for_all_and_a_used_id_ends_nothing() {
         ["Subscribed 1", refused.as_str(), "new 1", "error 200", ended.as_str()]
     );
     assert_eq!(world.story(second), ["Subscribed 1", "new 1", "error 200", ended.as_str()]);
-    assert_eq!(world.hub.lines.used(), 0);
+    assert_eq!(world.hub.lines.len(), 0);
     assert!(!world.sent.contains(&(202, line)), "a dead id is not cancelled");
 }
 
@@ -265,7 +288,13 @@ fn a_snapshot_that_waits_when_the_link_breaks_never_leaves() {
         let contract = Contract { symbol: Some(format!("A{number}")), ..Contract::default() };
         let request = MarketDataRequest { contract: Some(contract), ..Default::default() };
         let (client, call) = (ClientId(1), CallId(number));
-        world.input(Input::Snapshot { client, call, request: Box::new(request), feed: 0 });
+        world.input(Input::Snapshot {
+            client,
+            call,
+            request: Box::new(request),
+            feed: 0,
+            accept_fee: false,
+        });
     }
     let left = world.asked();
     assert!(left > 0 && left < 20);

@@ -5,17 +5,24 @@
 
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use ibouncer_proto::tws::envelope::{Direction, Envelope, write_message};
+use bytes::Bytes;
+use ibouncer_proto::tws::envelope::{Direction, Envelope};
 use ibouncer_proto::tws::frame;
 use ibouncer_proto::tws::messages::{id, incoming};
 use ibouncer_proto::tws::v1::{CurrentTimeRequest, ErrorMessage, MarketDataTypeRequest};
 use prost::Message as _;
 
+use super::lines::listeners;
+use super::marks::shown;
 use super::{Hub, Output};
+use crate::fields::{field, field_of};
+use crate::ids::RequestId;
+use crate::lines::kind;
+use crate::memory::{Identity, identity_of};
 use crate::notes::{NoteKind, Severity};
-use crate::queue::{Entry, field, field_of};
+use crate::queue::Entry;
 use crate::routes::{Route, Routes};
+use crate::wire::message;
 
 /// A message and where it lies in the batch.
 #[derive(Clone, Copy)]
@@ -61,8 +68,12 @@ impl Hub {
             Some(Route::Line(slot)) if message.message_id != id::ERR_MSG => {
                 self.on_line_event(slot, message);
             }
-            Some(Route::Line(slot)) => self.on_line_error(slot, message),
+            Some(Route::Line(slot)) => self.on_line_error(slot, message, now),
             Some(Route::Snapshot(call)) => self.on_snapshot_event(call, message),
+            Some(Route::Call) => {
+                let request = RequestId(correlation.unwrap_or_default());
+                self.on_call_message(request, message, now);
+            }
             Some(Route::Ended) => self.counters.unrouted_frames += 1,
             None => self.on_unrouted(message, correlation, now),
         }
@@ -80,28 +91,39 @@ impl Hub {
             return;
         };
         let field = field_of(message.message_id);
+        if line.is_special() && identity_of(field, message.body) == Some(Identity::End) {
+            self.tell_vanished(slot, message.batch);
+        }
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
         line.sequence += 1;
         if field == field::UNKNOWN {
             return self.deliver_unknown(slot, message);
         }
-        line.remember(field, message.body);
+        line.memory.remember(field, line.sequence, message.body);
         let entry = Entry {
             subscription: 0,
             start: message.start(),
             length: message.body.len() as u32,
             field,
             replayed: false,
+            reset: false,
             sequence: line.sequence,
         };
         self.counters.events_delivered += line.subscribers.len() as u64;
+        let chosen = line.is_special();
         for subscriber in &line.subscribers {
-            let entry = Entry { subscription: subscriber.subscription, ..entry };
+            if chosen && !subscriber.filter.passes(field, message.body) {
+                continue;
+            }
+            let entry = Entry { subscription: shown(subscriber.subscription), ..entry };
             self.streams.gather(subscriber.stream, entry);
         }
     }
 
     /// An error about a line goes to all who share it, and may end it.
-    fn on_line_error(&mut self, slot: u32, message: Located<'_>) {
+    fn on_line_error(&mut self, slot: u32, message: Located<'_>, now: Instant) {
         let Ok(error) = ErrorMessage::decode(message.body) else {
             self.counters.malformed_frames += 1;
             return;
@@ -118,16 +140,42 @@ impl Hub {
                 length: message.body.len() as u32,
                 field: field::ERROR,
                 replayed: false,
+                reset: false,
                 sequence: line.sequence,
             };
             for subscriber in &line.subscribers {
-                let entry = Entry { subscription: subscriber.subscription, ..entry };
+                let entry = Entry { subscription: shown(subscriber.subscription), ..entry };
                 self.streams.gather(subscriber.stream, entry);
             }
         }
         self.flush(message.batch);
-        if ends_request(error.error_code()) {
-            self.end_line_by_error(slot, &error);
+        self.on_line_error_code(slot, &error, now);
+    }
+
+    fn on_line_error_code(&mut self, slot: u32, error: &ErrorMessage, now: Instant) {
+        let (code, text) = (error.error_code(), error.error_msg());
+        match code {
+            BOOK_RESET => self.reset_book(slot, &because(code, text)),
+            BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
+            COMPETING_SESSION => {
+                let text = format!(
+                    "Gateway says 10197: {text}; another login of this user takes the market data"
+                );
+                self.note(NoteKind::Gateway, Severity::Error, text);
+            }
+            _ if ends_request(code) => self.end_line_by_error(slot, error, now),
+            _ => {}
+        }
+    }
+
+    /// Gateway has emptied the book and fills it again.
+    fn reset_book(&mut self, slot: u32, because: &str) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        line.memory.on_reset();
+        for (stream, subscription) in listeners(line) {
+            self.tell_book(slot, stream, subscription, because);
         }
     }
 
@@ -140,6 +188,12 @@ impl Hub {
     }
 
     fn on_unrouted(&mut self, message: Located<'_>, correlation: Option<i32>, now: Instant) {
+        if let Some(slot) = self.lines.for_message(message.message_id) {
+            return self.on_line_event(slot, message);
+        }
+        if let Some(request) = self.calls.for_message(message.message_id, message.body) {
+            return self.on_call_message(request, message, now);
+        }
         match message.message_id {
             id::ERR_MSG => self.on_notice(message.body, correlation, now),
             id::CURRENT_TIME => self.heartbeat.on_current_time(now),
@@ -150,6 +204,24 @@ impl Hub {
                 self.counters.unknown_messages += 1;
                 tracing::debug!(message_id = unknown, "Gateway sent a message of an unknown id");
             }
+        }
+    }
+
+    /// Messages came too fast for Gateway: our budget is too large for this one.
+    fn on_rate_exceeded(&mut self, text: &str, now: Instant) {
+        let rate = self.pacer.on_complaint(now);
+        tracing::error!(text, rate, "Gateway says that messages come too fast; the rate is halved");
+        let text = format!(
+            "Gateway says 100: {text}; at most {rate} messages a second leave for the next 10 minutes. \
+             Lower pacing.messages_per_second if this comes again"
+        );
+        self.note(NoteKind::Gateway, Severity::Error, text);
+    }
+
+    /// Another API client has the one subscription to account updates that Gateway gives.
+    fn on_account_updates_refused(&mut self, notice: &ErrorMessage, now: Instant) {
+        if let Some((slot, _)) = self.lines.only(&kind::ACCOUNT_UPDATES) {
+            self.end_line_by_error(slot, notice, now);
         }
     }
 
@@ -181,6 +253,8 @@ impl Hub {
                     self.resubscribe_all(&because(code, text));
                 }
             }
+            RATE_EXCEEDED => self.on_rate_exceeded(text, now),
+            2100 | 2101 => self.on_account_updates_refused(&notice, now),
             1300 => {
                 tracing::error!(
                     text,
@@ -196,6 +270,14 @@ impl Hub {
     }
 }
 
+/// Gateway's codes with a meaning of their own here. Source: protocol fact sheet, section 8.
+const RATE_EXCEEDED: i32 = 100;
+const BOOK_HALTED: i32 = 316;
+const BOOK_RESET: i32 = 317;
+const BARS_LOST: i32 = 10_182;
+const COMPETING_SESSION: i32 = 10_197;
+const BARS_BUSTED: i32 = 10_225;
+
 fn because(code: i32, text: &str) -> String {
     format!("Gateway says {code}: {text}")
 }
@@ -205,7 +287,16 @@ fn because(code: i32, text: &str) -> String {
 pub(super) fn ends_request(code: i32) -> bool {
     !matches!(
         code,
-        0 | 165 | 399 | 404 | 434 | 492 | 2100..=2199 | 10_089..=10_091 | 10_167 | 10_197
+        0 | 165
+            | 317
+            | 399
+            | 404
+            | 434
+            | 492
+            | 2100..=2199
+            | 10_089..=10_091
+            | 10_167
+            | 10_197
     )
 }
 
@@ -215,12 +306,6 @@ pub(super) fn current_time_request() -> Bytes {
 
 pub(super) fn market_data_type_request(feed: i32) -> Bytes {
     message(id::REQ_MARKET_DATA_TYPE, &MarketDataTypeRequest { market_data_type: Some(feed) })
-}
-
-pub(super) fn message(message_id: u32, body: &impl prost::Message) -> Bytes {
-    let mut out = BytesMut::new();
-    write_message(message_id, body, &mut out);
-    out.freeze()
 }
 
 #[cfg(test)]

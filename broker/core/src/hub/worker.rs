@@ -62,6 +62,7 @@ impl Hub {
                      were dropped: the worker's buffer was full",
                     gap.frames, gap.from, gap.to
                 );
+                self.on_frames_lost(&text);
                 self.note(NoteKind::Gap, Severity::Warning, text);
             }
             WorkerEvent::Ended(ended) => self.supervisor.on_ended(ended),
@@ -138,18 +139,18 @@ impl Hub {
         if !self.session.is_up() {
             return;
         }
-        while let Some(Waiting { frame, request, feed }) = self.pacer.pop(now) {
+        while let Some(Waiting { frame, request, feed, .. }) = self.pacer.pop(now) {
             if let Some(feed) = feed.filter(|feed| *feed != self.feed_in_force) {
                 self.feed_in_force = feed;
                 self.pacer.charge(now);
                 self.send(super::upstream::market_data_type_request(feed));
             }
             let opens = self.on_left(request, now);
-            if opens {
-                self.outputs.push_back(Output::NoteOpen(request));
+            if let Some(cancel) = opens {
+                self.outputs.push_back(Output::NoteOpen(request, cancel.code()));
             }
             self.send(frame);
-            if !opens {
+            if opens.is_none() {
                 self.outputs.push_back(Output::NoteClosed(request));
             }
         }

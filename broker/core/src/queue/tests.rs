@@ -1,12 +1,15 @@
 //! The queue against the typed schema, and against a naive model.
 
 use bytes::BytesMut;
-use ibouncer_proto::api::v1::{StreamMarketDataResponse, market_data_event::Body};
-use ibouncer_proto::tws::v1::{TickPrice, TickSize};
+use ibouncer_proto::api::v1::market_data_event::Body;
+use ibouncer_proto::api::v1::{MarkKind, MarketDataEvent, StreamMark, StreamMarketDataResponse};
+use ibouncer_proto::tws::v1::{MarketDepth, MarketDepthData, TickPrice, TickSize, TickString};
 use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
+use crate::fields::{field, tick_type};
+use crate::memory::Memory;
 
 fn chunk(ticks: &[(u32, u64, TickPrice)]) -> Chunk {
     let mut bytes = BytesMut::new();
@@ -20,6 +23,7 @@ fn chunk(ticks: &[(u32, u64, TickPrice)]) -> Chunk {
             length: bytes.len() as u32 - start,
             field: field::TICK_PRICE,
             replayed: sequence % 2 == 1,
+            reset: false,
             sequence: *sequence,
         });
     }
@@ -120,6 +124,7 @@ fn marks_are_never_left_out_and_too_many_of_them_are_hopeless() {
         length: 0,
         field: field::MARK,
         replayed: false,
+        reset: false,
         sequence: 0,
     };
     queue.push(Chunk { bytes: Bytes::new(), entries: vec![entry; MOST_KEPT] });
@@ -140,4 +145,127 @@ fn tick_types_are_read_from_any_request_id() {
     assert_eq!(tick_type(&[]), 0);
     assert_eq!(tick_type(&[8]), 0);
     assert_eq!(tick_type(&[8, 0x80, 0x80]), 0);
+}
+
+/// One body of a field, in a chunk of its own.
+fn one(field: u8, body: Vec<u8>, sequence: u64) -> Chunk {
+    let length = body.len() as u32;
+    let entry =
+        Entry { subscription: 1, start: 0, length, field, replayed: false, reset: false, sequence };
+    Chunk { bytes: body.into(), entries: vec![entry] }
+}
+
+fn pull_all(queue: &mut StreamQueue) -> Vec<MarketDataEvent> {
+    let mut events = Vec::new();
+    let mut out = BytesMut::new();
+    while queue.pull(1_000, &mut out) {
+        events.extend(StreamMarketDataResponse::decode(&out.split()[..]).unwrap().events);
+    }
+    events
+}
+
+fn change((operation, side, position, price): (i32, i32, i32, u32)) -> Vec<u8> {
+    let data = MarketDepthData {
+        position: Some(position),
+        operation: Some(operation),
+        side: Some(side),
+        price: Some(f64::from(price)),
+        ..MarketDepthData::default()
+    };
+    MarketDepth { req_id: Some(1), market_depth_data: Some(data) }.encode_to_vec()
+}
+
+/// The mark before a whole book, and the book.
+fn whole(book: &Memory, sequence: u64) -> Chunk {
+    let mark = StreamMark { kind: MarkKind::Reset.into(), ..StreamMark::default() };
+    let mut chunk = one(field::MARK, mark.encode_to_vec(), sequence);
+    chunk.entries[0].reset = true;
+    let mut bytes = chunk.bytes.to_vec();
+    for row in book.replay(None, sequence) {
+        chunk.entries.push(Entry {
+            start: bytes.len() as u32,
+            length: row.body.len() as u32,
+            field: row.field,
+            reset: false,
+            ..chunk.entries[0]
+        });
+        bytes.extend_from_slice(&row.body);
+    }
+    Chunk { bytes: bytes.into(), ..chunk }
+}
+
+proptest! {
+    #[test]
+    fn a_book_is_whole_or_is_told_again_however_slow_the_reader(
+        changes in prop::collection::vec((0_i32..3, 0_i32..2, 0_i32..6, 0_u32..100), 1..200),
+        pauses in prop::collection::vec(0_usize..30, 1..20),
+    ) {
+        let mut queue = StreamQueue::new(300);
+        let (mut truth, mut seen) = (Memory::book(), Memory::book());
+        let (mut sequence, mut skipped, mut told) = (0, 0, 0);
+        let mut read = |queue: &mut StreamQueue, seen: &mut Memory| {
+            for event in pull_all(queue) {
+                skipped += u64::from(event.skipped);
+                match event.body {
+                    Some(Body::Mark(_)) => *seen = Memory::book(),
+                    Some(Body::MarketDepth(depth)) => {
+                        told += 1;
+                        seen.remember(field::MARKET_DEPTH, 0, &depth.encode_to_vec());
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            skipped
+        };
+        let mut pauses = pauses.iter().cycle();
+        let mut until = *pauses.next().unwrap();
+        for (number, one_change) in changes.iter().enumerate() {
+            let body = change(*one_change);
+            sequence += 1;
+            truth.remember(field::MARKET_DEPTH, sequence, &body);
+            queue.push(one(field::MARKET_DEPTH, body, sequence));
+            if number >= until {
+                until = number + *pauses.next().unwrap();
+                read(&mut queue, &mut seen);
+                for _ in queue.poll_lost_books() {
+                    queue.push(whole(&truth, sequence));
+                }
+            }
+        }
+        read(&mut queue, &mut seen);
+        for _ in queue.poll_lost_books() {
+            queue.push(whole(&truth, sequence));
+        }
+        let skipped = read(&mut queue, &mut seen);
+        prop_assert_eq!(seen.replay(None, 0), truth.replay(None, 0));
+        prop_assert_eq!(queue.totals().1, skipped, "all that was left out was counted");
+    }
+
+    #[test]
+    fn of_a_tape_the_oldest_go_and_each_is_counted(
+        events in prop::collection::vec(0_u8..3, 1..400),
+    ) {
+        let mut queue = StreamQueue::new(600);
+        for (number, kind) in events.iter().enumerate() {
+            let sequence = number as u64 + 1;
+            let chunk = match kind {
+                0 => one(field::TICK_BY_TICK, vec![8, 1, 16, 1], sequence),
+                1 => one(field::REAL_TIME_BAR, vec![8, 1], sequence),
+                _ => {
+                    let text = TickString { req_id: Some(1), tick_type: Some(45), value: None };
+                    one(field::TICK_STRING, text.encode_to_vec(), sequence)
+                }
+            };
+            queue.push(chunk);
+        }
+        let newest_text = events.iter().rposition(|kind| *kind == 2).map(|at| at as u64 + 1);
+        let got = pull_all(&mut queue);
+        prop_assert!(got.is_sorted_by_key(|event| event.sequence));
+        let newest = got.iter().filter(|event| matches!(event.body, Some(Body::TickString(_))));
+        prop_assert_eq!(newest.map(|event| event.sequence).max(), newest_text);
+        let skipped: u64 = got.iter().map(|event| u64::from(event.skipped)).sum();
+        prop_assert_eq!(got.len() as u64 + skipped, events.len() as u64);
+        prop_assert_eq!(queue.totals(), (got.len() as u64, skipped));
+        prop_assert_eq!(queue.unread(), 0);
+    }
 }

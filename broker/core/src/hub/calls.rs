@@ -1,0 +1,242 @@
+//! One-shot requests: from a client's call to Gateway and back.
+
+use std::time::Instant;
+
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::upstream::{Located, ends_request};
+use super::{Hub, Output, Reply};
+use crate::calls::open::{Overdue, Progress};
+use crate::calls::{self, Asked};
+use crate::error::{self, Error};
+use crate::ids::{CallId, ClientId, RequestId};
+use crate::pacing::Waiting;
+use crate::routes::Route;
+use crate::wire;
+
+impl Hub {
+    pub(super) fn call(
+        &mut self,
+        client: ClientId,
+        call: CallId,
+        asked: Result<Box<Asked>, Error>,
+        now: Instant,
+    ) {
+        match self.admit_call(client, asked, now) {
+            Ok(Admitted::Known(answer)) => self.reply(call, Ok(Reply::Answer(answer))),
+            Ok(Admitted::Open(request)) => self.calls.wait(request, call),
+            Err(error) => self.reply(call, Err(error)),
+        }
+    }
+
+    /// The caller is gone.
+    pub(super) fn drop_call(&mut self, call: CallId) {
+        if let Some(request) = self.calls.leave(call) {
+            self.abandon(request);
+        }
+    }
+
+    /// A message of an answer.
+    pub(super) fn on_call_message(
+        &mut self,
+        request: RequestId,
+        message: Located<'_>,
+        now: Instant,
+    ) {
+        self.heartbeat.on_answer(request);
+        if message.message_id == id::ERR_MSG {
+            return self.on_call_error(request, message);
+        }
+        match self.calls.on_message(request, message.message_id, message.body, now) {
+            Progress::More => {}
+            Progress::Complete => self.complete_call(request, now),
+            Progress::TooLarge => {
+                self.fail_call(request, &error::too_large());
+            }
+            Progress::Unreadable => {
+                self.counters.malformed_frames += 1;
+                self.fail_call(request, &error::unreadable(message.message_id));
+            }
+        }
+    }
+
+    pub(super) fn expire_calls(&mut self, now: Instant) {
+        for (request, what) in self.calls.overdue(now) {
+            match what {
+                Overdue::Complete => self.complete_call(request, now),
+                Overdue::GivenUp => self.on_given_up(request, now),
+                Overdue::Unanswered => self.on_unanswered(request, now),
+            }
+        }
+    }
+
+    /// What was asked for is lost; whoever waits may ask again.
+    pub(super) fn fail_calls(&mut self, error: &Error) {
+        for request in self.calls.requests() {
+            self.fail_call(request, error);
+        }
+    }
+
+    fn admit_call(
+        &mut self,
+        client: ClientId,
+        asked: Result<Box<Asked>, Error>,
+        now: Instant,
+    ) -> Result<Admitted, Error> {
+        let mut asked = *asked?;
+        self.clients.charge(client, &self.settings.limits, now)?;
+        let limit = self.settings.limits.calls as usize;
+        if self.calls.of(client) >= limit {
+            return Err(error::too_many("calls that wait for an answer", limit, "limits.calls"));
+        }
+        if !self.session.is_up() {
+            return Err(error::not_ready(self.session.kind().name(), &self.session.reason(now)));
+        }
+        if asked.own_only {
+            self.only_ours(&mut asked);
+        }
+        if let Some(answer) = self.kept.find(&asked, now) {
+            return Ok(Admitted::Known(answer));
+        }
+        if let Some(request) = self.calls.find(&asked) {
+            return Ok(Admitted::Open(request));
+        }
+        if *asked.kind == calls::WSH_EVENT_DATA {
+            self.ask_for_meta_data(client, now);
+        }
+        Ok(Admitted::Open(self.open_call(client, asked)))
+    }
+
+    /// Gateway answers the calendar only to those who have asked for its metadata.
+    fn ask_for_meta_data(&mut self, client: ClientId, now: Instant) {
+        let meta = Asked::wsh_meta_data();
+        if self.kept.find(&meta, now).is_none() && self.calls.find(&meta).is_none() {
+            self.open_call(client, meta);
+        }
+    }
+
+    fn only_ours(&self, asked: &mut Asked) {
+        if let Ok(mut request) = tws::ExecutionRequest::decode(&asked.body[..]) {
+            let filter = request.execution_filter.get_or_insert_default();
+            filter.client_id = Some(self.session.client_id());
+            asked.body = request.encode_to_vec().into();
+        }
+    }
+
+    fn open_call(&mut self, client: ClientId, asked: Asked) -> RequestId {
+        let request = self.routes.open(Route::Call);
+        let frame = if asked.kind.unkeyed {
+            wire::unkeyed(asked.kind.request, &asked.body)
+        } else {
+            wire::keyed(asked.kind.request, request, &asked.body)
+        };
+        let waiting = Waiting {
+            frame,
+            request,
+            feed: None,
+            gate: asked.gate.clone(),
+            what: (asked.kind.tws, asked.label.clone()),
+        };
+        self.pacer.push(asked.kind.lane, client, waiting);
+        self.calls.open(request, client, asked);
+        request
+    }
+
+    fn on_call_error(&mut self, request: RequestId, message: Located<'_>) {
+        let Ok(gateway) = tws::ErrorMessage::decode(message.body) else {
+            self.counters.malformed_frames += 1;
+            return;
+        };
+        if ends_request(gateway.error_code()) {
+            self.fail_call(request, &error::gateway(gateway.error_code(), gateway.error_msg()));
+        } else {
+            self.calls.on_notice(request, message.body);
+        }
+    }
+
+    fn complete_call(&mut self, request: RequestId, now: Instant) {
+        let Some((open, answer)) = self.calls.close(request) else {
+            return;
+        };
+        self.kept.keep(&open.asked, &answer, now);
+        self.end_request(request);
+        if *open.asked.kind == calls::HEAD_TIMESTAMP
+            && let Some(cancel) = open.asked.kind.cancel
+        {
+            // It counts as open at Gateway until it is cancelled.
+            self.push_cancel(request, cancel, open.client);
+        }
+        for call in open.waiters {
+            self.reply(call, Ok(Reply::Answer(answer.clone())));
+        }
+    }
+
+    fn fail_call(&mut self, request: RequestId, error: &Error) {
+        let Some((open, _)) = self.calls.close(request) else {
+            return;
+        };
+        if open.left {
+            self.end_request(request);
+        } else {
+            // What still waits here must not leave for nobody.
+            self.cancel_request(request, None, open.client);
+        }
+        for call in open.waiters {
+            self.reply(call, Err(error.clone()));
+        }
+    }
+
+    fn on_unanswered(&mut self, request: RequestId, now: Instant) {
+        let Some(open) = self.calls.get(request) else {
+            return;
+        };
+        let kind = open.asked.kind;
+        let error = error::deadline(kind.tws, kind.deadline.as_secs_f64());
+        if kind.unkeyed {
+            for call in self.calls.await_late(request, now) {
+                self.reply(call, Err(error.clone()));
+            }
+        } else if let Some((open, _)) = self.calls.close(request) {
+            self.cancel_request(request, kind.cancel, open.client);
+            for call in open.waiters {
+                self.reply(call, Err(error.clone()));
+            }
+        }
+    }
+
+    /// Nobody waits any more: for good, or for the first time.
+    fn on_given_up(&mut self, request: RequestId, now: Instant) {
+        if self.calls.is_late(request) {
+            self.give_up(request);
+        } else {
+            self.calls.await_late(request, now);
+        }
+    }
+
+    /// The last who waited for it is gone.
+    fn abandon(&mut self, request: RequestId) {
+        let unkeyed =
+            self.calls.get(request).is_some_and(|open| open.left && open.asked.kind.unkeyed);
+        // Without an id its answer comes all the same, and must not be taken for another's.
+        if !unkeyed {
+            self.give_up(request);
+        }
+    }
+
+    fn give_up(&mut self, request: RequestId) {
+        if let Some((open, _)) = self.calls.close(request) {
+            self.cancel_request(request, open.asked.kind.cancel, open.client);
+        }
+    }
+
+    fn reply(&mut self, call: CallId, result: Result<Reply, Error>) {
+        self.outputs.push_back(Output::Reply(call, result));
+    }
+}
+
+enum Admitted {
+    Known(bytes::Bytes),
+    Open(RequestId),
+}

@@ -1,0 +1,308 @@
+//! Lines at Gateway: asked for, asked for again, lost, given back.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use ibouncer_proto::api::v1::{MarkKind, UnknownMessage};
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::upstream::Located;
+use super::{Hub, Output};
+use crate::error;
+use crate::fields::field;
+use crate::ids::{ClientId, Epoch, RequestId};
+use crate::lines::kind::Cancel;
+use crate::lines::wanted::LIVE;
+use crate::lines::{Line, Upstream};
+use crate::memory::identity;
+use crate::pacing::gates::Gate;
+use crate::pacing::{Lane, Waiting};
+use crate::routes::Route;
+use crate::wire;
+
+impl Hub {
+    /// All lines are asked for: a session began.
+    pub(super) fn on_session_up(&mut self, epoch: Epoch) {
+        tracing::info!(%epoch, lines = self.lines.len(), "session is up");
+        for slot in self.lines.slots() {
+            self.request_line(slot);
+        }
+    }
+
+    /// Nothing flows any more: all who listen are told, all who wait are answered.
+    pub(super) fn on_session_down(&mut self, epoch: Epoch, because: &str) {
+        let error = error::worker_ended(epoch, because);
+        self.fail_calls(&error);
+        self.fail_snapshots(&error);
+        self.kept.clear();
+        self.pacer.clear();
+        self.routes.clear();
+        self.feed_in_force = LIVE;
+        for slot in self.lines.slots() {
+            self.make_stale(slot, epoch, because);
+        }
+    }
+
+    /// Gateway has lost all subscriptions (1101), or it is not known what arrived: what was asked
+    /// for is asked again, under new ids, and one-shots may be.
+    pub(super) fn resubscribe_all(&mut self, because: &str) {
+        let error = error::worker_ended(self.session.epoch(), because);
+        self.fail_calls(&error);
+        self.fail_snapshots(&error);
+        for slot in self.lines.slots() {
+            self.resubscribe(slot, because);
+        }
+    }
+
+    /// One line is asked for again, under a new id.
+    pub(super) fn resubscribe(&mut self, slot: u32, because: &str) {
+        self.cancel_upstream(slot);
+        self.make_stale(slot, self.session.epoch(), because);
+        self.request_line(slot);
+    }
+
+    /// Frames of Gateway were lost between worker and broker. A book without one of its changes
+    /// is wrong, a snapshot may lack its last value; the others are told.
+    pub(super) fn on_frames_lost(&mut self, because: &str) {
+        let error = error::worker_ended(self.session.epoch(), because);
+        self.fail_snapshots(&error);
+        for slot in self.lines.slots() {
+            let Some(line) = self.lines.get_mut(slot) else {
+                continue;
+            };
+            if line.memory.is_book() {
+                self.resubscribe(slot, because);
+                continue;
+            }
+            line.gaps += 1;
+            for (stream, subscription) in listeners(line) {
+                self.mark(slot, stream, subscription, MarkKind::Gap, because.to_owned());
+            }
+        }
+    }
+
+    /// The first data under a new request id.
+    pub(super) fn on_first_data(&mut self, slot: u32, batch: &Bytes) {
+        self.flush(batch);
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        if let Some(request) = line.upstream.request() {
+            line.upstream = Upstream::Live(request);
+            self.heartbeat.on_answer(request);
+        }
+        let is_book = line.memory.is_book();
+        let mut waiting = Vec::new();
+        for subscriber in &mut line.subscribers {
+            if std::mem::take(&mut subscriber.told_stale) {
+                waiting.push((subscriber.stream, subscriber.subscription));
+            }
+        }
+        for (stream, subscription) in waiting {
+            let because = format!("data flows again in session {}", self.session.epoch().0);
+            self.mark(slot, stream, subscription, MarkKind::Resumed, because);
+            if is_book {
+                self.tell_book(slot, stream, subscription, "the book begins anew");
+            }
+        }
+    }
+
+    /// A message has left for Gateway. The cancel that would take it back; none if it ends one.
+    pub(super) fn on_left(&mut self, request: RequestId, now: Instant) -> Option<Cancel> {
+        let cancel = match self.routes.get(request.0) {
+            Some(Route::Line(slot)) => {
+                let line = self.lines.get_mut(slot)?;
+                if line.upstream == Upstream::Queued(request) {
+                    line.upstream = Upstream::Requested(request);
+                    line.asked_at = Some(now);
+                }
+                line.kind().cancel
+            }
+            Some(Route::Snapshot(_)) => super::snapshot::CANCEL,
+            Some(Route::Call) => {
+                self.calls.on_left(request, now);
+                let kind = self.calls.get(request)?.asked.kind;
+                self.heartbeat.on_request(request, now);
+                return kind.cancel;
+            }
+            Some(Route::Ended) | None => return None,
+        };
+        self.heartbeat.on_request(request, now);
+        Some(cancel)
+    }
+
+    pub(super) fn end_line_by_error(
+        &mut self,
+        slot: u32,
+        gateway: &tws::ErrorMessage,
+        now: Instant,
+    ) {
+        let Some(line) = self.lines.close(slot) else {
+            return;
+        };
+        if let Some(request) = line.upstream.request() {
+            // After an error the id is dead at Gateway; a cancel would only raise another.
+            self.end_request(request);
+        }
+        let error = error::line_ended(line.id, gateway.error_code(), gateway.error_msg());
+        for subscriber in &line.subscribers {
+            if let Some(stream) = self.streams.get_mut(subscriber.stream) {
+                stream.subscriptions.remove(&subscriber.subscription);
+            }
+            self.end_subscription(&line, subscriber, error.clone());
+        }
+        self.serve_waiters(now);
+        self.outputs.push_back(Output::StatusChanged);
+    }
+
+    pub(super) fn deliver_unknown(&mut self, slot: u32, message: Located<'_>) {
+        self.flush(message.batch);
+        self.counters.unknown_messages += 1;
+        let Some(line) = self.lines.get(slot) else {
+            return;
+        };
+        let unknown = UnknownMessage {
+            message_id: message.message_id,
+            body: Bytes::copy_from_slice(message.body),
+        };
+        let body = Bytes::from(unknown.encode_to_vec());
+        for (stream, subscription) in listeners(line) {
+            self.deliver_one(stream, subscription, field::UNKNOWN, body.clone(), slot);
+        }
+    }
+
+    /// The first load is complete: what was there before and did not come again is told once as
+    /// gone.
+    pub(super) fn tell_vanished(&mut self, slot: u32, batch: &Bytes) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        let vanished = line.memory.vanished();
+        if vanished.is_empty() {
+            return;
+        }
+        self.flush(batch);
+        for old in vanished {
+            let Some(body) = identity::gone(old.field, &old.body) else {
+                continue;
+            };
+            let Some(line) = self.lines.get_mut(slot) else {
+                return;
+            };
+            line.sequence += 1;
+            let body = Bytes::from(body);
+            for (stream, subscription) in listeners(line) {
+                self.deliver_one(stream, subscription, old.field, body.clone(), slot);
+            }
+        }
+    }
+
+    pub(super) fn request_line(&mut self, slot: u32) {
+        let request = self.routes.open(Route::Line(slot));
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        line.upstream = Upstream::Queued(request);
+        line.memory.on_asked();
+        let kind = line.kind();
+        let frame = if kind.answers.is_empty() {
+            wire::keyed(kind.request, request, &line.wanted.body)
+        } else {
+            wire::unkeyed(kind.request, &line.wanted.body)
+        };
+        let waiting = Waiting {
+            frame,
+            request,
+            feed: line.wanted.feed,
+            gate: line.wanted.gate.clone(),
+            what: (kind.tws, line.label().to_owned()),
+        };
+        self.pacer.push(kind.lane, line.opened_by, waiting);
+    }
+
+    /// Takes a line back from Gateway; if the request still waits here, nothing ever leaves.
+    pub(super) fn cancel_upstream(&mut self, slot: u32) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        let (upstream, client, cancel) = (line.upstream, line.opened_by, line.kind().cancel);
+        line.upstream = Upstream::Stale;
+        if let Some(request) = upstream.request() {
+            self.cancel_request(request, Some(cancel), client);
+        }
+    }
+
+    pub(super) fn cancel_request(
+        &mut self,
+        request: RequestId,
+        cancel: Option<Cancel>,
+        client: ClientId,
+    ) {
+        let waited = self.pacer.take_back(request);
+        self.routes.end(request);
+        self.heartbeat.on_answer(request);
+        if waited || !self.session.is_up() {
+            return;
+        }
+        match cancel {
+            Some(cancel) => self.push_cancel(request, cancel, client),
+            None => self.outputs.push_back(Output::NoteClosed(request)),
+        }
+    }
+
+    /// The cancel of a request waits for its turn.
+    pub(super) fn push_cancel(&mut self, request: RequestId, cancel: Cancel, client: ClientId) {
+        let waiting = Waiting {
+            frame: cancel.frame(request),
+            request,
+            feed: None,
+            gate: Gate::Open,
+            what: ("cancel", String::new()),
+        };
+        self.pacer.push(Lane::DataCancel, client, waiting);
+    }
+
+    /// Gateway has ended a request; nothing of it is left there.
+    pub(super) fn end_request(&mut self, request: RequestId) {
+        self.routes.end(request);
+        self.pacer.on_done(request);
+        self.heartbeat.on_answer(request);
+        self.outputs.push_back(Output::NoteClosed(request));
+    }
+
+    fn make_stale(&mut self, slot: u32, epoch: Epoch, because: &str) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        line.upstream = Upstream::Stale;
+        line.gaps += 1;
+        let mut told = Vec::new();
+        for subscriber in &mut line.subscribers {
+            if !std::mem::replace(&mut subscriber.told_stale, true) {
+                told.push((subscriber.stream, subscriber.subscription));
+            }
+        }
+        for (stream, subscription) in told {
+            self.mark_of(epoch, slot, stream, subscription, MarkKind::Stale, because.to_owned());
+        }
+    }
+
+    /// Clients that share a line, by name.
+    pub(crate) fn listeners(&self, line: &Line) -> Vec<String> {
+        let mut names: Vec<_> = line
+            .subscribers
+            .iter()
+            .filter_map(|one| self.streams.client(one.stream))
+            .map(|client| self.clients.name(client).to_owned())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// Who listens: slot of the stream, and subscription.
+pub(super) fn listeners(line: &Line) -> Vec<(u32, u32)> {
+    line.subscribers.iter().map(|one| (one.stream, one.subscription)).collect()
+}

@@ -1,0 +1,378 @@
+//! Subscriptions: from a client's wish to a line, and out again.
+
+use std::time::{Duration, Instant};
+
+use ibouncer_proto::api::v1::{MarkKind, Resume};
+
+use super::{Hub, Output};
+use crate::error::{self, Error};
+use crate::ids::{ClientId, StreamId};
+use crate::lines::kind::{self, Allowance};
+use crate::lines::wanted::Wanted;
+use crate::lines::{Full, Subscriber, Upstream};
+
+/// Whose stream broke has so long to come back to its lines.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Gateway takes one tick-by-tick request for an instrument in 15 s, so a line is given up no
+/// sooner: whoever wants it again meanwhile needs no new one.
+const TICK_BY_TICK: Duration = Duration::from_secs(15);
+
+/// Added to a subscription's number for the second line of one that needs two.
+pub(super) const SECOND: u32 = 1 << 31;
+
+/// What a client says beside its wish.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Manner {
+    /// Wait for a line if all are taken.
+    pub wait: bool,
+    /// Keep the line for a while if the stream breaks.
+    pub resumable: bool,
+    /// Go on where an earlier stream broke.
+    pub resume: Option<Resume>,
+}
+
+/// A wish that waits for a line to become free.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    stream: StreamId,
+    subscription: u32,
+    wanted: Wanted,
+    manner: Manner,
+}
+
+impl Hub {
+    pub(super) fn open_stream(
+        &mut self,
+        client: ClientId,
+        stream: StreamId,
+        single: bool,
+        now: Instant,
+    ) {
+        let limit = self.settings.limits.streams as usize;
+        let (open, _) = self.load_of(client);
+        let refusal = if open >= limit {
+            Err(error::too_many("streams", limit, "limits.streams"))
+        } else {
+            self.clients.charge(client, &self.settings.limits, now)
+        };
+        self.streams.open(stream, client, single);
+        if let Err(error) = refusal {
+            self.outputs.push_back(Output::EndStream(stream, error));
+        }
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        stream: StreamId,
+        subscription: u32,
+        wanted: Result<Box<Wanted>, Error>,
+        manner: Manner,
+        now: Instant,
+    ) {
+        let Some((slot, open)) = self.streams.find(stream) else {
+            return;
+        };
+        let client = open.client;
+        if open.subscriptions.contains_key(&subscription) || subscription >= SECOND {
+            let what = format!("subscription_id {subscription} is in use on this stream");
+            return self.refuse_id(slot, subscription, what);
+        }
+        match self.admit_subscription(client, wanted, now) {
+            Ok(wanted) => self.attach(stream, subscription, wanted, manner, now),
+            Err(error) => self.refuse(slot, subscription, error),
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, stream: StreamId, subscription: u32, now: Instant) {
+        let Some((slot, open)) = self.streams.find(stream) else {
+            return;
+        };
+        let lines = [subscription, subscription | SECOND];
+        let left: Vec<_> = lines
+            .into_iter()
+            .filter_map(|number| Some((number, open.subscriptions.remove(&number)?)))
+            .collect();
+        let waited =
+            self.stop_waiting(|one| one.stream == stream && one.subscription == subscription);
+        let Some((_, line)) = left.first() else {
+            if waited {
+                return self.end_mark(
+                    slot,
+                    subscription,
+                    "unsubscribed while it waited for a line",
+                );
+            }
+            let what = format!("subscription_id {subscription} does not exist on this stream");
+            return self.refuse_id(slot, subscription, what);
+        };
+        self.mark(*line, slot, subscription, MarkKind::Ended, "unsubscribed".into());
+        for (number, line) in left {
+            self.leave_line(line, slot, number, false, now);
+        }
+    }
+
+    pub(super) fn close_stream(&mut self, stream: StreamId, now: Instant) {
+        self.stop_waiting(|one| one.stream == stream);
+        let Some((slot, closed)) = self.streams.close(stream) else {
+            return;
+        };
+        for (subscription, line) in closed.subscriptions {
+            self.leave_line(line, slot, subscription, true, now);
+        }
+    }
+
+    /// Lines that nobody came back to are given up.
+    pub(super) fn expire_lines(&mut self, now: Instant) {
+        for slot in self.lines.overdue(now) {
+            self.give_up_line(slot, now);
+        }
+    }
+
+    /// A reader has caught up and needs its whole book again.
+    pub(super) fn resend_book(&mut self, stream: StreamId, subscription: u32) {
+        let Some((slot, open)) = self.streams.find(stream) else {
+            return;
+        };
+        if let Some(line) = open.subscriptions.get(&subscription).copied() {
+            let because = "this client read too slowly for every change";
+            self.tell_book(line, slot, subscription, because);
+        }
+    }
+
+    fn admit_subscription(
+        &mut self,
+        client: ClientId,
+        wanted: Result<Box<Wanted>, Error>,
+        now: Instant,
+    ) -> Result<Wanted, Error> {
+        let wanted = match self.session.accounts() {
+            // Gateway's default, in the one form in which equal wishes are equal.
+            [only] => (*wanted?).with_account(only),
+            _ => *wanted?,
+        };
+        self.clients.charge(client, &self.settings.limits, now)?;
+        let limit = self.settings.limits.subscriptions as usize;
+        if self.load_of(client).1 >= limit {
+            return Err(error::too_many("subscriptions", limit, "limits.subscriptions"));
+        }
+        Ok(wanted)
+    }
+
+    fn attach(
+        &mut self,
+        stream: StreamId,
+        subscription: u32,
+        wanted: Wanted,
+        manner: Manner,
+        now: Instant,
+    ) {
+        if let Some((account, instead)) = self.second_account(&wanted) {
+            let because = format!(
+                "Gateway sends account updates of one account at a time, now of {account}; this one \
+                 is told by account_update_multi and position_multi, without market prices and profits"
+            );
+            let Some((slot, _)) = self.streams.find(stream) else {
+                return;
+            };
+            let [values, positions] = instead;
+            self.attach_line(stream, subscription, values, manner.clone(), now);
+            if let Some((_, open)) = self.streams.find(stream)
+                && let Some(line) = open.subscriptions.get(&subscription).copied()
+            {
+                self.mark(line, slot, subscription, MarkKind::Subscribed, because);
+                self.attach_line(stream, subscription | SECOND, positions, manner, now);
+            }
+            return;
+        }
+        self.attach_line(stream, subscription, wanted, manner, now);
+    }
+
+    /// A wish for the updates of another account than the one that Gateway sends now: what it is
+    /// served from.
+    fn second_account(&self, wanted: &Wanted) -> Option<(String, [Wanted; 2])> {
+        if *wanted.kind != kind::ACCOUNT_UPDATES || self.lines.find(wanted).is_some() {
+            return None;
+        }
+        let (_, line) = self.lines.only(&kind::ACCOUNT_UPDATES)?;
+        Some((line.label().to_owned(), Wanted::instead_of_updates(wanted)))
+    }
+
+    fn attach_line(
+        &mut self,
+        stream: StreamId,
+        subscription: u32,
+        wanted: Wanted,
+        manner: Manner,
+        now: Instant,
+    ) {
+        let Some((stream_slot, open)) = self.streams.find(stream) else {
+            return;
+        };
+        let client = open.client;
+        let slot = match self.line_for(client, &wanted, now) {
+            Ok(slot) => slot,
+            Err(full) if manner.wait => {
+                let waiter = Waiter { stream, subscription, wanted, manner };
+                return self.wait_for_line(stream_slot, waiter, full);
+            }
+            Err(full) => {
+                let error = error::exhausted(full, &self.holders(full.allowance));
+                return self.refuse(stream_slot, subscription, error);
+            }
+        };
+        if let Some((_, open)) = self.streams.find(stream) {
+            open.subscriptions.insert(subscription, slot);
+        }
+        self.join_line(slot, stream_slot, subscription, wanted, manner);
+    }
+
+    /// A line that exists, or a new one; one that nobody listens to makes room for it.
+    fn line_for(&mut self, client: ClientId, wanted: &Wanted, now: Instant) -> Result<u32, Full> {
+        if let Some(slot) = self.lines.find(wanted) {
+            return Ok(slot);
+        }
+        loop {
+            match self.lines.open(client, wanted.clone()) {
+                Ok(slot) => return Ok(slot),
+                Err(full) => match self.lines.lingering(full.allowance) {
+                    Some(idle) => self.give_up_line(idle, now),
+                    None => return Err(full),
+                },
+            }
+        }
+    }
+
+    fn join_line(
+        &mut self,
+        slot: u32,
+        stream: u32,
+        subscription: u32,
+        wanted: Wanted,
+        manner: Manner,
+    ) {
+        self.lines.linger(slot, None);
+        let is_up = self.session.is_up();
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        let is_new =
+            line.sequence == 0 && line.upstream == Upstream::Stale && line.subscribers.is_empty();
+        let has_no_session = line.upstream == Upstream::Stale && !(is_new && is_up);
+        // A line that is being asked for again is stale for all who share it.
+        let is_stale = has_no_session || line.subscribers.iter().any(|one| one.told_stale);
+        line.subscribers.push(Subscriber {
+            stream,
+            subscription,
+            told_stale: is_stale,
+            resumable: manner.resumable,
+            filter: wanted.filter,
+        });
+        let label = line.label().to_owned();
+        self.mark(
+            slot,
+            stream,
+            subscription,
+            MarkKind::Subscribed,
+            format!("subscribed to {label}"),
+        );
+        self.bring_up_to_date(slot, stream, subscription, manner.resume.as_ref());
+        if is_stale {
+            let because = if has_no_session {
+                self.session_in_words()
+            } else {
+                "the line is being asked for again".into()
+            };
+            self.mark(slot, stream, subscription, MarkKind::Stale, because);
+        }
+        if is_new {
+            self.counters.lines_opened += 1;
+            if is_up {
+                self.request_line(slot);
+            }
+        }
+        self.outputs.push_back(Output::StatusChanged);
+    }
+
+    fn leave_line(&mut self, slot: u32, stream: u32, subscription: u32, broke: bool, now: Instant) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        let is_it = |one: &Subscriber| one.stream == stream && one.subscription == subscription;
+        let resumable = line.subscribers.iter().any(|one| is_it(one) && one.resumable);
+        line.subscribers.retain(|one| !is_it(one));
+        if !line.subscribers.is_empty() {
+            return;
+        }
+        let paced = line.kind().uses.contains(&Allowance::TickByTick) && !line.wanted.private;
+        let until = [
+            (broke && resumable).then_some(now + LINGER),
+            line.asked_at.filter(|_| paced).map(|asked| asked + TICK_BY_TICK),
+        ];
+        match until.into_iter().flatten().max().filter(|until| *until > now) {
+            Some(until) => self.lines.linger(slot, Some(until)),
+            None => self.give_up_line(slot, now),
+        }
+        self.outputs.push_back(Output::StatusChanged);
+    }
+
+    /// Takes a line back from Gateway; somebody may have waited for its place.
+    pub(super) fn give_up_line(&mut self, slot: u32, now: Instant) {
+        self.cancel_upstream(slot);
+        self.lines.close(slot);
+        self.serve_waiters(now);
+    }
+
+    /// Those who wait for a line, first come first served.
+    pub(super) fn serve_waiters(&mut self, now: Instant) {
+        let mut rest = std::mem::take(&mut self.line_waiters);
+        while let Some(waiter) = rest.pop_front() {
+            let full =
+                |allowance: &Allowance| self.lines.used(*allowance) >= self.lines.limit(*allowance);
+            let exists = self.lines.find(&waiter.wanted).is_some();
+            if !exists && waiter.wanted.kind.uses.iter().any(full) {
+                self.line_waiters.push_back(waiter);
+            } else {
+                let Waiter { stream, subscription, wanted, manner } = waiter;
+                self.attach(stream, subscription, wanted, manner, now);
+            }
+        }
+    }
+
+    fn wait_for_line(&mut self, slot: u32, waiter: Waiter, full: Full) {
+        let place = self.line_waiters.len() as u32;
+        let because = error::exhausted(full, &self.holders(full.allowance)).message;
+        self.queued_mark(slot, waiter.subscription, place, because);
+        self.line_waiters.push_back(waiter);
+    }
+
+    fn stop_waiting(&mut self, which: impl Fn(&Waiter) -> bool) -> bool {
+        let before = self.line_waiters.len();
+        self.line_waiters.retain(|waiter| !which(waiter));
+        self.line_waiters.len() < before
+    }
+
+    /// How much of an allowance each client holds.
+    fn holders(&self, allowance: Allowance) -> Vec<(String, usize)> {
+        let mut holders = std::collections::BTreeMap::new();
+        for (_, line) in self.lines.iter().filter(|(_, one)| one.kind().uses.contains(&allowance)) {
+            let name = self.clients.name(line.opened_by).to_owned();
+            *holders.entry(name).or_insert(0) += 1;
+        }
+        let mut holders: Vec<_> = holders.into_iter().collect();
+        holders.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
+        holders.truncate(5);
+        holders
+    }
+
+    fn session_in_words(&self) -> String {
+        format!("Gateway's session is {}", self.session.kind())
+    }
+
+    /// Streams and subscriptions of a client.
+    pub(crate) fn load_of(&self, client: ClientId) -> (usize, usize) {
+        self.streams.of(client).fold((0, 0), |(streams, subscriptions), (_, stream)| {
+            (streams + 1, subscriptions + stream.subscriptions.len())
+        })
+    }
+}

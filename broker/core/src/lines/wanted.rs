@@ -1,0 +1,445 @@
+//! What a client wants to subscribe to, checked, and in the one form in which equal wishes are
+//! equal bytes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::kind::{self, Kind};
+use crate::checks;
+use crate::error::{self, Error};
+use crate::fields::field;
+use crate::history;
+use crate::pacing::gates::Gate;
+
+/// A wish.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// Of what kind.
+    pub kind: &'static Kind,
+    /// The request, encoded, without a request id.
+    pub body: Bytes,
+    /// Nobody else may share it.
+    pub private: bool,
+    /// Market data type, 1 to 4, where it matters.
+    pub feed: Option<i32>,
+    /// Gateway's rule for it.
+    pub gate: Gate,
+    /// What it is about, for people.
+    pub about: About,
+    /// What this client wants of a line that says more.
+    pub filter: Filter,
+}
+
+/// What a line is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "fields of a contract")]
+pub struct About {
+    /// Symbol, account, or what else.
+    pub label: String,
+    pub sec_type: String,
+    pub exchange: String,
+    pub currency: String,
+    pub generic_ticks: String,
+}
+
+/// Which bodies of a line a client gets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Filter {
+    /// All.
+    #[default]
+    All,
+    /// Of an account summary, these tags.
+    Tags(Arc<BTreeSet<String>>),
+}
+
+impl Filter {
+    /// Does the client get this body?
+    pub fn passes(&self, field: u8, body: &[u8]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Tags(tags) => {
+                field != field::ACCOUNT_SUMMARY
+                    || tws::AccountSummary::decode(body)
+                        .is_ok_and(|value| tags.contains(value.tag()))
+            }
+        }
+    }
+}
+
+/// Market data type 1.
+pub const LIVE: i32 = 1;
+
+/// All tags of an account summary, and the ledger in every currency.
+const ALL_TAGS: &str = "AccountType,NetLiquidation,TotalCashValue,SettledCash,AccruedCash,\
+BuyingPower,EquityWithLoanValue,PreviousEquityWithLoanValue,GrossPositionValue,ReqTEquity,\
+ReqTMargin,SMA,InitMarginReq,MaintMarginReq,AvailableFunds,ExcessLiquidity,Cushion,\
+FullInitMarginReq,FullMaintMarginReq,FullAvailableFunds,FullExcessLiquidity,\
+LookAheadNextChange,LookAheadInitMarginReq,LookAheadMaintMarginReq,LookAheadAvailableFunds,\
+LookAheadExcessLiquidity,HighestSeverity,DayTradesRemaining,Leverage,$LEDGER:ALL";
+
+/// What asks for the ledger, in whichever currency; it comes under tags of its own.
+const LEDGER: &str = "$LEDGER";
+
+impl Wanted {
+    fn new(kind: &'static Kind, body: &impl prost::Message, about: About) -> Self {
+        Self {
+            kind,
+            body: body.encode_to_vec().into(),
+            private: false,
+            feed: None,
+            gate: Gate::Open,
+            about,
+            filter: Filter::All,
+        }
+    }
+
+    /// Quotes.
+    pub fn market_data(request: tws::MarketDataRequest, feed: i32) -> Result<Self, Error> {
+        let contract = checks::contract(request.contract.as_ref())?;
+        if request.snapshot() || request.regulatory_snapshot() {
+            return Err(error::invalid("request.snapshot: use GetSnapshot for snapshots"));
+        }
+        let feed = checked_feed(feed)?;
+        let generic_ticks = generic_ticks(request.generic_tick_list())?;
+        let about = About { generic_ticks: generic_ticks.clone(), ..About::of(contract) };
+        let body = tws::MarketDataRequest {
+            req_id: None,
+            contract: Some(checks::plain(contract)),
+            generic_tick_list: (!generic_ticks.is_empty()).then_some(generic_ticks),
+            snapshot: None,
+            regulatory_snapshot: None,
+            market_data_options: request.market_data_options,
+        };
+        Ok(Self { feed: Some(feed), ..Self::new(&kind::MARKET_DATA, &body, about) })
+    }
+
+    /// A book.
+    pub fn market_depth(request: tws::MarketDepthRequest) -> Result<Self, Error> {
+        let contract = checks::contract(request.contract.as_ref())?;
+        let rows = request.num_rows.unwrap_or(5);
+        if !(1..=1_000).contains(&rows) {
+            return Err(error::invalid(format!("request.num_rows is {rows}: use 1 to 1000")));
+        }
+        let smart = request.is_smart_depth();
+        let about = About::of(contract);
+        let body = tws::MarketDepthRequest {
+            req_id: None,
+            contract: Some(checks::plain(contract)),
+            num_rows: Some(rows),
+            is_smart_depth: smart.then_some(true),
+            market_depth_options: request.market_depth_options,
+        };
+        let kind = if smart { &kind::SMART_DEPTH } else { &kind::MARKET_DEPTH };
+        Ok(Self::new(kind, &body, about))
+    }
+
+    /// Every trade or quote.
+    pub fn tick_by_tick(request: tws::TickByTickRequest) -> Result<Self, Error> {
+        let contract = checks::contract(request.contract.as_ref())?;
+        let kinds = ["Last", "AllLast", "BidAsk", "MidPoint"];
+        checks::one_of("tick_type", request.tick_type(), &kinds)?;
+        let pages = request.number_of_ticks();
+        if !(0..=1_000).contains(&pages) {
+            return Err(error::invalid(format!(
+                "request.number_of_ticks is {pages}: use 0 to 1000"
+            )));
+        }
+        let about = About { generic_ticks: request.tick_type().into(), ..About::of(contract) };
+        let contract = checks::plain(contract);
+        let gate = Gate::TickByTick(format!("{contract:?}"));
+        let body = tws::TickByTickRequest { req_id: None, contract: Some(contract), ..request };
+        let private = pages > 0;
+        Ok(Self { gate, private, ..Self::new(&kind::TICK_BY_TICK, &body, about) })
+    }
+
+    /// A bar every 5 s.
+    pub fn real_time_bars(request: tws::RealTimeBarsRequest) -> Result<Self, Error> {
+        let contract = checks::contract(request.contract.as_ref())?;
+        let what = request.what_to_show.as_deref().unwrap_or("TRADES");
+        checks::one_of("what_to_show", what, &["TRADES", "MIDPOINT", "BID", "ASK"])?;
+        let about = About { generic_ticks: what.into(), ..About::of(contract) };
+        let body = tws::RealTimeBarsRequest {
+            req_id: None,
+            contract: Some(checks::plain(contract)),
+            bar_size: Some(5),
+            what_to_show: Some(what.into()),
+            use_rth: Some(request.use_rth()),
+            real_time_bars_options: request.real_time_bars_options.clone(),
+        };
+        let gate = Gate::RealTimeBars;
+        Ok(Self { gate, ..Self::new(&kind::REAL_TIME_BARS, &body, about) })
+    }
+
+    /// Historical bars that go on.
+    pub fn historical_bars(request: tws::HistoricalDataRequest) -> Result<Self, Error> {
+        if !request.end_date_time().is_empty() {
+            return Err(error::invalid(
+                "request.end_date_time must be empty for bars that go on; for the past alone use \
+                 GetHistoricalBars",
+            ));
+        }
+        let request = tws::HistoricalDataRequest { keep_up_to_date: Some(true), ..request };
+        let (body, contract, gate) = history::bars(request)?;
+        let about = About::of(&contract);
+        let wanted = Self::new(&kind::HISTORICAL_BARS, &body, about);
+        Ok(Self { gate, private: true, ..wanted })
+    }
+
+    /// Tags of all accounts.
+    pub fn account_summary(request: tws::AccountSummaryRequest) -> Result<Self, Error> {
+        let group = match request.group() {
+            "" => "All",
+            group => group,
+        };
+        checks::text("group", group)?;
+        checks::text("tags", request.tags())?;
+        let tags: BTreeSet<String> = request
+            .tags()
+            .split(',')
+            .map(str::trim)
+            .filter(|tag| !tag.is_empty())
+            .map(str::to_owned)
+            .collect();
+        // The ledger's tags are Gateway's to name.
+        let filter = if tags.is_empty() || tags.iter().any(|tag| tag.starts_with(LEDGER)) {
+            Filter::All
+        } else {
+            Filter::Tags(Arc::new(tags))
+        };
+        let body = tws::AccountSummaryRequest {
+            req_id: None,
+            group: Some(group.into()),
+            tags: Some(ALL_TAGS.into()),
+        };
+        let about = About { label: group.into(), ..About::default() };
+        Ok(Self { filter, ..Self::new(&kind::ACCOUNT_SUMMARY, &body, about) })
+    }
+
+    /// Values and portfolio of one account.
+    pub fn account_updates(account: &str) -> Result<Self, Error> {
+        checks::text("account", account)?;
+        let body =
+            tws::AccountDataRequest { subscribe: Some(true), acct_code: Some(account.to_owned()) };
+        Ok(Self::new(&kind::ACCOUNT_UPDATES, &body, About::account(account)))
+    }
+
+    /// Account updates name the account, also if there is only one.
+    #[must_use]
+    pub fn with_account(self, only: &str) -> Self {
+        if *self.kind != kind::ACCOUNT_UPDATES {
+            return self;
+        }
+        let request = tws::AccountDataRequest::decode(&self.body[..]).unwrap_or_default();
+        if request.acct_code().is_empty() {
+            let body = tws::AccountDataRequest { acct_code: Some(only.to_owned()), ..request };
+            return Self::new(&kind::ACCOUNT_UPDATES, &body, About::account(only));
+        }
+        self
+    }
+
+    /// What says of an account, in two lines, most of what its updates would.
+    pub fn instead_of_updates(updates: &Self) -> [Self; 2] {
+        let account =
+            tws::AccountDataRequest::decode(&updates.body[..]).unwrap_or_default().acct_code;
+        let about = About::account(account.as_deref().unwrap_or_default());
+        let values = tws::AccountUpdatesMultiRequest {
+            account: account.clone(),
+            ledger_and_nlv: Some(false),
+            ..Default::default()
+        };
+        let positions = tws::PositionsMultiRequest { account, ..Default::default() };
+        [
+            Self::new(&kind::ACCOUNT_UPDATES_MULTI, &values, about.clone()),
+            Self::new(&kind::POSITIONS_MULTI, &positions, about),
+        ]
+    }
+
+    /// Values of one account or model.
+    pub fn account_updates_multi(request: tws::AccountUpdatesMultiRequest) -> Result<Self, Error> {
+        checks::text("account", request.account())?;
+        checks::text("model_code", request.model_code())?;
+        let about = About::account(request.account());
+        let body = tws::AccountUpdatesMultiRequest { req_id: None, ..request };
+        Ok(Self::new(&kind::ACCOUNT_UPDATES_MULTI, &body, about))
+    }
+
+    /// Positions of all accounts.
+    pub fn positions() -> Self {
+        Self::new(&kind::POSITIONS, &tws::PositionsRequest {}, About::account(""))
+    }
+
+    /// Positions of one account or model.
+    pub fn positions_multi(request: tws::PositionsMultiRequest) -> Result<Self, Error> {
+        checks::text("account", request.account())?;
+        checks::text("model_code", request.model_code())?;
+        let about = About::account(request.account());
+        let body = tws::PositionsMultiRequest { req_id: None, ..request };
+        Ok(Self::new(&kind::POSITIONS_MULTI, &body, about))
+    }
+
+    /// Profit and loss.
+    pub fn pnl(request: tws::PnLRequest) -> Result<Self, Error> {
+        checks::needed("account", request.account(), "DU0000001")?;
+        let about = About::account(request.account());
+        let model = request.model_code.clone().unwrap_or_default();
+        checks::text("model_code", &model)?;
+        let body = tws::PnLRequest { req_id: None, model_code: Some(model), ..request };
+        Ok(Self::new(&kind::PNL, &body, about))
+    }
+
+    /// Profit and loss of one position.
+    pub fn pnl_single(request: tws::PnLSingleRequest) -> Result<Self, Error> {
+        checks::needed("account", request.account(), "DU0000001")?;
+        if request.con_id() <= 0 {
+            return Err(error::invalid("request.con_id is missing: the contract's number"));
+        }
+        let mut about = About::account(request.account());
+        about.label = format!("{} conId {}", about.label, request.con_id());
+        let model = request.model_code.clone().unwrap_or_default();
+        checks::text("model_code", &model)?;
+        let body = tws::PnLSingleRequest { req_id: None, model_code: Some(model), ..request };
+        Ok(Self::new(&kind::PNL_SINGLE, &body, about))
+    }
+
+    /// Bulletins, those of the day first.
+    pub fn news_bulletins() -> Self {
+        let body = tws::NewsBulletinsRequest { all_messages: Some(true) };
+        Self::new(&kind::NEWS_BULLETINS, &body, About::default())
+    }
+
+    /// A scanner.
+    pub fn scanner(request: tws::ScannerSubscriptionRequest) -> Result<Self, Error> {
+        let Some(scanner) = &request.scanner_subscription else {
+            return Err(error::invalid("request.scanner_subscription is missing"));
+        };
+        checks::needed("scanner_subscription.instrument", scanner.instrument(), "STK")?;
+        checks::needed(
+            "scanner_subscription.location_code",
+            scanner.location_code(),
+            "STK.US.MAJOR",
+        )?;
+        checks::needed("scanner_subscription.scan_code", scanner.scan_code(), "TOP_PERC_GAIN")?;
+        let about = About {
+            label: scanner.scan_code().into(),
+            sec_type: scanner.instrument().into(),
+            exchange: scanner.location_code().into(),
+            ..About::default()
+        };
+        let body = tws::ScannerSubscriptionRequest { req_id: None, ..request };
+        Ok(Self::new(&kind::SCANNER, &body, about))
+    }
+}
+
+impl About {
+    fn of(contract: &tws::Contract) -> Self {
+        Self {
+            label: checks::label(contract),
+            sec_type: contract.sec_type().into(),
+            exchange: contract.exchange().into(),
+            currency: contract.currency().into(),
+            generic_ticks: String::new(),
+        }
+    }
+
+    fn account(account: &str) -> Self {
+        let label = if account.is_empty() { "all accounts" } else { account };
+        Self { label: label.into(), ..Self::default() }
+    }
+}
+
+/// A market data type; 0 means live.
+pub fn checked_feed(feed: i32) -> Result<i32, Error> {
+    match feed {
+        0 => Ok(LIVE),
+        1..=4 => Ok(feed),
+        other => Err(error::invalid(format!("feed {other} does not exist: use 1 to 4"))),
+    }
+}
+
+/// Sorted, each once: the order means nothing to Gateway.
+fn generic_ticks(list: &str) -> Result<String, Error> {
+    let is_tick = |tick: &str| {
+        // "mdoff" switches the usual ticks off; a news tick can name its provider: "292:BRFG".
+        tick.len() <= 40
+            && tick.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_+".contains(&byte))
+    };
+    let mut ticks: Vec<&str> =
+        list.split(',').map(str::trim).filter(|tick| !tick.is_empty()).collect();
+    if let Some(bad) = ticks.iter().find(|tick| !is_tick(tick)) {
+        return Err(error::invalid(format!(
+            "request.generic_tick_list holds {bad:?}: use numbers and commas"
+        )));
+    }
+    ticks.sort_unstable();
+    ticks.dedup();
+    Ok(ticks.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(symbol: &str, generic: &str) -> tws::MarketDataRequest {
+        tws::MarketDataRequest {
+            contract: Some(tws::Contract { symbol: Some(symbol.into()), ..Default::default() }),
+            generic_tick_list: Some(generic.into()),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn requests_that_mean_the_same_are_the_same_bytes() {
+        let first = Wanted::market_data(request("AAPL", "233,106"), 0).unwrap();
+        let mut same = request("AAPL", "106, 233,233");
+        same.req_id = Some(7);
+        same.contract.as_mut().unwrap().exchange = Some(String::new());
+        same.contract.as_mut().unwrap().con_id = Some(0);
+        assert_eq!(Wanted::market_data(same, 1).unwrap(), first);
+        let other = Wanted::market_data(request("AAPL", "233"), 1).unwrap();
+        assert_ne!(other.body, first.body);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_its_field() {
+        let snapshot = tws::MarketDataRequest { snapshot: Some(true), ..request("AAPL", "") };
+        for (result, word) in [
+            (Wanted::market_data(tws::MarketDataRequest::default(), 1), "contract"),
+            (Wanted::market_data(request("AAPL", "106;"), 1), "generic_tick_list"),
+            (Wanted::market_data(request("AAPL", ""), 9), "feed"),
+            (Wanted::market_data(snapshot, 1), "GetSnapshot"),
+            (Wanted::pnl(tws::PnLRequest::default()), "account"),
+            (Wanted::scanner(tws::ScannerSubscriptionRequest::default()), "scanner_subscription"),
+            (
+                Wanted::tick_by_tick(tws::TickByTickRequest {
+                    contract: request("AAPL", "").contract,
+                    tick_type: Some("last".into()),
+                    ..Default::default()
+                }),
+                "AllLast",
+            ),
+        ] {
+            let message = result.unwrap_err().message;
+            assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn summaries_share_all_tags_and_each_client_gets_its_own() {
+        let tags = |tags: &str| {
+            let request =
+                tws::AccountSummaryRequest { tags: Some(tags.into()), ..Default::default() };
+            Wanted::account_summary(request).unwrap()
+        };
+        let (one, all) = (tags("NetLiquidation, BuyingPower"), tags(""));
+        assert_eq!(one.body, all.body);
+        let value = tws::AccountSummary { tag: Some("SMA".into()), ..Default::default() };
+        let body = value.encode_to_vec();
+        assert!(!one.filter.passes(field::ACCOUNT_SUMMARY, &body));
+        assert!(all.filter.passes(field::ACCOUNT_SUMMARY, &body));
+        assert!(one.filter.passes(field::ACCOUNT_SUMMARY_END, &[]));
+    }
+}

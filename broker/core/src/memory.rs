@@ -1,0 +1,286 @@
+//! What a line remembers, so that whoever comes late knows as much as whoever was there from the
+//! start.
+//!
+//! Kinds: the last value of each tick type; a whole book; an image of things that each have
+//! an identity (values, positions, bulletins) with the end mark of its first load; the end of a
+//! tape, for those who were there before and come back. Bodies are kept as Gateway wrote them.
+
+mod book;
+pub mod identity;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::fields::{Loss, field, loss_of, tick_type};
+use book::Book;
+pub use identity::{Identity, identity_of};
+
+/// Things of an image beyond which the oldest is forgotten: no account has so many values, and
+/// no session so many bulletins.
+const MOST_THINGS: usize = 20_000;
+
+/// Events of a tape that are kept for those who come back.
+const TAPE: usize = 2_048;
+
+/// A body that is sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its field.
+    pub field: u8,
+    /// Its number on the line.
+    pub sequence: u64,
+    /// Gateway's bytes, or ours for a row of a book.
+    pub body: Bytes,
+}
+
+/// What is remembered.
+#[derive(Debug)]
+pub enum Memory {
+    /// Nothing.
+    Nothing,
+    /// The newest events, told only to those who come back.
+    Tape(VecDeque<Remembered>),
+    /// The last value of each tick type.
+    LastValues(Vec<LastValue>),
+    /// The whole book.
+    Book(Book),
+    /// Each thing once, and the end of the first load.
+    Image(Image),
+}
+
+/// The last value of a tick type.
+#[derive(Debug)]
+pub struct LastValue {
+    field: u8,
+    kind: u32,
+    sequence: u64,
+    body: Vec<u8>,
+}
+
+/// Each thing once.
+#[derive(Debug, Default)]
+pub struct Image {
+    things: BTreeMap<Identity, Thing>,
+    end: Option<Remembered>,
+}
+
+#[derive(Debug)]
+struct Thing {
+    value: Remembered,
+    /// It came since the line was asked for last.
+    confirmed: bool,
+}
+
+impl Memory {
+    /// An empty one of the kind "last values".
+    pub const fn last_values() -> Self {
+        Self::LastValues(Vec::new())
+    }
+
+    /// Nothing to remember.
+    pub const fn nothing() -> Self {
+        Self::Nothing
+    }
+
+    /// An empty tape.
+    pub const fn tape() -> Self {
+        Self::Tape(VecDeque::new())
+    }
+
+    /// An empty book.
+    pub fn book() -> Self {
+        Self::Book(Book::default())
+    }
+
+    /// An empty image.
+    pub fn image() -> Self {
+        Self::Image(Image::default())
+    }
+
+    /// Takes notice of a body.
+    #[inline]
+    pub fn remember(&mut self, field: u8, sequence: u64, body: &[u8]) {
+        match self {
+            Self::Nothing => {}
+            Self::Tape(tape) => {
+                if tape.len() == TAPE {
+                    tape.pop_front();
+                }
+                tape.push_back(Remembered { field, sequence, body: Bytes::copy_from_slice(body) });
+            }
+            Self::LastValues(values) => remember_last(values, field, sequence, body),
+            Self::Book(book) => book.apply(field, body),
+            Self::Image(image) => image.remember(field, sequence, body),
+        }
+    }
+
+    /// What one who comes now is told, in order. `after`: the newest event that one who comes
+    /// back has seen; what is older is known to it.
+    pub fn replay(&self, after: Option<u64>, sequence: u64) -> Vec<Remembered> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::Tape(tape) => {
+                let seen = after.unwrap_or(u64::MAX);
+                tape.iter().filter(|event| event.sequence > seen).cloned().collect()
+            }
+            Self::LastValues(values) => {
+                let mut all: Vec<_> = values
+                    .iter()
+                    .filter(|value| after.is_none_or(|after| value.sequence > after))
+                    .map(|value| Remembered {
+                        field: value.field,
+                        sequence: value.sequence,
+                        body: Bytes::copy_from_slice(&value.body),
+                    })
+                    .collect();
+                all.sort_by_key(|value| value.sequence);
+                all
+            }
+            Self::Book(book) => book.rows(sequence),
+            Self::Image(image) => image.replay(),
+        }
+    }
+
+    /// Is it an image, with an end of its first load?
+    pub const fn is_image(&self) -> bool {
+        matches!(self, Self::Image(_))
+    }
+
+    /// Is it a book, which cannot be told but from the start?
+    pub const fn is_book(&self) -> bool {
+        matches!(self, Self::Book(_))
+    }
+
+    /// The line is asked for anew: what does not come again is gone. A book begins empty.
+    pub fn on_asked(&mut self) {
+        match self {
+            Self::Nothing | Self::LastValues(_) | Self::Tape(_) => {}
+            Self::Book(book) => *book = Book::default(),
+            Self::Image(image) => {
+                image.end = None;
+                image.things.values_mut().for_each(|thing| thing.confirmed = false);
+            }
+        }
+    }
+
+    /// The load is complete: things that did not come again, which are forgotten.
+    pub fn vanished(&mut self) -> Vec<Remembered> {
+        let Self::Image(image) = self else {
+            return Vec::new();
+        };
+        let mut gone = Vec::new();
+        image.things.retain(|_, thing| {
+            if !thing.confirmed {
+                gone.push(thing.value.clone());
+            }
+            thing.confirmed
+        });
+        gone
+    }
+
+    /// Gateway reset the book.
+    pub fn on_reset(&mut self) {
+        if let Self::Book(book) = self {
+            *book = Book::default();
+        }
+    }
+}
+
+fn remember_last(values: &mut Vec<LastValue>, field: u8, sequence: u64, body: &[u8]) {
+    if loss_of(field) != Loss::OldTicks && field != field::TICK_STRING {
+        return;
+    }
+    let kind = tick_type(body);
+    let found = values.iter_mut().find(|value| value.kind == kind && value.field == field);
+    match found {
+        Some(value) => {
+            value.sequence = sequence;
+            value.body.clear();
+            value.body.extend_from_slice(body);
+        }
+        None => values.push(LastValue { field, kind, sequence, body: body.to_vec() }),
+    }
+}
+
+impl Image {
+    fn remember(&mut self, field: u8, sequence: u64, body: &[u8]) {
+        let value = Remembered { field, sequence, body: Bytes::copy_from_slice(body) };
+        match identity_of(field, body) {
+            Some(Identity::End) => self.end = Some(value),
+            Some(identity) if identity::is_gone(field, body) => drop(self.things.remove(&identity)),
+            Some(identity) => {
+                self.things.insert(identity, Thing { value, confirmed: true });
+                if self.things.len() > MOST_THINGS {
+                    let oldest = self.things.iter().min_by_key(|(_, one)| one.value.sequence);
+                    if let Some(oldest) = oldest.map(|(identity, _)| identity.clone()) {
+                        self.things.remove(&oldest);
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// In order of arrival, the end behind all, because readers wait for it.
+    fn replay(&self) -> Vec<Remembered> {
+        let mut all: Vec<_> = self.things.values().map(|thing| thing.value.clone()).collect();
+        all.sort_by_key(|value| value.sequence);
+        all.extend(self.end.clone());
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ibouncer_proto::tws::v1::{Contract, Position, TickPrice};
+    use prost::Message as _;
+
+    use super::*;
+
+    fn position(symbol: &str, size: &str) -> Vec<u8> {
+        let contract = Contract { symbol: Some(symbol.into()), ..Contract::default() };
+        Position {
+            account: Some("DU0000001".into()),
+            contract: Some(contract),
+            position: Some(size.into()),
+            avg_cost: Some(1.0),
+        }
+        .encode_to_vec()
+    }
+
+    #[test]
+    fn last_values_are_told_in_order_of_arrival_and_only_those_that_are_new() {
+        let mut memory = Memory::last_values();
+        for (sequence, kind) in [(1, 1), (2, 2), (3, 1)] {
+            let tick = TickPrice { req_id: Some(9), tick_type: Some(kind), ..Default::default() };
+            memory.remember(field::TICK_PRICE, sequence, &tick.encode_to_vec());
+        }
+        let numbers = |after| -> Vec<_> {
+            memory.replay(after, 3).into_iter().map(|value| value.sequence).collect()
+        };
+        assert_eq!(numbers(None), [2, 3]);
+        assert_eq!(numbers(Some(2)), [3]);
+    }
+
+    #[test]
+    fn an_image_ends_with_its_end_and_forgets_what_does_not_come_again() {
+        let mut memory = Memory::image();
+        for (sequence, symbol) in ["AAPL", "MSFT"].iter().enumerate() {
+            memory.remember(field::POSITION, sequence as u64, &position(symbol, "5"));
+        }
+        memory.remember(field::POSITION_END, 3, &[]);
+        memory.remember(field::POSITION, 4, &position("AAPL", "7"));
+        let fields: Vec<_> = memory.replay(None, 4).iter().map(|value| value.field).collect();
+        assert_eq!(fields, [field::POSITION, field::POSITION, field::POSITION_END]);
+
+        memory.on_asked();
+        assert_eq!(memory.replay(None, 4).len(), 2, "no end before the new load is complete");
+        memory.remember(field::POSITION, 5, &position("MSFT", "5"));
+        let gone = memory.vanished();
+        assert_eq!(gone.len(), 1);
+        assert_eq!(gone[0].body, position("AAPL", "7"));
+        memory.remember(field::POSITION, 6, &position("MSFT", "0"));
+        assert!(memory.replay(None, 6).is_empty(), "a position of 0 is none");
+    }
+}

@@ -1,0 +1,185 @@
+//! The queue of one lane: clients take turns, each with its messages in order.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::time::{Duration, Instant};
+
+use super::gates::{Gate, Gates, Verdict};
+use super::turns::Turns;
+use super::{LANES, Lane, Waiting};
+use crate::ids::{ClientId, RequestId};
+
+/// One message and its place among all that wait.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Whose.
+    pub client: ClientId,
+    /// Where it waits.
+    pub lane: Lane,
+    /// Which.
+    pub request: RequestId,
+    /// TWS name, and what it is about.
+    pub what: (&'static str, String),
+    /// Messages that leave before it.
+    pub place: u32,
+    /// How long that is expected to take.
+    pub expected_wait: Duration,
+    /// The rule of Gateway that holds it; empty if none does.
+    pub because: &'static str,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct WaitingLine {
+    clients: BTreeMap<ClientId, VecDeque<Waiting>>,
+    /// Whose turn was last.
+    last: Option<ClientId>,
+    length: usize,
+    /// Messages with a rule.
+    gated: usize,
+}
+
+impl WaitingLine {
+    pub(super) fn push(&mut self, client: ClientId, message: Waiting) {
+        self.length += 1;
+        self.gated += usize::from(message.gate != Gate::Open);
+        self.clients.entry(client).or_default().push_back(message);
+    }
+
+    pub(super) fn take_back(&mut self, request: RequestId) -> bool {
+        let before = self.length;
+        let (length, gated) = (&mut self.length, &mut self.gated);
+        self.clients.retain(|_, queue| {
+            queue.retain(|waiting| {
+                let stays = waiting.request != request;
+                if !stays {
+                    *length -= 1;
+                    *gated -= usize::from(waiting.gate != Gate::Open);
+                }
+                stays
+            });
+            !queue.is_empty()
+        });
+        self.length < before
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn of(&self, client: ClientId) -> usize {
+        self.clients.get(&client).map_or(0, VecDeque::len)
+    }
+
+    /// May something leave now?
+    pub(super) fn has_ready(&self, gates: &Gates, now: Instant) -> bool {
+        if self.gated < self.length {
+            return true;
+        }
+        self.clients.values().flatten().any(|one| gates.check(&one.gate, now) == Verdict::Go)
+    }
+
+    /// When the first of them may leave, as far as time alone decides.
+    pub(super) fn earliest(&self, gates: &Gates, now: Instant) -> Option<Instant> {
+        let verdicts = self.clients.values().flatten().map(|one| gates.check(&one.gate, now));
+        verdicts
+            .filter_map(|verdict| match verdict {
+                Verdict::Go => Some(now),
+                Verdict::At(at, _) => Some(at),
+                Verdict::Later(_) => None,
+            })
+            .min()
+    }
+
+    /// The first message that may leave, of the client whose turn it is.
+    pub(super) fn next(&mut self, gates: &Gates, now: Instant) -> Option<Waiting> {
+        let (client, at) = self.turn(gates, now)?;
+        self.last = Some(client);
+        let queue = self.clients.get_mut(&client)?;
+        let message = queue.remove(at)?;
+        if queue.is_empty() {
+            self.clients.remove(&client);
+        }
+        self.length -= 1;
+        self.gated -= usize::from(message.gate != Gate::Open);
+        Some(message)
+    }
+
+    fn turn(&self, gates: &Gates, now: Instant) -> Option<(ClientId, usize)> {
+        let after = self.last.map_or(Unbounded, Excluded);
+        let behind = self.clients.range((after, Unbounded));
+        let before = self.last.map(|last| self.clients.range(..=last));
+        behind.chain(before.into_iter().flatten()).find_map(|(client, queue)| {
+            let ready = |one: &Waiting| gates.check(&one.gate, now) == Verdict::Go;
+            Some((*client, queue.iter().position(ready)?))
+        })
+    }
+}
+
+/// Who leaves when, if nothing comes in between: the lanes played forward without sending.
+pub(super) fn places(
+    lanes: &[WaitingLine; LANES],
+    gates: &Gates,
+    mut turns: Turns,
+    (per_second, tokens): (f64, f64),
+    now: Instant,
+) -> Vec<Place> {
+    let mut queues = lanes.each_ref().map(Forward::of);
+    let mut places = Vec::new();
+    while let Some(lane) = turns.choose(queues.each_ref().map(|queue| !queue.is_empty())) {
+        let Some((client, waiting)) = queues[lane].next() else {
+            break;
+        };
+        let place = places.len() as u32;
+        let missing = (f64::from(place) + 1.0 - tokens).max(0.0);
+        let turn = Duration::from_secs_f64(missing / per_second);
+        let (expected_wait, because) = match gates.check(&waiting.gate, now) {
+            Verdict::Go => (turn, ""),
+            Verdict::At(at, why) => (turn.max(at.saturating_duration_since(now)), why),
+            Verdict::Later(why) => (turn, why),
+        };
+        places.push(Place {
+            client,
+            lane: Lane::ALL[lane],
+            request: waiting.request,
+            what: waiting.what.clone(),
+            place,
+            expected_wait,
+            because,
+        });
+    }
+    places
+}
+
+/// A lane, played forward.
+struct Forward<'a> {
+    clients: BTreeMap<ClientId, std::collections::vec_deque::Iter<'a, Waiting>>,
+    last: Option<ClientId>,
+}
+
+impl<'a> Forward<'a> {
+    fn of(line: &'a WaitingLine) -> Self {
+        let clients = line.clients.iter().map(|(client, queue)| (*client, queue.iter())).collect();
+        Self { clients, last: line.last }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn next(&mut self) -> Option<(ClientId, &'a Waiting)> {
+        let after = self.last.map_or(Unbounded, Excluded);
+        let turn = self.clients.range((after, Unbounded)).next().or(self.clients.iter().next());
+        let client = *turn?.0;
+        self.last = Some(client);
+        let queue = self.clients.get_mut(&client)?;
+        let message = queue.next();
+        if queue.len() == 0 {
+            self.clients.remove(&client);
+        }
+        Some((client, message?))
+    }
+}

@@ -1,18 +1,30 @@
 //! The command line. What is not named here has its default from [`ibouncer_client::places`].
+//!
+//! - [`broker`], [`doctor`]: commands that run a broker, or need none.
+//! - [`ask`]: what is asked about the broker and the session.
+//! - [`read`]: what is asked of Gateway.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use ibouncer_client::Options;
-use ibouncer_doctor::Setting;
 use ibouncer_gateway_sim::SimArgs;
 
+mod ask;
+mod broker;
+mod doctor;
+mod periods;
+mod read;
 mod values;
 
-pub(crate) use values::FeedName;
-use values::{client_id, duration, eyes, reason, some_time};
+pub(crate) use ask::{Ask, Connections, Quotes, Session, Worker};
+pub(crate) use broker::{Config, Demo, Schema, Serve, Settings};
+pub(crate) use doctor::Doctor;
+pub(crate) use read::{
+    Account, Bars, Depth, Executions, News, NewsCommand, Orders, Pnl, Positions, Read, Scan, Top,
+    Whose,
+};
 
 /// One Gateway login, every strategy.
 #[derive(Debug, Parser)]
@@ -109,240 +121,6 @@ pub(crate) enum Command {
     Completions {
         /// For which shell.
         shell: Shell,
-    },
-}
-
-/// `ibouncer demo`.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct Demo {
-    /// End after this time [default: 15s, and in a terminal: never].
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
-    pub(crate) period: Option<Duration>,
-}
-
-/// `ibouncer serve`.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct Serve {
-    #[command(flatten)]
-    pub(crate) settings: Settings,
-    /// End when stdin is closed: for a parent that must leave nothing behind.
-    #[arg(long, hide = true)]
-    pub(crate) until_stdin_closes: bool,
-    /// Only say whether this build could take over from a running broker.
-    #[arg(long, hide = true)]
-    pub(crate) prove: bool,
-}
-
-/// Where the broker's configuration comes from: flag over environment over file over default.
-#[derive(Debug, Clone, Default, ClapArgs)]
-pub(crate) struct Settings {
-    /// Configuration file [default: $XDG_CONFIG_HOME/ibouncer/config.toml].
-    #[arg(long, value_name = "FILE", env = "IBOUNCER_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
-    /// Gateway or TWS [default: 127.0.0.1:4002].
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) gateway: Option<String>,
-    /// Client id of the one connection [default: 410].
-    #[arg(long, value_name = "N")]
-    pub(crate) client_id: Option<i32>,
-    /// How long a whole handshake may take, and so each step [default: 30s].
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) handshake_timeout: Option<String>,
-    /// Any other setting, as in --set pacing.lines=200; see `config show`.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-}
-
-/// `ibouncer config`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Config {
-    /// Say whether the configuration is good.
-    Check {
-        #[command(flatten)]
-        settings: Settings,
-    },
-    /// Write a configuration file that names every key.
-    Init {
-        /// Where to [default: where `serve` looks for it].
-        file: Option<PathBuf>,
-    },
-    /// Show every setting, and where its value comes from.
-    Show {
-        #[command(flatten)]
-        settings: Settings,
-    },
-}
-
-/// `ibouncer doctor`.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct Doctor {
-    /// Gateway or TWS [default: the running broker's, or 127.0.0.1:4002].
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) gateway: Option<String>,
-    /// Make one full handshake. Never while the broker's session is READY.
-    #[arg(long)]
-    pub(crate) active: bool,
-    /// Try one client id after the other; shown only, unless --run is given.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', conflicts_with = "active")]
-    pub(crate) client_ids: Vec<i32>,
-    /// Try time-outs × client ids × version ranges × ways to close; shown only,
-    /// unless --run is given.
-    #[arg(long, conflicts_with = "active")]
-    pub(crate) matrix: bool,
-    /// Carry the row out: one at a time, within the budget, to the first silence.
-    #[arg(long)]
-    pub(crate) run: bool,
-    /// Try although Gateway is wedged, the session held, or the budget used up.
-    #[arg(long = "override", requires = "reason")]
-    pub(crate) overridden: bool,
-    /// Why; is kept with the attempt.
-    #[arg(long, requires = "overridden", value_parser = reason)]
-    pub(crate) reason: Option<String>,
-    /// No step of a handshake takes longer than this [default: 5s TCP, 10s version, 15s ready].
-    #[arg(long, value_name = "TIME", value_parser = some_time)]
-    pub(crate) timeout: Option<Duration>,
-    /// Client id of the handshake.
-    #[arg(long, value_name = "N", default_value_t = 411, value_parser = client_id)]
-    pub(crate) client_id: i32,
-    /// Client id of the broker whose lock and budget are taken [default: the
-    /// running broker's, or 410].
-    #[arg(long, value_name = "N", value_parser = client_id)]
-    pub(crate) broker_client_id: Option<i32>,
-    /// How Gateway is reached: auto, local, relayed, remote, none.
-    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = eyes)]
-    pub(crate) eyes: Setting,
-}
-
-/// What is asked of a running broker.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Ask {
-    /// Say what state the session is in, since when, why, and what happens next.
-    Status {
-        /// Go on with every change.
-        #[arg(long)]
-        watch: bool,
-    },
-    /// Wait until the session is READY; also for a broker that is still starting.
-    WaitReady {
-        /// How long at most, such as 90s or 5m.
-        #[arg(long, default_value = "60s", value_parser = duration)]
-        timeout: Duration,
-    },
-    /// List the accounts of the login.
-    Accounts {
-        /// Show them in full.
-        #[arg(long)]
-        show_accounts: bool,
-    },
-    /// Print market data as it comes.
-    Quotes(Quotes),
-    /// List the connected clients.
-    Clients,
-    /// List the market-data lines at Gateway, and who shares them.
-    Lines,
-    /// Show who holds Gateway's port and who connects to it, without a packet.
-    Connections(Connections),
-    /// Orders to the worker, the process that holds the session.
-    #[command(subcommand)]
-    Worker(Worker),
-    /// Orders to the session: hold it, release it.
-    #[command(subcommand)]
-    Session(Session),
-    /// Let another build of the broker take over, without ending the session.
-    Handover {
-        /// The binary [default: the broker's own, as it is on disk now].
-        #[arg(long, value_name = "PATH")]
-        binary: Option<PathBuf>,
-    },
-    /// Say what happened.
-    Events {
-        /// Go on with what happens.
-        #[arg(short, long)]
-        follow: bool,
-        /// Only events after this number.
-        #[arg(long, default_value_t = 0, value_name = "N")]
-        after: u64,
-    },
-    /// End waiting with one attempt now.
-    Retry {
-        /// Why; goes to the log.
-        #[arg(long, default_value = "")]
-        reason: String,
-    },
-}
-
-/// `ibouncer quotes`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Quotes {
-    /// US stocks (AAPL), or currency pairs (EUR.USD).
-    #[arg(required = true, value_name = "SYMBOL")]
-    pub(crate) symbols: Vec<String>,
-    /// Stop after this time, such as 5s [default: until Ctrl-C].
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
-    pub(crate) period: Option<Duration>,
-    /// Which data to ask Gateway for.
-    #[arg(long, value_enum, default_value_t = FeedName::Live)]
-    pub(crate) feed: FeedName,
-}
-
-/// `ibouncer connections`. Asks the broker; without one, or with a flag of its own, it looks
-/// itself.
-#[derive(Debug, Clone, Default, ClapArgs)]
-pub(crate) struct Connections {
-    /// Look at this Gateway or TWS instead of asking the broker; without a broker [default:
-    /// 127.0.0.1:4002].
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) gateway: Option<String>,
-    /// How Gateway is reached: auto, local, relayed, remote, none; looks instead of asking the
-    /// broker [default: auto].
-    #[arg(long, value_name = "HOW")]
-    pub(crate) eyes: Option<ibouncer_eyes::Setting>,
-}
-
-/// `ibouncer session`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Session {
-    /// Make no attempts until `release`, over restarts of the broker.
-    Hold {
-        /// Why; kept, and shown in status.
-        #[arg(long)]
-        reason: String,
-        /// Do it even if that ends a session that is READY.
-        #[arg(long)]
-        drop_live_session: bool,
-    },
-    /// End the hold; the session goes on as after a start of the broker.
-    Release {
-        /// Why; goes to the log.
-        #[arg(long, default_value = "")]
-        reason: String,
-    },
-}
-
-/// `ibouncer worker`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Worker {
-    /// End the worker; the next one follows at once.
-    Restart {
-        /// Why; goes to the log.
-        #[arg(long)]
-        reason: String,
-        /// Do it even if that ends a session that is READY.
-        #[arg(long)]
-        drop_live_session: bool,
-    },
-}
-
-/// `ibouncer schema`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Schema {
-    /// Write the .proto files into a folder.
-    Export {
-        /// The folder; made if it is missing.
-        dir: PathBuf,
-        /// Overwrite files that differ.
-        #[arg(long)]
-        force: bool,
     },
 }
 

@@ -11,6 +11,7 @@ mod events;
 mod handover;
 mod lines;
 mod quotes;
+mod read;
 mod retry;
 mod schema;
 mod serve;
@@ -18,6 +19,7 @@ mod session;
 mod sim;
 mod status;
 mod support_bundle;
+mod until;
 mod wait_ready;
 mod worker;
 
@@ -60,6 +62,7 @@ async fn ask_broker(ask: &Ask, global: &Global, output: &mut Output) -> Result<E
             accounts::run(&client.await?, *show_accounts, output).await
         }
         Ask::Quotes(wishes) => quotes::run(&client.await?, wishes, output).await,
+        Ask::Read(read) => read::run(&client.await?, read, output).await,
         Ask::Clients => clients::run(&client.await?, output).await,
         Ask::Lines => lines::run(&client.await?, output).await,
         // It needs no broker.

@@ -10,6 +10,8 @@ use ibouncer_broker::chain;
 use ibouncer_client::api::SessionState;
 use ibouncer_client::{ConnectError, Error, Origin, Retry};
 
+use crate::explain::next_step;
+
 /// Exit codes; they are part of the interface (`ibouncer help` lists them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -130,6 +132,8 @@ impl From<Error> for Complaint {
             Retry::Now | Retry::After => Exit::NotReady,
             Retry::Never => Exit::Usage,
         };
+        let gateway_code = error.gateway_code();
+        let explained = gateway_code.and_then(|code| next_step(code, error.message()));
         let next = match error.code() {
             Error::STOPPING => Some("`ibouncer wait-ready` waits for the next one"),
             Error::BROKER_UNREACHABLE => Some("is `ibouncer serve` still running?"),
@@ -140,6 +144,7 @@ impl From<Error> for Complaint {
             "UNKNOWN_METHOD" | "UNIMPLEMENTED" => {
                 Some("the broker is of another version: restart it with this one")
             }
+            _ if explained.is_some() => explained,
             _ if error.retry() == Retry::Now => Some("try again"),
             _ if error.retry() == Retry::After => Some(
                 "`ibouncer status` says what it waits for, `ibouncer wait-ready` waits with it",
@@ -153,7 +158,7 @@ impl From<Error> for Complaint {
             next: next.map(str::to_owned),
             retry: error.retry().as_str(),
             source: error.origin().as_str(),
-            gateway_code: error.gateway_code(),
+            gateway_code,
         }
     }
 }

@@ -5,12 +5,16 @@
 //! talks to a running broker only through the SDK.
 //!
 //! - [`exit`]: exit codes, and errors as users meet them.
+//! - [`explain`]: what Gateway's errors mean.
+//! - [`symbol`]: symbols as people write them.
 //! - [`output`]: the only place that writes to stdout and stderr.
 
 mod args;
 mod commands;
 mod exit;
+mod explain;
 mod output;
+mod symbol;
 
 use std::process::ExitCode;
 

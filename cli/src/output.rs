@@ -5,6 +5,9 @@
 //! command quietly. Text fits 80 columns.
 
 pub(crate) mod mask;
+pub(crate) mod number;
+pub(crate) mod plot;
+pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod time;

@@ -32,6 +32,14 @@ fn as_json(clients: &[api::ClientInfo]) -> Value {
                 "subscriptions": client.subscriptions,
                 "delivered": client.delivered,
                 "skipped": client.skipped,
+                "streams_limit": client.streams_limit,
+                "subscriptions_limit": client.subscriptions_limit,
+                "calls": client.calls,
+                "calls_limit": client.calls_limit,
+                "lines": client.lines,
+                "waiting": client.waiting,
+                "unread_bytes": client.unread_bytes,
+                "requests": client.requests,
             })
         })
         .collect();

@@ -13,21 +13,19 @@ mod cast;
 mod scene;
 mod screen;
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use ibouncer_gateway_sim::Fault;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
-use tokio_stream::StreamExt as _;
 
 use crate::args::Demo;
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::Output;
+use crate::output::screen::{Key, Screen, key_of, size};
 
 use cast::Cast;
 use scene::Scene;
-use screen::Screen;
 
 /// Without a terminal the demo ends by itself.
 const PLAIN_PERIOD: Duration = Duration::from_secs(15);
@@ -49,7 +47,7 @@ pub(crate) fn run(order: &Demo, output: &mut Output) -> Result<Exit, Failure> {
 }
 
 async fn play(order: &Demo, output: &mut Output) -> Result<Exit, Failure> {
-    let live = std::io::stdout().is_terminal() && std::io::stdin().is_terminal() && !output.json();
+    let live = Screen::is_wanted(output);
     let end = match order.period {
         Some(period) => Some(Instant::now() + period),
         None if live => None,
@@ -96,12 +94,6 @@ async fn show(
                 None => std::future::pending().await,
             }
         };
-        let key = async {
-            match screen.as_deref_mut() {
-                Some(screen) => screen.keys().next().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             event = cast.next() => match event {
                 Some(event) => {
@@ -117,18 +109,18 @@ async fn show(
                 hung = true;
                 make_it_hang(cast, scene).await;
             }
-            key = key => match key.map(screen::meaning) {
-                Some(screen::Key::Hang) => make_it_hang(cast, scene).await,
-                Some(screen::Key::Quit) | None => return Ok(()),
-                Some(screen::Key::Other) => {}
+            key = key_of(screen.as_deref_mut()) => match key {
+                Key::Letter('h') => make_it_hang(cast, scene).await,
+                Key::Quit => return Ok(()),
+                Key::Letter(_) | Key::Other => {}
             },
             _ = frames.tick() => {
-                if let Some(screen) = screen.as_deref_mut() {
+                if let Some(screen) = screen.as_deref() {
                     // Seconds pass without a change, so the picture asks.
                     if let Some(status) = cast.status().await {
                         scene.status = Some(status);
                     }
-                    screen.draw(scene)?;
+                    screen.draw(&screen::lines(scene, size().1))?;
                 } else if Instant::now() >= summary {
                     summary += SUMMARY;
                     scene.summarize();

@@ -1,4 +1,4 @@
-//! `ibouncer lines`: which market data is open at Gateway, and who shares it.
+//! `ibouncer lines`: what is open at Gateway, and who shares it.
 
 use ibouncer_client::{Client, api};
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ fn as_json(lines: &[api::LineInfo]) -> Value {
         .map(|line| {
             json!({
                 "id": line.id,
+                "kind": line.kind,
                 "symbol": line.symbol,
                 "sec_type": line.sec_type,
                 "exchange": line.exchange,
@@ -40,13 +41,14 @@ fn as_json(lines: &[api::LineInfo]) -> Value {
 
 fn as_text(lines: &[api::LineInfo]) -> String {
     if lines.is_empty() {
-        return "No lines: no client has asked for market data.".to_owned();
+        return "No lines: no client has asked for anything that goes on.".to_owned();
     }
     let rows: Vec<_> = lines
         .iter()
         .map(|line| {
             vec![
                 line.id.clone(),
+                line.kind.clone(),
                 line.symbol.clone(),
                 format!("{} {} {}", line.sec_type, line.exchange, line.currency),
                 line.generic_ticks.clone(),
@@ -58,6 +60,7 @@ fn as_text(lines: &[api::LineInfo]) -> String {
         .collect();
     let columns = [
         Column::Text("ID"),
+        Column::Flexible("KIND"),
         Column::Flexible("SYMBOL"),
         Column::Flexible("CONTRACT"),
         Column::Flexible("TICKS"),
@@ -77,6 +80,7 @@ mod tests {
     fn lines_fit_80_columns_and_json_has_all_clients() {
         let line = api::LineInfo {
             id: "line-100".into(),
+            kind: "market data".into(),
             symbol: "AAPL".into(),
             sec_type: "STK".into(),
             exchange: "SMART".into(),

@@ -8,13 +8,14 @@ mod entry;
 
 use std::time::{Duration, SystemTime};
 
-use ibouncer_client::{Client, EventBatch, LineRequest, Malformed, contract};
+use ibouncer_client::{Client, EventBatch, LineRequest, Malformed};
 use tokio::time::Instant;
 
 use self::board::Board;
 use crate::args::Quotes;
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::Output;
+use crate::symbol::contract_of;
 
 pub(crate) async fn run(
     client: &Client,
@@ -24,7 +25,8 @@ pub(crate) async fn run(
     let mut stream = client.market_data().await?;
     let mut board = Board::default();
     for symbol in &wishes.symbols {
-        let id = stream.subscribe(line_of(symbol), wishes.feed.into()).await?;
+        let id =
+            stream.subscribe(LineRequest::new(contract_of(symbol)), wishes.feed.into()).await?;
         board.add(id, symbol.clone());
     }
 
@@ -55,19 +57,6 @@ pub(crate) async fn run(
     Ok(if board.has_ticks() { Exit::Good } else { Exit::NotReady })
 }
 
-/// `EUR.USD` is a currency pair, everything else a US stock.
-fn line_of(symbol: &str) -> LineRequest {
-    let is_currency =
-        |text: &str| text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase());
-    let contract = match symbol.split_once('.') {
-        Some((base, quote)) if is_currency(base) && is_currency(quote) => {
-            contract::forex(base, quote)
-        }
-        _ => contract::stock(symbol),
-    };
-    contract.into()
-}
-
 fn show(batch: &EventBatch, board: &mut Board, output: &mut Output) -> Result<(), Failure> {
     let now = SystemTime::now();
     for event in batch.events() {
@@ -95,7 +84,7 @@ fn remark(board: &Board, output: &mut Output) {
     }
 }
 
-fn unreadable(error: Malformed) -> Failure {
+pub(crate) fn unreadable(error: Malformed) -> Failure {
     Complaint::internal(ibouncer_client::Error::BAD_ANSWER, error.to_string())
         .next("broker and command line are of different versions: restart the broker with this one")
         .into()
@@ -104,19 +93,3 @@ fn unreadable(error: Malformed) -> Failure {
 /// How long a symbol may be silent before that is worth a remark.
 const PATIENCE: Duration = Duration::from_secs(5);
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn symbols_are_stocks_or_currency_pairs() {
-        let sec_type = |symbol| {
-            let contract = line_of(symbol).into_inner().contract.unwrap();
-            (contract.sec_type().to_owned(), contract.symbol().to_owned())
-        };
-        assert_eq!(sec_type("AAPL"), ("STK".into(), "AAPL".into()));
-        assert_eq!(sec_type("EUR.USD"), ("CASH".into(), "EUR".into()));
-        assert_eq!(sec_type("BRK.B"), ("STK".into(), "BRK.B".into()));
-    }
-}

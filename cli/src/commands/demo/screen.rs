@@ -1,80 +1,12 @@
-//! The live picture: drawn over itself, ten times a second, in the terminal's second screen.
+//! The picture of the demo, line by line.
 
-use std::io::{self, Write as _};
-
-use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use crossterm::{cursor, execute, queue, style, terminal};
 use ibouncer_client::api::SessionState;
 
 use super::scene::{Scene, stage_name};
-use crate::output::WIDTH;
 use crate::output::text::wrap_behind;
 
-/// What a key means here.
-pub(super) enum Key {
-    Hang,
-    Quit,
-    Other,
-}
-
-/// The terminal while it is ours; given back when dropped.
-pub(super) struct Screen {
-    keys: EventStream,
-}
-
-impl Screen {
-    pub(super) fn open() -> io::Result<Self> {
-        terminal::enable_raw_mode()?;
-        execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
-        Ok(Self { keys: EventStream::new() })
-    }
-
-    pub(super) fn keys(&mut self) -> &mut EventStream {
-        &mut self.keys
-    }
-
-    pub(super) fn draw(&self, scene: &Scene) -> io::Result<()> {
-        let (columns, rows) = terminal::size().unwrap_or((80, 24));
-        let width = usize::from(columns).min(WIDTH);
-        let mut out = io::stdout().lock();
-        for (row, line) in lines(scene, usize::from(rows)).iter().enumerate() {
-            let line: String = line.chars().take(width).collect();
-            let row = u16::try_from(row).unwrap_or(u16::MAX);
-            queue!(
-                out,
-                cursor::MoveTo(0, row),
-                style::Print(line),
-                terminal::Clear(terminal::ClearType::UntilNewLine)
-            )?;
-        }
-        queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown))?;
-        out.flush()
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        // The terminal is gone if this fails.
-        let _ = execute!(io::stdout(), cursor::Show, terminal::LeaveAlternateScreen);
-        let _ = terminal::disable_raw_mode();
-    }
-}
-
-pub(super) fn meaning(event: io::Result<Event>) -> Key {
-    match event {
-        Ok(Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. })) => match code {
-            KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => Key::Quit,
-            KeyCode::Char('q') | KeyCode::Esc => Key::Quit,
-            KeyCode::Char('h') => Key::Hang,
-            _ => Key::Other,
-        },
-        Ok(_) => Key::Other,
-        Err(_) => Key::Quit,
-    }
-}
-
 /// The picture, line by line, at most `rows` of them.
-fn lines(scene: &Scene, rows: usize) -> Vec<String> {
+pub(super) fn lines(scene: &Scene, rows: usize) -> Vec<String> {
     let mut lines =
         vec![format!("IBouncer demo   simulated Gateway on {}", scene.gateway), String::new()];
     lines.extend(scene.picture().into_iter().map(|line| format!("  {line}")));

@@ -6,7 +6,8 @@ use ibouncer_client::api::MarkKind;
 use ibouncer_client::{Error, EventKind, EventRef, Malformed, SubscriptionId, Tick, ticks, tws};
 use serde_json::{Value, json};
 
-use super::entry::{Entry, Update, number};
+use super::entry::{Entry, Update};
+use crate::output::number::decimal;
 
 /// The subscriptions of one run.
 #[derive(Debug, Default)]
@@ -86,11 +87,11 @@ impl Symbol {
             Tick::Price { price, size, tick_type, .. } => {
                 let sized = ticks::size_of_price(tick_type).is_some() && !size.is_empty();
                 // IB writes "no such price" as -1, with size 0.
-                let none = price == -1.0 && sized && number(size) == json!(0);
+                let none = price == -1.0 && sized && decimal(size) == json!(0);
                 let value = if none { Value::Null } else { json!(price) };
-                (value, sized.then(|| number(size)))
+                (value, sized.then(|| decimal(size)))
             }
-            Tick::Size { size, .. } => (number(size), None),
+            Tick::Size { size, .. } => (decimal(size), None),
             Tick::Generic { value, .. } => (json!(value), None),
             Tick::Text { value, .. } => (json!(value), None),
         };
@@ -224,7 +225,13 @@ mod tests {
     }
 
     fn mark(kind: MarkKind, error: Option<api::Error>) -> Body {
-        Body::Mark(api::StreamMark { kind: kind.into(), because: "why".into(), epoch: 1, error })
+        Body::Mark(api::StreamMark {
+            kind: kind.into(),
+            because: "why".into(),
+            epoch: 1,
+            error,
+            ..Default::default()
+        })
     }
 
     fn noon() -> SystemTime {

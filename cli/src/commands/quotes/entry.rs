@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use crate::explain::next_step;
 use crate::output::time;
 
 /// What an event shows.
@@ -46,7 +47,7 @@ impl Entry {
             Self::Trouble { symbol, code, message, gateway_code } => match gateway_code {
                 None => format!("{symbol}: {message} ({code})"),
                 Some(number) => {
-                    let hint = hint(*number).map(|hint| format!(" {hint}"));
+                    let hint = next_step(*number, message).map(|hint| format!(" {hint}"));
                     let message = message.trim_end_matches('.');
                     format!("{symbol}: Gateway: {message} ({number}).{}", hint.unwrap_or_default())
                 }
@@ -73,7 +74,7 @@ impl Entry {
                     "code": code,
                     "message": message,
                     "gateway_code": gateway_code,
-                    "next": gateway_code.and_then(hint),
+                    "next": gateway_code.and_then(|number| next_step(number, message)),
                 }})
             }
         }
@@ -109,41 +110,12 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// IB's decimal text as a number; the text itself if it is none.
-pub(super) fn number(text: &str) -> Value {
-    if let Ok(whole) = text.parse::<i64>() {
-        return json!(whole);
-    }
-    match text.parse::<f64>() {
-        Ok(decimal) if decimal.is_finite() => json!(decimal),
-        _ if text.is_empty() => Value::Null,
-        _ => json!(text),
-    }
-}
-
-/// What to do about an error of Gateway.
-fn hint(code: i32) -> Option<&'static str> {
-    match code {
-        101 => Some("All market-data lines of the login are in use."),
-        200 => Some("Is the symbol right? Only US stocks and currency pairs are known here."),
-        354 | 10089 | 10186 => Some("No subscription for live data: try --feed delayed."),
-        10167 => Some("Delayed data comes instead."),
-        10168 => Some("Delayed data is not enabled for this login."),
-        10197 => Some("Another login of the same user takes the live data."),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_stay_exact_where_json_can() {
-        assert_eq!(number("300"), json!(300));
-        assert_eq!(number("0.00012345"), json!(0.00012345));
-        assert_eq!(number(""), Value::Null);
-        assert_eq!(number("many"), json!("many"));
+    fn values_read_without_the_signs_of_json() {
         assert_eq!(plain(&json!(188.0)), "188");
         assert_eq!(plain(&json!(300)), "300");
     }

@@ -1,0 +1,121 @@
+//! `ibouncer account`: balances and margins, as Gateway sums them up.
+
+use ibouncer_client::Client;
+use ibouncer_client::tws::AccountSummary;
+use serde_json::{Value, json};
+
+use super::notices;
+use crate::args::{Account, Whose};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::output::number::{decimal, money_text};
+use crate::output::table::{Column, table};
+
+pub(super) async fn run(
+    client: &Client,
+    wishes: &Account,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let tags = if wishes.all { String::new() } else { USUAL.join(",") };
+    let answer = client.accounts().account_summary(tags).await?;
+    notices::tell(&answer.notices, output);
+    let whose = &wishes.whose;
+    whose.pick(answer.iter().map(AccountSummary::account))?;
+    let mut found: Vec<_> =
+        answer.value.into_iter().filter(|value| whose.shows(value.account())).collect();
+    // Gateway's own order of tags is none.
+    let place = |tag: &str| USUAL.iter().position(|usual| *usual == tag).unwrap_or(USUAL.len());
+    found.sort_by(|a, b| {
+        let key = |one: &AccountSummary| {
+            (one.account().to_owned(), place(one.tag()), one.tag().to_owned())
+        };
+        (key(a), a.currency()).cmp(&(key(b), b.currency()))
+    });
+    if output.json() {
+        output.value(&as_json(&found, whose))?;
+        return Ok(Exit::Good);
+    }
+    output.text(&as_text(&found, whose))?;
+    whose.remark(output);
+    Ok(Exit::Good)
+}
+
+fn as_json(found: &[AccountSummary], whose: &Whose) -> Value {
+    let list: Vec<_> = found
+        .iter()
+        .map(|value| {
+            json!({
+                "account": whose.name(value.account()),
+                "tag": value.tag(),
+                "value": decimal(value.value()),
+                "currency": value.currency.clone().filter(|currency| !currency.is_empty()),
+            })
+        })
+        .collect();
+    json!({ "values": list })
+}
+
+fn as_text(found: &[AccountSummary], whose: &Whose) -> String {
+    if found.is_empty() {
+        return "Gateway says nothing about accounts.".to_owned();
+    }
+    let rows: Vec<_> = found
+        .iter()
+        .map(|value| {
+            vec![
+                whose.name(value.account()),
+                value.tag().to_owned(),
+                money_text(value.value()),
+                value.currency().to_owned(),
+            ]
+        })
+        .collect();
+    let columns = [
+        Column::Text("ACCOUNT"),
+        Column::Flexible("TAG"),
+        Column::Figure("VALUE"),
+        Column::Text("CURRENCY"),
+    ];
+    table(&columns, &rows)
+}
+
+/// What people look for first, in this order.
+const USUAL: [&str; 11] = [
+    "NetLiquidation",
+    "TotalCashValue",
+    "SettledCash",
+    "GrossPositionValue",
+    "BuyingPower",
+    "AvailableFunds",
+    "ExcessLiquidity",
+    "Cushion",
+    "InitMarginReq",
+    "MaintMarginReq",
+    "Leverage",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(tag: &str, value: &str) -> AccountSummary {
+        AccountSummary {
+            account: Some("DU0000001".into()),
+            tag: Some(tag.into()),
+            value: Some(value.into()),
+            currency: Some("USD".into()),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn values_are_money_and_accounts_are_masked() {
+        let found = [value("NetLiquidation", "1000000.5"), value("AccountType", "INDIVIDUAL")];
+        let text = as_text(&found, &Whose::default());
+        assert!(text.contains("1,000,000.50  USD") && text.contains("INDIVIDUAL"), "{text}");
+        assert!(text.contains("DU***001") && !text.contains("DU0000001"));
+        let json = as_json(&found, &Whose::default());
+        assert_eq!(json["values"][0]["value"], 1_000_000.5);
+        assert_eq!(json["values"][0]["account"], "DU***001");
+    }
+}

@@ -1,0 +1,199 @@
+//! `ibouncer bars SYMBOL`: bars of the past, as a table, CSV, JSON or a picture.
+
+use ibouncer_client::tws::HistoricalDataBar;
+use ibouncer_client::{BarRequest, Bars as Found, Client};
+use serde_json::{Value, json};
+
+use super::notices;
+use crate::args::Bars;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::output::number::{decimal, price};
+use crate::output::plot::{Candle, candles};
+use crate::output::screen::size;
+use crate::output::table::{Column, table};
+use crate::symbol::contract_of;
+
+pub(super) async fn run(
+    client: &Client,
+    wishes: &Bars,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let answer = client.history().bars(request(wishes)).await?;
+    notices::tell(&answer.notices, output);
+    let found = &answer.value;
+    if output.json() {
+        output.value(&as_json(wishes, found))?;
+    } else if wishes.csv {
+        output.text(&as_csv(&found.bars))?;
+    } else if found.bars.is_empty() {
+        output.text("No bars: nothing happened in this span.")?;
+    } else if wishes.plot {
+        let (width, height) = size();
+        output.text(&as_picture(wishes, &found.bars, width, height))?;
+    } else {
+        output.text(&as_text(&found.bars))?;
+    }
+    Ok(Exit::Good)
+}
+
+fn request(wishes: &Bars) -> BarRequest {
+    let contract = contract_of(&wishes.symbol.symbol);
+    // Nobody reports trades of currencies.
+    let what = if contract.sec_type() == "CASH" { "MIDPOINT" } else { "TRADES" };
+    let what = wishes.what.as_deref().map_or_else(|| what.to_owned(), str::to_uppercase);
+    let mut request = BarRequest::new(contract, &wishes.duration, &wishes.size).what(what);
+    if wishes.rth {
+        request = request.regular_hours();
+    }
+    match &wishes.until {
+        Some(end) => request.until(end),
+        None => request,
+    }
+}
+
+fn as_json(wishes: &Bars, found: &Found) -> Value {
+    let bars: Vec<_> = found
+        .bars
+        .iter()
+        .map(|bar| {
+            json!({
+                "date": bar.date(),
+                "open": bar.open,
+                "high": bar.high,
+                "low": bar.low,
+                "close": bar.close,
+                "volume": decimal(bar.volume()),
+                "wap": decimal(bar.wap()),
+                "count": bar.bar_count,
+            })
+        })
+        .collect();
+    json!({
+        "symbol": wishes.symbol.symbol,
+        "size": wishes.size,
+        "start": found.start,
+        "end": found.end,
+        "bars": bars,
+    })
+}
+
+fn as_csv(bars: &[HistoricalDataBar]) -> String {
+    let mut text = String::from("date,open,high,low,close,volume,wap,count");
+    let figure = |figure: Option<f64>| figure.map(|figure| figure.to_string()).unwrap_or_default();
+    for bar in bars {
+        let prices = [bar.open, bar.high, bar.low, bar.close].map(figure).join(",");
+        let (volume, wap, count) = (bar.volume(), bar.wap(), bar.bar_count());
+        text.push_str(&format!("\n{},{prices},{volume},{wap},{count}", bar.date()));
+    }
+    text
+}
+
+fn as_text(bars: &[HistoricalDataBar]) -> String {
+    let rows: Vec<_> = bars
+        .iter()
+        .map(|bar| {
+            vec![
+                bar.date().to_owned(),
+                price(bar.open),
+                price(bar.high),
+                price(bar.low),
+                price(bar.close),
+                bar.volume().to_owned(),
+            ]
+        })
+        .collect();
+    let columns = [
+        Column::Text("DATE"),
+        Column::Figure("OPEN"),
+        Column::Figure("HIGH"),
+        Column::Figure("LOW"),
+        Column::Figure("CLOSE"),
+        Column::Figure("VOLUME"),
+    ];
+    table(&columns, &rows)
+}
+
+fn as_picture(wishes: &Bars, bars: &[HistoricalDataBar], width: usize, height: usize) -> String {
+    let points: Vec<_> = bars
+        .iter()
+        .map(|bar| Candle {
+            open: bar.open(),
+            high: bar.high(),
+            low: bar.low(),
+            close: bar.close(),
+        })
+        .collect();
+    let ends = (bars.first(), bars.last());
+    let first = ends.0.map(HistoricalDataBar::date).unwrap_or_default();
+    let last = ends.1.map(HistoricalDataBar::date).unwrap_or_default();
+    let mut lines = vec![format!("{}  {}", wishes.symbol.symbol, wishes.size)];
+    // The title takes one row.
+    lines.extend(candles(&points, first, last, width, height.saturating_sub(1)));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Args, Ask, Command, Read};
+    use crate::output::WIDTH;
+
+    fn wishes(line: &str) -> Bars {
+        let args = Args::try_parse_from(line.split(' ')).unwrap();
+        match args.command {
+            Command::Ask(Ask::Read(Read::Bars(wishes))) => wishes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn bars(count: usize) -> Vec<HistoricalDataBar> {
+        let one = |index: usize| HistoricalDataBar {
+            date: Some(format!("20260301 09:{index:02}:00")),
+            open: Some(100.0),
+            high: Some(101.5),
+            low: Some(99.25),
+            close: Some(100.0 + index as f64 / 100.0),
+            volume: Some("1200".into()),
+            wap: Some("100.1".into()),
+            bar_count: Some(7),
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn a_request_is_what_the_command_line_says() {
+        let request =
+            request(&wishes("ibouncer bars AAPL --duration 2W --size 1h --rth")).into_inner();
+        assert_eq!((request.duration(), request.bar_size_setting()), ("2 W", "1 hour"));
+        assert_eq!((request.use_rth(), request.what_to_show()), (true, "TRADES"));
+        let pair = super::request(&wishes("ibouncer bars EUR.USD")).into_inner();
+        assert_eq!((pair.what_to_show(), pair.duration()), ("MIDPOINT", "1 D"));
+        let bid = super::request(&wishes("ibouncer bars EUR.USD --what bid")).into_inner();
+        assert_eq!(bid.what_to_show(), "BID");
+    }
+
+    #[test]
+    fn bars_are_a_table_csv_json_and_a_picture() {
+        let (asked, found) = (wishes("ibouncer bars AAPL --size 1m"), bars(30));
+        let text = as_text(&found);
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        let csv = as_csv(&found);
+        assert_eq!(csv.lines().nth(1), Some("20260301 09:00:00,100,101.5,99.25,100,1200,100.1,7"));
+        let json = as_json(&asked, &Found { bars: found.clone(), ..Default::default() });
+        assert_eq!((&json["bars"][0]["volume"], &json["size"]), (&json!(1200), &json!("1 min")));
+        let picture = as_picture(&asked, &found, 60, 15);
+        assert_eq!(picture.lines().count(), 14);
+        assert!(picture.starts_with("AAPL  1 min"));
+    }
+
+    #[test]
+    fn one_form_at_a_time() {
+        for line in ["--csv --plot", "--csv --json", "--plot --json"] {
+            let line = format!("ibouncer bars AAPL {line}");
+            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

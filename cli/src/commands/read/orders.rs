@@ -1,0 +1,209 @@
+//! `ibouncer orders`: open orders, or those that are over. For reading.
+
+use ibouncer_client::api::OrderScope;
+use ibouncer_client::tws::{Contract, Order, OrderState};
+use ibouncer_client::{Client, OpenOrders, tws};
+use serde_json::{Value, json};
+
+use super::notices;
+use crate::args::{Orders, Whose};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::output::number::{decimal, price, set};
+use crate::output::table::{Column, table};
+use crate::symbol::{as_json as contract_json, name_of};
+
+pub(super) async fn run(
+    client: &Client,
+    wishes: &Orders,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let (rows, told) = if wishes.completed {
+        let answer = client.orders().completed(false).await?;
+        (answer.value.into_iter().map(Row::completed).collect(), answer.notices)
+    } else {
+        let answer = client.orders().open(OrderScope::All).await?;
+        (Row::open(answer.value), answer.notices)
+    };
+    notices::tell(&told, output);
+    let whose = &wishes.whose;
+    let rows: Vec<Row> = rows;
+    let rows: Vec<_> = rows.into_iter().filter(|row| whose.shows(row.order.account())).collect();
+    if output.json() {
+        let list: Vec<_> = rows.iter().map(|row| as_json(row, whose)).collect();
+        output.value(&json!({ "orders": list }))?;
+    } else if rows.is_empty() {
+        let which = if wishes.completed { "completed" } else { "open" };
+        output.text(&format!("No {which} orders."))?;
+    } else {
+        output.text(&as_text(&rows, whose))?;
+        whose.remark(output);
+    }
+    Ok(Exit::Good)
+}
+
+/// One order, open or over.
+#[derive(Debug, Default)]
+struct Row {
+    contract: Contract,
+    order: Order,
+    state: OrderState,
+    /// Its newest state, if Gateway sent one.
+    status: Option<tws::OrderStatus>,
+}
+
+impl Row {
+    fn open(found: OpenOrders) -> Vec<Self> {
+        let statuses = found.statuses;
+        let status_of = |order: &Order| {
+            let same = |status: &&tws::OrderStatus| status.perm_id() == order.perm_id();
+            // Several may come; the newest is the last.
+            statuses.iter().rev().find(same).cloned()
+        };
+        let row = |open: tws::OpenOrder| {
+            let order = open.order.unwrap_or_default();
+            Self {
+                contract: open.contract.unwrap_or_default(),
+                status: status_of(&order),
+                state: open.order_state.unwrap_or_default(),
+                order: Order { order_id: open.order_id.or(order.order_id), ..order },
+            }
+        };
+        found.orders.into_iter().map(row).collect()
+    }
+
+    fn completed(done: tws::CompletedOrder) -> Self {
+        Self {
+            contract: done.contract.unwrap_or_default(),
+            order: done.order.unwrap_or_default(),
+            state: done.order_state.unwrap_or_default(),
+            status: None,
+        }
+    }
+
+    fn status(&self) -> &str {
+        self.status.as_ref().map_or(self.state.status(), tws::OrderStatus::status)
+    }
+
+    fn filled(&self) -> String {
+        let filled = self.status.as_ref().map(|status| status.filled().to_owned());
+        filled.or_else(|| self.order.filled_quantity.clone()).unwrap_or_default()
+    }
+
+    /// The price that decides: a limit, or else a stop.
+    fn price(&self) -> String {
+        let limit = set(self.order.lmt_price).filter(|price| *price != 0.0);
+        let stop = set(self.order.aux_price).filter(|price| *price != 0.0);
+        match (limit, stop) {
+            (Some(limit), Some(stop)) => format!("{} / {}", price(Some(limit)), price(Some(stop))),
+            (limit, stop) => price(limit.or(stop)),
+        }
+    }
+}
+
+fn as_json(row: &Row, whose: &Whose) -> Value {
+    let (order, state) = (&row.order, &row.state);
+    json!({
+        "order_id": order.order_id,
+        "perm_id": order.perm_id,
+        "client_id": order.client_id,
+        "account": whose.name(order.account()),
+        "contract": contract_json(&row.contract),
+        "action": order.action,
+        "quantity": decimal(order.total_quantity()),
+        "filled": decimal(&row.filled()),
+        "type": order.order_type,
+        "limit_price": set(order.lmt_price),
+        "aux_price": set(order.aux_price),
+        "tif": order.tif,
+        "status": row.status(),
+        "average_fill_price": row.status.as_ref().and_then(|status| set(status.avg_fill_price)),
+        "order_ref": order.order_ref.clone().filter(|text| !text.is_empty()),
+        "completed_time": state.completed_time.clone().filter(|text| !text.is_empty()),
+        "completed_status": state.completed_status.clone().filter(|text| !text.is_empty()),
+        "why_held": row.status.as_ref().map(|status| status.why_held().to_owned())
+            .filter(|text| !text.is_empty()),
+    })
+}
+
+fn as_text(rows: &[Row], whose: &Whose) -> String {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let order = &row.order;
+            vec![
+                order.perm_id().to_string(),
+                whose.name(order.account()),
+                name_of(&row.contract),
+                order.action().to_owned(),
+                order.total_quantity().to_owned(),
+                row.filled(),
+                order.order_type().to_owned(),
+                row.price(),
+                order.tif().to_owned(),
+                row.status().to_owned(),
+            ]
+        })
+        .collect();
+    let columns = [
+        Column::Figure("ID"),
+        Column::Flexible("ACCOUNT"),
+        Column::Flexible("SYMBOL"),
+        Column::Text("SIDE"),
+        Column::Figure("SIZE"),
+        Column::Figure("FILLED"),
+        Column::Text("TYPE"),
+        Column::Figure("PRICE"),
+        Column::Text("TIF"),
+        Column::Flexible("STATUS"),
+    ];
+    table(&columns, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use ibouncer_client::contract::stock;
+
+    use super::*;
+    use crate::output::WIDTH;
+
+    fn open() -> OpenOrders {
+        let order = Order {
+            perm_id: Some(1_234_567_890),
+            action: Some("BUY".into()),
+            total_quantity: Some("100".into()),
+            order_type: Some("LMT".into()),
+            lmt_price: Some(180.5),
+            aux_price: Some(f64::MAX),
+            tif: Some("DAY".into()),
+            account: Some("DU0000001".into()),
+            ..Default::default()
+        };
+        let status = |name: &str, filled: &str| tws::OrderStatus {
+            perm_id: Some(1_234_567_890),
+            status: Some(name.into()),
+            filled: Some(filled.into()),
+            ..Default::default()
+        };
+        OpenOrders {
+            orders: vec![tws::OpenOrder {
+                order_id: Some(7),
+                contract: Some(stock("AAPL")),
+                order: Some(order),
+                order_state: None,
+            }],
+            statuses: vec![status("PreSubmitted", "0"), status("Submitted", "40")],
+        }
+    }
+
+    #[test]
+    fn an_order_shows_its_newest_status() {
+        let rows = Row::open(open());
+        let text = as_text(&rows, &Whose::default());
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.contains("Submitted") && text.contains("180.5") && text.contains("40"));
+        let json = as_json(&rows[0], &Whose::default());
+        assert_eq!((&json["order_id"], &json["filled"]), (&json!(7), &json!(40)));
+        assert_eq!((&json["aux_price"], &json["account"]), (&Value::Null, &json!("DU***001")));
+    }
+}

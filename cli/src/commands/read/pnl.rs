@@ -1,0 +1,199 @@
+//! `ibouncer pnl`: profit and loss of the day, once or with every change.
+
+use std::time::{Duration, SystemTime};
+
+use ibouncer_client::api::account_event::Body;
+use ibouncer_client::api::{AccountEvent, MarkKind};
+use ibouncer_client::tws::{PnL, PnLRequest};
+use ibouncer_client::{Client, Error};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::notices;
+use crate::args::Pnl;
+use crate::commands::until::Until;
+use crate::exit::{Complaint, Exit, Failure};
+use crate::output::number::{money, set};
+use crate::output::table::{Column, table};
+use crate::output::{Output, time};
+
+pub(super) async fn run(
+    client: &Client,
+    wishes: &Pnl,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let listed = client.accounts().list().await?;
+    let names = listed.iter().map(|account| account.account.as_str());
+    let accounts = wishes.whose.pick(names)?;
+    if accounts.is_empty() {
+        output.text("No accounts: Gateway has named none yet.")?;
+        return Ok(Exit::NotReady);
+    }
+    let mut events = follow(client, &accounts).await?;
+    let seen = if wishes.watch {
+        watch(&mut events, &accounts, wishes, output).await?
+    } else {
+        once(&mut events, &accounts, wishes, output).await?
+    };
+    Ok(if seen { Exit::Good } else { Exit::NotReady })
+}
+
+/// Position of the account in the list, and its news.
+type News = (usize, Result<Option<AccountEvent>, Error>);
+
+/// Follows all of them at once.
+async fn follow(client: &Client, accounts: &[String]) -> Result<mpsc::Receiver<News>, Failure> {
+    let (sender, receiver) = mpsc::channel(64);
+    for (index, account) in accounts.iter().enumerate() {
+        let request = PnLRequest { account: Some(account.clone()), ..Default::default() };
+        let mut events = client.accounts().stream_pnl(request).await?;
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            loop {
+                let event = events.next().await;
+                let last = !matches!(event, Ok(Some(_)));
+                if sender.send((index, event)).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(receiver)
+}
+
+/// The first figures of each account, or what is there when patience ends.
+async fn once(
+    events: &mut mpsc::Receiver<News>,
+    accounts: &[String],
+    wishes: &Pnl,
+    output: &mut Output,
+) -> Result<bool, Failure> {
+    let mut found: Vec<Option<PnL>> = vec![None; accounts.len()];
+    let mut until = Until::new(Some(PATIENCE))?;
+    while found.iter().any(Option::is_none) {
+        tokio::select! {
+            news = events.recv() => {
+                let Some((index, event)) = news else { break };
+                match event? {
+                    Some(event) => {
+                        if let Some(pnl) = figures(event, output)? {
+                            found[index] = Some(pnl);
+                        }
+                    }
+                    None => return Err(Complaint::broker_stopped().into()),
+                }
+            }
+            () = until.over() => break,
+        }
+    }
+    let whose = &wishes.whose;
+    let rows: Vec<(String, Option<PnL>)> =
+        accounts.iter().map(|account| whose.name(account)).zip(found).collect();
+    if output.json() {
+        let list: Vec<_> = rows.iter().map(|(account, pnl)| as_json(account, *pnl)).collect();
+        output.value(&json!({ "accounts": list }))?;
+    } else {
+        output.text(&as_text(&rows))?;
+        whose.remark(output);
+    }
+    Ok(rows.iter().any(|(_, pnl)| pnl.is_some()))
+}
+
+async fn watch(
+    events: &mut mpsc::Receiver<News>,
+    accounts: &[String],
+    wishes: &Pnl,
+    output: &mut Output,
+) -> Result<bool, Failure> {
+    let mut seen = false;
+    let mut until = Until::new(wishes.period)?;
+    loop {
+        tokio::select! {
+            news = events.recv() => {
+                let Some((index, event)) = news else { return Ok(seen) };
+                let Some(event) = event? else {
+                    return Err(Complaint::broker_stopped().into());
+                };
+                let Some(pnl) = figures(event, output)? else { continue };
+                seen = true;
+                let account = wishes.whose.name(&accounts[index]);
+                if output.json() {
+                    output.json_line(&as_json(&account, Some(pnl)))?;
+                } else {
+                    output.text(&line(&account, &pnl, SystemTime::now()))?;
+                }
+            }
+            () = until.over() => return Ok(seen),
+        }
+    }
+}
+
+/// The figures of an event; whatever else it says is told.
+fn figures(event: AccountEvent, output: &mut Output) -> Result<Option<PnL>, Failure> {
+    match event.body {
+        Some(Body::Pnl(pnl)) => return Ok(Some(pnl)),
+        Some(Body::Error(error)) => notices::tell_one(&error, output),
+        Some(Body::Mark(mark)) => {
+            notices::mark(&mark, output)?;
+            if mark.kind() == MarkKind::Ended {
+                return Err(Complaint::broker_stopped().into());
+            }
+        }
+        _ => {}
+    }
+    Ok(None)
+}
+
+fn as_json(account: &str, pnl: Option<PnL>) -> Value {
+    json!({
+        "account": account,
+        "daily": pnl.and_then(|pnl| set(pnl.daily_pnl)),
+        "unrealized": pnl.and_then(|pnl| set(pnl.unrealized_pnl)),
+        "realized": pnl.and_then(|pnl| set(pnl.realized_pnl)),
+    })
+}
+
+fn line(account: &str, pnl: &PnL, now: SystemTime) -> String {
+    let [daily, unrealized, realized] =
+        [pnl.daily_pnl, pnl.unrealized_pnl, pnl.realized_pnl].map(money);
+    let clock = time::clock(now);
+    format!("{clock}  {account}  daily {daily}  unrealized {unrealized}  realized {realized}")
+}
+
+fn as_text(rows: &[(String, Option<PnL>)]) -> String {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(account, pnl)| {
+            let pnl = pnl.unwrap_or_default();
+            let figures = [pnl.daily_pnl, pnl.unrealized_pnl, pnl.realized_pnl].map(money);
+            std::iter::once(account.clone()).chain(figures).collect()
+        })
+        .collect();
+    let columns = [
+        Column::Text("ACCOUNT"),
+        Column::Figure("DAILY"),
+        Column::Figure("UNREALIZED"),
+        Column::Figure("REALIZED"),
+    ];
+    table(&columns, &rows)
+}
+
+/// Gateway says it about once a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_that_are_not_set_are_not_astronomic() {
+        let pnl =
+            PnL { daily_pnl: Some(-12.345), unrealized_pnl: Some(f64::MAX), ..Default::default() };
+        let text = as_text(&[("DU***001".into(), Some(pnl)), ("DU***002".into(), None)]);
+        let rows: Vec<_> = text.lines().collect();
+        assert!(rows[1].contains("-12.35") || rows[1].contains("-12.34"), "{text}");
+        assert!(rows[1].ends_with('-') && rows[2].ends_with('-'), "{text}");
+        let json = as_json("DU***001", Some(pnl));
+        assert_eq!((&json["daily"], &json["unrealized"]), (&json!(-12.345), &Value::Null));
+    }
+}

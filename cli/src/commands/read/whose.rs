@@ -1,0 +1,68 @@
+//! Which accounts a command shows, and how: masked, unless the user asks otherwise.
+
+use crate::args::Whose;
+use crate::exit::Complaint;
+use crate::output::Output;
+use crate::output::mask::masked;
+
+impl Whose {
+    /// The account as it is shown; "-" where Gateway named none.
+    pub(super) fn name(&self, account: &str) -> String {
+        match account {
+            "" => "-".to_owned(),
+            _ if self.show_accounts => account.to_owned(),
+            _ => masked(account),
+        }
+    }
+
+    /// True for an account that is to be shown. It may be named in full, or as it is shown.
+    pub(super) fn shows(&self, account: &str) -> bool {
+        match &self.account {
+            None => true,
+            Some(wanted) => wanted == account || *wanted == masked(account),
+        }
+    }
+
+    /// The one account of a list that was asked for, if one was.
+    pub(super) fn pick<'a>(
+        &self,
+        accounts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<String>, Complaint> {
+        let all: Vec<&str> = accounts.into_iter().collect();
+        let chosen: Vec<String> =
+            all.iter().filter(|account| self.shows(account)).map(|&one| one.to_owned()).collect();
+        if chosen.is_empty() && self.account.is_some() {
+            let names: Vec<String> = all.iter().map(|account| self.name(account)).collect();
+            let next = format!("the login has {}", names.join(", "));
+            return Err(Complaint::usage("the login has no such account").next(next));
+        }
+        Ok(chosen)
+    }
+
+    /// Says how to see them in full.
+    pub(super) fn remark(&self, output: &mut Output) {
+        if !self.show_accounts && !output.json() {
+            output.remark("Accounts are masked; --show-accounts shows them in full.");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_can_be_named_in_full_or_as_it_is_shown() {
+        for wanted in ["DU0000001", "DU***001"] {
+            let whose = Whose { account: Some(wanted.to_owned()), show_accounts: false };
+            assert!(whose.shows("DU0000001") && !whose.shows("DU0000002"), "{wanted}");
+            assert_eq!(whose.pick(["DU0000001", "DU0000002"]).unwrap(), ["DU0000001"]);
+            let complaint = whose.pick(["DU0000002"]).unwrap_err();
+            assert_eq!(complaint.next.as_deref(), Some("the login has DU***002"));
+        }
+        assert_eq!(Whose::default().name("DU0000001"), "DU***001");
+        let shown = Whose { account: None, show_accounts: true };
+        assert_eq!(shown.name("DU0000001"), "DU0000001");
+        assert_eq!(shown.name(""), "-");
+    }
+}

@@ -1,0 +1,108 @@
+//! Figures as Gateway sends them: decimal text, and doubles whose largest value means "not set".
+
+use serde_json::{Value, json};
+
+/// IB's decimal text as a number; the text itself if it is none.
+pub(crate) fn decimal(text: &str) -> Value {
+    if let Ok(whole) = text.parse::<i64>() {
+        return json!(whole);
+    }
+    match text.parse::<f64>() {
+        Ok(decimal) if decimal.is_finite() => json!(decimal),
+        _ if text.is_empty() => Value::Null,
+        _ => json!(text),
+    }
+}
+
+/// A figure that Gateway may not have set.
+pub(crate) fn set(figure: Option<f64>) -> Option<f64> {
+    figure.filter(|figure| figure.is_finite() && figure.abs() < NOT_SET)
+}
+
+/// A price: as few digits as say it, at most 8 behind the point; "-" if it is not set.
+pub(crate) fn price(figure: Option<f64>) -> String {
+    set(figure).map_or_else(|| "-".to_owned(), |figure| short(figure, 8))
+}
+
+/// An amount of money: two digits behind the point, thousands apart; "-" if it is not set.
+pub(crate) fn money(figure: Option<f64>) -> String {
+    let Some(figure) = set(figure) else {
+        return "-".to_owned();
+    };
+    let text = format!("{figure:.2}");
+    let text = if text == "-0.00" { "0.00" } else { &text };
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "00"));
+    let (sign, digits) = match whole.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", whole),
+    };
+    let mut apart = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            apart.push(',');
+        }
+        apart.push(digit);
+    }
+    format!("{sign}{apart}.{fraction}")
+}
+
+/// Text that may hold an amount of money: so shown where it does.
+pub(crate) fn money_text(text: &str) -> String {
+    match text.parse::<f64>() {
+        Ok(figure) if text.contains('.') => money(Some(figure)),
+        _ => text.to_owned(),
+    }
+}
+
+/// A number with at most so many digits behind the point, and no zeros at the end.
+pub(crate) fn short(figure: f64, digits: usize) -> String {
+    let text = format!("{figure:.digits$}");
+    if !text.contains('.') {
+        return text;
+    }
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+/// The largest double stands for "not set".
+const NOT_SET: f64 = 1e300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_stay_exact_where_json_can() {
+        assert_eq!(decimal("300"), json!(300));
+        assert_eq!(decimal("0.00012345"), json!(0.00012345));
+        assert_eq!(decimal(""), Value::Null);
+        assert_eq!(decimal("many"), json!("many"));
+    }
+
+    #[test]
+    fn money_has_two_digits_and_thousands_apart() {
+        for (figure, text) in [
+            (0.0, "0.00"),
+            (-0.001, "0.00"),
+            (999.999, "1,000.00"),
+            (-1_234_567.891, "-1,234,567.89"),
+            (123_456.0, "123,456.00"),
+        ] {
+            assert_eq!(money(Some(figure)), text);
+        }
+        assert_eq!(money(Some(f64::MAX)), "-");
+        assert_eq!(money(None), "-");
+        assert_eq!(money_text("1234.5"), "1,234.50");
+        assert_eq!(money_text("INDIVIDUAL"), "INDIVIDUAL");
+        assert_eq!(money_text("3"), "3");
+    }
+
+    #[test]
+    fn prices_have_no_zeros_at_the_end() {
+        assert_eq!(price(Some(189.10)), "189.1");
+        assert_eq!(price(Some(1.08345)), "1.08345");
+        assert_eq!(price(Some(100.0)), "100");
+        assert_eq!(price(Some(f64::MAX)), "-");
+        assert_eq!(short(-0.000_000_001, 2), "0");
+    }
+}

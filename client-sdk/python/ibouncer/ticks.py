@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from ibouncer import errors
-from ibouncer._pb.ibouncer.v1 import market_data_pb2
+from ibouncer._pb.ibouncer.v1 import market_data_pb2, stream_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
 
 # IB's tick types by number.
@@ -261,11 +261,11 @@ def _open_twin(frozen: type[_AnyType]) -> Any:
 _OpenTick = _open_twin(Tick)
 
 _MARKS = {
-    market_data_pb2.MARK_KIND_SUBSCRIBED: MarkKind.SUBSCRIBED,
-    market_data_pb2.MARK_KIND_STALE: MarkKind.STALE,
-    market_data_pb2.MARK_KIND_RESUMED: MarkKind.RESUMED,
-    market_data_pb2.MARK_KIND_ENDED: MarkKind.ENDED,
-    market_data_pb2.MARK_KIND_REFUSED: MarkKind.REFUSED,
+    stream_pb2.MARK_KIND_SUBSCRIBED: MarkKind.SUBSCRIBED,
+    stream_pb2.MARK_KIND_STALE: MarkKind.STALE,
+    stream_pb2.MARK_KIND_RESUMED: MarkKind.RESUMED,
+    stream_pb2.MARK_KIND_ENDED: MarkKind.ENDED,
+    stream_pb2.MARK_KIND_REFUSED: MarkKind.REFUSED,
 }
 
 

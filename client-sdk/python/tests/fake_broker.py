@@ -24,6 +24,7 @@ from ibouncer._pb.ibouncer.v1 import (
     error_pb2,
     market_data_pb2,
     session_pb2,
+    stream_pb2,
 )
 from ibouncer._pb.tws.v1 import market_data_pb2 as tws_pb2
 from ibouncer._pb.tws.v1 import session_pb2 as tws_session_pb2
@@ -268,7 +269,7 @@ class FakeBroker:
             if request.HasField("unsubscribe"):
                 number = request.unsubscribe.subscription_id
                 stream.contracts.pop(number, None)
-                stream.push(mark(number, market_data_pb2.MARK_KIND_ENDED, "unsubscribed"))
+                stream.push(mark(number, stream_pb2.MARK_KIND_ENDED, "unsubscribed"))
             else:
                 self._subscribed(stream, request.subscribe)
             self.changed.set()
@@ -284,10 +285,10 @@ class FakeBroker:
                 gateway_code=200,
             )
             stream.push(notice(number, 200))
-            stream.push(mark(number, market_data_pb2.MARK_KIND_ENDED, "gateway error", error))
+            stream.push(mark(number, stream_pb2.MARK_KIND_ENDED, "gateway error", error))
             return
         stream.contracts[number] = contract
-        stream.push(mark(number, market_data_pb2.MARK_KIND_SUBSCRIBED))
+        stream.push(mark(number, stream_pb2.MARK_KIND_SUBSCRIBED))
         if self.auto_ticks:
             stream.push(price(number, 1, 1, 189.5, "200", True), size(number, 2, 0, "200"))
             stream.push(text(number, 3, 45, "1700000000"), price(number, 4, 4, 189.51, "100"))
@@ -331,7 +332,7 @@ def notice(number: int, code: int) -> Any:
 def mark(number: int, kind: Any, because: str = "", error: Any = None) -> Any:
     return market_data_pb2.MarketDataEvent(
         subscription_id=number,
-        mark=market_data_pb2.StreamMark(kind=kind, because=because, epoch=EPOCH, error=error),
+        mark=stream_pb2.StreamMark(kind=kind, because=because, epoch=EPOCH, error=error),
     )
 
 
@@ -363,8 +364,8 @@ async def _tick(broker: FakeBroker, rate: float, stale_every: float) -> None:
             for number in list(stream.contracts):
                 stream.push(price(number, sequence, 4, 180 + sequence % 100 / 10, "100"))
             if stale_every and (sequence - 10) / rate >= stale_at:
-                stream.push_mark(market_data_pb2.MARK_KIND_STALE, "worker ended")
-                stream.push_mark(market_data_pb2.MARK_KIND_RESUMED, "session is ready")
+                stream.push_mark(stream_pb2.MARK_KIND_STALE, "worker ended")
+                stream.push_mark(stream_pb2.MARK_KIND_RESUMED, "session is ready")
         if stale_every and (sequence - 10) / rate >= stale_at:
             stale_at += stale_every
 

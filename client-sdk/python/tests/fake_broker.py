@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from fake_lines import LineCall, add_missing
 
 from ibouncer._pb.ibouncer.v1 import (
     account_pb2,
@@ -69,12 +70,18 @@ class FakeBroker:
         self.events = 5
         self.hold: str | None = None
         self.changed = asyncio.Event()
+        # Of the methods in `fake_lines`, by their names.
+        self.answers: dict[str, Any] = {}
+        self.images: dict[str, list[dict[str, Any]]] = {}
+        self.line_calls: list[LineCall] = []
         self._server: grpc.aio.Server | None = None
 
     async def start(self, *, unix: Path | None = None, tcp: str | None = None) -> int:
         """Listens; returns the TCP port, or 0."""
         self._server = grpc.aio.server()
-        for service, methods in self._services().items():
+        services = self._services()
+        add_missing(self, services)
+        for service, methods in services.items():
             handler = grpc.method_handlers_generic_handler(f"ibouncer.v1.{service}", methods)
             self._server.add_generic_rpc_handlers((handler,))
         if unix is not None:
@@ -95,11 +102,17 @@ class FakeBroker:
             await self._server.stop(None)
             self._server = None
         self.streams.clear()
+        self.line_calls.clear()
 
     async def stream(self, number: int = 0) -> Stream:
         """The stream of that number, once it has a subscription."""
         await self.until(lambda: len(self.streams) > number and self.streams[number].contracts)
         return self.streams[number]
+
+    async def line_call(self, number: int = 0) -> LineCall:
+        """The stream of one subscription of that number."""
+        await self.until(lambda: len(self.line_calls) > number)
+        return self.line_calls[number]
 
     async def until(self, condition: Callable[[], Any], timeout: float = 5.0) -> None:
         async def wait() -> None:
@@ -275,7 +288,8 @@ class FakeBroker:
             self.changed.set()
 
     def _subscribed(self, stream: Stream, subscribe: Any) -> None:
-        number, contract = subscribe.subscription_id, subscribe.request.contract
+        number = subscribe.subscription_id
+        contract = getattr(subscribe, subscribe.WhichOneof("what")).contract
         if contract.symbol == UNKNOWN_SYMBOL:
             error = error_pb2.Error(
                 code="GATEWAY_ERROR",

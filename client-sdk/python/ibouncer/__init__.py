@@ -29,6 +29,7 @@ from ibouncer.account_values import (
 from ibouncer.admin import Admin, ClientInfo, EventWatch, LineInfo
 from ibouncer.bars import Bar, Bars, RealTimeBar
 from ibouncer.batched import Batched, Batches
+from ibouncer.blocking import connect as connect_blocking
 from ibouncer.contracts import forex, future, index, option, stock
 from ibouncer.depth import Book, BookRow, DepthChange
 from ibouncer.errors import (
@@ -153,6 +154,7 @@ __all__ = [
     "Transition",
     "WorkerEnded",
     "connect",
+    "connect_blocking",
     "forex",
     "future",
     "index",

@@ -88,7 +88,7 @@ class Depth(FixedLines[Book]):
 
     def __init__(self, stream: MarketDataStream, wanted: Wanted) -> None:
         super().__init__(stream, [wanted])
-        self.book = Book(wanted.contract)
+        self.book: Book = Book(wanted.contract)
         self.notices: list[Notice] = []
 
     async def next_batch(self) -> list[Book] | None:

@@ -59,7 +59,7 @@ class LineStream(Batched[Item]):
         reconnect: bool,
     ) -> None:
         super().__init__()
-        self.skipped = 0
+        self.skipped: int = 0
         self._method = method
         self._request = request
         self._new_unpack = unpack

@@ -172,7 +172,9 @@ async def test_a_resumable_line_says_where_it_broke_and_what_was_missed(runtime:
         stream = session.market_data()
         await stream.subscribe("AAPL", resumable=True)
         await stream.subscribe("MSFT")
-        (await broker.stream()).push(mark("GAP", line="line-9", gaps=1), price(1, 41, 4, 1.0))
+        await broker.until(lambda: broker.streams and len(broker.streams[0].requests) == 2)
+        server = broker.streams[0]
+        server.push(mark("GAP", line="line-9", gaps=1), price(1, 41, 4, 1.0))
         events = [event async for event in _first(stream, 4)]
         assert isinstance(events[2], Mark) and events[2].gaps == 1
         await broker.stop()

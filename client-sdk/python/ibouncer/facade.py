@@ -28,12 +28,25 @@ from ibouncer.streams import Watch
 CLOSE_TIMEOUT = 5.0
 
 
+class _Closed(ClientError):
+    """The session was closed, before or while this call waited."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the session is closed: connect_blocking() makes another one", code="SESSION_CLOSED"
+        )
+
+
 class _Loop:
     """An event loop on a thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="ibouncer", daemon=True)
+        # What is handed over before `_stopping` is set is ended by `stop`; nothing is after it.
+        # Else a thread could wait for work that a stopped loop never begins.
+        self._handing_over = threading.Lock()
+        self._stopping = False
         self._thread.start()
 
     def _run(self) -> None:
@@ -43,35 +56,36 @@ class _Loop:
         finally:
             self._loop.close()
 
-    @property
-    def running(self) -> bool:
-        return self._thread.is_alive() and not self._loop.is_closed()
-
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Runs it there, and waits here; what interrupts the waiting cancels the work."""
-        if not self.running:
-            work.close()
-            raise ClientError(
-                "the session is closed: connect_blocking() makes another one",
-                code="SESSION_NOT_OPEN",
-            )
         if threading.current_thread() is self._thread:
             work.close()
             raise ClientError(
-                "a blocking call inside the session's own loop would wait for itself",
+                "a blocking call inside the session's own loop would wait for itself: "
+                "use the asyncio session there",
                 code="BLOCKING_IN_LOOP",
             )
-        waiting: concurrent.futures.Future[Any] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._handing_over:
+            if self._stopping:
+                work.close()
+                raise _Closed()
+            waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return _result(waiting)
+        except concurrent.futures.CancelledError:
+            # Nobody but `stop` cancels what a thread waits for.
+            raise _Closed() from None
         except BaseException:
             waiting.cancel()
             raise
 
     def stop(self) -> None:
-        if not self.running:
-            return
-        ending = asyncio.run_coroutine_threadsafe(_end_others(), self._loop)
+        """Ends what threads still wait for, and the thread. A second time it does nothing."""
+        with self._handing_over:
+            if self._stopping:
+                return
+            self._stopping = True
+            ending = asyncio.run_coroutine_threadsafe(_end_others(), self._loop)
         try:
             ending.result(CLOSE_TIMEOUT)
         finally:
@@ -89,8 +103,10 @@ def _result(waiting: concurrent.futures.Future[Any]) -> Any:
 
 
 async def _end_others() -> None:
-    """Ends what threads still wait for, so that they do not wait for ever."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        # Streams that were closed end by themselves.
+        _, others = await asyncio.wait(others, timeout=0.5)
     for one in others:
         one.cancel()
     if others:
@@ -143,7 +159,10 @@ class Stream(Facade):
 
         After `timeout` seconds without anything it is an empty list, and nothing is lost.
         """
-        batch: list[Any] | None = self._loop.run(self._read(timeout))
+        try:
+            batch: list[Any] | None = self._loop.run(self._read(timeout))
+        except _Closed:
+            return None
         return batch
 
     async def _read(self, timeout: float | None) -> list[Any] | None:
@@ -183,7 +202,8 @@ class Stream(Facade):
 
     def close(self) -> None:
         """Ends the stream; a reader in another thread stops."""
-        self._loop.run(self._inner.aclose())
+        with contextlib.suppress(_Closed):
+            self._loop.run(self._inner.aclose())
 
     def __enter__(self) -> Stream:
         return self
@@ -208,11 +228,11 @@ class Session(Facade):
 
     def close(self) -> None:
         """Ends all streams, the connection and the thread. A second time it does nothing."""
-        if self._loop.running:
-            try:
+        try:
+            with contextlib.suppress(_Closed):
                 self._loop.run(self._close())
-            finally:
-                self._loop.stop()
+        finally:
+            self._loop.stop()
 
     async def _close(self) -> None:
         with contextlib.suppress(asyncio.TimeoutError):

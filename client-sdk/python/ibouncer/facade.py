@@ -87,7 +87,8 @@ class _Loop:
             self._stopping = True
             ending = asyncio.run_coroutine_threadsafe(_end_others(), self._loop)
         try:
-            ending.result(CLOSE_TIMEOUT)
+            with contextlib.suppress(concurrent.futures.TimeoutError):
+                ending.result(CLOSE_TIMEOUT)
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(CLOSE_TIMEOUT)
@@ -153,6 +154,8 @@ class Stream(Facade):
         super().__init__(loop, inner)
         self._batch: list[Any] = []
         self._position = 0
+        # What was read and perhaps not handed over: Ctrl-C may come in between.
+        self._arrived: list[Any] | None = None
 
     def next_batch(self, timeout: float | None = None) -> list[Any] | None:
         """All that was waiting, never empty; None once the stream is over.
@@ -163,23 +166,26 @@ class Stream(Facade):
             batch: list[Any] | None = self._loop.run(self._read(timeout))
         except _Closed:
             return None
+        self._arrived = None
         return batch
 
     async def _read(self, timeout: float | None) -> list[Any] | None:
-        if timeout is None:
-            return await self._read_one()
-        try:
-            return await asyncio.wait_for(self._read_one(), timeout)
-        except asyncio.TimeoutError:
-            return []
+        if self._arrived is None:
+            try:
+                # Without a timeout this only awaits.
+                await asyncio.wait_for(self._arrive(), timeout)
+            except asyncio.TimeoutError:
+                return self._arrived or []
+        return self._arrived
 
-    async def _read_one(self) -> list[Any] | None:
+    async def _arrive(self) -> None:
         if isinstance(self._inner, Batched):
-            return await self._inner.next_batch()
+            self._arrived = await self._inner.next_batch()
+            return
         try:
-            return [await anext(self._inner)]
+            self._arrived = [await anext(self._inner)]
         except StopAsyncIteration:
-            return None
+            self._arrived = None
 
     def batches(self) -> Iterator[list[Any]]:
         """All items that were waiting, a list at a time."""

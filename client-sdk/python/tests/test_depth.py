@@ -187,10 +187,19 @@ async def test_a_resumable_line_says_where_it_broke_and_what_was_missed(runtime:
         first, second = (one.subscribe for one in server.requests)
         assert (first.resume.line, first.resume.sequence) == ("line-9", 41)
         assert not second.HasField("resume")
-        server.push(mark("RESUMED", line="line-9", missed=3, sequence=44), price(1, 45, 4, 1.0))
+        server.push(mark("RESUMED", line="line-9", missed=3, sequence=44))
         resumed = await reading
         assert isinstance(resumed, Mark) and resumed.kind is MarkKind.RESUMED
         assert (resumed.missed, resumed.local, resumed.sequence) == (3, False, 44)
+        # Again, before anything flowed.
+        await broker.stop()
+        await broker.start(unix=runtime / "ibouncer.sock")
+        assert str(await anext(stream)).startswith("AAPL STALE")
+        reading = asyncio.ensure_future(anext(stream))
+        server = await broker.stream()
+        assert server.requests[0].subscribe.resume.sequence == 44
+        server.push(mark("RESUMED", line="line-9", missed=0, sequence=44), price(1, 45, 4, 1.0))
+        assert str(await reading) == "AAPL RESUMED"
         assert str(await anext(stream)) == "AAPL last 1"
 
 

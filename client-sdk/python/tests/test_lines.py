@@ -288,7 +288,15 @@ async def test_bars_that_go_on_come_anew_after_the_broker_was_away(runtime: Path
         following = await anext(stream)
         assert isinstance(following, ibouncer.Bar)
         assert history.update(following) and len(history) == 3
-        # Half of the bars, and then another broker with all of them.
+        # Half of the bars, then another session with all of them.
+        call.push(call.mark("STALE"), call.mark("RESUMED"), call.event(**bars("60")))
+        call.push(call.mark("STALE"), call.mark("RESUMED"), call.event(**bars("60")))
+        call.say(**end)
+        for _ in range(4):
+            await anext(stream)
+        whole = await anext(stream)
+        assert isinstance(whole, ibouncer.Bars) and len(whole) == 1
+        # The same with another broker.
         call.push(call.mark("STALE"), call.mark("RESUMED"), call.event(**bars("60")))
         assert [str(await anext(stream)) for _ in range(2)] == [
             "bars of AAPL STALE",

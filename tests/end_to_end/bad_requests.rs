@@ -2,6 +2,7 @@
 //! stream ends only where no answer fits into it.
 
 use ibouncer_client::api::stream_market_data_request::Action;
+use ibouncer_client::api::subscribe::What;
 use ibouncer_client::api::{self, MarkKind, market_data_event::Body};
 use ibouncer_client::contract;
 use ibouncer_client::stubs::market_data_service_client::MarketDataServiceClient;
@@ -40,12 +41,18 @@ async fn malformed_subscriptions_end_one_by_one_and_the_stream_goes_on() {
         contract: Some(contract::stock("AAPL")),
         ..Default::default()
     };
-    let subscribe =
-        |id, request| Action::Subscribe(api::Subscribe { subscription_id: id, request, feed: 0 });
+    let subscribe = |subscription_id, request: Option<ibouncer_client::tws::MarketDataRequest>| {
+        let what = request.map(What::Request);
+        Action::Subscribe(api::Subscribe { subscription_id, what, ..Default::default() })
+    };
     let regulatory =
         ibouncer_client::tws::MarketDataRequest { regulatory_snapshot: Some(true), ..stock() };
-    let odd_feed =
-        Action::Subscribe(api::Subscribe { subscription_id: 6, request: Some(stock()), feed: 99 });
+    let odd_feed = Action::Subscribe(api::Subscribe {
+        subscription_id: 6,
+        what: Some(What::Request(stock())),
+        feed: 99,
+        ..Default::default()
+    });
     let cases = [
         (1, subscribe(1, None), "INVALID_ARGUMENT"),
         (2, subscribe(2, Some(Default::default())), "INVALID_ARGUMENT"),

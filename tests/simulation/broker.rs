@@ -5,7 +5,7 @@
 //! and the file of open requests stay as they were written last. Programs come back by
 //! themselves, and ask for what they had.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ibouncer_core::hub::{Hub, Input};
@@ -48,17 +48,17 @@ impl Broker {
 pub(crate) struct Disk {
     pub(crate) ledger: Ledger,
     /// Requests that are open at Gateway.
-    pub(crate) open: BTreeSet<i32>,
+    pub(crate) open: BTreeMap<i32, u32>,
 }
 
 impl Disk {
     /// Of a host on which none has run.
     pub(crate) fn new(gateway: &str) -> Self {
-        Self { ledger: Ledger::new(gateway), open: BTreeSet::new() }
+        Self { ledger: Ledger::new(gateway), open: BTreeMap::new() }
     }
 
-    pub(crate) fn on_open(&mut self, request: RequestId) {
-        self.open.insert(request.0);
+    pub(crate) fn on_open(&mut self, request: RequestId, cancel: u32) {
+        self.open.insert(request.0, cancel);
     }
 
     pub(crate) fn on_closed(&mut self, request: RequestId) {

@@ -138,6 +138,10 @@ impl Follower {
                 life.stale = stale;
                 None
             }
+            (MarkKind::Gap, Some(life)) => {
+                assert!(seen.sequence >= life.last, "numbers go back: {seen:?}, {life:?}");
+                None
+            }
             (MarkKind::Ended, life) => {
                 let end = match &mark.error {
                     None => End::Asked,

@@ -149,7 +149,8 @@ impl World {
         self.wire.disturbed = true;
         self.network.link = Some(greeting);
         self.say_hello(epoch);
-        let open = self.disk.open.iter().copied().map(RequestId).collect();
+        let open =
+            self.disk.open.iter().map(|(request, cancel)| (RequestId(*request), *cancel)).collect();
         self.input(Input::Adopt { epoch, pid, hello, open });
     }
 

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use ibouncer_core::fields::field;
 use ibouncer_core::ids::{ClientId, StreamId};
-use ibouncer_core::queue::{Chunk, StreamQueue, field};
+use ibouncer_core::queue::{Chunk, StreamQueue};
 use ibouncer_proto::api::v1::{
     MarketDataEvent, StreamMark, StreamMarketDataResponse, market_data_event::Body,
 };

@@ -246,13 +246,14 @@ impl World {
             match output {
                 Output::Remember(ledger) => self.disk.ledger = *ledger,
                 Output::Look => self.ask_look(),
-                Output::NoteOpen(request) => {
+                Output::NoteOpen(request, cancel) => {
                     self.wire.noted.insert(request.0);
-                    self.disk.on_open(request);
+                    self.disk.on_open(request, cancel);
                 }
                 Output::NoteClosed(request) => self.disk.on_closed(request),
                 Output::NoteNone => self.disk.open.clear(),
                 Output::Note(_) => {}
+                Output::EndStream(stream, error) => panic!("{stream} ends with {error:?}"),
                 Output::LetGo(epoch) => self.let_go(epoch),
                 Output::Spawn(epoch) => {
                     self.trace(&format!("hub: spawn {epoch}"));

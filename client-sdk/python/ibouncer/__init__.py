@@ -4,14 +4,34 @@
         async for event in session.quotes("AAPL", "MSFT"):
             print(event)
 
-`connect` finds the broker by itself. Where to read on: `session` for the calls, `market_data` for
-streams, `connection` for reconnecting, `ticks` for what comes out of streams, `errors` for what is
-raised.
+`connect` finds the broker by itself; `connect_blocking` does without asyncio. Where to read on:
+`session` for the calls, `batched` for streams, `connection` and `continuity` for reconnecting,
+`ticks` for what comes out of market data, `errors` for what is raised.
 """
 
-from ibouncer._pb.tws.v1.contract_pb2 import ComboLeg, Contract
+from ibouncer._pb.tws.v1.contract_pb2 import ComboLeg, Contract, DeltaNeutralContract
+from ibouncer._pb.tws.v1.order_pb2 import Order
+from ibouncer._pb.tws.v1.order_state_pb2 import OrderState
+from ibouncer._pb.tws.v1.scanner_pb2 import ScannerSubscription
+from ibouncer.account_values import (
+    Account,
+    AccountTime,
+    AccountUpdates,
+    AccountValue,
+    AccountValues,
+    FamilyCode,
+    Pnl,
+    PnlSingle,
+    PortfolioItem,
+    Position,
+    SoftDollarTier,
+)
 from ibouncer.admin import Admin, ClientInfo, EventWatch, LineInfo
-from ibouncer.contracts import forex, future, stock
+from ibouncer.bars import Bar, Bars, RealTimeBar
+from ibouncer.batched import Batched, Batches
+from ibouncer.blocking import connect as connect_blocking
+from ibouncer.contracts import forex, future, index, option, stock
+from ibouncer.depth import Book, BookRow, DepthChange
 from ibouncer.errors import (
     BrokerError,
     BrokerNotFound,
@@ -22,64 +42,122 @@ from ibouncer.errors import (
     NotReady,
     WorkerEnded,
 )
-from ibouncer.market_data import Batches, Events, MarketDataStream, Quotes, Subscription
-from ibouncer.session import Account, Session, connect
-from ibouncer.status import SessionState, Status, StatusWatch, Transition
-from ibouncer.ticks import (
-    TICK_FIELDS,
-    Event,
-    Feed,
-    Info,
-    Mark,
-    MarkKind,
-    Notice,
-    OptionTick,
-    Snapshot,
-    TextTick,
-    Tick,
+from ibouncer.fixed_lines import Depth, Quotes, RealTimeBars, TickByTick
+from ibouncer.history import HistogramEntry, Schedule, TradingSession
+from ibouncer.line_stream import ImageEnd, LineStream
+from ibouncer.market_data import MarketDataStream, Subscription
+from ibouncer.marks import Info, Mark, MarkKind, Notice
+from ibouncer.news import Headline, Headlines, NewsArticle, NewsBulletin, NewsProvider
+from ibouncer.orders import Commission, CompletedOrder, Execution, OpenOrder
+from ibouncer.reference import (
+    ContractDescription,
+    ContractDetails,
+    DepthExchange,
+    OptionParameters,
+    PriceIncrement,
+    SmartComponent,
 )
+from ibouncer.rows import Rows
+from ibouncer.scanners import ScanRow
+from ibouncer.session import Queue, QueuedRequest, Session, connect
+from ibouncer.status import SessionState, Status, StatusWatch, Transition
+from ibouncer.ticks import TICK_FIELDS, Event, Feed, OptionTick, Snapshot, TextTick, Tick
+from ibouncer.trades import BidAsk, Midpoint, Trade
 
 __version__ = "0.1.0"
 
 __all__ = [
     "TICK_FIELDS",
     "Account",
+    "AccountTime",
+    "AccountUpdates",
+    "AccountValue",
+    "AccountValues",
     "Admin",
+    "Bar",
+    "Bars",
+    "Batched",
     "Batches",
+    "BidAsk",
+    "Book",
+    "BookRow",
     "BrokerError",
     "BrokerNotFound",
     "BrokerUnavailable",
     "ClientError",
     "ClientInfo",
     "ComboLeg",
+    "Commission",
+    "CompletedOrder",
     "Contract",
+    "ContractDescription",
+    "ContractDetails",
+    "DeltaNeutralContract",
+    "Depth",
+    "DepthChange",
+    "DepthExchange",
     "Event",
     "EventWatch",
-    "Events",
+    "Execution",
+    "FamilyCode",
     "Feed",
     "GatewayError",
+    "Headline",
+    "Headlines",
+    "HistogramEntry",
     "IBouncerError",
+    "ImageEnd",
     "Info",
     "LineInfo",
+    "LineStream",
     "Mark",
     "MarkKind",
     "MarketDataStream",
+    "Midpoint",
+    "NewsArticle",
+    "NewsBulletin",
+    "NewsProvider",
     "NotReady",
     "Notice",
+    "OpenOrder",
+    "OptionParameters",
     "OptionTick",
+    "Order",
+    "OrderState",
+    "Pnl",
+    "PnlSingle",
+    "PortfolioItem",
+    "Position",
+    "PriceIncrement",
+    "Queue",
+    "QueuedRequest",
     "Quotes",
+    "RealTimeBar",
+    "RealTimeBars",
+    "Rows",
+    "ScanRow",
+    "ScannerSubscription",
+    "Schedule",
     "Session",
     "SessionState",
+    "SmartComponent",
     "Snapshot",
+    "SoftDollarTier",
     "Status",
     "StatusWatch",
     "Subscription",
     "TextTick",
     "Tick",
+    "TickByTick",
+    "Trade",
+    "TradingSession",
     "Transition",
     "WorkerEnded",
     "connect",
+    "connect_blocking",
     "forex",
     "future",
+    "index",
+    "option",
     "stock",
 ]

@@ -23,7 +23,11 @@ HAND_OVER_TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """One connected client, with what was delivered to it and skipped for its slowness."""
+    """One connected client, with what was delivered to it and skipped for its slowness.
+
+    `calls` wait for Gateway's answer, `waiting` requests for their turn to leave for it; `lines`
+    are those of market data that it opened, `unread_bytes` wait for it to read.
+    """
 
     id: str
     name: str
@@ -33,11 +37,22 @@ class ClientInfo:
     subscriptions: int
     delivered: int
     skipped: int
+    streams_limit: int = 0
+    subscriptions_limit: int = 0
+    calls: int = 0
+    calls_limit: int = 0
+    lines: int = 0
+    waiting: int = 0
+    unread_bytes: int = 0
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LineInfo:
-    """One line at Gateway; `state` is "queued", "requested", "live" or "stale"."""
+    """One line at Gateway; `state` is "queued", "requested", "live" or "stale".
+
+    `kind` is "market data", "market depth", "positions", and so on; `symbol` is what it is about.
+    """
 
     id: str
     symbol: str
@@ -49,6 +64,7 @@ class LineInfo:
     state: str
     sequence: int
     upstream_id: int
+    kind: str = ""
 
 
 class Admin:
@@ -77,6 +93,14 @@ class Admin:
                 subscriptions=item.subscriptions,
                 delivered=item.delivered,
                 skipped=item.skipped,
+                streams_limit=item.streams_limit,
+                subscriptions_limit=item.subscriptions_limit,
+                calls=item.calls,
+                calls_limit=item.calls_limit,
+                lines=item.lines,
+                waiting=item.waiting,
+                unread_bytes=item.unread_bytes,
+                requests=item.requests,
             )
             for item in response.clients
         ]
@@ -98,6 +122,7 @@ class Admin:
                 state=item.state,
                 sequence=item.sequence,
                 upstream_id=item.upstream_id,
+                kind=item.kind,
             )
             for item in response.lines
         ]

@@ -41,6 +41,11 @@ class Opened:
         self.account = stubs.AccountServiceStub(self.channel)
         self.market_data = stubs.MarketDataServiceStub(self.channel)
         self.admin = stubs.AdminServiceStub(self.channel)
+        self.contract = stubs.ContractServiceStub(self.channel)
+        self.history = stubs.HistoryServiceStub(self.channel)
+        self.order = stubs.OrderServiceStub(self.channel)
+        self.news = stubs.NewsServiceStub(self.channel)
+        self.scanner = stubs.ScannerServiceStub(self.channel)
 
 
 class Connection:

@@ -29,6 +29,31 @@ def future(symbol: str, month: str, exchange: str, currency: str = "USD") -> Con
     )
 
 
+def option(
+    symbol: str,
+    expiry: str,
+    strike: float,
+    right: str,
+    exchange: str = "SMART",
+    currency: str = "USD",
+) -> Contract:
+    """An option on a stock; `expiry` is YYYYMMDD, `right` "C" or "P"."""
+    return Contract(
+        symbol=symbol,
+        sec_type="OPT",
+        last_trade_date_or_contract_month=expiry,
+        strike=strike,
+        right=right,
+        exchange=exchange,
+        currency=currency,
+    )
+
+
+def index(symbol: str, exchange: str, currency: str = "USD") -> Contract:
+    """An index."""
+    return Contract(symbol=symbol, sec_type="IND", exchange=exchange, currency=currency)
+
+
 def as_contract(given: Contract | str) -> Contract:
     """A string means a US stock, routed by SMART."""
     return stock(given) if isinstance(given, str) else given

@@ -30,7 +30,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     # Behind a big window a slow reader reads old ticks; behind a small one the broker conflates.
     ("grpc.http2.lookahead_bytes", 256 * 1024),
     ("grpc.http2.bdp_probe", 0),
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     # A proxy from the environment must not come between this and loopback.
     ("grpc.enable_http_proxy", 0),
     # Channels share nothing: a new one tries at once, whatever happened to the one before it.

@@ -4,34 +4,31 @@ Nothing is buffered beyond the batch at hand. A program that reads slowly makes 
 conflate, which it can see in `Tick.skipped`.
 
 With `reconnect` a broken stream is opened again for ever, with pauses from 0.1 to 5 s, and every
-live subscription is sent again under its id. The reader sees one STALE mark, and RESUMED once data
-flows, both with `local` set; what the new broker says in between (SUBSCRIBED, STALE) is left out.
-Sequence numbers start anew, as the RESUMED mark says. An error that will not go away by itself is
-raised.
+live subscription is sent again under its id; what the reader is told of it: `continuity`. One that
+is `resumable` says where it broke. An error that will not go away by itself is raised.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import grpc.aio
 
-from ibouncer import errors
+from ibouncer import errors, subscribing
 from ibouncer._pb.ibouncer.v1 import market_data_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
-from ibouncer._pb.tws.v1.market_data_pb2 import MarketDataRequest
+from ibouncer.batched import Batched
 from ibouncer.connection import Comeback, Connection
+from ibouncer.continuity import Continuity
 from ibouncer.contracts import as_contract
 from ibouncer.streams import Reader
-from ibouncer.ticks import Event, Feed, Info, Mark, MarkKind, OptionTick, TextTick, Tick, decode
+from ibouncer.subscribing import TickByTickKind
+from ibouncer.ticks import Event, Feed, decode
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     Call = grpc.aio.StreamStreamCall[
         market_data_pb2.StreamMarketDataRequest, market_data_pb2.StreamMarketDataResponse
     ]
@@ -46,23 +43,20 @@ class Subscription:
     request: market_data_pb2.StreamMarketDataRequest
 
 
-class MarketDataStream:
-    """One stream for many contracts. `async for` gives events, `batches()` lists of them."""
+class MarketDataStream(Batched[Event]):
+    """One stream for many contracts. `async for` gives events, `batches()` lists of them.
+
+    In every way to subscribe: with `wait_for_line` the request waits if all lines are taken, told
+    by QUEUED marks, and is not refused; with `resumable` the broker keeps the line for 30 s when
+    this stream breaks, so that RESUMED can tell what was missed.
+    """
 
     def __init__(self, connection: Connection, *, reconnect: bool) -> None:
+        super().__init__()
         self._comeback = Comeback(connection, reconnect=reconnect)
         self._subscriptions: dict[int, Subscription] = {}
-        # Contracts of everything that events may still come for, until its ENDED mark.
-        self._contracts: dict[int, Contract] = {}
-        # Ids that were confirmed once, and those whose reader knows that values are old.
-        self._attached: set[int] = set()
-        self._stale: set[int] = set()
-        # The last sequence number of each, and of those that wait for a new broker's data the
-        # last one from the broker before.
-        self._sequences: dict[int, int] = {}
-        self._rejoining: dict[int, int] = {}
+        self._continuity = Continuity(self._on_ended)
         self._last_id = 0
-        self._last_epoch = 0
         self._call: Call | None = None
         self._reader: Reader[market_data_pb2.StreamMarketDataResponse] | None = None
         self._writing = asyncio.Lock()
@@ -81,28 +75,80 @@ class MarketDataStream:
         *,
         generic_ticks: str | Iterable[int] = "",
         feed: Feed | None = None,
+        wait_for_line: bool = False,
+        resumable: bool = False,
     ) -> Subscription:
-        """Starts a subscription; a SUBSCRIBED or ENDED mark answers on the stream."""
-        if self._comeback.closing.is_set():
-            raise errors.ClientError("the stream is closed", code="STREAM_CLOSED")
-        if not isinstance(generic_ticks, str):
-            generic_ticks = ",".join(str(number) for number in generic_ticks)
-        self._last_id += 1
+        """Starts quotes; a SUBSCRIBED or ENDED mark answers on the stream."""
         wanted = as_contract(contract)
-        request = market_data_request(wanted, generic_ticks)
-        subscription = Subscription(
-            self._last_id,
-            wanted,
-            market_data_pb2.StreamMarketDataRequest(
-                subscribe=market_data_pb2.Subscribe(
-                    subscription_id=self._last_id, request=request, feed=wire_feed(feed)
-                )
-            ),
-        )
+        subscribe = subscribing.quote(wanted, generic_ticks, feed)
+        return await self.start(wanted, subscribe, wait_for_line, resumable)
+
+    async def subscribe_depth(
+        self,
+        contract: Contract | str,
+        *,
+        rows: int = 10,
+        smart: bool = False,
+        wait_for_line: bool = False,
+        resumable: bool = False,
+    ) -> Subscription:
+        """Starts a book: DepthChange events, for `Book.apply`; RESET marks come with them."""
+        wanted = as_contract(contract)
+        subscribe = subscribing.depth(wanted, rows, smart)
+        return await self.start(wanted, subscribe, wait_for_line, resumable)
+
+    async def subscribe_tick_by_tick(
+        self,
+        contract: Contract | str,
+        kind: TickByTickKind = "Last",
+        *,
+        number_of_ticks: int = 0,
+        ignore_size: bool = False,
+        wait_for_line: bool = False,
+        resumable: bool = False,
+    ) -> Subscription:
+        """Starts Trade, BidAsk or Midpoint events; `number_of_ticks` of the past come first."""
+        wanted = as_contract(contract)
+        subscribe = subscribing.tick_by_tick(wanted, kind, number_of_ticks, ignore_size)
+        return await self.start(wanted, subscribe, wait_for_line, resumable)
+
+    async def subscribe_real_time_bars(
+        self,
+        contract: Contract | str,
+        what_to_show: str = "TRADES",
+        *,
+        use_rth: bool = False,
+        bar_size: int = 5,
+        wait_for_line: bool = False,
+        resumable: bool = False,
+    ) -> Subscription:
+        """Starts RealTimeBar events, one every 5 s."""
+        wanted = as_contract(contract)
+        subscribe = subscribing.real_time_bars(wanted, what_to_show, use_rth, bar_size)
+        return await self.start(wanted, subscribe, wait_for_line, resumable)
+
+    async def start(
+        self,
+        contract: Contract,
+        subscribe: market_data_pb2.Subscribe,
+        wait_for_line: bool = False,
+        resumable: bool = False,
+    ) -> Subscription:
+        """Starts what `subscribe` asks for; its id is set here."""
+        if self._comeback.closing.is_set():
+            raise errors.ClientError(
+                "the stream is closed: ask the session for another one", code="STREAM_CLOSED"
+            )
+        self._last_id += 1
+        subscribe.subscription_id = self._last_id
+        subscribe.wait_for_line = wait_for_line
+        subscribe.resumable = resumable
+        request = market_data_pb2.StreamMarketDataRequest(subscribe=subscribe)
+        subscription = Subscription(self._last_id, contract, request)
         self._subscriptions[subscription.id] = subscription
-        self._contracts[subscription.id] = wanted
+        self._continuity.contracts[subscription.id] = contract
         if self._call is not None:
-            await self._write(self._call, subscription.request)
+            await self._write(self._call, request)
         elif not self._broken:
             await self._open()
         return subscription
@@ -116,13 +162,6 @@ class MarketDataStream:
             unsubscribe=market_data_pb2.Unsubscribe(subscription_id=number)
         )
         await self._write(self._call, request)
-
-    def batches(self) -> Batches:
-        """All events that were waiting, a list at a time."""
-        return Batches(self)
-
-    def __aiter__(self) -> Events:
-        return Events(self)
 
     async def next_batch(self) -> list[Event] | None:
         """The next batch, never empty; None once the stream is closed.
@@ -144,7 +183,8 @@ class MarketDataStream:
                 continue
             if response is None:
                 return None
-            batch = self._on_batch(decode(response.events, self._contracts))
+            continuity = self._continuity
+            batch = continuity.pass_on(decode(response.events, continuity.contracts))
             if batch:
                 return batch
         return None
@@ -156,103 +196,20 @@ class MarketDataStream:
         if self._reader is not None:
             await self._reader.close()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def aclose(self) -> None:
+        """The same."""
         await self.close()
 
-    def _on_batch(self, batch: list[Event]) -> list[Event]:
-        sequences = self._sequences
-        plain = not self._rejoining
-        for event in batch:
-            if isinstance(event, Mark):
-                plain = False
-            else:
-                sequences[event.subscription] = event.sequence
-        return batch if plain else list(self._after_marks(batch))
-
-    def _after_marks(self, batch: list[Event]) -> Iterator[Event]:
-        # A line without a session behind it replays its last values before it says STALE.
-        stale_here = {
-            event.subscription
-            for event in batch
-            if type(event) is Mark and event.kind is MarkKind.STALE
-        }
-        for event in batch:
-            if type(event) is Mark:
-                mark = self._on_mark(event)
-                if mark is not None:
-                    yield mark
-                continue
-            number = event.subscription
-            if number in self._rejoining and _is_data(event, replayed=number not in stale_here):
-                yield self._resumed(
-                    number, event.contract, "data flows again", epoch=self._last_epoch
-                )
-            yield event
-
-    def _on_mark(self, mark: Mark) -> Mark | None:
-        """What the reader gets in its place; None for what a broker repeats."""
-        self._last_epoch = mark.epoch or self._last_epoch
-        number = mark.subscription
-        if mark.kind is MarkKind.ENDED:
-            self._subscriptions.pop(number, None)
-            self._contracts.pop(number, None)
-            self._sequences.pop(number, None)
-            self._rejoining.pop(number, None)
-            self._attached.discard(number)
-            self._stale.discard(number)
-        elif number in self._rejoining:
-            if mark.kind is MarkKind.RESUMED:
-                return self._resumed(number, mark.contract, mark.because, epoch=mark.epoch)
-            if mark.kind in (MarkKind.SUBSCRIBED, MarkKind.STALE):
-                return None
-        elif mark.kind is MarkKind.STALE:
-            self._stale.add(number)
-        elif mark.kind is MarkKind.RESUMED:
-            self._stale.discard(number)
-        elif mark.kind is MarkKind.SUBSCRIBED:
-            self._attached.add(number)
-            self._stale.discard(number)
-        return mark
-
-    def _resumed(self, number: int, contract: Contract, because: str, *, epoch: int) -> Mark:
-        last = self._rejoining.pop(number)
-        self._stale.discard(number)
-        because += f"; sequence numbers start anew, the last one before was {last}"
-        return Mark(number, contract, MarkKind.RESUMED, because, epoch, local=True)
+    def _on_ended(self, number: int) -> None:
+        self._subscriptions.pop(number, None)
 
     def _on_broken(self, error: errors.IBouncerError) -> None:
         self._call = self._reader = None
         self._comeback.on_broken(error)
         self._broken = True
         # What was being ended is ended now: there is nobody left to confirm it.
-        self._contracts = {item.id: item.contract for item in self._subscriptions.values()}
-        self._attached &= self._subscriptions.keys()
-        self._rejoining = {
-            number: self._rejoining.get(number, self._sequences.get(number, 0))
-            for number in self._attached
-        }
-        self._sequences.clear()
-        because = errors.away(error)
-        for number in sorted(self._attached - self._stale):
-            self._stale.add(number)
-            self._own_marks.append(
-                Mark(
-                    number,
-                    self._contracts[number],
-                    MarkKind.STALE,
-                    because,
-                    self._last_epoch,
-                    local=True,
-                )
-            )
+        kept = {item.id: item.contract for item in self._subscriptions.values()}
+        self._own_marks += self._continuity.on_broken(errors.away(error), kept)
 
     async def _open(self) -> None:
         self._broken = False
@@ -261,7 +218,19 @@ class MarketDataStream:
         self._reader = Reader(self._call)
         self._comeback.on_opened()
         # One write behind the lock: what is asked or ended meanwhile comes after it.
-        await self._write(self._call, *(item.request for item in self.subscriptions))
+        await self._write(self._call, *(self._again(item) for item in self.subscriptions))
+
+    def _again(self, subscription: Subscription) -> market_data_pb2.StreamMarketDataRequest:
+        """The request, with the place where it broke if it can be resumed."""
+        if not subscription.request.subscribe.resumable:
+            return subscription.request
+        point = self._continuity.resume_point(subscription.id)
+        if point is None:
+            return subscription.request
+        request = market_data_pb2.StreamMarketDataRequest()
+        request.CopyFrom(subscription.request)
+        request.subscribe.resume.CopyFrom(point)
+        return request
 
     async def _write(self, call: Call, *requests: market_data_pb2.StreamMarketDataRequest) -> None:
         # Shielded: grpc.aio cancels the call if a write is cancelled, and a list of requests
@@ -281,118 +250,3 @@ class MarketDataStream:
                 except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                     # The reader meets the same end, and knows what to do about it.
                     return
-
-
-class Batches:
-    """Iterator over the batches of a stream."""
-
-    def __init__(self, stream: MarketDataStream) -> None:
-        self._stream = stream
-
-    def __aiter__(self) -> Batches:
-        return self
-
-    async def __anext__(self) -> list[Event]:
-        batch = await self._stream.next_batch()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch
-
-
-class Events:
-    """Iterator over the events of a stream, one by one."""
-
-    def __init__(self, stream: MarketDataStream) -> None:
-        self.stream = stream
-        self._batch: list[Event] = []
-        self._position = 0
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        position = self._position
-        if position >= len(self._batch):
-            batch = await self._fill()
-            if batch is None:
-                raise StopAsyncIteration
-            self._batch, position = batch, 0
-        self._position = position + 1
-        return self._batch[position]
-
-    async def _fill(self) -> list[Event] | None:
-        return await self.stream.next_batch()
-
-
-class Quotes(Events):
-    """Events of a fixed set of contracts, until all of them have ended.
-
-    Raises the last one's error if it ended by one. Leaving the loop early: `aclose()`, or let
-    `async with` do it, or the session's end.
-    """
-
-    def __init__(
-        self,
-        stream: MarketDataStream,
-        contracts: Iterable[Contract | str],
-        *,
-        generic_ticks: str | Iterable[int],
-        feed: Feed | None,
-    ) -> None:
-        super().__init__(stream)
-        self._wanted = list(contracts)
-        self._generic_ticks = (
-            generic_ticks if isinstance(generic_ticks, str) else list(generic_ticks)
-        )
-        self._feed = feed
-        self._end: errors.IBouncerError | None = None
-
-    async def _fill(self) -> list[Event] | None:
-        while self._wanted:
-            contract = self._wanted.pop(0)
-            await self.stream.subscribe(
-                contract, generic_ticks=self._generic_ticks, feed=self._feed
-            )
-        batch = await self.stream.next_batch() if self.stream.subscriptions else None
-        if batch is None:
-            await self.stream.close()
-            end, self._end = self._end, None
-            if end is not None:
-                raise end
-            return None
-        for event in batch:
-            if type(event) is Mark and event.kind is MarkKind.ENDED:
-                self._end = event.error
-        return batch
-
-    async def aclose(self) -> None:
-        """Ends the stream."""
-        await self.stream.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-
-def _is_data(event: Event, *, replayed: bool) -> bool:
-    """Whether a line that sent this is alive; a replayed value may not count."""
-    if isinstance(event, (Tick, TextTick, OptionTick)):
-        return replayed or not event.replayed
-    return isinstance(event, Info) and event.kind == "tick_news"
-
-
-def market_data_request(contract: Contract, generic_ticks: str) -> MarketDataRequest:
-    """A request as for Gateway; empty text is left out."""
-    return MarketDataRequest(contract=contract, generic_tick_list=generic_ticks or None)
-
-
-def wire_feed(feed: Feed | None) -> market_data_pb2.MarketDataFeed.ValueType:
-    """The broker's default, if none was named."""
-    return market_data_pb2.MARKET_DATA_FEED_UNSPECIFIED if feed is None else feed.wire

@@ -1,8 +1,9 @@
-"""Connecting, and the calls of the shared session.
+"""Connecting, and the calls about the shared session itself.
 
 A Session never talks to Gateway, and closing it leaves the session with Gateway to the other
-clients. Its channel, and how that is replaced after the broker was away: `connection`. A call is
-sent once; one that only reads is sent once more if the broker went away under it.
+clients. Its channel, and how that is replaced after the broker was away: `connection`. How calls
+are sent: `calls`; the calls of each family are in `reference`, `quotes`, `history`, `accounts`,
+`orders`, `news`, `scanners`.
 """
 
 from __future__ import annotations
@@ -10,44 +11,58 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import weakref
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import grpc
-import grpc.aio
 
 from ibouncer import endpoint, errors
-from ibouncer._pb.ibouncer.v1 import account_pb2, market_data_pb2, session_pb2
-from ibouncer._pb.tws.v1.contract_pb2 import Contract
+from ibouncer._pb.ibouncer.v1 import session_pb2
+from ibouncer._pb.tws.v1.config_pb2 import ConfigResponse
+from ibouncer.accounts import AccountCalls
 from ibouncer.admin import Admin, EventWatch
-from ibouncer.connection import FIRST_PAUSE, LONGEST_PAUSE, Connection, Opened
-from ibouncer.contracts import as_contract
-from ibouncer.market_data import MarketDataStream, Quotes, market_data_request, wire_feed
+from ibouncer.calls import CALL_TIMEOUT, GATEWAY_TIMEOUT
+from ibouncer.connection import FIRST_PAUSE, LONGEST_PAUSE, Connection
+from ibouncer.figures import from_seconds
+from ibouncer.history import HistoryCalls
+from ibouncer.news import NewsCalls
+from ibouncer.orders import OrderCalls
+from ibouncer.quotes import MarketDataCalls
+from ibouncer.reference import ContractCalls
+from ibouncer.rows import Rows
+from ibouncer.scanners import ScannerCalls
 from ibouncer.status import Status, StatusWatch
-from ibouncer.ticks import Feed, Snapshot, decode
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
-
-CALL_TIMEOUT = 10.0
-# Gateway collects for up to 11 s, and the request may have to wait for its turn.
-SNAPSHOT_TIMEOUT = 30.0
 LONGEST_WAIT = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """An account of this login."""
+class QueuedRequest:
+    """A request that waits for its turn to leave for Gateway.
 
-    account: str
-    paper: bool
+    `place` messages leave before it, which is expected to take `expected_wait` seconds; `because`
+    names a rule of Gateway that it waits for, and is empty if it waits only for its turn.
+    """
+
+    client: str
+    lane: str
+    request: str
+    label: str
+    place: int
+    expected_wait: float
+    because: str
+
+
+class Queue(Rows[QueuedRequest]):
+    """Requests that wait, in the order in which they will leave."""
+
+    messages_per_second: float = 0.0
 
 
 def connect(
@@ -80,7 +95,15 @@ def connect(
     )
 
 
-class Session:
+class Session(
+    ContractCalls,
+    MarketDataCalls,
+    HistoryCalls,
+    AccountCalls,
+    OrderCalls,
+    NewsCalls,
+    ScannerCalls,
+):
     """The session with Gateway, shared with other programs. Made by `connect`."""
 
     def __init__(
@@ -104,11 +127,7 @@ class Session:
             instance=instance,
             runtime_dir=runtime_dir,
         )
-        self._connection = Connection(find, credentials, timeout)
-        self._reconnect = reconnect
-        self._streams: weakref.WeakSet[MarketDataStream | StatusWatch | EventWatch] = (
-            weakref.WeakSet()
-        )
+        super().__init__(Connection(find, credentials, timeout), reconnect=reconnect)
 
     async def open(self) -> None:
         """Connects; `async with` does it."""
@@ -117,7 +136,7 @@ class Session:
     async def close(self) -> None:
         """Ends all streams and the connection."""
         for stream in list(self._streams):
-            await (stream.close() if isinstance(stream, MarketDataStream) else stream.aclose())
+            await stream.aclose()
         await self._connection.close()
 
     async def __aenter__(self) -> Self:
@@ -176,55 +195,49 @@ class Session:
 
     def watch_status(self, *, reconnect: bool | None = None) -> StatusWatch:
         """Status and transitions at every change; the first one at once."""
-        watch = StatusWatch(self._connection, reconnect=self._wish(reconnect))
-        self._streams.add(watch)
-        return watch
+        return self._kept(StatusWatch(self._connection, reconnect=self._wish(reconnect)))
 
-    async def accounts(self) -> list[Account]:
-        """The accounts of this login."""
+    async def queue(self, client: str = "") -> Queue:
+        """Requests that wait to leave for Gateway, of one client by its name, or of all."""
         response = await self._ask(
-            lambda opened: opened.account.ListAccounts,
-            account_pb2.ListAccountsRequest(),
+            lambda opened: opened.session.GetQueue,
+            session_pb2.GetQueueRequest(client=client),
             read=True,
         )
-        return [Account(item.account, item.paper) for item in response.accounts]
-
-    def market_data(self, *, reconnect: bool | None = None) -> MarketDataStream:
-        """A stream of its own; without `reconnect` it raises when the broker goes away."""
-        stream = MarketDataStream(self._connection, reconnect=self._wish(reconnect))
-        self._streams.add(stream)
-        return stream
-
-    def quotes(
-        self,
-        *contracts: Contract | str,
-        generic_ticks: str | Iterable[int] = "",
-        feed: Feed | None = None,
-        reconnect: bool | None = None,
-    ) -> Quotes:
-        """Quotes of some contracts; a string means a US stock."""
-        stream = self.market_data(reconnect=reconnect)
-        return Quotes(stream, contracts, generic_ticks=generic_ticks, feed=feed)
-
-    async def snapshot(
-        self,
-        contract: Contract | str,
-        *,
-        generic_ticks: str = "",
-        feed: Feed | None = None,
-        timeout: float = SNAPSHOT_TIMEOUT,
-    ) -> Snapshot:
-        """One snapshot; Gateway collects for up to 11 s."""
-        wanted = as_contract(contract)
-        request = market_data_pb2.GetSnapshotRequest(
-            request=market_data_request(wanted, generic_ticks), feed=wire_feed(feed)
+        queue = Queue(
+            QueuedRequest(
+                client=item.client,
+                lane=item.lane,
+                request=item.request,
+                label=item.label,
+                place=item.place,
+                expected_wait=item.expected_wait.ToMilliseconds() / 1e3,
+                because=item.because,
+            )
+            for item in response.requests
         )
+        queue.messages_per_second = response.messages_per_second
+        return queue
+
+    async def current_time(self, *, timeout: float = GATEWAY_TIMEOUT) -> datetime:
+        """Gateway's clock (TWS: reqCurrentTimeInMillis)."""
         response = await self._ask(
-            lambda opened: opened.market_data.GetSnapshot, request, timeout=timeout
+            lambda opened: opened.session.GetCurrentTime,
+            session_pb2.GetCurrentTimeRequest(),
+            timeout=timeout,
+            read=True,
         )
-        events = list(response.events)
-        contracts = {event.subscription_id: wanted for event in events}
-        return Snapshot(wanted, tuple(decode(events, contracts)))
+        return from_seconds(response.current_time.current_time_in_millis / 1e3)
+
+    async def gateway_configuration(self, *, timeout: float = GATEWAY_TIMEOUT) -> ConfigResponse:
+        """Gateway's own API settings, to be read only (TWS: reqConfig; Gateway 219 and later)."""
+        response = await self._ask(
+            lambda opened: opened.session.GetGatewayConfiguration,
+            session_pb2.GetGatewayConfigurationRequest(),
+            timeout=timeout,
+            read=True,
+        )
+        return response.configuration
 
     @property
     def admin(self) -> Admin:
@@ -232,45 +245,6 @@ class Session:
         return Admin(self._ask, self._watch_events)
 
     def _watch_events(self, follow: bool, after: int) -> EventWatch:
-        watch = EventWatch(self._connection, follow=follow, after=after, reconnect=self._reconnect)
-        self._streams.add(watch)
-        return watch
-
-    def _wish(self, reconnect: bool | None) -> bool:
-        return self._reconnect if reconnect is None else reconnect
-
-    async def _ask(
-        self,
-        method: Callable[[Opened], grpc.aio.UnaryUnaryMultiCallable[Request, Response]],
-        request: Request,
-        *,
-        timeout: float = CALL_TIMEOUT,
-        read: bool = False,
-    ) -> Response:
-        """Sends a request; with `read` once more if the broker went away and another is there."""
-        opened = self._connection.now
-        try:
-            return await _send(opened, method, request, timeout)
-        except errors.BrokerUnavailable:
-            if not self._reconnect:
-                raise
-            # The next call shall find the new broker, whether or not this one may be repeated.
-            try:
-                opened = await self._connection.renew(opened)
-            except errors.BrokerUnavailable:
-                read = False
-            if not read:
-                raise
-        return await _send(opened, method, request, timeout)
-
-
-async def _send(
-    opened: Opened,
-    method: Callable[[Opened], grpc.aio.UnaryUnaryMultiCallable[Request, Response]],
-    request: Request,
-    timeout: float,
-) -> Response:
-    try:
-        return await method(opened)(request, timeout=timeout, metadata=opened.endpoint.metadata())
-    except grpc.aio.AioRpcError as error:
-        raise errors.from_rpc(error) from error
+        return self._kept(
+            EventWatch(self._connection, follow=follow, after=after, reconnect=self._reconnect)
+        )

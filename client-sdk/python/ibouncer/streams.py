@@ -2,8 +2,8 @@
 
 `grpc.aio` cancels a whole call if the task that reads from it is cancelled, as by
 `asyncio.wait_for`. In `Reader` the read goes on by itself and the next reader takes its result.
-`Watch` is a stream from the broker alone that is opened again; market data, with requests of its
-own to repeat, has its own way (`market_data`).
+`Watch` is a stream of the broker's own doings that is opened again. Subscriptions at Gateway come
+back in their own way: `market_data`, `line_stream`.
 """
 
 from __future__ import annotations

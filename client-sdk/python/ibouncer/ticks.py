@@ -1,4 +1,4 @@
-"""What comes out of a market-data stream: ticks, marks, notices; and how they are made.
+"""What comes out of a market-data stream: ticks here, and how all of it is made.
 
 The hot path is `decode`: per event one WhichOneof, the fields once, one object. Prices are as
 Gateway sends them: -1 means that there is no quote.
@@ -6,18 +6,16 @@ Gateway sends them: -1 means that there is no quote.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import Any, TypeVar
 
-from google.protobuf.message import Message
-
-from ibouncer import errors
+from ibouncer import bars, depth, trades
 from ibouncer._pb.ibouncer.v1 import market_data_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
+from ibouncer._pb.tws.v1.option_pb2 import TickOptionComputation
+from ibouncer.marks import Info, Mark, Notice, mark_from, notice_from
+from ibouncer.sealing import open_twin
 
 # IB's tick types by number.
 TICK_FIELDS: tuple[str, ...] = (
@@ -59,20 +57,6 @@ class Feed(enum.IntEnum):
     def wire(self) -> market_data_pb2.MarketDataFeed.ValueType:
         """The same number, as the schema's type."""
         return market_data_pb2.MarketDataFeed.ValueType(self.value)
-
-
-class MarkKind(str, enum.Enum):
-    """What can happen to a subscription."""
-
-    SUBSCRIBED = "SUBSCRIBED"
-    STALE = "STALE"
-    RESUMED = "RESUMED"
-    ENDED = "ENDED"
-    REFUSED = "REFUSED"
-    UNKNOWN = "UNKNOWN"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,69 +132,19 @@ class OptionTick:
         return self.contract.symbol
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What happened to a subscription. With STALE nothing need be done: RESUMED follows.
-
-    `error` only with ENDED and REFUSED; after REFUSED a live subscription of that id goes on. A
-    `local` one was made here, because the stream itself broke.
-    """
-
-    subscription: int
-    contract: Contract = field(repr=False, compare=False)
-    kind: MarkKind
-    because: str
-    epoch: int
-    error: errors.IBouncerError | None = None
-    local: bool = False
-
-    @property
-    def symbol(self) -> str:
-        """The contract's symbol as it was asked for."""
-        return self.contract.symbol
-
-    def __str__(self) -> str:
-        cause = str(self.error) if self.error is not None else self.because
-        return f"{self.contract.symbol} {self.kind}" + (f": {cause}" if cause else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Gateway's notice or error about the line. An ENDED mark follows if it ends the line."""
-
-    subscription: int
-    contract: Contract = field(repr=False, compare=False)
-    sequence: int
-    code: int
-    message: str
-    at: datetime | None
-
-    @property
-    def symbol(self) -> str:
-        """The contract's symbol as it was asked for."""
-        return self.contract.symbol
-
-    def __str__(self) -> str:
-        return f"{self.contract.symbol} notice {self.code}: {self.message}"
-
-
-@dataclass(frozen=True, slots=True)
-class Info:
-    """Everything else about the line, such as "market_data_type" or "tick_req_params"."""
-
-    subscription: int
-    contract: Contract = field(repr=False, compare=False)
-    sequence: int
-    kind: str
-    message: Message
-
-    @property
-    def symbol(self) -> str:
-        """The contract's symbol as it was asked for."""
-        return self.contract.symbol
-
-
-Event = Tick | TextTick | OptionTick | Mark | Notice | Info
+Event = (
+    Tick
+    | TextTick
+    | OptionTick
+    | depth.DepthChange
+    | trades.Trade
+    | trades.BidAsk
+    | trades.Midpoint
+    | bars.RealTimeBar
+    | Mark
+    | Notice
+    | Info
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,25 +182,8 @@ class Snapshot:
         return iter(self.events)
 
 
-_AnyType = TypeVar("_AnyType")
-
-
-def _open_twin(frozen: type[_AnyType]) -> Any:
-    # A frozen dataclass costs 0.9 µs to make, a plain one that is sealed afterwards 0.3 µs: it has
-    # the same slots, so that an object of it can become the frozen class.
-    names = [(item.name, Any) for item in dataclasses.fields(frozen)]  # type: ignore[arg-type]
-    return dataclasses.make_dataclass(f"_Open{frozen.__name__}", names, slots=True)
-
-
-_OpenTick = _open_twin(Tick)
-
-_MARKS = {
-    market_data_pb2.MARK_KIND_SUBSCRIBED: MarkKind.SUBSCRIBED,
-    market_data_pb2.MARK_KIND_STALE: MarkKind.STALE,
-    market_data_pb2.MARK_KIND_RESUMED: MarkKind.RESUMED,
-    market_data_pb2.MARK_KIND_ENDED: MarkKind.ENDED,
-    market_data_pb2.MARK_KIND_REFUSED: MarkKind.REFUSED,
-}
+_OpenTick = open_twin(Tick)
+_PAGES = {"historical_ticks", "historical_ticks_bid_ask", "historical_ticks_last"}
 
 
 def decode(
@@ -300,7 +217,7 @@ def decode(
             value = generic.value
             size = None
         else:
-            append(_decode_other(event, body, subscription, contract))
+            decoded += _decode_other(event, body, subscription, contract)
             continue
         tick = open_tick(
             subscription,
@@ -322,41 +239,58 @@ def _decode_other(
     body: str | None,
     subscription: int,
     contract: Contract,
-) -> Event:
-    if body == "tick_string":
-        return TextTick(
-            subscription,
-            contract,
-            event.sequence,
-            field_name(event.tick_string.tick_type),
-            event.tick_string.value,
-            event.replayed,
-            event.skipped,
+) -> Iterable[Event]:
+    """Nearly always one event; a page of history holds many."""
+    if body == "tick_by_tick":
+        single = trades.from_event(event, subscription, contract)
+        if single is not None:
+            return (single,)
+    elif body == "market_depth_l2":
+        data = event.market_depth_l2.market_depth_data
+        return (depth.from_event(event, data, subscription, contract),)
+    elif body == "market_depth":
+        data = event.market_depth.market_depth_data
+        return (depth.from_event(event, data, subscription, contract),)
+    elif body == "tick_string":
+        return (
+            TextTick(
+                subscription,
+                contract,
+                event.sequence,
+                field_name(event.tick_string.tick_type),
+                event.tick_string.value,
+                event.replayed,
+                event.skipped,
+            ),
         )
-    if body == "tick_option_computation":
-        return _decode_option(event, subscription, contract)
-    if body == "mark":
-        mark = event.mark
-        kind = _MARKS.get(mark.kind, MarkKind.UNKNOWN)
-        error = errors.from_message(mark.error) if mark.HasField("error") else None
-        return Mark(subscription, contract, kind, mark.because, mark.epoch, error)
-    if body == "error":
-        notice = event.error
-        at = None
-        if notice.error_time > 0:
-            at = datetime.fromtimestamp(notice.error_time / 1000, timezone.utc)
-        return Notice(
-            subscription, contract, event.sequence, notice.error_code, notice.error_msg, at
-        )
+    elif body == "tick_option_computation":
+        at = subscription, event.sequence, event.replayed, event.skipped
+        return (option_tick(event.tick_option_computation, contract, at),)
+    elif body == "real_time_bar":
+        return (bars.from_event(event, subscription, contract),)
+    elif body == "mark":
+        sequence, skipped = event.sequence, event.skipped
+        return (mark_from(event.mark, subscription, contract, sequence=sequence, skipped=skipped),)
+    elif body == "error":
+        return (notice_from(event.error, subscription, contract, event.sequence),)
+    elif body in _PAGES:
+        # The page of history that was asked for with number_of_ticks.
+        at = subscription, event.sequence, True, event.skipped
+        page = tuple(trades.from_pages((getattr(event, body),), contract, at))
+        if page:
+            return page
     # A body that is newer than this package has no name here; the event itself keeps its bytes.
     message = event if body is None else getattr(event, body)
-    return Info(subscription, contract, event.sequence, body or "unknown", message)
+    return (Info(subscription, contract, event.sequence, body or "unknown", message),)
 
 
-def _decode_option(
-    event: market_data_pb2.MarketDataEvent, subscription: int, contract: Contract
+def option_tick(
+    body: TickOptionComputation,
+    contract: Contract,
+    at: tuple[int, int, bool, int] = (0, 0, False, 0),
 ) -> OptionTick:
-    body = event.tick_option_computation
+    """Option figures; `at` is subscription, sequence, replayed and skipped."""
+    subscription, sequence, replayed, skipped = at
 
     def known(name: str, value: float, absent: float) -> float | None:
         return value if body.HasField(name) and value != absent else None  # type: ignore[arg-type]
@@ -364,7 +298,7 @@ def _decode_option(
     return OptionTick(
         subscription=subscription,
         contract=contract,
-        sequence=event.sequence,
+        sequence=sequence,
         field=field_name(body.tick_type),
         implied_vol=known("implied_vol", body.implied_vol, -1),
         delta=known("delta", body.delta, -2),
@@ -374,8 +308,8 @@ def _decode_option(
         price=known("opt_price", body.opt_price, -1),
         pv_dividend=known("pv_dividend", body.pv_dividend, -1),
         underlying=known("und_price", body.und_price, -1),
-        replayed=event.replayed,
-        skipped=event.skipped,
+        replayed=replayed,
+        skipped=skipped,
     )
 
 

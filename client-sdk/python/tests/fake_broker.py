@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from fake_lines import LineCall, add_missing
 
 from ibouncer._pb.ibouncer.v1 import (
     account_pb2,
@@ -24,6 +25,7 @@ from ibouncer._pb.ibouncer.v1 import (
     error_pb2,
     market_data_pb2,
     session_pb2,
+    stream_pb2,
 )
 from ibouncer._pb.tws.v1 import market_data_pb2 as tws_pb2
 from ibouncer._pb.tws.v1 import session_pb2 as tws_session_pb2
@@ -68,12 +70,18 @@ class FakeBroker:
         self.events = 5
         self.hold: str | None = None
         self.changed = asyncio.Event()
+        # Of the methods in `fake_lines`, by their names.
+        self.answers: dict[str, Any] = {}
+        self.images: dict[str, list[dict[str, Any]]] = {}
+        self.line_calls: list[LineCall] = []
         self._server: grpc.aio.Server | None = None
 
     async def start(self, *, unix: Path | None = None, tcp: str | None = None) -> int:
         """Listens; returns the TCP port, or 0."""
         self._server = grpc.aio.server()
-        for service, methods in self._services().items():
+        services = self._services()
+        add_missing(self, services)
+        for service, methods in services.items():
             handler = grpc.method_handlers_generic_handler(f"ibouncer.v1.{service}", methods)
             self._server.add_generic_rpc_handlers((handler,))
         if unix is not None:
@@ -94,11 +102,17 @@ class FakeBroker:
             await self._server.stop(None)
             self._server = None
         self.streams.clear()
+        self.line_calls.clear()
 
     async def stream(self, number: int = 0) -> Stream:
         """The stream of that number, once it has a subscription."""
         await self.until(lambda: len(self.streams) > number and self.streams[number].contracts)
         return self.streams[number]
+
+    async def line_call(self, number: int = 0) -> LineCall:
+        """The stream of one subscription of that number."""
+        await self.until(lambda: len(self.line_calls) > number)
+        return self.line_calls[number]
 
     async def until(self, condition: Callable[[], Any], timeout: float = 5.0) -> None:
         async def wait() -> None:
@@ -268,13 +282,14 @@ class FakeBroker:
             if request.HasField("unsubscribe"):
                 number = request.unsubscribe.subscription_id
                 stream.contracts.pop(number, None)
-                stream.push(mark(number, market_data_pb2.MARK_KIND_ENDED, "unsubscribed"))
+                stream.push(mark(number, stream_pb2.MARK_KIND_ENDED, "unsubscribed"))
             else:
                 self._subscribed(stream, request.subscribe)
             self.changed.set()
 
     def _subscribed(self, stream: Stream, subscribe: Any) -> None:
-        number, contract = subscribe.subscription_id, subscribe.request.contract
+        number = subscribe.subscription_id
+        contract = getattr(subscribe, subscribe.WhichOneof("what")).contract
         if contract.symbol == UNKNOWN_SYMBOL:
             error = error_pb2.Error(
                 code="GATEWAY_ERROR",
@@ -284,10 +299,10 @@ class FakeBroker:
                 gateway_code=200,
             )
             stream.push(notice(number, 200))
-            stream.push(mark(number, market_data_pb2.MARK_KIND_ENDED, "gateway error", error))
+            stream.push(mark(number, stream_pb2.MARK_KIND_ENDED, "gateway error", error))
             return
         stream.contracts[number] = contract
-        stream.push(mark(number, market_data_pb2.MARK_KIND_SUBSCRIBED))
+        stream.push(mark(number, stream_pb2.MARK_KIND_SUBSCRIBED))
         if self.auto_ticks:
             stream.push(price(number, 1, 1, 189.5, "200", True), size(number, 2, 0, "200"))
             stream.push(text(number, 3, 45, "1700000000"), price(number, 4, 4, 189.51, "100"))
@@ -331,7 +346,7 @@ def notice(number: int, code: int) -> Any:
 def mark(number: int, kind: Any, because: str = "", error: Any = None) -> Any:
     return market_data_pb2.MarketDataEvent(
         subscription_id=number,
-        mark=market_data_pb2.StreamMark(kind=kind, because=because, epoch=EPOCH, error=error),
+        mark=stream_pb2.StreamMark(kind=kind, because=because, epoch=EPOCH, error=error),
     )
 
 
@@ -363,8 +378,8 @@ async def _tick(broker: FakeBroker, rate: float, stale_every: float) -> None:
             for number in list(stream.contracts):
                 stream.push(price(number, sequence, 4, 180 + sequence % 100 / 10, "100"))
             if stale_every and (sequence - 10) / rate >= stale_at:
-                stream.push_mark(market_data_pb2.MARK_KIND_STALE, "worker ended")
-                stream.push_mark(market_data_pb2.MARK_KIND_RESUMED, "session is ready")
+                stream.push_mark(stream_pb2.MARK_KIND_STALE, "worker ended")
+                stream.push_mark(stream_pb2.MARK_KIND_RESUMED, "session is ready")
         if stale_every and (sequence - 10) / rate >= stale_at:
             stale_at += stale_every
 

@@ -1,4 +1,4 @@
-"""The committed stubs."""
+"""What is generated and committed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from pathlib import Path
 
 import pytest
 
-GENERATE = Path(__file__).resolve().parent.parent / "tools" / "generate.py"
+TOOLS = Path(__file__).resolve().parent.parent / "tools"
+
+
+def check(tool: str) -> None:
+    command = [sys.executable, str(TOOLS / tool), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_committed_stubs_are_those_of_the_schema() -> None:
     pytest.importorskip("grpc_tools")
-    done = subprocess.run(
-        [sys.executable, str(GENERATE), "--check"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    check("generate.py")
+
+
+def test_the_blocking_types_are_those_of_the_asyncio_session() -> None:
+    pytest.importorskip("ruff")
+    check("generate_blocking.py")

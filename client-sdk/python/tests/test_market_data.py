@@ -14,7 +14,7 @@ from fake_broker import FakeBroker, notice, price
 
 import ibouncer
 from ibouncer import Mark, MarkKind, Notice, TextTick, Tick
-from ibouncer._pb.ibouncer.v1 import error_pb2
+from ibouncer._pb.ibouncer.v1 import error_pb2, stream_pb2
 from ibouncer._pb.ibouncer.v1 import market_data_pb2 as pb
 from ibouncer._pb.tws.v1 import market_data_pb2, option_pb2
 from ibouncer.ticks import decode, field_name
@@ -60,9 +60,9 @@ async def test_marks_and_notices_come_in_order(runtime: Path) -> None:
         stream = session.market_data()
         subscription = await stream.subscribe("AAPL", feed=ibouncer.Feed.DELAYED)
         server = await broker.stream()
-        server.push_mark(pb.MARK_KIND_STALE, "worker ended")
+        server.push_mark(stream_pb2.MARK_KIND_STALE, "worker ended")
         server.push(notice(subscription.id, 2108))
-        server.push_mark(pb.MARK_KIND_RESUMED, "session is ready")
+        server.push_mark(stream_pb2.MARK_KIND_RESUMED, "session is ready")
         await stream.unsubscribe(subscription)
         kinds = []
         async for event in stream:
@@ -93,7 +93,7 @@ async def test_a_refused_request_leaves_the_live_subscription_alone(runtime: Pat
             seen.append(event)
             if len(seen) == 1:
                 server = await broker.stream()
-                server.push_mark(pb.MARK_KIND_REFUSED, "id 1 is in use", refusal)
+                server.push_mark(stream_pb2.MARK_KIND_REFUSED, "id 1 is in use", refusal)
                 server.push(price(1, 1, 4, 2.0))
             elif len(seen) == 3:
                 break

@@ -17,7 +17,7 @@ from fake_broker import FakeBroker, price
 import ibouncer
 from ibouncer import Mark, MarkKind, SessionState, Tick
 from ibouncer._pb.ibouncer.v1 import market_data_pb2 as pb
-from ibouncer._pb.ibouncer.v1 import session_pb2
+from ibouncer._pb.ibouncer.v1 import session_pb2, stream_pb2
 
 FAKE_BROKER = Path(__file__).with_name("fake_broker.py")
 STOPPING = {
@@ -104,20 +104,20 @@ async def test_a_new_broker_whose_session_is_not_up_yet_says_nothing_twice(runti
         reading = asyncio.ensure_future(anext(events))
         server = await broker.stream()
         # As the broker does it: last values first, in the same batch as the mark.
-        mark = pb.StreamMark(kind=pb.MARK_KIND_STALE, because="CONNECTING", epoch=4)
+        mark = stream_pb2.StreamMark(kind=stream_pb2.MARK_KIND_STALE, because="CONNECTING", epoch=4)
         server.push(
             price(1, 1, 4, 1.0, replayed=True), pb.MarketDataEvent(subscription_id=1, mark=mark)
         )
         replayed = await reading
         assert isinstance(replayed, Tick) and replayed.replayed
-        server.push_mark(pb.MARK_KIND_RESUMED, "session is ready")
+        server.push_mark(stream_pb2.MARK_KIND_RESUMED, "session is ready")
         server.push(price(1, 2, 4, 2.0))
         resumed = await anext(events)
         assert isinstance(resumed, Mark) and resumed.kind is MarkKind.RESUMED
         assert resumed.because.startswith("session is ready; sequence numbers start anew")
         assert str(await anext(events)) == "AAPL last 2"
         # From here on it is as with any broker.
-        server.push_mark(pb.MARK_KIND_STALE, "worker ended")
+        server.push_mark(stream_pb2.MARK_KIND_STALE, "worker ended")
         assert str(await anext(events)) == "AAPL STALE: worker ended"
 
 
@@ -155,7 +155,7 @@ async def test_a_subscription_that_is_stale_already_is_not_marked_twice(runtime:
     async with served(runtime, auto_ticks=False) as (broker, session):
         stream = session.market_data()
         await stream.subscribe("AAPL")
-        (await broker.stream()).push_mark(pb.MARK_KIND_STALE, "broker ends")
+        (await broker.stream()).push_mark(stream_pb2.MARK_KIND_STALE, "broker ends")
         events = aiter(stream)
         marks = [await anext(events), await anext(events)]
         await restart(broker, runtime)

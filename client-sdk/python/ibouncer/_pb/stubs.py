@@ -6,12 +6,17 @@ import grpc.aio
 
 from ibouncer._pb.ibouncer.v1 import account_pb2
 from ibouncer._pb.ibouncer.v1 import admin_pb2
+from ibouncer._pb.ibouncer.v1 import contract_pb2
+from ibouncer._pb.ibouncer.v1 import history_pb2
 from ibouncer._pb.ibouncer.v1 import market_data_pb2
+from ibouncer._pb.ibouncer.v1 import news_pb2
+from ibouncer._pb.ibouncer.v1 import order_pb2
+from ibouncer._pb.ibouncer.v1 import scanner_pb2
 from ibouncer._pb.ibouncer.v1 import session_pb2
 
 
 class AccountServiceStub:
-    """What is known about accounts."""
+    """What is known about accounts. Each stream is shared: one subscription at Gateway, however many clients."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.ListAccounts: grpc.aio.UnaryUnaryMultiCallable[
@@ -20,6 +25,83 @@ class AccountServiceStub:
             "/ibouncer.v1.AccountService/ListAccounts",
             request_serializer=account_pb2.ListAccountsRequest.SerializeToString,
             response_deserializer=account_pb2.ListAccountsResponse.FromString,
+        )
+        self.StreamAccountSummary: grpc.aio.UnaryStreamMultiCallable[
+            account_pb2.StreamAccountSummaryRequest, account_pb2.StreamAccountSummaryResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.AccountService/StreamAccountSummary",
+            request_serializer=account_pb2.StreamAccountSummaryRequest.SerializeToString,
+            response_deserializer=account_pb2.StreamAccountSummaryResponse.FromString,
+        )
+        self.StreamAccountUpdates: grpc.aio.UnaryStreamMultiCallable[
+            account_pb2.StreamAccountUpdatesRequest, account_pb2.StreamAccountUpdatesResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.AccountService/StreamAccountUpdates",
+            request_serializer=account_pb2.StreamAccountUpdatesRequest.SerializeToString,
+            response_deserializer=account_pb2.StreamAccountUpdatesResponse.FromString,
+        )
+        self.StreamAccountUpdatesMulti: grpc.aio.UnaryStreamMultiCallable[
+            account_pb2.StreamAccountUpdatesMultiRequest, account_pb2.StreamAccountUpdatesMultiResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.AccountService/StreamAccountUpdatesMulti",
+            request_serializer=account_pb2.StreamAccountUpdatesMultiRequest.SerializeToString,
+            response_deserializer=account_pb2.StreamAccountUpdatesMultiResponse.FromString,
+        )
+        self.StreamPositions: grpc.aio.UnaryStreamMultiCallable[
+            account_pb2.StreamPositionsRequest, account_pb2.StreamPositionsResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.AccountService/StreamPositions",
+            request_serializer=account_pb2.StreamPositionsRequest.SerializeToString,
+            response_deserializer=account_pb2.StreamPositionsResponse.FromString,
+        )
+        self.StreamPositionsMulti: grpc.aio.UnaryStreamMultiCallable[
+            account_pb2.StreamPositionsMultiRequest, account_pb2.StreamPositionsMultiResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.AccountService/StreamPositionsMulti",
+            request_serializer=account_pb2.StreamPositionsMultiRequest.SerializeToString,
+            response_deserializer=account_pb2.StreamPositionsMultiResponse.FromString,
+        )
+        self.StreamPnl: grpc.aio.UnaryStreamMultiCallable[
+            account_pb2.StreamPnlRequest, account_pb2.StreamPnlResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.AccountService/StreamPnl",
+            request_serializer=account_pb2.StreamPnlRequest.SerializeToString,
+            response_deserializer=account_pb2.StreamPnlResponse.FromString,
+        )
+        self.StreamPnlSingle: grpc.aio.UnaryStreamMultiCallable[
+            account_pb2.StreamPnlSingleRequest, account_pb2.StreamPnlSingleResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.AccountService/StreamPnlSingle",
+            request_serializer=account_pb2.StreamPnlSingleRequest.SerializeToString,
+            response_deserializer=account_pb2.StreamPnlSingleResponse.FromString,
+        )
+        self.GetFamilyCodes: grpc.aio.UnaryUnaryMultiCallable[
+            account_pb2.GetFamilyCodesRequest, account_pb2.GetFamilyCodesResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AccountService/GetFamilyCodes",
+            request_serializer=account_pb2.GetFamilyCodesRequest.SerializeToString,
+            response_deserializer=account_pb2.GetFamilyCodesResponse.FromString,
+        )
+        self.GetUserInfo: grpc.aio.UnaryUnaryMultiCallable[
+            account_pb2.GetUserInfoRequest, account_pb2.GetUserInfoResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AccountService/GetUserInfo",
+            request_serializer=account_pb2.GetUserInfoRequest.SerializeToString,
+            response_deserializer=account_pb2.GetUserInfoResponse.FromString,
+        )
+        self.GetSoftDollarTiers: grpc.aio.UnaryUnaryMultiCallable[
+            account_pb2.GetSoftDollarTiersRequest, account_pb2.GetSoftDollarTiersResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AccountService/GetSoftDollarTiers",
+            request_serializer=account_pb2.GetSoftDollarTiersRequest.SerializeToString,
+            response_deserializer=account_pb2.GetSoftDollarTiersResponse.FromString,
+        )
+        self.GetAdvisorConfiguration: grpc.aio.UnaryUnaryMultiCallable[
+            account_pb2.GetAdvisorConfigurationRequest, account_pb2.GetAdvisorConfigurationResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AccountService/GetAdvisorConfiguration",
+            request_serializer=account_pb2.GetAdvisorConfigurationRequest.SerializeToString,
+            response_deserializer=account_pb2.GetAdvisorConfigurationResponse.FromString,
         )
 
 
@@ -92,8 +174,104 @@ class AdminServiceStub:
         )
 
 
+class ContractServiceStub:
+    """Facts about contracts. Answers that never change within a session are kept and shared."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.GetContractDetails: grpc.aio.UnaryUnaryMultiCallable[
+            contract_pb2.GetContractDetailsRequest, contract_pb2.GetContractDetailsResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.ContractService/GetContractDetails",
+            request_serializer=contract_pb2.GetContractDetailsRequest.SerializeToString,
+            response_deserializer=contract_pb2.GetContractDetailsResponse.FromString,
+        )
+        self.GetMatchingSymbols: grpc.aio.UnaryUnaryMultiCallable[
+            contract_pb2.GetMatchingSymbolsRequest, contract_pb2.GetMatchingSymbolsResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.ContractService/GetMatchingSymbols",
+            request_serializer=contract_pb2.GetMatchingSymbolsRequest.SerializeToString,
+            response_deserializer=contract_pb2.GetMatchingSymbolsResponse.FromString,
+        )
+        self.GetOptionParameters: grpc.aio.UnaryUnaryMultiCallable[
+            contract_pb2.GetOptionParametersRequest, contract_pb2.GetOptionParametersResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.ContractService/GetOptionParameters",
+            request_serializer=contract_pb2.GetOptionParametersRequest.SerializeToString,
+            response_deserializer=contract_pb2.GetOptionParametersResponse.FromString,
+        )
+        self.GetMarketRule: grpc.aio.UnaryUnaryMultiCallable[
+            contract_pb2.GetMarketRuleRequest, contract_pb2.GetMarketRuleResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.ContractService/GetMarketRule",
+            request_serializer=contract_pb2.GetMarketRuleRequest.SerializeToString,
+            response_deserializer=contract_pb2.GetMarketRuleResponse.FromString,
+        )
+        self.GetSmartComponents: grpc.aio.UnaryUnaryMultiCallable[
+            contract_pb2.GetSmartComponentsRequest, contract_pb2.GetSmartComponentsResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.ContractService/GetSmartComponents",
+            request_serializer=contract_pb2.GetSmartComponentsRequest.SerializeToString,
+            response_deserializer=contract_pb2.GetSmartComponentsResponse.FromString,
+        )
+        self.GetMarketDepthExchanges: grpc.aio.UnaryUnaryMultiCallable[
+            contract_pb2.GetMarketDepthExchangesRequest, contract_pb2.GetMarketDepthExchangesResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.ContractService/GetMarketDepthExchanges",
+            request_serializer=contract_pb2.GetMarketDepthExchangesRequest.SerializeToString,
+            response_deserializer=contract_pb2.GetMarketDepthExchangesResponse.FromString,
+        )
+
+
+class HistoryServiceStub:
+    """Historical data. Dates are formatted as format_date says (1: yyyymmdd hh:mm:ss, 2: seconds)."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.GetHistoricalBars: grpc.aio.UnaryUnaryMultiCallable[
+            history_pb2.GetHistoricalBarsRequest, history_pb2.GetHistoricalBarsResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.HistoryService/GetHistoricalBars",
+            request_serializer=history_pb2.GetHistoricalBarsRequest.SerializeToString,
+            response_deserializer=history_pb2.GetHistoricalBarsResponse.FromString,
+        )
+        self.StreamHistoricalBars: grpc.aio.UnaryStreamMultiCallable[
+            history_pb2.StreamHistoricalBarsRequest, history_pb2.StreamHistoricalBarsResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.HistoryService/StreamHistoricalBars",
+            request_serializer=history_pb2.StreamHistoricalBarsRequest.SerializeToString,
+            response_deserializer=history_pb2.StreamHistoricalBarsResponse.FromString,
+        )
+        self.GetHistoricalSchedule: grpc.aio.UnaryUnaryMultiCallable[
+            history_pb2.GetHistoricalScheduleRequest, history_pb2.GetHistoricalScheduleResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.HistoryService/GetHistoricalSchedule",
+            request_serializer=history_pb2.GetHistoricalScheduleRequest.SerializeToString,
+            response_deserializer=history_pb2.GetHistoricalScheduleResponse.FromString,
+        )
+        self.GetHistoricalTicks: grpc.aio.UnaryUnaryMultiCallable[
+            history_pb2.GetHistoricalTicksRequest, history_pb2.GetHistoricalTicksResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.HistoryService/GetHistoricalTicks",
+            request_serializer=history_pb2.GetHistoricalTicksRequest.SerializeToString,
+            response_deserializer=history_pb2.GetHistoricalTicksResponse.FromString,
+        )
+        self.GetHeadTimestamp: grpc.aio.UnaryUnaryMultiCallable[
+            history_pb2.GetHeadTimestampRequest, history_pb2.GetHeadTimestampResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.HistoryService/GetHeadTimestamp",
+            request_serializer=history_pb2.GetHeadTimestampRequest.SerializeToString,
+            response_deserializer=history_pb2.GetHeadTimestampResponse.FromString,
+        )
+        self.GetHistogram: grpc.aio.UnaryUnaryMultiCallable[
+            history_pb2.GetHistogramRequest, history_pb2.GetHistogramResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.HistoryService/GetHistogram",
+            request_serializer=history_pb2.GetHistogramRequest.SerializeToString,
+            response_deserializer=history_pb2.GetHistogramResponse.FromString,
+        )
+
+
 class MarketDataServiceStub:
-    """Quotes, streamed and as snapshots."""
+    """Quotes, books, trades and bars as they happen, streamed and as snapshots."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.StreamMarketData: grpc.aio.StreamStreamMultiCallable[
@@ -109,6 +287,115 @@ class MarketDataServiceStub:
             "/ibouncer.v1.MarketDataService/GetSnapshot",
             request_serializer=market_data_pb2.GetSnapshotRequest.SerializeToString,
             response_deserializer=market_data_pb2.GetSnapshotResponse.FromString,
+        )
+        self.CalculateImpliedVolatility: grpc.aio.UnaryUnaryMultiCallable[
+            market_data_pb2.CalculateImpliedVolatilityRequest, market_data_pb2.CalculateImpliedVolatilityResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.MarketDataService/CalculateImpliedVolatility",
+            request_serializer=market_data_pb2.CalculateImpliedVolatilityRequest.SerializeToString,
+            response_deserializer=market_data_pb2.CalculateImpliedVolatilityResponse.FromString,
+        )
+        self.CalculateOptionPrice: grpc.aio.UnaryUnaryMultiCallable[
+            market_data_pb2.CalculateOptionPriceRequest, market_data_pb2.CalculateOptionPriceResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.MarketDataService/CalculateOptionPrice",
+            request_serializer=market_data_pb2.CalculateOptionPriceRequest.SerializeToString,
+            response_deserializer=market_data_pb2.CalculateOptionPriceResponse.FromString,
+        )
+
+
+class NewsServiceStub:
+    """Headlines, articles, bulletins, corporate events. Headlines as they come are generic tick 292 of market data."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.GetNewsProviders: grpc.aio.UnaryUnaryMultiCallable[
+            news_pb2.GetNewsProvidersRequest, news_pb2.GetNewsProvidersResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.NewsService/GetNewsProviders",
+            request_serializer=news_pb2.GetNewsProvidersRequest.SerializeToString,
+            response_deserializer=news_pb2.GetNewsProvidersResponse.FromString,
+        )
+        self.GetNewsArticle: grpc.aio.UnaryUnaryMultiCallable[
+            news_pb2.GetNewsArticleRequest, news_pb2.GetNewsArticleResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.NewsService/GetNewsArticle",
+            request_serializer=news_pb2.GetNewsArticleRequest.SerializeToString,
+            response_deserializer=news_pb2.GetNewsArticleResponse.FromString,
+        )
+        self.GetHistoricalNews: grpc.aio.UnaryUnaryMultiCallable[
+            news_pb2.GetHistoricalNewsRequest, news_pb2.GetHistoricalNewsResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.NewsService/GetHistoricalNews",
+            request_serializer=news_pb2.GetHistoricalNewsRequest.SerializeToString,
+            response_deserializer=news_pb2.GetHistoricalNewsResponse.FromString,
+        )
+        self.StreamNewsBulletins: grpc.aio.UnaryStreamMultiCallable[
+            news_pb2.StreamNewsBulletinsRequest, news_pb2.StreamNewsBulletinsResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.NewsService/StreamNewsBulletins",
+            request_serializer=news_pb2.StreamNewsBulletinsRequest.SerializeToString,
+            response_deserializer=news_pb2.StreamNewsBulletinsResponse.FromString,
+        )
+        self.GetWshMetaData: grpc.aio.UnaryUnaryMultiCallable[
+            news_pb2.GetWshMetaDataRequest, news_pb2.GetWshMetaDataResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.NewsService/GetWshMetaData",
+            request_serializer=news_pb2.GetWshMetaDataRequest.SerializeToString,
+            response_deserializer=news_pb2.GetWshMetaDataResponse.FromString,
+        )
+        self.GetWshEventData: grpc.aio.UnaryUnaryMultiCallable[
+            news_pb2.GetWshEventDataRequest, news_pb2.GetWshEventDataResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.NewsService/GetWshEventData",
+            request_serializer=news_pb2.GetWshEventDataRequest.SerializeToString,
+            response_deserializer=news_pb2.GetWshEventDataResponse.FromString,
+        )
+
+
+class OrderServiceStub:
+    """Orders and executions of the login, as Gateway lists them."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.ListOpenOrders: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.ListOpenOrdersRequest, order_pb2.ListOpenOrdersResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/ListOpenOrders",
+            request_serializer=order_pb2.ListOpenOrdersRequest.SerializeToString,
+            response_deserializer=order_pb2.ListOpenOrdersResponse.FromString,
+        )
+        self.ListCompletedOrders: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.ListCompletedOrdersRequest, order_pb2.ListCompletedOrdersResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/ListCompletedOrders",
+            request_serializer=order_pb2.ListCompletedOrdersRequest.SerializeToString,
+            response_deserializer=order_pb2.ListCompletedOrdersResponse.FromString,
+        )
+        self.ListExecutions: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.ListExecutionsRequest, order_pb2.ListExecutionsResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/ListExecutions",
+            request_serializer=order_pb2.ListExecutionsRequest.SerializeToString,
+            response_deserializer=order_pb2.ListExecutionsResponse.FromString,
+        )
+
+
+class ScannerServiceStub:
+    """Scanners. Gateway runs ten at a time; equal ones are shared."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.GetScannerParameters: grpc.aio.UnaryUnaryMultiCallable[
+            scanner_pb2.GetScannerParametersRequest, scanner_pb2.GetScannerParametersResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.ScannerService/GetScannerParameters",
+            request_serializer=scanner_pb2.GetScannerParametersRequest.SerializeToString,
+            response_deserializer=scanner_pb2.GetScannerParametersResponse.FromString,
+        )
+        self.StreamScanner: grpc.aio.UnaryStreamMultiCallable[
+            scanner_pb2.StreamScannerRequest, scanner_pb2.StreamScannerResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.ScannerService/StreamScanner",
+            request_serializer=scanner_pb2.StreamScannerRequest.SerializeToString,
+            response_deserializer=scanner_pb2.StreamScannerResponse.FromString,
         )
 
 
@@ -136,4 +423,25 @@ class SessionServiceStub:
             "/ibouncer.v1.SessionService/WaitReady",
             request_serializer=session_pb2.WaitReadyRequest.SerializeToString,
             response_deserializer=session_pb2.WaitReadyResponse.FromString,
+        )
+        self.GetQueue: grpc.aio.UnaryUnaryMultiCallable[
+            session_pb2.GetQueueRequest, session_pb2.GetQueueResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.SessionService/GetQueue",
+            request_serializer=session_pb2.GetQueueRequest.SerializeToString,
+            response_deserializer=session_pb2.GetQueueResponse.FromString,
+        )
+        self.GetCurrentTime: grpc.aio.UnaryUnaryMultiCallable[
+            session_pb2.GetCurrentTimeRequest, session_pb2.GetCurrentTimeResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.SessionService/GetCurrentTime",
+            request_serializer=session_pb2.GetCurrentTimeRequest.SerializeToString,
+            response_deserializer=session_pb2.GetCurrentTimeResponse.FromString,
+        )
+        self.GetGatewayConfiguration: grpc.aio.UnaryUnaryMultiCallable[
+            session_pb2.GetGatewayConfigurationRequest, session_pb2.GetGatewayConfigurationResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.SessionService/GetGatewayConfiguration",
+            request_serializer=session_pb2.GetGatewayConfigurationRequest.SerializeToString,
+            response_deserializer=session_pb2.GetGatewayConfigurationResponse.FromString,
         )

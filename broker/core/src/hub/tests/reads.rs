@@ -102,7 +102,7 @@ fn equal_calls_are_one_request_and_its_answer_is_good_for_fifteen_seconds() {
     world.frame(id::CONTRACT_DATA_END, &tws::ContractDataEnd { req_id: Some(requests[0]) });
     for call in [1, 2] {
         let answer: api::GetContractDetailsResponse = world.answer(call);
-        assert_eq!(answer.contract_data, [data.clone()]);
+        assert_eq!(answer.contract_data, std::slice::from_ref(&data));
         assert_eq!(answer.notices[0].error_code(), 10_167);
     }
     world.call(4, details("AAPL"));
@@ -162,7 +162,7 @@ fn lists_without_an_id_are_asked_for_one_at_a_time() {
     world.frame(id::OPEN_ORDER_END, &tws::OpenOrdersEnd {});
     for call in [1, 3] {
         let answer: api::ListOpenOrdersResponse = world.answer(call);
-        assert_eq!(answer.open_orders, [order.clone()]);
+        assert_eq!(answer.open_orders, std::slice::from_ref(&order));
     }
     assert_eq!(world.sent_of(id::REQ_OPEN_ORDERS).len(), 1);
     world.frame(id::OPEN_ORDER_END, &tws::OpenOrdersEnd {});

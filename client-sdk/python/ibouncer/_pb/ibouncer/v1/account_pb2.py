@@ -22,21 +22,73 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from ibouncer._pb.ibouncer.v1 import stream_pb2 as ibouncer_dot_v1_dot_stream__pb2
+from ibouncer._pb.tws.v1 import account_pb2 as tws_dot_v1_dot_account__pb2
+from ibouncer._pb.tws.v1 import advisor_pb2 as tws_dot_v1_dot_advisor__pb2
+from ibouncer._pb.tws.v1 import pnl_pb2 as tws_dot_v1_dot_pnl__pb2
+from ibouncer._pb.tws.v1 import position_pb2 as tws_dot_v1_dot_position__pb2
+from ibouncer._pb.tws.v1 import session_pb2 as tws_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19ibouncer/v1/account.proto\x12\x0bibouncer.v1\"\x15\n\x13ListAccountsRequest\">\n\x14ListAccountsResponse\x12&\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x14.ibouncer.v1.Account\")\n\x07\x41\x63\x63ount\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05paper\x18\x02 \x01(\x08\x32\x65\n\x0e\x41\x63\x63ountService\x12S\n\x0cListAccounts\x12 .ibouncer.v1.ListAccountsRequest\x1a!.ibouncer.v1.ListAccountsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19ibouncer/v1/account.proto\x12\x0bibouncer.v1\x1a\x18ibouncer/v1/stream.proto\x1a\x14tws/v1/account.proto\x1a\x14tws/v1/advisor.proto\x1a\x10tws/v1/pnl.proto\x1a\x15tws/v1/position.proto\x1a\x14tws/v1/session.proto\"\x15\n\x13ListAccountsRequest\">\n\x14ListAccountsResponse\x12&\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x14.ibouncer.v1.Account\")\n\x07\x41\x63\x63ount\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05paper\x18\x02 \x01(\x08\"\x17\n\x15GetFamilyCodesRequest\"j\n\x16GetFamilyCodesResponse\x12)\n\x0c\x66\x61mily_codes\x18\x01 \x01(\x0b\x32\x13.tws.v1.FamilyCodes\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage\"\x14\n\x12GetUserInfoRequest\"a\n\x13GetUserInfoResponse\x12#\n\tuser_info\x18\x01 \x01(\x0b\x32\x10.tws.v1.UserInfo\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage\"\x1b\n\x19GetSoftDollarTiersRequest\"k\n\x1aGetSoftDollarTiersResponse\x12&\n\x05tiers\x18\x01 \x01(\x0b\x32\x17.tws.v1.SoftDollarTiers\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage\"D\n\x1eGetAdvisorConfigurationRequest\x12\"\n\x07request\x18\x01 \x01(\x0b\x32\x11.tws.v1.FARequest\"r\n\x1fGetAdvisorConfigurationResponse\x12(\n\rconfiguration\x18\x01 \x01(\x0b\x32\x11.tws.v1.ReceiveFA\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage\"M\n\x1bStreamAccountSummaryRequest\x12.\n\x07request\x18\x01 \x01(\x0b\x32\x1d.tws.v1.AccountSummaryRequest\"I\n\x1cStreamAccountSummaryResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.ibouncer.v1.AccountEvent\".\n\x1bStreamAccountUpdatesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\"I\n\x1cStreamAccountUpdatesResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.ibouncer.v1.AccountEvent\"W\n StreamAccountUpdatesMultiRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\".tws.v1.AccountUpdatesMultiRequest\"N\n!StreamAccountUpdatesMultiResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.ibouncer.v1.AccountEvent\"\x18\n\x16StreamPositionsRequest\"D\n\x17StreamPositionsResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.ibouncer.v1.AccountEvent\"M\n\x1bStreamPositionsMultiRequest\x12.\n\x07request\x18\x01 \x01(\x0b\x32\x1d.tws.v1.PositionsMultiRequest\"I\n\x1cStreamPositionsMultiResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.ibouncer.v1.AccountEvent\"7\n\x10StreamPnlRequest\x12#\n\x07request\x18\x01 \x01(\x0b\x32\x12.tws.v1.PnLRequest\">\n\x11StreamPnlResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.ibouncer.v1.AccountEvent\"C\n\x16StreamPnlSingleRequest\x12)\n\x07request\x18\x01 \x01(\x0b\x32\x18.tws.v1.PnLSingleRequest\"D\n\x17StreamPnlSingleResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.ibouncer.v1.AccountEvent\"\xa1\x07\n\x0c\x41\x63\x63ountEvent\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07skipped\x18\x03 \x01(\r\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12%\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x14.tws.v1.ErrorMessageH\x00\x12\'\n\x04mark\x18\x10 \x01(\x0b\x32\x17.ibouncer.v1.StreamMarkH\x00\x12.\n\x07unknown\x18\x11 \x01(\x0b\x32\x1b.ibouncer.v1.UnknownMessageH\x00\x12-\n\raccount_value\x18\x1d \x01(\x0b\x32\x14.tws.v1.AccountValueH\x00\x12\x31\n\x0fportfolio_value\x18\x1e \x01(\x0b\x32\x16.tws.v1.PortfolioValueH\x00\x12\x38\n\x13\x61\x63\x63ount_update_time\x18\x1f \x01(\x0b\x32\x19.tws.v1.AccountUpdateTimeH\x00\x12\x32\n\x10\x61\x63\x63ount_data_end\x18  \x01(\x0b\x32\x16.tws.v1.AccountDataEndH\x00\x12\x31\n\x0f\x61\x63\x63ount_summary\x18! \x01(\x0b\x32\x16.tws.v1.AccountSummaryH\x00\x12\x38\n\x13\x61\x63\x63ount_summary_end\x18\" \x01(\x0b\x32\x19.tws.v1.AccountSummaryEndH\x00\x12$\n\x08position\x18# \x01(\x0b\x32\x10.tws.v1.PositionH\x00\x12+\n\x0cposition_end\x18$ \x01(\x0b\x32\x13.tws.v1.PositionEndH\x00\x12/\n\x0eposition_multi\x18% \x01(\x0b\x32\x15.tws.v1.PositionMultiH\x00\x12\x36\n\x12position_multi_end\x18& \x01(\x0b\x32\x18.tws.v1.PositionMultiEndH\x00\x12:\n\x14\x61\x63\x63ount_update_multi\x18\' \x01(\x0b\x32\x1a.tws.v1.AccountUpdateMultiH\x00\x12\x41\n\x18\x61\x63\x63ount_update_multi_end\x18( \x01(\x0b\x32\x1d.tws.v1.AccountUpdateMultiEndH\x00\x12\x1a\n\x03pnl\x18) \x01(\x0b\x32\x0b.tws.v1.PnLH\x00\x12\'\n\npnl_single\x18* \x01(\x0b\x32\x11.tws.v1.PnLSingleH\x00\x42\x06\n\x04\x62ody2\xc8\t\n\x0e\x41\x63\x63ountService\x12S\n\x0cListAccounts\x12 .ibouncer.v1.ListAccountsRequest\x1a!.ibouncer.v1.ListAccountsResponse\x12m\n\x14StreamAccountSummary\x12(.ibouncer.v1.StreamAccountSummaryRequest\x1a).ibouncer.v1.StreamAccountSummaryResponse0\x01\x12m\n\x14StreamAccountUpdates\x12(.ibouncer.v1.StreamAccountUpdatesRequest\x1a).ibouncer.v1.StreamAccountUpdatesResponse0\x01\x12|\n\x19StreamAccountUpdatesMulti\x12-.ibouncer.v1.StreamAccountUpdatesMultiRequest\x1a..ibouncer.v1.StreamAccountUpdatesMultiResponse0\x01\x12^\n\x0fStreamPositions\x12#.ibouncer.v1.StreamPositionsRequest\x1a$.ibouncer.v1.StreamPositionsResponse0\x01\x12m\n\x14StreamPositionsMulti\x12(.ibouncer.v1.StreamPositionsMultiRequest\x1a).ibouncer.v1.StreamPositionsMultiResponse0\x01\x12L\n\tStreamPnl\x12\x1d.ibouncer.v1.StreamPnlRequest\x1a\x1e.ibouncer.v1.StreamPnlResponse0\x01\x12^\n\x0fStreamPnlSingle\x12#.ibouncer.v1.StreamPnlSingleRequest\x1a$.ibouncer.v1.StreamPnlSingleResponse0\x01\x12Y\n\x0eGetFamilyCodes\x12\".ibouncer.v1.GetFamilyCodesRequest\x1a#.ibouncer.v1.GetFamilyCodesResponse\x12P\n\x0bGetUserInfo\x12\x1f.ibouncer.v1.GetUserInfoRequest\x1a .ibouncer.v1.GetUserInfoResponse\x12\x65\n\x12GetSoftDollarTiers\x12&.ibouncer.v1.GetSoftDollarTiersRequest\x1a\'.ibouncer.v1.GetSoftDollarTiersResponse\x12t\n\x17GetAdvisorConfiguration\x12+.ibouncer.v1.GetAdvisorConfigurationRequest\x1a,.ibouncer.v1.GetAdvisorConfigurationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ibouncer._pb.ibouncer.v1.account_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=42
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=63
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=65
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=127
-  _globals['_ACCOUNT']._serialized_start=129
-  _globals['_ACCOUNT']._serialized_end=170
-  _globals['_ACCOUNTSERVICE']._serialized_start=172
-  _globals['_ACCOUNTSERVICE']._serialized_end=273
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=175
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=196
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=198
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=260
+  _globals['_ACCOUNT']._serialized_start=262
+  _globals['_ACCOUNT']._serialized_end=303
+  _globals['_GETFAMILYCODESREQUEST']._serialized_start=305
+  _globals['_GETFAMILYCODESREQUEST']._serialized_end=328
+  _globals['_GETFAMILYCODESRESPONSE']._serialized_start=330
+  _globals['_GETFAMILYCODESRESPONSE']._serialized_end=436
+  _globals['_GETUSERINFOREQUEST']._serialized_start=438
+  _globals['_GETUSERINFOREQUEST']._serialized_end=458
+  _globals['_GETUSERINFORESPONSE']._serialized_start=460
+  _globals['_GETUSERINFORESPONSE']._serialized_end=557
+  _globals['_GETSOFTDOLLARTIERSREQUEST']._serialized_start=559
+  _globals['_GETSOFTDOLLARTIERSREQUEST']._serialized_end=586
+  _globals['_GETSOFTDOLLARTIERSRESPONSE']._serialized_start=588
+  _globals['_GETSOFTDOLLARTIERSRESPONSE']._serialized_end=695
+  _globals['_GETADVISORCONFIGURATIONREQUEST']._serialized_start=697
+  _globals['_GETADVISORCONFIGURATIONREQUEST']._serialized_end=765
+  _globals['_GETADVISORCONFIGURATIONRESPONSE']._serialized_start=767
+  _globals['_GETADVISORCONFIGURATIONRESPONSE']._serialized_end=881
+  _globals['_STREAMACCOUNTSUMMARYREQUEST']._serialized_start=883
+  _globals['_STREAMACCOUNTSUMMARYREQUEST']._serialized_end=960
+  _globals['_STREAMACCOUNTSUMMARYRESPONSE']._serialized_start=962
+  _globals['_STREAMACCOUNTSUMMARYRESPONSE']._serialized_end=1035
+  _globals['_STREAMACCOUNTUPDATESREQUEST']._serialized_start=1037
+  _globals['_STREAMACCOUNTUPDATESREQUEST']._serialized_end=1083
+  _globals['_STREAMACCOUNTUPDATESRESPONSE']._serialized_start=1085
+  _globals['_STREAMACCOUNTUPDATESRESPONSE']._serialized_end=1158
+  _globals['_STREAMACCOUNTUPDATESMULTIREQUEST']._serialized_start=1160
+  _globals['_STREAMACCOUNTUPDATESMULTIREQUEST']._serialized_end=1247
+  _globals['_STREAMACCOUNTUPDATESMULTIRESPONSE']._serialized_start=1249
+  _globals['_STREAMACCOUNTUPDATESMULTIRESPONSE']._serialized_end=1327
+  _globals['_STREAMPOSITIONSREQUEST']._serialized_start=1329
+  _globals['_STREAMPOSITIONSREQUEST']._serialized_end=1353
+  _globals['_STREAMPOSITIONSRESPONSE']._serialized_start=1355
+  _globals['_STREAMPOSITIONSRESPONSE']._serialized_end=1423
+  _globals['_STREAMPOSITIONSMULTIREQUEST']._serialized_start=1425
+  _globals['_STREAMPOSITIONSMULTIREQUEST']._serialized_end=1502
+  _globals['_STREAMPOSITIONSMULTIRESPONSE']._serialized_start=1504
+  _globals['_STREAMPOSITIONSMULTIRESPONSE']._serialized_end=1577
+  _globals['_STREAMPNLREQUEST']._serialized_start=1579
+  _globals['_STREAMPNLREQUEST']._serialized_end=1634
+  _globals['_STREAMPNLRESPONSE']._serialized_start=1636
+  _globals['_STREAMPNLRESPONSE']._serialized_end=1698
+  _globals['_STREAMPNLSINGLEREQUEST']._serialized_start=1700
+  _globals['_STREAMPNLSINGLEREQUEST']._serialized_end=1767
+  _globals['_STREAMPNLSINGLERESPONSE']._serialized_start=1769
+  _globals['_STREAMPNLSINGLERESPONSE']._serialized_end=1837
+  _globals['_ACCOUNTEVENT']._serialized_start=1840
+  _globals['_ACCOUNTEVENT']._serialized_end=2769
+  _globals['_ACCOUNTSERVICE']._serialized_start=2772
+  _globals['_ACCOUNTSERVICE']._serialized_end=3996
 # @@protoc_insertion_point(module_scope)

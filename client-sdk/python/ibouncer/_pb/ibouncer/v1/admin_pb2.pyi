@@ -52,6 +52,14 @@ class ClientInfo(google.protobuf.message.Message):
     SUBSCRIPTIONS_FIELD_NUMBER: builtins.int
     DELIVERED_FIELD_NUMBER: builtins.int
     SKIPPED_FIELD_NUMBER: builtins.int
+    STREAMS_LIMIT_FIELD_NUMBER: builtins.int
+    SUBSCRIPTIONS_LIMIT_FIELD_NUMBER: builtins.int
+    CALLS_FIELD_NUMBER: builtins.int
+    CALLS_LIMIT_FIELD_NUMBER: builtins.int
+    LINES_FIELD_NUMBER: builtins.int
+    WAITING_FIELD_NUMBER: builtins.int
+    UNREAD_BYTES_FIELD_NUMBER: builtins.int
+    REQUESTS_FIELD_NUMBER: builtins.int
     id: builtins.str
     """"client-7"."""
     name: builtins.str
@@ -62,7 +70,21 @@ class ClientInfo(google.protobuf.message.Message):
     subscriptions: builtins.int
     delivered: builtins.int
     skipped: builtins.int
-    """Ticks that were left out because the client read too slowly."""
+    """Events that were left out because the client read too slowly."""
+    streams_limit: builtins.int
+    """What may be open at once, and what is."""
+    subscriptions_limit: builtins.int
+    calls: builtins.int
+    """Calls that Gateway has not answered yet."""
+    calls_limit: builtins.int
+    lines: builtins.int
+    """Market-data lines that it opened."""
+    waiting: builtins.int
+    """Requests of it that wait for their turn to leave for Gateway."""
+    unread_bytes: builtins.int
+    """Bytes that wait for it to read."""
+    requests: builtins.int
+    """Requests that it made."""
     @property
     def since(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
@@ -76,9 +98,17 @@ class ClientInfo(google.protobuf.message.Message):
         subscriptions: builtins.int = ...,
         delivered: builtins.int = ...,
         skipped: builtins.int = ...,
+        streams_limit: builtins.int = ...,
+        subscriptions_limit: builtins.int = ...,
+        calls: builtins.int = ...,
+        calls_limit: builtins.int = ...,
+        lines: builtins.int = ...,
+        waiting: builtins.int = ...,
+        unread_bytes: builtins.int = ...,
+        requests: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["since", b"since"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["delivered", b"delivered", "id", b"id", "name", b"name", "peer", b"peer", "since", b"since", "skipped", b"skipped", "streams", b"streams", "subscriptions", b"subscriptions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["calls", b"calls", "calls_limit", b"calls_limit", "delivered", b"delivered", "id", b"id", "lines", b"lines", "name", b"name", "peer", b"peer", "requests", b"requests", "since", b"since", "skipped", b"skipped", "streams", b"streams", "streams_limit", b"streams_limit", "subscriptions", b"subscriptions", "subscriptions_limit", b"subscriptions_limit", "unread_bytes", b"unread_bytes", "waiting", b"waiting"]) -> None: ...
 
 global___ClientInfo = ClientInfo
 
@@ -122,9 +152,11 @@ class LineInfo(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     SEQUENCE_FIELD_NUMBER: builtins.int
     UPSTREAM_ID_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
     id: builtins.str
     """"line-3"."""
     symbol: builtins.str
+    """Symbol, account, or what else it is about."""
     sec_type: builtins.str
     exchange: builtins.str
     currency: builtins.str
@@ -135,6 +167,8 @@ class LineInfo(google.protobuf.message.Message):
     """Events since the line was opened."""
     upstream_id: builtins.int
     """Request id at Gateway; 0 while it has none."""
+    kind: builtins.str
+    """"market data", "market depth", "tick-by-tick", "positions", and so on."""
     @property
     def clients(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Names of the clients that share it."""
@@ -152,8 +186,9 @@ class LineInfo(google.protobuf.message.Message):
         state: builtins.str = ...,
         sequence: builtins.int = ...,
         upstream_id: builtins.int = ...,
+        kind: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["clients", b"clients", "currency", b"currency", "exchange", b"exchange", "generic_ticks", b"generic_ticks", "id", b"id", "sec_type", b"sec_type", "sequence", b"sequence", "state", b"state", "symbol", b"symbol", "upstream_id", b"upstream_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["clients", b"clients", "currency", b"currency", "exchange", b"exchange", "generic_ticks", b"generic_ticks", "id", b"id", "kind", b"kind", "sec_type", b"sec_type", "sequence", b"sequence", "state", b"state", "symbol", b"symbol", "upstream_id", b"upstream_id"]) -> None: ...
 
 global___LineInfo = LineInfo
 

@@ -9,12 +9,15 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
-import ibouncer._pb.ibouncer.v1.error_pb2
+import ibouncer._pb.ibouncer.v1.stream_pb2
 import sys
+import ibouncer._pb.tws.v1.depth_pb2
+import ibouncer._pb.tws.v1.history_pb2
 import ibouncer._pb.tws.v1.market_data_pb2
 import ibouncer._pb.tws.v1.news_pb2
 import ibouncer._pb.tws.v1.option_pb2
 import ibouncer._pb.tws.v1.session_pb2
+import ibouncer._pb.tws.v1.tick_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -48,47 +51,6 @@ MARKET_DATA_FEED_DELAYED: MarketDataFeed.ValueType  # 3
 MARKET_DATA_FEED_DELAYED_FROZEN: MarketDataFeed.ValueType  # 4
 global___MarketDataFeed = MarketDataFeed
 
-class _MarkKind:
-    ValueType = typing.NewType("ValueType", builtins.int)
-    V: typing_extensions.TypeAlias = ValueType
-
-class _MarkKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_MarkKind.ValueType], builtins.type):
-    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
-    MARK_KIND_UNSPECIFIED: _MarkKind.ValueType  # 0
-    MARK_KIND_SUBSCRIBED: _MarkKind.ValueType  # 1
-    """The subscription is attached to its line; last values follow. Without a session behind the
-    line, STALE follows at once.
-    """
-    MARK_KIND_STALE: _MarkKind.ValueType  # 2
-    """The line has no session behind it; values so far are old. Nothing need be done."""
-    MARK_KIND_RESUMED: _MarkKind.ValueType  # 3
-    """Data flows again; ticks between STALE and RESUMED were missed."""
-    MARK_KIND_ENDED: _MarkKind.ValueType  # 4
-    """The subscription is over and its id is free."""
-    MARK_KIND_REFUSED: _MarkKind.ValueType  # 5
-    """A request with this id was refused: the id is in use, or names nothing. A live subscription
-    of the id goes on.
-    """
-
-class MarkKind(_MarkKind, metaclass=_MarkKindEnumTypeWrapper): ...
-
-MARK_KIND_UNSPECIFIED: MarkKind.ValueType  # 0
-MARK_KIND_SUBSCRIBED: MarkKind.ValueType  # 1
-"""The subscription is attached to its line; last values follow. Without a session behind the
-line, STALE follows at once.
-"""
-MARK_KIND_STALE: MarkKind.ValueType  # 2
-"""The line has no session behind it; values so far are old. Nothing need be done."""
-MARK_KIND_RESUMED: MarkKind.ValueType  # 3
-"""Data flows again; ticks between STALE and RESUMED were missed."""
-MARK_KIND_ENDED: MarkKind.ValueType  # 4
-"""The subscription is over and its id is free."""
-MARK_KIND_REFUSED: MarkKind.ValueType  # 5
-"""A request with this id was refused: the id is in use, or names nothing. A live subscription
-of the id goes on.
-"""
-global___MarkKind = MarkKind
-
 @typing.final
 class StreamMarketDataRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -119,23 +81,59 @@ class Subscribe(google.protobuf.message.Message):
 
     SUBSCRIPTION_ID_FIELD_NUMBER: builtins.int
     REQUEST_FIELD_NUMBER: builtins.int
+    MARKET_DEPTH_FIELD_NUMBER: builtins.int
+    TICK_BY_TICK_FIELD_NUMBER: builtins.int
+    REAL_TIME_BARS_FIELD_NUMBER: builtins.int
     FEED_FIELD_NUMBER: builtins.int
+    WAIT_FOR_LINE_FIELD_NUMBER: builtins.int
+    RESUMABLE_FIELD_NUMBER: builtins.int
+    RESUME_FIELD_NUMBER: builtins.int
     subscription_id: builtins.int
     """Chosen by the client, unique among the live subscriptions of this stream."""
     feed: global___MarketDataFeed.ValueType
+    """For quotes."""
+    wait_for_line: builtins.bool
+    """If all lines are taken: wait for one, told by QUEUED, instead of being refused."""
+    resumable: builtins.bool
+    """Keep the line for 30 s if this stream breaks, so that its next one can resume."""
     @property
     def request(self) -> ibouncer._pb.tws.v1.market_data_pb2.MarketDataRequest:
-        """As for Gateway. req_id is ignored; snapshot and regulatory_snapshot must not be set."""
+        """Quotes; snapshot and regulatory_snapshot must not be set. Equal requests share a line."""
+
+    @property
+    def market_depth(self) -> ibouncer._pb.tws.v1.depth_pb2.MarketDepthRequest:
+        """A book. Late joiners get the whole book first."""
+
+    @property
+    def tick_by_tick(self) -> ibouncer._pb.tws.v1.tick_pb2.TickByTickRequest:
+        """Every trade or quote: tick_type "Last", "AllLast", "BidAsk" or "MidPoint". With
+        number_of_ticks, which sends a page of history first, it is not shared.
+        """
+
+    @property
+    def real_time_bars(self) -> ibouncer._pb.tws.v1.history_pb2.RealTimeBarsRequest:
+        """A bar every 5 s."""
+
+    @property
+    def resume(self) -> ibouncer._pb.ibouncer.v1.stream_pb2.Resume:
+        """Go on where an earlier stream broke."""
 
     def __init__(
         self,
         *,
         subscription_id: builtins.int = ...,
         request: ibouncer._pb.tws.v1.market_data_pb2.MarketDataRequest | None = ...,
+        market_depth: ibouncer._pb.tws.v1.depth_pb2.MarketDepthRequest | None = ...,
+        tick_by_tick: ibouncer._pb.tws.v1.tick_pb2.TickByTickRequest | None = ...,
+        real_time_bars: ibouncer._pb.tws.v1.history_pb2.RealTimeBarsRequest | None = ...,
         feed: global___MarketDataFeed.ValueType = ...,
+        wait_for_line: builtins.bool = ...,
+        resumable: builtins.bool = ...,
+        resume: ibouncer._pb.ibouncer.v1.stream_pb2.Resume | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["feed", b"feed", "request", b"request", "subscription_id", b"subscription_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["market_depth", b"market_depth", "real_time_bars", b"real_time_bars", "request", b"request", "resume", b"resume", "tick_by_tick", b"tick_by_tick", "what", b"what"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["feed", b"feed", "market_depth", b"market_depth", "real_time_bars", b"real_time_bars", "request", b"request", "resumable", b"resumable", "resume", b"resume", "subscription_id", b"subscription_id", "tick_by_tick", b"tick_by_tick", "wait_for_line", b"wait_for_line", "what", b"what"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["what", b"what"]) -> typing.Literal["request", "market_depth", "tick_by_tick", "real_time_bars"] | None: ...
 
 global___Subscribe = Subscribe
 
@@ -199,6 +197,14 @@ class MarketDataEvent(google.protobuf.message.Message):
     ERROR_FIELD_NUMBER: builtins.int
     MARK_FIELD_NUMBER: builtins.int
     UNKNOWN_FIELD_NUMBER: builtins.int
+    MARKET_DEPTH_FIELD_NUMBER: builtins.int
+    MARKET_DEPTH_L2_FIELD_NUMBER: builtins.int
+    TICK_BY_TICK_FIELD_NUMBER: builtins.int
+    HISTORICAL_TICKS_FIELD_NUMBER: builtins.int
+    HISTORICAL_TICKS_BID_ASK_FIELD_NUMBER: builtins.int
+    HISTORICAL_TICKS_LAST_FIELD_NUMBER: builtins.int
+    REAL_TIME_BAR_FIELD_NUMBER: builtins.int
+    REROUTE_MARKET_DEPTH_FIELD_NUMBER: builtins.int
     subscription_id: builtins.int
     sequence: builtins.int
     """Counts the events of the shared line. Marks carry the number of the event before them."""
@@ -231,11 +237,29 @@ class MarketDataEvent(google.protobuf.message.Message):
         """A notice or error of Gateway about this line. An ENDED mark follows if it ends the line."""
 
     @property
-    def mark(self) -> global___StreamMark: ...
+    def mark(self) -> ibouncer._pb.ibouncer.v1.stream_pb2.StreamMark: ...
     @property
-    def unknown(self) -> global___UnknownMessage:
+    def unknown(self) -> ibouncer._pb.ibouncer.v1.stream_pb2.UnknownMessage:
         """A message for this line that this version does not know, untouched."""
 
+    @property
+    def market_depth(self) -> ibouncer._pb.tws.v1.depth_pb2.MarketDepth: ...
+    @property
+    def market_depth_l2(self) -> ibouncer._pb.tws.v1.depth_pb2.MarketDepthL2: ...
+    @property
+    def tick_by_tick(self) -> ibouncer._pb.tws.v1.tick_pb2.TickByTickData: ...
+    @property
+    def historical_ticks(self) -> ibouncer._pb.tws.v1.tick_pb2.HistoricalTicks:
+        """The page of history before tick_by_tick, if number_of_ticks asked for one."""
+
+    @property
+    def historical_ticks_bid_ask(self) -> ibouncer._pb.tws.v1.tick_pb2.HistoricalTicksBidAsk: ...
+    @property
+    def historical_ticks_last(self) -> ibouncer._pb.tws.v1.tick_pb2.HistoricalTicksLast: ...
+    @property
+    def real_time_bar(self) -> ibouncer._pb.tws.v1.history_pb2.RealTimeBarTick: ...
+    @property
+    def reroute_market_depth(self) -> ibouncer._pb.tws.v1.depth_pb2.RerouteMarketDepthRequest: ...
     def __init__(
         self,
         *,
@@ -254,66 +278,22 @@ class MarketDataEvent(google.protobuf.message.Message):
         reroute: ibouncer._pb.tws.v1.market_data_pb2.RerouteMarketDataRequest | None = ...,
         snapshot_end: ibouncer._pb.tws.v1.market_data_pb2.TickSnapshotEnd | None = ...,
         error: ibouncer._pb.tws.v1.session_pb2.ErrorMessage | None = ...,
-        mark: global___StreamMark | None = ...,
-        unknown: global___UnknownMessage | None = ...,
+        mark: ibouncer._pb.ibouncer.v1.stream_pb2.StreamMark | None = ...,
+        unknown: ibouncer._pb.ibouncer.v1.stream_pb2.UnknownMessage | None = ...,
+        market_depth: ibouncer._pb.tws.v1.depth_pb2.MarketDepth | None = ...,
+        market_depth_l2: ibouncer._pb.tws.v1.depth_pb2.MarketDepthL2 | None = ...,
+        tick_by_tick: ibouncer._pb.tws.v1.tick_pb2.TickByTickData | None = ...,
+        historical_ticks: ibouncer._pb.tws.v1.tick_pb2.HistoricalTicks | None = ...,
+        historical_ticks_bid_ask: ibouncer._pb.tws.v1.tick_pb2.HistoricalTicksBidAsk | None = ...,
+        historical_ticks_last: ibouncer._pb.tws.v1.tick_pb2.HistoricalTicksLast | None = ...,
+        real_time_bar: ibouncer._pb.tws.v1.history_pb2.RealTimeBarTick | None = ...,
+        reroute_market_depth: ibouncer._pb.tws.v1.depth_pb2.RerouteMarketDepthRequest | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["body", b"body", "error", b"error", "mark", b"mark", "market_data_type", b"market_data_type", "reroute", b"reroute", "snapshot_end", b"snapshot_end", "tick_generic", b"tick_generic", "tick_news", b"tick_news", "tick_option_computation", b"tick_option_computation", "tick_price", b"tick_price", "tick_req_params", b"tick_req_params", "tick_size", b"tick_size", "tick_string", b"tick_string", "unknown", b"unknown"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["body", b"body", "error", b"error", "mark", b"mark", "market_data_type", b"market_data_type", "replayed", b"replayed", "reroute", b"reroute", "sequence", b"sequence", "skipped", b"skipped", "snapshot_end", b"snapshot_end", "subscription_id", b"subscription_id", "tick_generic", b"tick_generic", "tick_news", b"tick_news", "tick_option_computation", b"tick_option_computation", "tick_price", b"tick_price", "tick_req_params", b"tick_req_params", "tick_size", b"tick_size", "tick_string", b"tick_string", "unknown", b"unknown"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["tick_price", "tick_size", "tick_string", "tick_generic", "tick_option_computation", "market_data_type", "tick_req_params", "tick_news", "reroute", "snapshot_end", "error", "mark", "unknown"] | None: ...
+    def HasField(self, field_name: typing.Literal["body", b"body", "error", b"error", "historical_ticks", b"historical_ticks", "historical_ticks_bid_ask", b"historical_ticks_bid_ask", "historical_ticks_last", b"historical_ticks_last", "mark", b"mark", "market_data_type", b"market_data_type", "market_depth", b"market_depth", "market_depth_l2", b"market_depth_l2", "real_time_bar", b"real_time_bar", "reroute", b"reroute", "reroute_market_depth", b"reroute_market_depth", "snapshot_end", b"snapshot_end", "tick_by_tick", b"tick_by_tick", "tick_generic", b"tick_generic", "tick_news", b"tick_news", "tick_option_computation", b"tick_option_computation", "tick_price", b"tick_price", "tick_req_params", b"tick_req_params", "tick_size", b"tick_size", "tick_string", b"tick_string", "unknown", b"unknown"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["body", b"body", "error", b"error", "historical_ticks", b"historical_ticks", "historical_ticks_bid_ask", b"historical_ticks_bid_ask", "historical_ticks_last", b"historical_ticks_last", "mark", b"mark", "market_data_type", b"market_data_type", "market_depth", b"market_depth", "market_depth_l2", b"market_depth_l2", "real_time_bar", b"real_time_bar", "replayed", b"replayed", "reroute", b"reroute", "reroute_market_depth", b"reroute_market_depth", "sequence", b"sequence", "skipped", b"skipped", "snapshot_end", b"snapshot_end", "subscription_id", b"subscription_id", "tick_by_tick", b"tick_by_tick", "tick_generic", b"tick_generic", "tick_news", b"tick_news", "tick_option_computation", b"tick_option_computation", "tick_price", b"tick_price", "tick_req_params", b"tick_req_params", "tick_size", b"tick_size", "tick_string", b"tick_string", "unknown", b"unknown"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["tick_price", "tick_size", "tick_string", "tick_generic", "tick_option_computation", "market_data_type", "tick_req_params", "tick_news", "reroute", "snapshot_end", "error", "mark", "unknown", "market_depth", "market_depth_l2", "tick_by_tick", "historical_ticks", "historical_ticks_bid_ask", "historical_ticks_last", "real_time_bar", "reroute_market_depth"] | None: ...
 
 global___MarketDataEvent = MarketDataEvent
-
-@typing.final
-class StreamMark(google.protobuf.message.Message):
-    """What happened to a subscription, as opposed to what the market did."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    KIND_FIELD_NUMBER: builtins.int
-    BECAUSE_FIELD_NUMBER: builtins.int
-    EPOCH_FIELD_NUMBER: builtins.int
-    ERROR_FIELD_NUMBER: builtins.int
-    kind: global___MarkKind.ValueType
-    because: builtins.str
-    epoch: builtins.int
-    """Number of the worker at the time (STALE: of the one that ended)."""
-    @property
-    def error(self) -> ibouncer._pb.ibouncer.v1.error_pb2.Error:
-        """With REFUSED, and with ENDED if the subscription ended by an error."""
-
-    def __init__(
-        self,
-        *,
-        kind: global___MarkKind.ValueType = ...,
-        because: builtins.str = ...,
-        epoch: builtins.int = ...,
-        error: ibouncer._pb.ibouncer.v1.error_pb2.Error | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["error", b"error"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["because", b"because", "epoch", b"epoch", "error", b"error", "kind", b"kind"]) -> None: ...
-
-global___StreamMark = StreamMark
-
-@typing.final
-class UnknownMessage(google.protobuf.message.Message):
-    """A message of the TWS API that has no field of its own here."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    MESSAGE_ID_FIELD_NUMBER: builtins.int
-    BODY_FIELD_NUMBER: builtins.int
-    message_id: builtins.int
-    """Wire id of the message."""
-    body: builtins.bytes
-    def __init__(
-        self,
-        *,
-        message_id: builtins.int = ...,
-        body: builtins.bytes = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["body", b"body", "message_id", b"message_id"]) -> None: ...
-
-global___UnknownMessage = UnknownMessage
 
 @typing.final
 class GetSnapshotRequest(google.protobuf.message.Message):
@@ -321,21 +301,25 @@ class GetSnapshotRequest(google.protobuf.message.Message):
 
     REQUEST_FIELD_NUMBER: builtins.int
     FEED_FIELD_NUMBER: builtins.int
+    ACCEPT_FEE_FIELD_NUMBER: builtins.int
     feed: global___MarketDataFeed.ValueType
+    accept_fee: builtins.bool
+    """Must be set with regulatory_snapshot, for which IB takes a fee (0.01 USD) each time. Never
+    shared, at most one a second.
+    """
     @property
     def request(self) -> ibouncer._pb.tws.v1.market_data_pb2.MarketDataRequest:
-        """As for Gateway. req_id and snapshot are ignored; regulatory snapshots, which cost money,
-        are refused.
-        """
+        """As for Gateway. req_id and snapshot are ignored."""
 
     def __init__(
         self,
         *,
         request: ibouncer._pb.tws.v1.market_data_pb2.MarketDataRequest | None = ...,
         feed: global___MarketDataFeed.ValueType = ...,
+        accept_fee: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["feed", b"feed", "request", b"request"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accept_fee", b"accept_fee", "feed", b"feed", "request", b"request"]) -> None: ...
 
 global___GetSnapshotRequest = GetSnapshotRequest
 
@@ -358,3 +342,79 @@ class GetSnapshotResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["events", b"events"]) -> None: ...
 
 global___GetSnapshotResponse = GetSnapshotResponse
+
+@typing.final
+class CalculateImpliedVolatilityRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: builtins.int
+    @property
+    def request(self) -> ibouncer._pb.tws.v1.option_pb2.CalculateImpliedVolatilityRequest: ...
+    def __init__(
+        self,
+        *,
+        request: ibouncer._pb.tws.v1.option_pb2.CalculateImpliedVolatilityRequest | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["request", b"request"]) -> None: ...
+
+global___CalculateImpliedVolatilityRequest = CalculateImpliedVolatilityRequest
+
+@typing.final
+class CalculateImpliedVolatilityResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OPTION_COMPUTATION_FIELD_NUMBER: builtins.int
+    NOTICES_FIELD_NUMBER: builtins.int
+    @property
+    def option_computation(self) -> ibouncer._pb.tws.v1.option_pb2.TickOptionComputation: ...
+    @property
+    def notices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[ibouncer._pb.tws.v1.session_pb2.ErrorMessage]: ...
+    def __init__(
+        self,
+        *,
+        option_computation: ibouncer._pb.tws.v1.option_pb2.TickOptionComputation | None = ...,
+        notices: collections.abc.Iterable[ibouncer._pb.tws.v1.session_pb2.ErrorMessage] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["option_computation", b"option_computation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["notices", b"notices", "option_computation", b"option_computation"]) -> None: ...
+
+global___CalculateImpliedVolatilityResponse = CalculateImpliedVolatilityResponse
+
+@typing.final
+class CalculateOptionPriceRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: builtins.int
+    @property
+    def request(self) -> ibouncer._pb.tws.v1.option_pb2.CalculateOptionPriceRequest: ...
+    def __init__(
+        self,
+        *,
+        request: ibouncer._pb.tws.v1.option_pb2.CalculateOptionPriceRequest | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["request", b"request"]) -> None: ...
+
+global___CalculateOptionPriceRequest = CalculateOptionPriceRequest
+
+@typing.final
+class CalculateOptionPriceResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OPTION_COMPUTATION_FIELD_NUMBER: builtins.int
+    NOTICES_FIELD_NUMBER: builtins.int
+    @property
+    def option_computation(self) -> ibouncer._pb.tws.v1.option_pb2.TickOptionComputation: ...
+    @property
+    def notices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[ibouncer._pb.tws.v1.session_pb2.ErrorMessage]: ...
+    def __init__(
+        self,
+        *,
+        option_computation: ibouncer._pb.tws.v1.option_pb2.TickOptionComputation | None = ...,
+        notices: collections.abc.Iterable[ibouncer._pb.tws.v1.session_pb2.ErrorMessage] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["option_computation", b"option_computation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["notices", b"notices", "option_computation", b"option_computation"]) -> None: ...
+
+global___CalculateOptionPriceResponse = CalculateOptionPriceResponse

@@ -12,6 +12,8 @@ import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sys
+import ibouncer._pb.tws.v1.config_pb2
+import ibouncer._pb.tws.v1.session_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -807,3 +809,146 @@ class Farm(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["kind", b"kind", "name", b"name", "since", b"since", "state", b"state"]) -> None: ...
 
 global___Farm = Farm
+
+@typing.final
+class GetQueueRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLIENT_FIELD_NUMBER: builtins.int
+    client: builtins.str
+    """Only requests of this client, by its name; empty means all."""
+    def __init__(
+        self,
+        *,
+        client: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["client", b"client"]) -> None: ...
+
+global___GetQueueRequest = GetQueueRequest
+
+@typing.final
+class GetQueueResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: builtins.int
+    MESSAGES_PER_SECOND_FIELD_NUMBER: builtins.int
+    messages_per_second: builtins.float
+    """Messages that may leave in a second, as things are."""
+    @property
+    def requests(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___QueuedRequest]: ...
+    def __init__(
+        self,
+        *,
+        requests: collections.abc.Iterable[global___QueuedRequest] | None = ...,
+        messages_per_second: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["messages_per_second", b"messages_per_second", "requests", b"requests"]) -> None: ...
+
+global___GetQueueResponse = GetQueueResponse
+
+@typing.final
+class QueuedRequest(google.protobuf.message.Message):
+    """One request that waits."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLIENT_FIELD_NUMBER: builtins.int
+    LANE_FIELD_NUMBER: builtins.int
+    REQUEST_FIELD_NUMBER: builtins.int
+    LABEL_FIELD_NUMBER: builtins.int
+    PLACE_FIELD_NUMBER: builtins.int
+    EXPECTED_WAIT_FIELD_NUMBER: builtins.int
+    BECAUSE_FIELD_NUMBER: builtins.int
+    client: builtins.str
+    """The client's name."""
+    lane: builtins.str
+    """"order-cancel", "order", "control", "data" or "history"."""
+    request: builtins.str
+    """TWS name of the request, "reqHistoricalData"."""
+    label: builtins.str
+    """Symbol or what else it is about."""
+    place: builtins.int
+    """Messages that leave before it."""
+    because: builtins.str
+    """A rule of Gateway that it waits for, in words; empty if only for its turn."""
+    @property
+    def expected_wait(self) -> google.protobuf.duration_pb2.Duration:
+        """How long that is expected to take."""
+
+    def __init__(
+        self,
+        *,
+        client: builtins.str = ...,
+        lane: builtins.str = ...,
+        request: builtins.str = ...,
+        label: builtins.str = ...,
+        place: builtins.int = ...,
+        expected_wait: google.protobuf.duration_pb2.Duration | None = ...,
+        because: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["expected_wait", b"expected_wait"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["because", b"because", "client", b"client", "expected_wait", b"expected_wait", "label", b"label", "lane", b"lane", "place", b"place", "request", b"request"]) -> None: ...
+
+global___QueuedRequest = QueuedRequest
+
+@typing.final
+class GetCurrentTimeRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___GetCurrentTimeRequest = GetCurrentTimeRequest
+
+@typing.final
+class GetCurrentTimeResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CURRENT_TIME_FIELD_NUMBER: builtins.int
+    NOTICES_FIELD_NUMBER: builtins.int
+    @property
+    def current_time(self) -> ibouncer._pb.tws.v1.session_pb2.CurrentTimeInMillis: ...
+    @property
+    def notices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[ibouncer._pb.tws.v1.session_pb2.ErrorMessage]: ...
+    def __init__(
+        self,
+        *,
+        current_time: ibouncer._pb.tws.v1.session_pb2.CurrentTimeInMillis | None = ...,
+        notices: collections.abc.Iterable[ibouncer._pb.tws.v1.session_pb2.ErrorMessage] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["current_time", b"current_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["current_time", b"current_time", "notices", b"notices"]) -> None: ...
+
+global___GetCurrentTimeResponse = GetCurrentTimeResponse
+
+@typing.final
+class GetGatewayConfigurationRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___GetGatewayConfigurationRequest = GetGatewayConfigurationRequest
+
+@typing.final
+class GetGatewayConfigurationResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CONFIGURATION_FIELD_NUMBER: builtins.int
+    NOTICES_FIELD_NUMBER: builtins.int
+    @property
+    def configuration(self) -> ibouncer._pb.tws.v1.config_pb2.ConfigResponse: ...
+    @property
+    def notices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[ibouncer._pb.tws.v1.session_pb2.ErrorMessage]: ...
+    def __init__(
+        self,
+        *,
+        configuration: ibouncer._pb.tws.v1.config_pb2.ConfigResponse | None = ...,
+        notices: collections.abc.Iterable[ibouncer._pb.tws.v1.session_pb2.ErrorMessage] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["configuration", b"configuration"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["configuration", b"configuration", "notices", b"notices"]) -> None: ...
+
+global___GetGatewayConfigurationResponse = GetGatewayConfigurationResponse

@@ -1,0 +1,231 @@
+"""What is known about accounts: values, positions, profit and loss; and how bodies become them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ibouncer._pb.tws.v1.contract_pb2 import Contract
+from ibouncer.figures import amount, figure, text_figure
+from ibouncer.line_stream import ImageEnd
+from ibouncer.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of this login."""
+
+    account: str
+    paper: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountValue:
+    """One value of an account: `value` as Gateway writes it, `number` the same if it is one."""
+
+    account: str
+    key: str
+    value: str
+    currency: str
+    model_code: str = ""
+
+    @property
+    def number(self) -> float | None:
+        """The value as a number."""
+        return text_figure(self.value)
+
+
+class AccountValues(Rows[AccountValue]):
+    """Values of one account or several."""
+
+    def find(self, key: str, account: str = "", currency: str = "") -> AccountValue | None:
+        """The first value of that name, of any account and currency unless they are given."""
+        for one in self:
+            if one.key == key and account in ("", one.account) and currency in ("", one.currency):
+                return one
+        return None
+
+    def number(self, key: str, account: str = "", currency: str = "") -> float | None:
+        """The same as a number; None if there is none."""
+        found = self.find(key, account, currency)
+        return None if found is None else found.number
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A holding; `position` is negative for a short one, and 0 once it is gone."""
+
+    account: str
+    contract: Contract
+    position: float
+    avg_cost: float
+    model_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioItem:
+    """A holding with its valuation, which is None for accounts that Gateway does not value."""
+
+    account: str
+    contract: Contract
+    position: float
+    avg_cost: float
+    market_price: float | None
+    market_value: float | None
+    unrealized_pnl: float | None
+    realized_pnl: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTime:
+    """When an account's values were last calculated, as HH:MM."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUpdates:
+    """Values and portfolio of one account at a time."""
+
+    account: str
+    values: AccountValues
+    portfolio: Rows[PortfolioItem]
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pnl:
+    """Profit and loss of an account; None is not known."""
+
+    daily: float | None
+    unrealized: float | None
+    realized: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PnlSingle:
+    """Profit and loss of one position; `value` is what it is worth."""
+
+    position: float
+    daily: float | None
+    unrealized: float | None
+    realized: float | None
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyCode:
+    """The family that an account belongs to."""
+
+    account: str
+    family_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoftDollarTier:
+    """A tier of soft-dollar commissions."""
+
+    name: str
+    value: str
+    display_name: str = field(default="")
+
+
+def unpack(body: str, message: Any) -> Iterable[Any] | None:
+    """A body of AccountEvent; those of `AccountUpdatesBody` need to know what came before."""
+    if body == "position":
+        return (_position(message),)
+    if body == "position_multi":
+        return (_position(message, message.model_code),)
+    if body == "account_summary":
+        tag, value, currency = message.tag, message.value, message.currency
+        return (AccountValue(message.account, tag, value, currency),)
+    if body == "account_update_multi":
+        return (_multi_value(message),)
+    if body == "pnl":
+        return (
+            Pnl(
+                known(message, "daily_pnl"),
+                known(message, "unrealized_pnl"),
+                known(message, "realized_pnl"),
+            ),
+        )
+    if body == "pnl_single":
+        return (
+            PnlSingle(
+                amount(message.position),
+                known(message, "daily_pnl"),
+                known(message, "unrealized_pnl"),
+                known(message, "realized_pnl"),
+                known(message, "value"),
+            ),
+        )
+    return (ImageEnd(),) if body in _ENDS else None
+
+
+_ENDS = {
+    "position_end",
+    "position_multi_end",
+    "account_summary_end",
+    "account_update_multi_end",
+    "account_data_end",
+}
+
+
+class AccountUpdatesBody:
+    """Bodies of account updates, which come in two forms.
+
+    Gateway serves one account at a time; another one is answered with values and positions of
+    their own requests, without a valuation. Both look the same here: for the second form the end
+    is told when both parts have had theirs.
+    """
+
+    def __init__(self) -> None:
+        self._missing = {"position_multi_end", "account_update_multi_end"}
+
+    def __call__(self, body: str, message: Any) -> Iterable[Any] | None:
+        if body == "account_value":
+            account, key = message.account_name, message.key
+            return (AccountValue(account, key, message.value, message.currency),)
+        if body == "portfolio_value":
+            return (
+                PortfolioItem(
+                    account=message.account_name,
+                    contract=message.contract,
+                    position=amount(message.position),
+                    avg_cost=message.average_cost,
+                    market_price=known(message, "market_price"),
+                    market_value=known(message, "market_value"),
+                    unrealized_pnl=known(message, "unrealized_pnl"),
+                    realized_pnl=known(message, "realized_pnl"),
+                ),
+            )
+        if body == "account_update_time":
+            return (AccountTime(message.time_stamp),)
+        if body == "position_multi":
+            held, cost = amount(message.position), message.avg_cost
+            item = PortfolioItem(
+                message.account, message.contract, held, cost, None, None, None, None
+            )
+            return (item,)
+        if body == "account_update_multi":
+            return (_multi_value(message),)
+        if body in self._missing:
+            self._missing.discard(body)
+            return () if self._missing else (ImageEnd(),)
+        return (ImageEnd(),) if body == "account_data_end" else None
+
+
+def known(message: Any, name: str) -> float | None:
+    """A figure that is there and means something."""
+    return figure(getattr(message, name)) if message.HasField(name) else None
+
+
+def _position(message: Any, model_code: str = "") -> Position:
+    held, cost = amount(message.position), message.avg_cost
+    return Position(message.account, message.contract, held, cost, model_code)
+
+
+def _multi_value(message: Any) -> AccountValue:
+    key, value, currency = message.key, message.value, message.currency
+    return AccountValue(message.account, key, value, currency, message.model_code)

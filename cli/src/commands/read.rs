@@ -12,6 +12,7 @@ mod executions;
 mod news;
 mod notices;
 mod orders;
+mod patience;
 mod pnl;
 mod positions;
 mod queue;

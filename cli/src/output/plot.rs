@@ -33,19 +33,25 @@ pub(crate) fn candles(
     let columns = width.saturating_sub(margin + AXIS.chars().count()).max(1);
     let joined = join(&known, columns);
     let drawn: Vec<Vec<char>> = joined.iter().map(|candle| scale.column(candle)).collect();
+    // Where there is room, candles do not touch.
+    let (gap, used) = match joined.len() * 2 - 1 {
+        wide if wide <= columns => (" ", wide),
+        _ => ("", joined.len()),
+    };
 
     let mut lines: Vec<String> = (0..rows)
         .map(|row| {
             // Every fourth price is enough to read the rest.
             let named = (rows - 1 - row).is_multiple_of(4);
             let label = if named { labels[row].as_str() } else { "" };
-            let cells: String = drawn.iter().map(|column| column[row]).collect();
+            let cells: Vec<_> = drawn.iter().map(|column| column[row].to_string()).collect();
+            let cells = cells.join(gap);
             format!("{label:>margin$}{AXIS}{cells}").trim_end().to_owned()
         })
         .collect();
     let indent = " ".repeat(margin + AXIS.chars().count());
-    let used = joined.len().max(first.chars().count() + 2 + last.chars().count()).min(columns);
-    let gap = used.saturating_sub(first.chars().count() + last.chars().count()).max(2);
+    let ends = first.chars().count() + last.chars().count();
+    let gap = used.saturating_sub(ends).max(2);
     lines.push(format!("{indent}{first}{}{last}", " ".repeat(gap)));
     lines
 }
@@ -152,7 +158,7 @@ mod tests {
         let cells = |row: usize| lines[row].split(AXIS).nth(1).unwrap_or("").to_owned();
         assert_eq!(
             [cells(0), cells(1), cells(2), cells(3), cells(4)],
-            ["│", "█░", "█░", "█░", "│"]
+            ["│", "█ ░", "█ ░", "█ ░", "│"]
         );
         assert!(lines[0].starts_with("5.00") && lines[4].starts_with("1.00"), "{lines:?}");
     }

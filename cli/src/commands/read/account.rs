@@ -5,6 +5,7 @@ use ibouncer_client::tws::AccountSummary;
 use serde_json::{Value, json};
 
 use super::notices;
+use super::patience::at_most;
 use crate::args::{Account, Whose};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -17,7 +18,7 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let tags = if wishes.all { String::new() } else { USUAL.join(",") };
-    let answer = client.accounts().account_summary(tags).await?;
+    let answer = at_most(client.accounts().account_summary(tags), output).await?;
     notices::tell(&answer.notices, output);
     let whose = &wishes.whose;
     whose.pick(answer.iter().map(AccountSummary::account))?;

@@ -5,6 +5,7 @@ use ibouncer_client::{BarRequest, Bars as Found, Client};
 use serde_json::{Value, json};
 
 use super::notices;
+use super::patience::patient;
 use crate::args::Bars;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -19,7 +20,7 @@ pub(super) async fn run(
     wishes: &Bars,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let answer = client.history().bars(request(wishes)).await?;
+    let answer = patient(client.history().bars(request(wishes)), output).await?;
     notices::tell(&answer.notices, output);
     let found = &answer.value;
     if output.json() {

@@ -5,6 +5,7 @@ use ibouncer_client::tws::{Contract, ContractData, ContractDetails};
 use serde_json::{Map, Value, json};
 
 use super::notices;
+use super::patience::patient;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::output::text::Block;
@@ -15,7 +16,7 @@ pub(super) async fn run(
     symbol: &str,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let answer = client.contracts().details(contract_of(symbol)).await?;
+    let answer = patient(client.contracts().details(contract_of(symbol)), output).await?;
     notices::tell(&answer.notices, output);
     if output.json() {
         let list: Vec<_> = answer.iter().map(as_json).collect();

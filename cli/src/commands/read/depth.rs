@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use ibouncer_client::api::MarkKind;
 use ibouncer_client::{Book, BookChange, Client, EventBatch, LineRequest};
 
-use super::notices;
+use super::notices::{self, Beside};
 use crate::args::Depth;
 use crate::commands::quotes::unreadable;
 use crate::commands::until::Until;
@@ -70,6 +70,7 @@ struct View<'a> {
     book: Book,
     /// The newest mark or warning, for the screen.
     news: String,
+    beside: Beside,
     /// The book had a row.
     seen: bool,
     ended: bool,
@@ -86,23 +87,24 @@ impl View<'_> {
         for event in batch.events() {
             let event = event.map_err(unreadable)?;
             let change = self.book.take(&event).map_err(unreadable)?;
-            changed |= change != BookChange::None;
+            // A RESET is the beginning of something, and nothing to see.
+            changed |= matches!(change, BookChange::Row(_) | BookChange::Age);
             self.seen |= matches!(change, BookChange::Row(_));
             if let Some(mark) = event.mark().map_err(unreadable)? {
                 self.ended |= mark.kind() == MarkKind::Ended;
-                let name = mark.kind().as_str_name().trim_start_matches("MARK_KIND_");
-                self.news = format!("{name}  {}", mark.because);
+                self.news = format!("{}  {}", notices::name(mark.kind()), mark.because);
                 if !on_screen || mark.error.is_some() {
-                    notices::mark(&mark, output)?;
+                    self.beside.mark(&mark, output)?;
                 }
             }
             if let Some(error) = event.gateway_error().map_err(unreadable)? {
                 self.news = format!("Gateway: {} ({})", error.error_msg(), error.error_code());
                 if !on_screen {
-                    notices::tell_one(&error, output);
+                    self.beside.error(error, output);
                 }
             }
         }
+        self.beside.flush(output);
         if !changed || on_screen {
             return Ok(());
         }

@@ -6,6 +6,7 @@ use ibouncer_client::{Client, Executions as Found};
 use serde_json::{Value, json};
 
 use super::notices;
+use super::patience::patient;
 use crate::args::{Executions, Whose};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -23,7 +24,7 @@ pub(super) async fn run(
         last_n_days: wishes.days,
         ..Default::default()
     };
-    let mut answer = client.orders().executions(filter, OrderScope::All).await?;
+    let mut answer = patient(client.orders().executions(filter, OrderScope::All), output).await?;
     notices::tell(&answer.notices, output);
     let whose = &wishes.whose;
     answer.executions.retain(|one| whose.shows(account_of(one)));

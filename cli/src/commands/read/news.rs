@@ -4,12 +4,14 @@ mod plain;
 
 use std::time::SystemTime;
 
+use ibouncer_client::api::NewsEvent;
 use ibouncer_client::api::news_event::Body;
 use ibouncer_client::tws::{HistoricalNews, HistoricalNewsRequest, NewsBulletin, NewsProvider};
 use ibouncer_client::{Client, Headlines};
 use serde_json::{Value, json};
 
-use super::notices;
+use super::notices::{self, Beside};
+use super::patience::patient;
 use crate::args::{News, NewsCommand};
 use crate::commands::until::Until;
 use crate::exit::{Complaint, Exit, Failure};
@@ -34,7 +36,7 @@ pub(super) async fn run(
 }
 
 async fn providers(client: &Client, output: &mut Output) -> Result<Exit, Failure> {
-    let answer = client.news().providers().await?;
+    let answer = patient(client.news().providers(), output).await?;
     notices::tell(&answer.notices, output);
     if output.json() {
         let list: Vec<_> = answer
@@ -57,12 +59,12 @@ async fn headlines(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     // Gateway wants the contract's id, and the providers by name.
-    let details = client.contracts().details(contract_of(symbol)).await?;
+    let details = patient(client.contracts().details(contract_of(symbol)), output).await?;
     let contract = details.first().and_then(|found| found.contract.as_ref());
     let Some(con_id) = contract.and_then(|contract| contract.con_id) else {
         return Err(Complaint::usage(format!("Gateway gave no id for {symbol}")).into());
     };
-    let providers = client.news().providers().await?;
+    let providers = patient(client.news().providers(), output).await?;
     let codes: Vec<_> = providers.iter().map(NewsProvider::provider_code).collect();
     if codes.is_empty() {
         let complaint = Complaint::usage("the login subscribes to no news");
@@ -74,7 +76,7 @@ async fn headlines(
         total_results: Some(count),
         ..Default::default()
     };
-    let answer = client.news().headlines(request).await?;
+    let answer = patient(client.news().headlines(request), output).await?;
     notices::tell(&answer.notices, output);
     if output.json() {
         output.value(&headlines_json(symbol, &answer))?;
@@ -95,7 +97,7 @@ async fn article(
     id: &str,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let answer = client.news().article(provider, id).await?;
+    let answer = patient(client.news().article(provider, id), output).await?;
     notices::tell(&answer.notices, output);
     let is_binary = answer.article_type() == BINARY;
     if output.json() {
@@ -116,27 +118,37 @@ async fn article(
 async fn bulletins(client: &Client, wishes: &News, output: &mut Output) -> Result<Exit, Failure> {
     let mut events = client.news().stream_bulletins().await?;
     let mut until = Until::new(wishes.period)?;
+    let mut beside = Beside::default();
     loop {
         tokio::select! {
-            event = events.next() => {
-                let Some(event) = event? else {
+            batch = events.next_batch() => {
+                let batch = batch?;
+                if batch.is_empty() {
                     return Err(Complaint::broker_stopped().into());
-                };
-                match event.body {
-                    Some(Body::Bulletin(bulletin)) if output.json() => {
-                        output.json_line(&bulletin_json(&bulletin))?;
-                    }
-                    Some(Body::Bulletin(bulletin)) => {
-                        output.text(&bulletin_text(&bulletin, SystemTime::now()))?;
-                    }
-                    Some(Body::Error(error)) => notices::tell_one(&error, output),
-                    Some(Body::Mark(mark)) => notices::mark(&mark, output)?,
-                    _ => {}
                 }
+                for event in batch {
+                    show(event, &mut beside, output)?;
+                }
+                beside.flush(output);
             }
             () = until.over() => return Ok(Exit::Good),
         }
     }
+}
+
+fn show(event: NewsEvent, beside: &mut Beside, output: &mut Output) -> Result<(), Failure> {
+    match event.body {
+        Some(Body::Bulletin(bulletin)) if output.json() => {
+            output.json_line(&bulletin_json(&bulletin))?;
+        }
+        Some(Body::Bulletin(bulletin)) => {
+            output.text(&bulletin_text(&bulletin, SystemTime::now()))?;
+        }
+        Some(Body::Error(error)) => beside.error(error, output),
+        Some(Body::Mark(mark)) => beside.mark(&mark, output)?,
+        _ => {}
+    }
+    Ok(())
 }
 
 fn providers_text(providers: &[NewsProvider]) -> String {

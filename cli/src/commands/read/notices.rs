@@ -16,32 +16,60 @@ pub(super) fn tell(notices: &[tws::ErrorMessage], output: &mut Output) {
     }
 }
 
-/// Tells one.
-pub(super) fn tell_one(notice: &tws::ErrorMessage, output: &mut Output) {
+/// What a stream says beside its data.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// Not told yet: a subscription that ends because of it says so itself.
+    pending: Option<tws::ErrorMessage>,
+}
+
+impl Beside {
+    /// An error or warning of Gateway.
+    pub(super) fn error(&mut self, error: tws::ErrorMessage, output: &mut Output) {
+        self.flush(output);
+        self.pending = Some(error);
+    }
+
+    /// What happened to the subscription; one that ended by an error is a failure.
+    pub(super) fn mark(&mut self, mark: &StreamMark, output: &mut Output) -> Result<(), Failure> {
+        let kind = mark.kind();
+        if let (MarkKind::Ended | MarkKind::Refused, Some(error)) = (kind, &mark.error) {
+            let is_same = |told: &tws::ErrorMessage| told.error_code() == error.gateway_code;
+            self.pending.take_if(|pending| is_same(pending));
+            self.flush(output);
+            return Err(Error::from(error.clone()).into());
+        }
+        self.flush(output);
+        if matches!(kind, MarkKind::Subscribed | MarkKind::Reset) {
+            return Ok(());
+        }
+        if output.json() {
+            output.json_remark(&json!({ "mark": name(kind), "because": mark.because }));
+        } else {
+            output.remark(&wrap(&format!("{}  {}", name(kind), mark.because), 2));
+        }
+        Ok(())
+    }
+
+    /// Everything that came together has been seen.
+    pub(super) fn flush(&mut self, output: &mut Output) {
+        if let Some(error) = self.pending.take() {
+            tell_one(&error, output);
+        }
+    }
+}
+
+/// "STALE".
+pub(super) fn name(kind: MarkKind) -> &'static str {
+    kind.as_str_name().trim_start_matches("MARK_KIND_")
+}
+
+fn tell_one(notice: &tws::ErrorMessage, output: &mut Output) {
     if output.json() {
         output.json_remark(&as_json(notice));
     } else {
         output.remark(&wrap(&as_text(notice), 2));
     }
-}
-
-/// Tells what happened to a subscription; one that ended by an error is a failure.
-pub(super) fn mark(mark: &StreamMark, output: &mut Output) -> Result<(), Failure> {
-    let kind = mark.kind();
-    if let (MarkKind::Ended | MarkKind::Refused, Some(error)) = (kind, &mark.error) {
-        return Err(Error::from(error.clone()).into());
-    }
-    if matches!(kind, MarkKind::Subscribed | MarkKind::Reset) {
-        return Ok(());
-    }
-    let name = kind.as_str_name();
-    let name = name.strip_prefix("MARK_KIND_").unwrap_or(name);
-    if output.json() {
-        output.json_remark(&json!({ "mark": name, "because": mark.because }));
-    } else {
-        output.remark(&wrap(&format!("{name}  {}", mark.because), 2));
-    }
-    Ok(())
 }
 
 fn as_text(notice: &tws::ErrorMessage) -> String {
@@ -79,13 +107,18 @@ mod tests {
     }
 
     #[test]
-    fn an_end_by_an_error_is_a_failure_and_other_marks_are_told() {
+    fn an_end_by_an_error_is_a_failure_and_told_once() {
         let (mut output, _, err) = on_paper(false);
+        let mut beside = Beside::default();
         let stale = StreamMark { kind: MarkKind::Stale.into(), ..Default::default() };
-        mark(&stale, &mut output).unwrap();
+        beside.mark(&stale, &mut output).unwrap();
         assert_eq!(err.text().trim(), "STALE");
-        let error = Some(ibouncer_client::api::Error::default());
-        let ended = StreamMark { kind: MarkKind::Ended.into(), error, ..Default::default() };
-        assert!(mark(&ended, &mut output).is_err());
+        let notice = tws::ErrorMessage { error_code: Some(200), ..Default::default() };
+        beside.error(notice, &mut output);
+        let error = ibouncer_client::api::Error { gateway_code: 200, ..Default::default() };
+        let ended = MarkKind::Ended.into();
+        let ended = StreamMark { kind: ended, error: Some(error), ..Default::default() };
+        assert!(beside.mark(&ended, &mut output).is_err());
+        assert_eq!(err.text().trim(), "STALE", "the failure says it");
     }
 }

@@ -6,6 +6,7 @@ use ibouncer_client::{Client, OpenOrders, tws};
 use serde_json::{Value, json};
 
 use super::notices;
+use super::patience::patient;
 use crate::args::{Orders, Whose};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -19,10 +20,10 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let (rows, told) = if wishes.completed {
-        let answer = client.orders().completed(false).await?;
+        let answer = patient(client.orders().completed(false), output).await?;
         (answer.value.into_iter().map(Row::completed).collect(), answer.notices)
     } else {
-        let answer = client.orders().open(OrderScope::All).await?;
+        let answer = patient(client.orders().open(OrderScope::All), output).await?;
         (Row::open(answer.value), answer.notices)
     };
     notices::tell(&told, output);

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use ibouncer_client::api::AccountEvent;
 use ibouncer_client::api::account_event::Body;
-use ibouncer_client::api::{AccountEvent, MarkKind};
 use ibouncer_client::tws::{PnL, PnLRequest};
 use ibouncer_client::{Client, Error};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::notices;
+use super::notices::Beside;
 use crate::args::Pnl;
 use crate::commands::until::Until;
 use crate::exit::{Complaint, Exit, Failure};
@@ -38,8 +38,8 @@ pub(super) async fn run(
     Ok(if seen { Exit::Good } else { Exit::NotReady })
 }
 
-/// Position of the account in the list, and its news.
-type News = (usize, Result<Option<AccountEvent>, Error>);
+/// Position of the account in the list, and its news; none at the end.
+type News = (usize, Result<Vec<AccountEvent>, Error>);
 
 /// Follows all of them at once.
 async fn follow(client: &Client, accounts: &[String]) -> Result<mpsc::Receiver<News>, Failure> {
@@ -50,9 +50,9 @@ async fn follow(client: &Client, accounts: &[String]) -> Result<mpsc::Receiver<N
         let sender = sender.clone();
         tokio::spawn(async move {
             loop {
-                let event = events.next().await;
-                let last = !matches!(event, Ok(Some(_)));
-                if sender.send((index, event)).await.is_err() || last {
+                let batch = events.next_batch().await;
+                let last = batch.as_ref().map_or(true, Vec::is_empty);
+                if sender.send((index, batch)).await.is_err() || last {
                     return;
                 }
             }
@@ -73,14 +73,9 @@ async fn once(
     while found.iter().any(Option::is_none) {
         tokio::select! {
             news = events.recv() => {
-                let Some((index, event)) = news else { break };
-                match event? {
-                    Some(event) => {
-                        if let Some(pnl) = figures(event, output)? {
-                            found[index] = Some(pnl);
-                        }
-                    }
-                    None => return Err(Complaint::broker_stopped().into()),
+                let Some((index, batch)) = news else { break };
+                if let Some(pnl) = figures(batch?, output)? {
+                    found[index] = Some(pnl);
                 }
             }
             () = until.over() => break,
@@ -110,11 +105,8 @@ async fn watch(
     loop {
         tokio::select! {
             news = events.recv() => {
-                let Some((index, event)) = news else { return Ok(seen) };
-                let Some(event) = event? else {
-                    return Err(Complaint::broker_stopped().into());
-                };
-                let Some(pnl) = figures(event, output)? else { continue };
+                let Some((index, batch)) = news else { return Ok(seen) };
+                let Some(pnl) = figures(batch?, output)? else { continue };
                 seen = true;
                 let account = wishes.whose.name(&accounts[index]);
                 if output.json() {
@@ -128,20 +120,22 @@ async fn watch(
     }
 }
 
-/// The figures of an event; whatever else it says is told.
-fn figures(event: AccountEvent, output: &mut Output) -> Result<Option<PnL>, Failure> {
-    match event.body {
-        Some(Body::Pnl(pnl)) => return Ok(Some(pnl)),
-        Some(Body::Error(error)) => notices::tell_one(&error, output),
-        Some(Body::Mark(mark)) => {
-            notices::mark(&mark, output)?;
-            if mark.kind() == MarkKind::Ended {
-                return Err(Complaint::broker_stopped().into());
-            }
-        }
-        _ => {}
+/// The newest figures of a batch; whatever else it says is told.
+fn figures(batch: Vec<AccountEvent>, output: &mut Output) -> Result<Option<PnL>, Failure> {
+    if batch.is_empty() {
+        return Err(Complaint::broker_stopped().into());
     }
-    Ok(None)
+    let (mut newest, mut beside) = (None, Beside::default());
+    for event in batch {
+        match event.body {
+            Some(Body::Pnl(pnl)) => newest = Some(pnl),
+            Some(Body::Error(error)) => beside.error(error, output),
+            Some(Body::Mark(mark)) => beside.mark(&mark, output)?,
+            _ => {}
+        }
+    }
+    beside.flush(output);
+    Ok(newest)
 }
 
 fn as_json(account: &str, pnl: Option<PnL>) -> Value {

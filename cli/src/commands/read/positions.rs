@@ -5,6 +5,7 @@ use ibouncer_client::tws::Position;
 use serde_json::{Value, json};
 
 use super::notices;
+use super::patience::at_most;
 use crate::args::{Positions, Whose};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -17,7 +18,7 @@ pub(super) async fn run(
     wishes: &Positions,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let answer = client.accounts().positions().await?;
+    let answer = at_most(client.accounts().positions(), output).await?;
     notices::tell(&answer.notices, output);
     let whose = &wishes.whose;
     let found: Vec<_> = answer.value.into_iter().filter(|one| is_held(one, whose)).collect();

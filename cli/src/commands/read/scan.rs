@@ -5,6 +5,7 @@ use ibouncer_client::tws::{ScannerDataElement, ScannerSubscription};
 use serde_json::{Value, json};
 
 use super::notices;
+use super::patience::{at_most, patient};
 use crate::args::Scan;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -19,7 +20,7 @@ pub(super) async fn run(
     if wishes.parameters {
         return parameters(client, output).await;
     }
-    let answer = client.scanners().scan(request(wishes)).await?;
+    let answer = at_most(client.scanners().scan(request(wishes)), output).await?;
     notices::tell(&answer.notices, output);
     if output.json() {
         output.value(&as_json(wishes, &answer))?;
@@ -30,7 +31,7 @@ pub(super) async fn run(
 }
 
 async fn parameters(client: &Client, output: &mut Output) -> Result<Exit, Failure> {
-    let answer = client.scanners().parameters().await?;
+    let answer = patient(client.scanners().parameters(), output).await?;
     notices::tell(&answer.notices, output);
     if output.json() {
         output.value(&json!({ "xml": answer.xml() }))?;

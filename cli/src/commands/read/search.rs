@@ -5,13 +5,14 @@ use ibouncer_client::tws::ContractDescription;
 use serde_json::{Value, json};
 
 use super::notices;
+use super::patience::patient;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::output::table::{Column, table};
 use crate::symbol::{as_json as contract_json, name_of};
 
 pub(super) async fn run(client: &Client, text: &str, output: &mut Output) -> Result<Exit, Failure> {
-    let answer = client.contracts().matching(text).await?;
+    let answer = patient(client.contracts().matching(text), output).await?;
     notices::tell(&answer.notices, output);
     if output.json() {
         output.value(&as_json(&answer))?;

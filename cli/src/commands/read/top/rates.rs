@@ -9,6 +9,8 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     at: Option<Instant>,
+    /// There was a reading before the newest.
+    known: bool,
     clients: BTreeMap<String, Counter>,
     lines: BTreeMap<String, Counter>,
 }
@@ -23,6 +25,7 @@ struct Counter {
 impl Rates {
     /// Takes the next reading.
     pub(super) fn take(&mut self, clients: &[ClientInfo], lines: &[LineInfo], now: Instant) {
+        self.known = self.at.is_some();
         let seconds = self.at.map(|at| now.duration_since(at).as_secs_f64());
         let delivered = clients.iter().map(|client| (client.id.as_str(), client.delivered));
         self.clients = next(&self.clients, delivered, seconds);
@@ -43,12 +46,12 @@ impl Rates {
 
     /// Events a second that all clients were given.
     pub(super) fn of_all_clients(&self) -> Option<f64> {
-        sum(&self.clients)
+        self.known.then(|| sum(&self.clients))
     }
 
     /// Events a second that all lines had from Gateway.
     pub(super) fn of_all_lines(&self) -> Option<f64> {
-        sum(&self.lines)
+        self.known.then(|| sum(&self.lines))
     }
 }
 
@@ -68,10 +71,8 @@ fn next<'a>(
     values.map(counter).collect()
 }
 
-/// `None` before the second reading.
-fn sum(counters: &BTreeMap<String, Counter>) -> Option<f64> {
-    let known: Vec<f64> = counters.values().filter_map(|counter| counter.rate).collect();
-    (!known.is_empty()).then(|| known.iter().sum())
+fn sum(counters: &BTreeMap<String, Counter>) -> f64 {
+    counters.values().filter_map(|counter| counter.rate).sum()
 }
 
 #[cfg(test)]
@@ -103,6 +104,6 @@ mod tests {
         rates.take(&[client("client-1", 3)], &[], start + Duration::from_secs(1));
         assert_eq!(rates.of_client("client-1"), Some(0.0));
         rates.take(&[], &[], start + Duration::from_secs(2));
-        assert_eq!(rates.of_client("client-1"), None);
+        assert_eq!((rates.of_client("client-1"), rates.of_all_clients()), (None, Some(0.0)));
     }
 }

@@ -14,6 +14,9 @@
 //! - `wedge`: the faults of the field, replayed.
 //! - `workers`: workers and brokers that are stopped, killed, or never speak.
 //! - `market_data`: last values, errors, limits, snapshots, health, reflection.
+//! - `pacing`: a crowd that asks for everything at once never makes Gateway refuse anything.
+//! - `reads`: what is shared of each kind of data, and what late joiners know.
+//! - `hostile`: clients that do not read, ask too much, or vanish.
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
 //! - `doctor`, `doctor_safety`: its verdict for whatever stands behind a port, and that it harms
 //!   nothing.
@@ -33,10 +36,13 @@ mod doctor;
 mod doctor_safety;
 mod eyes;
 mod faults;
+mod hostile;
 mod link;
 mod market_data;
 mod old_builds;
+mod pacing;
 mod proof;
+mod reads;
 mod service;
 mod soak;
 mod sockets;

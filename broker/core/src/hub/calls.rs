@@ -6,7 +6,7 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::upstream::{Located, ends_request};
+use super::upstream::{Located, RATE_EXCEEDED, ends_request};
 use super::{Hub, Output, Reply};
 use crate::calls::open::{Overdue, Progress};
 use crate::calls::{self, Asked};
@@ -47,7 +47,7 @@ impl Hub {
     ) {
         self.heartbeat.on_answer(request);
         if message.message_id == id::ERR_MSG {
-            return self.on_call_error(request, message);
+            return self.on_call_error(request, message, now);
         }
         match self.calls.on_message(request, message.message_id, message.body, now) {
             Progress::More => {}
@@ -144,11 +144,14 @@ impl Hub {
         request
     }
 
-    fn on_call_error(&mut self, request: RequestId, message: Located<'_>) {
+    fn on_call_error(&mut self, request: RequestId, message: Located<'_>, now: Instant) {
         let Ok(gateway) = tws::ErrorMessage::decode(message.body) else {
             self.counters.malformed_frames += 1;
             return;
         };
+        if gateway.error_code() == RATE_EXCEEDED {
+            self.on_rate_exceeded(gateway.error_msg(), now);
+        }
         if ends_request(gateway.error_code()) {
             self.fail_call(request, &error::gateway(gateway.error_code(), gateway.error_msg()));
         } else {

@@ -221,6 +221,14 @@ impl Hub {
         self.pacer.push(kind.lane, line.opened_by, waiting);
     }
 
+    /// Gateway has ended a line's request, which is made once more.
+    pub(super) fn request_again(&mut self, slot: u32) {
+        if let Some(request) = self.lines.get(slot).and_then(|line| line.upstream.request()) {
+            self.end_request(request);
+            self.request_line(slot);
+        }
+    }
+
     /// Takes a line back from Gateway; if the request still waits here, nothing ever leaves.
     pub(super) fn cancel_upstream(&mut self, slot: u32) {
         let Some(line) = self.lines.get_mut(slot) else {

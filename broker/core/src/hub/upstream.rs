@@ -155,6 +155,11 @@ impl Hub {
     fn on_line_error_code(&mut self, slot: u32, error: &ErrorMessage, now: Instant) {
         let (code, text) = (error.error_code(), error.error_msg());
         match code {
+            RATE_EXCEEDED => {
+                self.on_rate_exceeded(text, now);
+                // It was rejected, and nothing else is wrong with it.
+                self.request_again(slot);
+            }
             BOOK_RESET => self.reset_book(slot, &because(code, text)),
             BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
             COMPETING_SESSION => {
@@ -208,7 +213,7 @@ impl Hub {
     }
 
     /// Messages came too fast for Gateway: our budget is too large for this one.
-    fn on_rate_exceeded(&mut self, text: &str, now: Instant) {
+    pub(super) fn on_rate_exceeded(&mut self, text: &str, now: Instant) {
         let rate = self.pacer.on_complaint(now);
         tracing::error!(text, rate, "Gateway says that messages come too fast; the rate is halved");
         let text = format!(
@@ -271,7 +276,7 @@ impl Hub {
 }
 
 /// Gateway's codes with a meaning of their own here. Source: protocol fact sheet, section 8.
-const RATE_EXCEEDED: i32 = 100;
+pub(super) const RATE_EXCEEDED: i32 = 100;
 const BOOK_HALTED: i32 = 316;
 const BOOK_RESET: i32 = 317;
 const BARS_LOST: i32 = 10_182;

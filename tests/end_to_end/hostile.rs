@@ -1,0 +1,164 @@
+//! Clients that do not read, ask for too much, or vanish: each meets its limit, nobody else
+//! notices.
+
+use ibouncer_client::api::MarkKind;
+use ibouncer_client::api::market_data_event::Body;
+use ibouncer_client::{Book, LineRequest, contract};
+use ibouncer_tests::harness::wait::{PATIENCE, until_true};
+use serde_json::Value;
+
+use super::stream::{Reader, connect, is_tick};
+use super::{plan, ready, sim};
+
+fn clients(broker: &ibouncer_tests::harness::Broker) -> Vec<Value> {
+    let answer = broker.cli(&["clients", "--json"]).json();
+    answer["clients"].as_array().cloned().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_opens_too_many_streams_is_told_so_and_keeps_those_that_it_has() {
+    let sim = sim(&[]);
+    let broker = plan(&sim).set("limits.streams=5").start();
+    broker.wait_ready();
+    let (greedy, modest) = (connect(&broker).await, connect(&broker).await);
+    let mut other = Reader::open(&modest).await;
+    other.stock("MSFT").await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        let mut reader = Reader::open(&greedy).await;
+        reader.stock("AAPL").await;
+        reader.live_tick().await;
+        open.push(reader);
+    }
+    for _ in 0..200 {
+        let mut reader = Reader::open(&greedy).await;
+        let error = loop {
+            match tokio::time::timeout(PATIENCE, reader.stream.next_batch()).await.unwrap() {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("it ended without a word"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.code(), "TOO_MANY", "{error}");
+        assert!(error.message().contains("limits.streams"), "{error}");
+    }
+    for reader in &mut open {
+        reader.live_tick().await;
+    }
+    other.live_tick().await;
+    let shown = clients(&broker);
+    let greedy = shown.iter().find(|client| client["streams"] == 5).expect("the greedy one");
+    assert_eq!(greedy["streams_limit"], 5, "limits are shown beside what is used");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_requests_is_refused_with_its_limit() {
+    let sim = sim(&[]);
+    let broker = plan(&sim).set("limits.requests_per_second=2").start();
+    broker.wait_ready();
+    let client = connect(&broker).await;
+    let mut refused = None;
+    for _ in 0..50 {
+        if let Err(error) = client.contracts().details(contract::stock("AAPL")).await {
+            refused = Some(error);
+            break;
+        }
+    }
+    let error = refused.expect("the flood ends");
+    assert_eq!((error.code(), error.retry()), ("TOO_FAST", ibouncer_client::Retry::After));
+    let calm = connect(&broker).await;
+    calm.contracts().details(contract::stock("AAPL")).await.expect("others go on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_book_that_was_not_read_is_told_whole_once_it_is() {
+    let sim = sim(&["--depth-interval", "1ms"]);
+    let broker = plan(&sim).set("grpc.stream_buffer=64KiB").start();
+    broker.wait_ready();
+    let client = connect(&broker).await;
+    let mut slow = client.market_data().await.unwrap();
+    slow.subscribe_to(LineRequest::depth(contract::stock("AAPL"), 10).smart()).await.unwrap();
+    // Nothing is read until changes were left out: the window of HTTP/2 and the queue are full.
+    until_true("changes are left out", 2 * PATIENCE, || {
+        clients(&broker).iter().any(|client| client["skipped"].as_u64() > Some(100))
+    });
+    let mut book = Book::new();
+    let (mut resets, mut skipped, mut fresh) = (0, 0, 0);
+    while resets < 2 || fresh < 500 {
+        let batch =
+            tokio::time::timeout(PATIENCE, slow.next_batch()).await.unwrap().unwrap().unwrap();
+        for event in batch.to_typed().unwrap() {
+            if let Some(Body::Mark(mark)) = &event.body
+                && mark.kind() == MarkKind::Reset
+            {
+                resets += 1;
+                skipped += event.skipped;
+                fresh = 0;
+            }
+        }
+        for event in batch.events() {
+            book.take(&event.unwrap()).unwrap();
+            fresh += 1;
+        }
+    }
+    assert!(skipped > 100, "what was left out is counted: {skipped}");
+    assert_eq!(book.unfit(), 0, "no change came that did not fit");
+    assert!(!book.bids().is_empty() && !book.asks().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_stall_old_ticks_end_with_what_was_under_way() {
+    // In stamp mode a tick's price is the time at which it was made, in nanoseconds.
+    let sim = sim(&["--stamp", "--ticks-per-second", "50000"]);
+    let broker = plan(&sim).start();
+    broker.wait_ready();
+    let client = connect(&broker).await;
+    let mut stalled = Reader::open(&client).await;
+    stalled.stock("AAPL").await;
+    stalled.live_tick().await;
+    until_true("ticks are left out", 2 * PATIENCE, || {
+        clients(&broker).iter().any(|client| client["skipped"].as_u64() > Some(200_000))
+    });
+    let mut witness = Reader::open(&connect(&broker).await).await;
+    witness.stock("AAPL").await;
+    let now = price(&witness.live_tick().await);
+    let mut old = 0;
+    loop {
+        let event = stalled.next().await.unwrap();
+        if is_tick(&event) && price(&event) >= now {
+            break;
+        }
+        old += 1;
+    }
+    // 256 KiB of window and the same of the response that was being written, some 40 bytes each.
+    assert!(old < 30_000, "{old} old ticks were read before the newest");
+    drop(sim);
+}
+
+fn price(event: &ibouncer_client::api::MarketDataEvent) -> f64 {
+    match &event.body {
+        Some(Body::TickPrice(tick)) => tick.price(),
+        _ => 0.0,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_vanishes_leaves_nothing_behind() {
+    let (sim, broker) = ready();
+    let mut children = Vec::new();
+    for symbol in ["AAPL", "MSFT"] {
+        let mut command = tokio::process::Command::new(super::binary());
+        broker.home().settle(command.as_std_mut());
+        command.args(["quotes", symbol, "--json"]).kill_on_drop(true);
+        command.stdout(std::process::Stdio::null());
+        children.push(command.spawn().unwrap());
+    }
+    sim.wait_requests("REQ_MKT_DATA", 2);
+    for mut child in children {
+        child.kill().await.unwrap();
+    }
+    sim.wait_requests("CANCEL_MKT_DATA", 2);
+    until_true("they are forgotten", PATIENCE, || {
+        clients(&broker).iter().all(|client| client["subscriptions"] == 0)
+    });
+}

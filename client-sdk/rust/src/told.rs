@@ -89,9 +89,9 @@ impl<E: Event> Told<E> {
         (!self.line.is_empty()).then_some((self.line.as_str(), self.sequence))
     }
 
-    /// A number of an event that is handed on unseen.
+    /// A number of an event that is handed on unseen. Last values have older numbers.
     pub(crate) fn saw(&mut self, sequence: u64) {
-        self.sequence = sequence;
+        self.sequence = self.sequence.max(sequence);
     }
 
     /// The broker is away: STALE, unless that was told.
@@ -112,10 +112,10 @@ impl<E: Event> Told<E> {
 
     /// Takes an event of a broker that is not waited for: it is handed on as it is.
     pub(crate) fn note(&mut self, event: &E) {
-        self.sequence = event.sequence();
         let Some(mark) = event.mark() else {
-            return;
+            return self.saw(event.sequence());
         };
+        self.sequence = event.sequence();
         self.name(mark);
         match mark.kind() {
             MarkKind::Stale => self.stale = true,
@@ -178,9 +178,8 @@ impl<E: Event> Told<E> {
             )
         };
         out.push(self.mark(MarkKind::Resumed, because));
-        if let Some(last) = self.held.last() {
-            self.sequence = last.sequence();
-        }
+        let newest = self.held.iter().map(Event::sequence).max();
+        self.sequence = self.sequence.max(newest.unwrap_or_default());
         out.append(&mut self.held);
     }
 

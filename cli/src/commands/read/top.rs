@@ -18,7 +18,7 @@ use crate::output::screen::{Key, Screen, key_of, size};
 use self::rates::Rates;
 
 /// Everything that was asked for at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Look {
     status: api::Status,
     clients: Vec<api::ClientInfo>,
@@ -37,18 +37,15 @@ pub(super) async fn run(
     let mut screen = if Screen::is_wanted(output) { Some(Screen::open()?) } else { None };
     let mut ticker = tokio::time::interval(EACH);
     let mut rates = Rates::default();
-    let mut shown = Look::default();
     loop {
         tokio::select! {
             _ = ticker.tick() => {
-                shown = look(client).await?;
-                rates.take(&shown.clients, &shown.lines, Instant::now());
-                show(&shown, &rates, screen.as_ref(), output)?;
+                let look = look(client).await?;
+                rates.take(&look.clients, &look.lines, Instant::now());
+                show(&look, &rates, screen.as_ref(), output)?;
             }
-            key = key_of(screen.as_mut()) => match key {
-                Key::Quit => break,
-                // The size may have changed.
-                Key::Letter(_) | Key::Other => show(&shown, &rates, screen.as_ref(), output)?,
+            key = key_of(screen.as_mut()) => if key == Key::Quit {
+                break;
             },
             () = until.over() => break,
         }

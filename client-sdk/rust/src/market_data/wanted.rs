@@ -260,7 +260,7 @@ mod tests {
             mark(1, 0, MarkKind::Subscribed, "b1-line-1"),
             mark(2, 0, MarkKind::Subscribed, "b1-line-2"),
         ]));
-        wanted.take(encode(&[tick(1, 7, false), tick(2, 8, false), tick(2, 9, false)]));
+        wanted.take(encode(&[tick(1, 7, false), tick(2, 9, false), tick(2, 8, true)]));
         wanted.lose("killed");
         let resumes: Vec<_> = wanted.requests().into_iter().map(|request| request.resume).collect();
         assert_eq!(resumes, [None, Some(api::Resume { line: "b1-line-2".into(), sequence: 9 })]);

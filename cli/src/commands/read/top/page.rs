@@ -14,13 +14,20 @@ use crate::output::time;
 pub(super) fn lines(look: &Look, rates: &Rates, now: SystemTime, height: usize) -> Vec<String> {
     let mut page = head(look, rates, now);
     page.push(String::new());
-    // What is left is shared: half for clients, the rest for lines and queue.
+    // What is left is shared: the queue has a quarter if it needs it, clients half of the rest.
     let room = height.saturating_sub(page.len());
-    let (half, quarter) = ((room / 2).max(MIN_ROWS), (room / 4).max(MIN_ROWS));
-    part(&mut page, clients(look, rates, now), look.clients.len(), half);
-    part(&mut page, lines_of_gateway(look, rates), look.lines.len(), quarter);
-    if !look.queue.requests.is_empty() {
-        part(&mut page, waiting(look), look.queue.requests.len(), quarter);
+    let share = |count: usize, most: usize| (count + TITLE).min(most.max(MIN_ROWS)) + GAP;
+    let queue = match look.queue.requests.len() {
+        0 => 0,
+        count => share(count, room / 4),
+    };
+    let rest = room.saturating_sub(queue);
+    let clients_rows = share(look.clients.len(), rest / 2);
+    let lines_rows = share(look.lines.len(), rest.saturating_sub(clients_rows + GAP));
+    part(&mut page, clients(look, rates, now), look.clients.len(), clients_rows - GAP);
+    part(&mut page, lines_of_gateway(look, rates), look.lines.len(), lines_rows - GAP);
+    if queue > 0 {
+        part(&mut page, waiting(look), look.queue.requests.len(), queue - GAP);
     }
     page.truncate(height);
     page
@@ -244,6 +251,9 @@ fn kibibytes(bytes: u64) -> String {
     }
 }
 
+/// Of one part: its title, and the line behind it.
+const TITLE: usize = 1;
+const GAP: usize = 1;
 const MIN_ROWS: usize = 3;
 
 #[cfg(test)]

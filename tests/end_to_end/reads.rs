@@ -7,7 +7,7 @@ use std::pin::Pin;
 use ibouncer_client::api::market_data_event::Body;
 use ibouncer_client::api::{self, AccountEvent, MarkKind, MarketDataEvent, Resume, account_event};
 use ibouncer_client::{
-    BarRequest, Book, BookChange, Client, Feed, LineRequest, MarketDataStream, Subscription,
+    BarRequest, Book, Client, Feed, LineRequest, MarketDataStream, Subscription,
     TickKind, contract, tws,
 };
 use ibouncer_tests::harness::wait::{PATIENCE, until_true};
@@ -152,7 +152,7 @@ async fn books(mut stream: MarketDataStream, until: u64) -> Books {
         for event in batch.events() {
             let event = event.unwrap();
             book.take(&event).unwrap();
-            if !event.replayed {
+            if !event.replayed && event.depth().unwrap().is_some() {
                 books.insert(event.sequence, book.clone());
             }
             if event.sequence >= until {

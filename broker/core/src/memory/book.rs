@@ -54,6 +54,8 @@ impl Book {
                 side.insert(at, Row { field, data });
             }
             UPDATE if at < side.len() => side[at] = Row { field, data },
+            // Gateway begins some books with updates.
+            UPDATE if at == side.len() && at < MOST_ROWS => side.push(Row { field, data }),
             DELETE if at < side.len() => drop(side.remove(at)),
             _ => {}
         }
@@ -118,6 +120,7 @@ mod tests {
                 match operation {
                     0 if at <= side.len() => side.insert(at, price),
                     1 if at < side.len() => side[at] = price,
+                    1 if at == side.len() => side.push(price),
                     2 if at < side.len() => drop(side.remove(at)),
                     _ => {}
                 }

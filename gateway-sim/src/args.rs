@@ -82,6 +82,18 @@ pub struct SimArgs {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = interval)]
     pub bar_interval: Duration,
 
+    /// Between two refreshes of account values and summaries
+    #[arg(long, value_name = "DURATION", default_value = "180s", value_parser = interval)]
+    pub account_refresh: Duration,
+
+    /// Between two profits and losses of a subscription
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
+    pub pnl_interval: Duration,
+
+    /// Account updates of another account are refused (2101); otherwise they take over (2100)
+    #[arg(long)]
+    pub keep_account_updates: bool,
+
     /// Instruments that may be subscribed at a time
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub lines: usize,
@@ -142,6 +154,9 @@ impl SimArgs {
                 depth_interval: self.depth_interval,
                 tick_by_tick_interval: self.tick_by_tick_interval,
                 bar_interval: self.bar_interval,
+                account_refresh: self.account_refresh,
+                pnl_interval: self.pnl_interval,
+                account_updates_switch: !self.keep_account_updates,
                 lines,
                 no_permission: self.no_permission.clone(),
                 drip: self.drip,
@@ -150,6 +165,7 @@ impl SimArgs {
                 connection_limit,
                 limits,
                 reject_above_rate: self.reject_above_rate,
+                ..defaults
             },
         }
     }

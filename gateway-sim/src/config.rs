@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::fault::FaultSpec;
 use crate::limits::Limits;
+use crate::seeds::{self, SeedPosition};
 
 /// Server version that a current Gateway answers.
 pub const SERVER_VERSION: i32 = 226;
@@ -68,6 +69,15 @@ pub struct GatewayConfig {
     pub tick_by_tick_interval: Duration,
     /// Between two real-time bars; their times are five seconds apart in any case.
     pub bar_interval: Duration,
+    /// Between two refreshes of account values and summaries.
+    pub account_refresh: Duration,
+    /// Between two profits and losses.
+    pub pnl_interval: Duration,
+    /// Account updates of another account take over (error 2100 for whoever had them); otherwise
+    /// they are refused (error 2101).
+    pub account_updates_switch: bool,
+    /// What the accounts hold.
+    pub positions: Vec<SeedPosition>,
     /// Instruments that may be subscribed at a time, over all connections.
     pub lines: usize,
     /// Symbols for which live data is refused.
@@ -101,6 +111,10 @@ impl Default for GatewayConfig {
             depth_interval: Duration::from_millis(250),
             tick_by_tick_interval: Duration::from_millis(200),
             bar_interval: Duration::from_secs(5),
+            account_refresh: Duration::from_secs(180),
+            pnl_interval: Duration::from_secs(1),
+            account_updates_switch: true,
+            positions: seeds::usual_positions(),
             lines: 100,
             no_permission: vec!["NOPERM".to_owned()],
             drip: Duration::from_millis(50),

@@ -22,10 +22,13 @@ use crate::events::{CloseHow, ConnectionId, Event, Report};
 use crate::fault::{Fault, FaultPlan, FaultSpec};
 use calendar::DAY;
 use connection::{Connection, Ending};
+use holdings::Holding;
 use listings::{Directory, Listing, Term};
 use pacing::Pacing;
 use walk::Market;
 
+mod accounts;
+mod advisor;
 mod answer;
 mod bars;
 mod calendar;
@@ -34,6 +37,7 @@ mod contracts;
 mod depth;
 mod describe;
 mod history;
+mod holdings;
 mod ids;
 mod line;
 mod listings;
@@ -45,6 +49,7 @@ mod pace;
 mod pacing;
 mod past;
 mod periods;
+mod positions;
 mod quotes;
 mod reference;
 mod replies;
@@ -116,6 +121,11 @@ struct Shared {
     ticker_since: BTreeMap<Listing, Duration>,
     /// When real-time bars began, in the last ten minutes.
     bars_since: VecDeque<Duration>,
+    positions: Vec<Holding>,
+    /// Which account's updates each connection has.
+    account_updates: BTreeMap<ConnectionId, String>,
+    /// Account summaries that are active.
+    summaries: usize,
     rng: Rng,
     client_ids: BTreeMap<i32, Holder>,
     /// Subscribed instruments, by how many lines.
@@ -149,12 +159,16 @@ enum Holder {
 impl Gateway {
     /// A Gateway to which nobody is connected. `clock` says what the clocks show at time zero.
     pub fn new(config: GatewayConfig, clock: ClockBase) -> Self {
+        let directory = Directory::new((clock.unix_millis / 1000) as i64);
         Self {
             plan: FaultPlan::new(&config.faults),
             connections: BTreeMap::new(),
             shared: Shared {
                 market: Market::new(config.seed),
-                directory: Directory::new((clock.unix_millis / 1000) as i64),
+                positions: holdings::seeded(&config, &directory),
+                account_updates: BTreeMap::new(),
+                summaries: 0,
+                directory,
                 farms: Farms::default(),
                 pacing: Pacing::default(),
                 books: BTreeMap::new(),
@@ -217,6 +231,7 @@ impl Gateway {
             shared.sums.received_bytes += bytes.len() as u64;
             connection.receive(bytes, shared, now)
         });
+        self.settle_account_updates(now);
     }
 
     /// The socket took so many bytes of what was sent.
@@ -298,6 +313,16 @@ impl Gateway {
             report.lines += connection.feed.lines();
         }
         report
+    }
+
+    /// Tells those whose account updates went to another account.
+    fn settle_account_updates(&mut self, now: Duration) {
+        let shared = &mut self.shared;
+        for connection in self.connections.values_mut() {
+            if !shared.account_updates.contains_key(&connection.id) {
+                connection.lose_account_updates(shared, now);
+            }
+        }
     }
 
     fn ids(&self) -> Vec<ConnectionId> {

@@ -58,6 +58,7 @@ mod fault;
 mod gateway;
 mod limits;
 mod run;
+mod seeds;
 mod shell;
 
 pub use args::SimArgs;
@@ -67,4 +68,5 @@ pub use fault::{Fault, FaultError, FaultPlan, FaultSpec};
 pub use gateway::{End, Gateway, Output};
 pub use limits::{Limit, LimitError, LimitSpec, Limits};
 pub use run::run;
+pub use seeds::{SeedExecution, SeedOrder, SeedOwner, SeedPosition, SeedState};
 pub use shell::{Observer, SimHandle, StartError, start, start_observed};

@@ -18,6 +18,7 @@ use crate::config::{ClockBase, GatewayConfig};
 use crate::events::{CloseHow, ConnectionId, Event, Stage};
 use crate::fault::Fault;
 
+mod accounts;
 mod faults;
 mod history;
 mod live;

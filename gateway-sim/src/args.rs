@@ -94,6 +94,10 @@ pub struct SimArgs {
     #[arg(long)]
     pub keep_account_updates: bool,
 
+    /// Client id of the orders and executions that are ours; otherwise that of whoever comes first
+    #[arg(long, value_name = "N")]
+    pub own_client_id: Option<i32>,
+
     /// Instruments that may be subscribed at a time
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub lines: usize,
@@ -157,6 +161,7 @@ impl SimArgs {
                 account_refresh: self.account_refresh,
                 pnl_interval: self.pnl_interval,
                 account_updates_switch: !self.keep_account_updates,
+                own_client_id: self.own_client_id,
                 lines,
                 no_permission: self.no_permission.clone(),
                 drip: self.drip,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::fault::FaultSpec;
 use crate::limits::Limits;
-use crate::seeds::{self, SeedPosition};
+use crate::seeds::{self, SeedExecution, SeedOrder, SeedPosition};
 
 /// Server version that a current Gateway answers.
 pub const SERVER_VERSION: i32 = 226;
@@ -78,6 +78,13 @@ pub struct GatewayConfig {
     pub account_updates_switch: bool,
     /// What the accounts hold.
     pub positions: Vec<SeedPosition>,
+    /// Orders that are open or completed.
+    pub orders: Vec<SeedOrder>,
+    /// What was executed before the start.
+    pub executions: Vec<SeedExecution>,
+    /// Client id of those orders and executions that are ours; `None`: of whoever starts the API
+    /// first.
+    pub own_client_id: Option<i32>,
     /// Instruments that may be subscribed at a time, over all connections.
     pub lines: usize,
     /// Symbols for which live data is refused.
@@ -115,6 +122,9 @@ impl Default for GatewayConfig {
             pnl_interval: Duration::from_secs(1),
             account_updates_switch: true,
             positions: seeds::usual_positions(),
+            orders: seeds::usual_orders(),
+            executions: seeds::usual_executions(),
+            own_client_id: None,
             lines: 100,
             no_permission: vec!["NOPERM".to_owned()],
             drip: Duration::from_millis(50),

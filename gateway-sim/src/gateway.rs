@@ -22,6 +22,7 @@ use crate::events::{CloseHow, ConnectionId, Event, Report};
 use crate::fault::{Fault, FaultPlan, FaultSpec};
 use calendar::DAY;
 use connection::{Connection, Ending};
+use executions::Done;
 use holdings::Holding;
 use listings::{Directory, Listing, Term};
 use pacing::Pacing;
@@ -36,6 +37,7 @@ mod connection;
 mod contracts;
 mod depth;
 mod describe;
+mod executions;
 mod history;
 mod holdings;
 mod ids;
@@ -44,6 +46,7 @@ mod listings;
 mod market;
 mod model;
 mod opening;
+mod orders;
 mod outbox;
 mod pace;
 mod pacing;
@@ -122,6 +125,9 @@ struct Shared {
     /// When real-time bars began, in the last ten minutes.
     bars_since: VecDeque<Duration>,
     positions: Vec<Holding>,
+    executions: Vec<Done>,
+    /// Whose the orders of "our" client are, once that is known.
+    own_client_id: Option<i32>,
     /// Which account's updates each connection has.
     account_updates: BTreeMap<ConnectionId, String>,
     /// Account summaries that are active.
@@ -160,12 +166,14 @@ impl Gateway {
     /// A Gateway to which nobody is connected. `clock` says what the clocks show at time zero.
     pub fn new(config: GatewayConfig, clock: ClockBase) -> Self {
         let directory = Directory::new((clock.unix_millis / 1000) as i64);
-        Self {
+        let mut gateway = Self {
             plan: FaultPlan::new(&config.faults),
             connections: BTreeMap::new(),
             shared: Shared {
                 market: Market::new(config.seed),
                 positions: holdings::seeded(&config, &directory),
+                executions: Vec::new(),
+                own_client_id: config.own_client_id,
                 account_updates: BTreeMap::new(),
                 summaries: 0,
                 directory,
@@ -183,7 +191,9 @@ impl Gateway {
                 outputs: VecDeque::new(),
                 sums: Report::default(),
             },
-        }
+        };
+        gateway.shared.seed_executions();
+        gateway
     }
 
     /// Whether a connection may be taken from the kernel's queue now. Ask before each one.

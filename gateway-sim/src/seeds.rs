@@ -110,7 +110,6 @@ pub(crate) fn usual_positions() -> Vec<SeedPosition> {
     ]
 }
 
-#[allow(dead_code, reason = "order requests come next")]
 /// The orders of a simulator that is told nothing else.
 pub(crate) fn usual_orders() -> Vec<SeedOrder> {
     use SeedOwner::{Client, Manual, Own};
@@ -141,7 +140,6 @@ pub(crate) fn usual_orders() -> Vec<SeedOrder> {
     ]
 }
 
-#[allow(dead_code, reason = "order requests come next")]
 /// The executions of a simulator that is told nothing else.
 pub(crate) fn usual_executions() -> Vec<SeedExecution> {
     use SeedOwner::{Client, Manual, Own};

@@ -109,6 +109,7 @@ impl Connection {
         }
         shared.client_ids.insert(client_id, Holder::Connection);
         self.client_id = Some(client_id);
+        shared.own_client_id.get_or_insert(client_id);
         if let State::VersionSent(handshake) = &mut self.state {
             let started = State::Started(std::mem::take(handshake).into_deframer());
             self.transition(started, "the client started the API");

@@ -96,6 +96,12 @@ impl Connection {
             ask::REQ_PNL_SINGLE => self.serve(Self::on_pnl_single, body, shared, now),
             ask::CANCEL_PNL_SINGLE => self.cancel(Family::PnlSingle, request_id, 10185, shared),
 
+            ask::REQ_OPEN_ORDERS => self.serve(Self::on_open_orders, body, shared, now),
+            ask::REQ_ALL_OPEN_ORDERS => self.serve(Self::on_all_open_orders, body, shared, now),
+            ask::REQ_AUTO_OPEN_ORDERS => self.serve(Self::on_auto_open_orders, body, shared, now),
+            ask::REQ_COMPLETED_ORDERS => self.serve(Self::on_completed_orders, body, shared, now),
+            ask::REQ_EXECUTIONS => self.serve(Self::on_executions, body, shared, now),
+
             ask::REQ_FA => self.serve(Self::on_fa, body, shared, now),
             ask::REQ_SOFT_DOLLAR_TIERS => self.serve(Self::on_soft_dollar_tiers, body, shared, now),
             ask::REQ_FAMILY_CODES => self.serve(Self::on_family_codes, body, shared, now),

@@ -24,6 +24,7 @@ mod history;
 mod live;
 mod market_data;
 mod opening;
+mod orders;
 mod reference;
 
 const CLOCK: ClockBase =

@@ -82,6 +82,14 @@ pub struct SimArgs {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = interval)]
     pub bar_interval: Duration,
 
+    /// Between two rounds of generic ticks and option computations of a line
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = interval)]
+    pub generic_interval: Duration,
+
+    /// Between two lists of a scanner
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = interval)]
+    pub scanner_interval: Duration,
+
     /// Between two refreshes of account values and summaries
     #[arg(long, value_name = "DURATION", default_value = "180s", value_parser = interval)]
     pub account_refresh: Duration,
@@ -158,6 +166,8 @@ impl SimArgs {
                 depth_interval: self.depth_interval,
                 tick_by_tick_interval: self.tick_by_tick_interval,
                 bar_interval: self.bar_interval,
+                generic_interval: self.generic_interval,
+                scanner_interval: self.scanner_interval,
                 account_refresh: self.account_refresh,
                 pnl_interval: self.pnl_interval,
                 account_updates_switch: !self.keep_account_updates,

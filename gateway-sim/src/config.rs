@@ -69,6 +69,10 @@ pub struct GatewayConfig {
     pub tick_by_tick_interval: Duration,
     /// Between two real-time bars; their times are five seconds apart in any case.
     pub bar_interval: Duration,
+    /// Between two rounds of generic ticks and option computations of a line.
+    pub generic_interval: Duration,
+    /// Between two lists of a scanner.
+    pub scanner_interval: Duration,
     /// Between two refreshes of account values and summaries.
     pub account_refresh: Duration,
     /// Between two profits and losses.
@@ -118,6 +122,8 @@ impl Default for GatewayConfig {
             depth_interval: Duration::from_millis(250),
             tick_by_tick_interval: Duration::from_millis(200),
             bar_interval: Duration::from_secs(5),
+            generic_interval: Duration::from_secs(5),
+            scanner_interval: Duration::from_secs(30),
             account_refresh: Duration::from_secs(180),
             pnl_interval: Duration::from_secs(1),
             account_updates_switch: true,

@@ -38,6 +38,7 @@ mod contracts;
 mod depth;
 mod describe;
 mod executions;
+mod generic_ticks;
 mod history;
 mod holdings;
 mod ids;
@@ -45,7 +46,9 @@ mod line;
 mod listings;
 mod market;
 mod model;
+mod news;
 mod opening;
+mod options;
 mod orders;
 mod outbox;
 mod pace;
@@ -57,6 +60,7 @@ mod quotes;
 mod reference;
 mod replies;
 mod requests;
+mod scanner;
 mod series;
 mod sessions;
 mod streams;
@@ -67,6 +71,7 @@ mod tests;
 mod tick_by_tick;
 mod ticks;
 mod walk;
+mod wsh;
 
 /// What a driver must do.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,6 +137,12 @@ struct Shared {
     account_updates: BTreeMap<ConnectionId, String>,
     /// Account summaries that are active.
     summaries: usize,
+    /// Scanners that are active.
+    scanners: usize,
+    /// When regulatory snapshots were served, in the last second.
+    snapshots_since: VecDeque<Duration>,
+    /// Bulletins since the start, by their numbers.
+    bulletins: Vec<(i32, String)>,
     rng: Rng,
     client_ids: BTreeMap<i32, Holder>,
     /// Subscribed instruments, by how many lines.
@@ -176,6 +187,9 @@ impl Gateway {
                 own_client_id: config.own_client_id,
                 account_updates: BTreeMap::new(),
                 summaries: 0,
+                scanners: 0,
+                snapshots_since: VecDeque::new(),
+                bulletins: Vec::new(),
                 directory,
                 farms: Farms::default(),
                 pacing: Pacing::default(),

@@ -76,6 +76,8 @@ pub(super) struct Connection {
     pub(super) streams: Streams<Stream>,
     /// What the client asked for with REQ_MARKET_DATA_TYPE.
     pub(super) data_type: i32,
+    /// It has the meta data of Wall Street Horizon.
+    pub(super) knows_wsh: bool,
     pub(super) received_bytes: u64,
 }
 
@@ -144,6 +146,7 @@ impl Connection {
             feed: Feed::default(),
             streams: Streams::default(),
             data_type: 1,
+            knows_wsh: false,
             received_bytes: 0,
         }
     }

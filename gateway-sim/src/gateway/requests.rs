@@ -102,6 +102,26 @@ impl Connection {
             ask::REQ_COMPLETED_ORDERS => self.serve(Self::on_completed_orders, body, shared, now),
             ask::REQ_EXECUTIONS => self.serve(Self::on_executions, body, shared, now),
 
+            ask::REQ_NEWS_PROVIDERS => self.serve(Self::on_news_providers, body, shared, now),
+            ask::REQ_NEWS_ARTICLE => self.serve(Self::on_news_article, body, shared, now),
+            ask::REQ_HISTORICAL_NEWS => self.serve(Self::on_historical_news, body, shared, now),
+            ask::REQ_NEWS_BULLETINS => self.serve(Self::on_bulletins, body, shared, now),
+            ask::CANCEL_NEWS_BULLETINS => self.serve(Self::on_cancel_bulletins, body, shared, now),
+
+            ask::REQ_SCANNER_PARAMETERS => self.serve(Self::on_scanner_parameters, body, shared, now),
+            ask::REQ_SCANNER_SUBSCRIPTION => self.serve(Self::on_scanner, body, shared, now),
+            ask::CANCEL_SCANNER_SUBSCRIPTION => self.cancel(Family::Scanner, request_id, 365, shared),
+
+            ask::REQ_WSH_META_DATA => self.serve(Self::on_wsh_meta, body, shared, now),
+            ask::CANCEL_WSH_META_DATA => self.cancel(Family::WshMeta, request_id, 300, shared),
+            ask::REQ_WSH_EVENT_DATA => self.serve(Self::on_wsh_events, body, shared, now),
+            ask::CANCEL_WSH_EVENT_DATA => self.cancel(Family::WshEvents, request_id, 300, shared),
+
+            ask::REQ_CALC_IMPLIED_VOLAT => self.serve(Self::on_implied_volatility, body, shared, now),
+            ask::REQ_CALC_OPTION_PRICE => self.serve(Self::on_option_price, body, shared, now),
+            // They were answered at once, so there is nothing left to cancel.
+            ask::CANCEL_CALC_IMPLIED_VOLAT | ask::CANCEL_CALC_OPTION_PRICE => Ok(()),
+
             ask::REQ_FA => self.serve(Self::on_fa, body, shared, now),
             ask::REQ_SOFT_DOLLAR_TIERS => self.serve(Self::on_soft_dollar_tiers, body, shared, now),
             ask::REQ_FAMILY_CODES => self.serve(Self::on_family_codes, body, shared, now),

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use ibouncer_proto::tws::v1::{ScannerSubscription, WshEventDataRequest};
+
 use super::Shared;
 use super::accounts::{Summary, Updates};
 use super::answer::{Answer, Refusal};
 use super::bars::LiveBars;
 use super::connection::Connection;
 use super::depth::Book;
+use super::generic_ticks::Generics;
 use super::history::Query;
 use super::listings::Listing;
 use super::past::TickQuery;
@@ -36,6 +39,10 @@ pub(super) enum Stream {
     /// Of this account.
     Pnl(String),
     PnlSingle(String, Listing),
+    Generics(Generics),
+    Scanner(Box<ScannerSubscription>),
+    WshMeta,
+    WshEvents(Box<WshEventDataRequest>),
 }
 
 impl Connection {
@@ -56,6 +63,22 @@ impl Connection {
                 Stream::HistoricalTicks(query) => {
                     self.step_historical_ticks(key, query, shared);
                     continue;
+                }
+                Stream::WshMeta => {
+                    self.step_wsh_meta(key);
+                    continue;
+                }
+                Stream::WshEvents(body) => {
+                    self.step_wsh_events(key, body, shared, now);
+                    continue;
+                }
+                Stream::Generics(generics) => {
+                    self.step_generics(key, generics, shared, now);
+                    shared.config.generic_interval
+                }
+                Stream::Scanner(scan) => {
+                    self.step_scanner(key, scan, shared, now);
+                    shared.config.scanner_interval
                 }
                 Stream::Depth(book) => {
                     self.step_depth(key, book);
@@ -127,6 +150,7 @@ impl Connection {
             Stream::RealTimeBars(bars) => shared.release(bars.instrument),
             Stream::AccountData(_) => drop(shared.account_updates.remove(&self.id)),
             Stream::AccountSummary(_) => shared.summaries -= 1,
+            Stream::Scanner(_) => shared.scanners -= 1,
             _ => {}
         }
     }

@@ -26,6 +26,7 @@ mod market_data;
 mod opening;
 mod orders;
 mod reference;
+mod services;
 
 const CLOCK: ClockBase =
     ClockBase { unix_millis: 1_795_457_715_000, monotonic_nanos: 5_000_000_000 };

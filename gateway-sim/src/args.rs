@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::config::{GatewayConfig, Rate, SERVER_VERSION, SimConfig};
 use crate::fault::{Fault, FaultSpec};
+use crate::happening::{self, Scheduled};
 use crate::limits::{Limit, LimitSpec, Limits};
 
 /// Runs a simulated IB Gateway on loopback, with faults on demand.
@@ -126,6 +127,10 @@ pub struct SimArgs {
     #[arg(long)]
     pub reject_above_rate: bool,
 
+    /// Let this happen, so long after the start; repeat for more
+    #[arg(long = "happen", value_name = "TIME:WHAT")]
+    pub happenings: Vec<Scheduled>,
+
     /// Fail like this, for the first N connections or for all; repeat for faults in turn
     #[arg(long = "fault", value_name = "NAME[:N]")]
     pub faults: Vec<FaultSpec>,
@@ -180,6 +185,7 @@ impl SimArgs {
                 connection_limit,
                 limits,
                 reject_above_rate: self.reject_above_rate,
+                happenings: self.happenings.clone(),
                 ..defaults
             },
         }
@@ -231,11 +237,15 @@ fn after_help() -> String {
         let (summary, usual) = (limit.summary().trim(), limit.usual());
         text.push_str(&format!("  {:<21} {usual:>3}  {summary}\n", limit.name()));
     }
+    text.push_str("\nWhat can happen:\n");
+    for form in happening::FORMS.split("; ") {
+        text.push_str(&format!("  {form}\n"));
+    }
     text.push_str(
         "\nEvents are lines of JSON on stdout:\n  \
          {\"event\":\"listening\",\"address\":…} comes first; then accepted, stage (opening, \
-         version_sent,\n  api_started, ready, mute, close_wait), request, closed, fault_set, and \
-         stopped at the end.\n",
+         version_sent,\n  api_started, ready, mute, close_wait), request, limit, closed, fault_set, \
+         happened, and stopped at the end.\n",
     );
     text
 }

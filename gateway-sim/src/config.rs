@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fault::FaultSpec;
+use crate::happening::Scheduled;
 use crate::limits::Limits;
 use crate::seeds::{self, SeedExecution, SeedOrder, SeedPosition};
 
@@ -102,6 +103,8 @@ pub struct GatewayConfig {
     /// Messages above the maximum rate are error 100, and the third time the end; otherwise they
     /// wait.
     pub reject_above_rate: bool,
+    /// What happens, and when.
+    pub happenings: Vec<Scheduled>,
     /// Faults, in order.
     pub faults: Vec<FaultSpec>,
 }
@@ -137,6 +140,7 @@ impl Default for GatewayConfig {
             queue_limit: 16 << 20,
             limits: Limits::default(),
             reject_above_rate: false,
+            happenings: Vec::new(),
             faults: Vec::new(),
         }
     }

@@ -20,9 +20,12 @@ use fastrand::Rng;
 use crate::config::{ClockBase, GatewayConfig};
 use crate::events::{CloseHow, ConnectionId, Event, Report};
 use crate::fault::{Fault, FaultPlan, FaultSpec};
+use crate::happening::Scheduled;
+use crate::limits::Limit;
 use calendar::DAY;
 use connection::{Connection, Ending};
 use executions::Done;
+use happenings::Farms;
 use holdings::Holding;
 use listings::{Directory, Listing, Term};
 use pacing::Pacing;
@@ -39,12 +42,14 @@ mod depth;
 mod describe;
 mod executions;
 mod generic_ticks;
+mod happenings;
 mod history;
 mod holdings;
 mod ids;
 mod line;
 mod listings;
 mod market;
+mod meter;
 mod model;
 mod news;
 mod opening;
@@ -110,6 +115,8 @@ pub enum End {
 pub struct Gateway {
     plan: FaultPlan,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// What is still to happen, the first first.
+    agenda: VecDeque<Scheduled>,
     shared: Shared,
 }
 
@@ -135,6 +142,8 @@ struct Shared {
     own_client_id: Option<i32>,
     /// Which account's updates each connection has.
     account_updates: BTreeMap<ConnectionId, String>,
+    /// Some of them were taken away, and their connections do not know yet.
+    account_updates_taken: bool,
     /// Account summaries that are active.
     summaries: usize,
     /// Scanners that are active.
@@ -151,20 +160,6 @@ struct Shared {
     sums: Report,
 }
 
-/// Which of IB's data farms are connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Farms {
-    market: bool,
-    historical: bool,
-    security_definitions: bool,
-}
-
-impl Default for Farms {
-    fn default() -> Self {
-        Self { market: true, historical: true, security_definitions: true }
-    }
-}
-
 /// Who has a client id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holder {
@@ -177,7 +172,10 @@ impl Gateway {
     /// A Gateway to which nobody is connected. `clock` says what the clocks show at time zero.
     pub fn new(config: GatewayConfig, clock: ClockBase) -> Self {
         let directory = Directory::new((clock.unix_millis / 1000) as i64);
+        let mut agenda = config.happenings.clone();
+        agenda.sort_by_key(|scheduled| scheduled.at);
         let mut gateway = Self {
+            agenda: agenda.into(),
             plan: FaultPlan::new(&config.faults),
             connections: BTreeMap::new(),
             shared: Shared {
@@ -186,6 +184,7 @@ impl Gateway {
                 executions: Vec::new(),
                 own_client_id: config.own_client_id,
                 account_updates: BTreeMap::new(),
+                account_updates_taken: false,
                 summaries: 0,
                 scanners: 0,
                 snapshots_since: VecDeque::new(),
@@ -233,6 +232,11 @@ impl Gateway {
         let full = taken.count() >= shared.config.connection_limit && connection.takes_a_place();
         self.connections.insert(id, connection);
         if full {
+            let shared = &mut self.shared;
+            *shared.sums.limits.entry(Limit::Connections).or_default() += 1;
+            let (limit, at_ms) = (Limit::Connections, millis(now));
+            let (code, request_id) = (None, None);
+            shared.event(Event::Limit { connection: id, at_ms, limit, code, request_id });
             let reason = "the connection limit is reached".to_owned();
             self.close(id, Ending::new(CloseHow::Refused, reason), now);
         } else if fault == Some(Fault::CloseAtConnect) {
@@ -274,9 +278,21 @@ impl Gateway {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Duration) {
-        for connection in self.connections.values_mut() {
-            connection.handle_timeout(&mut self.shared, now);
+        while self.agenda.front().is_some_and(|next| next.at <= now) {
+            if let Some(Scheduled { what, .. }) = self.agenda.pop_front() {
+                self.happen(&what, now);
+            }
         }
+        let mut endings = Vec::new();
+        for connection in self.connections.values_mut() {
+            if let Err(ending) = connection.handle_timeout(&mut self.shared, now) {
+                endings.push((connection.id, ending));
+            }
+        }
+        for (id, ending) in endings {
+            self.close(id, ending, now);
+        }
+        self.settle_account_updates(now);
     }
 
     /// The next thing to do; drain after every other call.
@@ -287,10 +303,12 @@ impl Gateway {
     /// When [`Gateway::handle_timeout`] is next to be called; a time that has passed means at
     /// once.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.connections
+        let connections = self
+            .connections
             .values()
-            .filter_map(|connection| connection.poll_timeout(self.shared.config.rate))
-            .min()
+            .filter_map(|connection| connection.poll_timeout(&self.shared))
+            .min();
+        [connections, self.agenda.front().map(|next| next.at)].into_iter().flatten().min()
     }
 
     /// Replaces all faults. Connections that are open keep theirs; the count starts anew.
@@ -342,6 +360,9 @@ impl Gateway {
     /// Tells those whose account updates went to another account.
     fn settle_account_updates(&mut self, now: Duration) {
         let shared = &mut self.shared;
+        if !std::mem::take(&mut shared.account_updates_taken) {
+            return;
+        }
         for connection in self.connections.values_mut() {
             if !shared.account_updates.contains_key(&connection.id) {
                 connection.lose_account_updates(shared, now);

@@ -54,8 +54,8 @@ mod args;
 mod config;
 mod events;
 mod fault;
-#[allow(dead_code, reason = "the families of requests come one by one")]
 mod gateway;
+mod happening;
 mod limits;
 mod run;
 mod seeds;
@@ -66,6 +66,7 @@ pub use config::{ClockBase, GatewayConfig, Rate, SERVER_VERSION, SimConfig};
 pub use events::{CloseHow, ConnectionId, Event, Report, Request, Stage};
 pub use fault::{Fault, FaultError, FaultPlan, FaultSpec};
 pub use gateway::{End, Gateway, Output};
+pub use happening::{Farm, Happening, HappeningError, Scheduled};
 pub use limits::{Limit, LimitError, LimitSpec, Limits};
 pub use run::run;
 pub use seeds::{SeedExecution, SeedOrder, SeedOwner, SeedPosition, SeedState};

@@ -282,6 +282,7 @@ impl Shared {
                 return Err(Refusal::limit(Limit::AccountUpdates, 2101, text));
             }
             self.account_updates.retain(|_, held| held == account);
+            self.account_updates_taken = true;
         }
         self.account_updates.insert(connection, account.to_owned());
         Ok(())

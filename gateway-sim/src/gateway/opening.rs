@@ -153,7 +153,8 @@ impl Connection {
             let reason = Fault::CutMidFrame.name().to_owned();
             return Err(Ending::new(CloseHow::Cut, reason));
         }
-        self.replies(shared, now).farm_notices();
+        let farms = shared.farms;
+        self.replies(shared, now).farm_notices(&farms);
         if fault == Some(Fault::MuteAfterReady) {
             self.fall_silent(shared, now);
         }

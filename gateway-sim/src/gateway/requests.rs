@@ -21,13 +21,30 @@ use crate::fault::Fault;
 
 impl Connection {
     pub(super) fn on_frame(&mut self, body: &[u8], shared: &mut Shared, now: Duration) {
-        shared.sums.requests += 1;
-        if self.replies(shared, now).is_text() {
-            return self.on_text(body, shared, now);
-        }
-        let Ok(envelope) = Envelope::parse(body) else {
+        let Some((envelope, request_id)) = self.report_frame(body, shared, now) else {
             return;
         };
+        if self.ignores_requests() {
+            return;
+        }
+        if let Err(refusal) = self.answer(&envelope, request_id, shared, now) {
+            self.refuse(request_id, refusal, shared, now);
+        }
+    }
+
+    /// Tells of a request, and what there is to be answered: nothing if it is text.
+    pub(super) fn report_frame<'a>(
+        &mut self,
+        body: &'a [u8],
+        shared: &mut Shared,
+        now: Duration,
+    ) -> Option<(Envelope<'a>, Option<i32>)> {
+        shared.sums.requests += 1;
+        if self.replies(shared, now).is_text() {
+            self.on_text(body, shared, now);
+            return None;
+        }
+        let envelope = Envelope::parse(body).ok()?;
         let request_id = envelope.correlation_id(Direction::ToGateway).unwrap_or_default();
         let mut request = Request {
             message_id: envelope.message_id,
@@ -37,12 +54,7 @@ impl Connection {
         };
         describe::describe(&mut request, &envelope);
         self.tell(request, shared, now);
-        if self.ignores_requests() {
-            return;
-        }
-        if let Err(refusal) = self.answer(&envelope, request_id, shared, now) {
-            self.refuse(request_id, refusal, shared, now);
-        }
+        Some((envelope, request_id))
     }
 
     #[rustfmt::skip]

@@ -49,7 +49,7 @@ impl Connection {
     /// Gives every stream its turn that is due.
     pub(super) fn step_streams(&mut self, shared: &mut Shared, now: Duration) {
         while let Some((key, due, mut stream)) = self.streams.take_due(now) {
-            if is_live(key.0) && !shared.farms.market {
+            if shared.farms.hold(key.0) {
                 let pause = shared.config.depth_interval.max(SHORTEST_PAUSE);
                 self.streams.open(key, Some(now + pause), stream);
                 continue;

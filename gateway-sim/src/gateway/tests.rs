@@ -20,6 +20,7 @@ use crate::fault::Fault;
 
 mod accounts;
 mod faults;
+mod happenings;
 mod history;
 mod live;
 mod market_data;

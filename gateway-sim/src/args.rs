@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::config::{GatewayConfig, Rate, SERVER_VERSION, SimConfig};
 use crate::fault::{Fault, FaultSpec};
+use crate::happening::{self, Scheduled};
 use crate::limits::{Limit, LimitSpec, Limits};
 
 /// Runs a simulated IB Gateway on loopback, with faults on demand.
@@ -82,6 +83,30 @@ pub struct SimArgs {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = interval)]
     pub bar_interval: Duration,
 
+    /// Between two rounds of generic ticks and option computations of a line
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = interval)]
+    pub generic_interval: Duration,
+
+    /// Between two lists of a scanner
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = interval)]
+    pub scanner_interval: Duration,
+
+    /// Between two refreshes of account values and summaries
+    #[arg(long, value_name = "DURATION", default_value = "180s", value_parser = interval)]
+    pub account_refresh: Duration,
+
+    /// Between two profits and losses of a subscription
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
+    pub pnl_interval: Duration,
+
+    /// Account updates of another account are refused (2101); otherwise they take over (2100)
+    #[arg(long)]
+    pub keep_account_updates: bool,
+
+    /// Client id of the orders and executions that are ours; otherwise that of whoever comes first
+    #[arg(long, value_name = "N")]
+    pub own_client_id: Option<i32>,
+
     /// Instruments that may be subscribed at a time
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub lines: usize,
@@ -101,6 +126,10 @@ pub struct SimArgs {
     /// Messages above the maximum rate are error 100, and the third time the end; otherwise they wait
     #[arg(long)]
     pub reject_above_rate: bool,
+
+    /// Let this happen, so long after the start; repeat for more
+    #[arg(long = "happen", value_name = "TIME:WHAT")]
+    pub happenings: Vec<Scheduled>,
 
     /// Fail like this, for the first N connections or for all; repeat for faults in turn
     #[arg(long = "fault", value_name = "NAME[:N]")]
@@ -142,6 +171,12 @@ impl SimArgs {
                 depth_interval: self.depth_interval,
                 tick_by_tick_interval: self.tick_by_tick_interval,
                 bar_interval: self.bar_interval,
+                generic_interval: self.generic_interval,
+                scanner_interval: self.scanner_interval,
+                account_refresh: self.account_refresh,
+                pnl_interval: self.pnl_interval,
+                account_updates_switch: !self.keep_account_updates,
+                own_client_id: self.own_client_id,
                 lines,
                 no_permission: self.no_permission.clone(),
                 drip: self.drip,
@@ -150,6 +185,8 @@ impl SimArgs {
                 connection_limit,
                 limits,
                 reject_above_rate: self.reject_above_rate,
+                happenings: self.happenings.clone(),
+                ..defaults
             },
         }
     }
@@ -200,11 +237,15 @@ fn after_help() -> String {
         let (summary, usual) = (limit.summary().trim(), limit.usual());
         text.push_str(&format!("  {:<21} {usual:>3}  {summary}\n", limit.name()));
     }
+    text.push_str("\nWhat can happen:\n");
+    for form in happening::FORMS.split("; ") {
+        text.push_str(&format!("  {form}\n"));
+    }
     text.push_str(
         "\nEvents are lines of JSON on stdout:\n  \
          {\"event\":\"listening\",\"address\":…} comes first; then accepted, stage (opening, \
-         version_sent,\n  api_started, ready, mute, close_wait), request, closed, fault_set, and \
-         stopped at the end.\n",
+         version_sent,\n  api_started, ready, mute, close_wait), request, limit, closed, fault_set, \
+         happened, and stopped at the end.\n",
     );
     text
 }

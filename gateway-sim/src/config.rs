@@ -10,7 +10,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fault::FaultSpec;
+use crate::happening::Scheduled;
 use crate::limits::Limits;
+use crate::seeds::{self, SeedExecution, SeedOrder, SeedPosition};
 
 /// Server version that a current Gateway answers.
 pub const SERVER_VERSION: i32 = 226;
@@ -68,6 +70,26 @@ pub struct GatewayConfig {
     pub tick_by_tick_interval: Duration,
     /// Between two real-time bars; their times are five seconds apart in any case.
     pub bar_interval: Duration,
+    /// Between two rounds of generic ticks and option computations of a line.
+    pub generic_interval: Duration,
+    /// Between two lists of a scanner.
+    pub scanner_interval: Duration,
+    /// Between two refreshes of account values and summaries.
+    pub account_refresh: Duration,
+    /// Between two profits and losses.
+    pub pnl_interval: Duration,
+    /// Account updates of another account take over (error 2100 for whoever had them); otherwise
+    /// they are refused (error 2101).
+    pub account_updates_switch: bool,
+    /// What the accounts hold.
+    pub positions: Vec<SeedPosition>,
+    /// Orders that are open or completed.
+    pub orders: Vec<SeedOrder>,
+    /// What was executed before the start.
+    pub executions: Vec<SeedExecution>,
+    /// Client id of those orders and executions that are ours; `None`: of whoever starts the API
+    /// first.
+    pub own_client_id: Option<i32>,
     /// Instruments that may be subscribed at a time, over all connections.
     pub lines: usize,
     /// Symbols for which live data is refused.
@@ -81,6 +103,8 @@ pub struct GatewayConfig {
     /// Messages above the maximum rate are error 100, and the third time the end; otherwise they
     /// wait.
     pub reject_above_rate: bool,
+    /// What happens, and when.
+    pub happenings: Vec<Scheduled>,
     /// Faults, in order.
     pub faults: Vec<FaultSpec>,
 }
@@ -101,12 +125,22 @@ impl Default for GatewayConfig {
             depth_interval: Duration::from_millis(250),
             tick_by_tick_interval: Duration::from_millis(200),
             bar_interval: Duration::from_secs(5),
+            generic_interval: Duration::from_secs(5),
+            scanner_interval: Duration::from_secs(30),
+            account_refresh: Duration::from_secs(180),
+            pnl_interval: Duration::from_secs(1),
+            account_updates_switch: true,
+            positions: seeds::usual_positions(),
+            orders: seeds::usual_orders(),
+            executions: seeds::usual_executions(),
+            own_client_id: None,
             lines: 100,
             no_permission: vec!["NOPERM".to_owned()],
             drip: Duration::from_millis(50),
             queue_limit: 16 << 20,
             limits: Limits::default(),
             reject_above_rate: false,
+            happenings: Vec::new(),
             faults: Vec::new(),
         }
     }

@@ -115,6 +115,13 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         connections: Option<u32>,
     },
+    /// Something happened at the Gateway, as scheduled or as asked for.
+    Happened {
+        /// When.
+        at_ms: u64,
+        /// What, as `--happen` spells it.
+        what: String,
+    },
     /// The last event.
     Stopped {
         /// When.

@@ -20,12 +20,19 @@ use fastrand::Rng;
 use crate::config::{ClockBase, GatewayConfig};
 use crate::events::{CloseHow, ConnectionId, Event, Report};
 use crate::fault::{Fault, FaultPlan, FaultSpec};
+use crate::happening::Scheduled;
+use crate::limits::Limit;
 use calendar::DAY;
 use connection::{Connection, Ending};
+use executions::Done;
+use happenings::Farms;
+use holdings::Holding;
 use listings::{Directory, Listing, Term};
 use pacing::Pacing;
 use walk::Market;
 
+mod accounts;
+mod advisor;
 mod answer;
 mod bars;
 mod calendar;
@@ -33,22 +40,32 @@ mod connection;
 mod contracts;
 mod depth;
 mod describe;
+mod executions;
+mod generic_ticks;
+mod happenings;
 mod history;
+mod holdings;
 mod ids;
 mod line;
 mod listings;
 mod market;
+mod meter;
 mod model;
+mod news;
 mod opening;
+mod options;
+mod orders;
 mod outbox;
 mod pace;
 mod pacing;
 mod past;
 mod periods;
+mod positions;
 mod quotes;
 mod reference;
 mod replies;
 mod requests;
+mod scanner;
 mod series;
 mod sessions;
 mod streams;
@@ -59,6 +76,7 @@ mod tests;
 mod tick_by_tick;
 mod ticks;
 mod walk;
+mod wsh;
 
 /// What a driver must do.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +115,8 @@ pub enum End {
 pub struct Gateway {
     plan: FaultPlan,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// What is still to happen, the first first.
+    agenda: VecDeque<Scheduled>,
     shared: Shared,
 }
 
@@ -116,26 +136,28 @@ struct Shared {
     ticker_since: BTreeMap<Listing, Duration>,
     /// When real-time bars began, in the last ten minutes.
     bars_since: VecDeque<Duration>,
+    positions: Vec<Holding>,
+    executions: Vec<Done>,
+    /// Whose the orders of "our" client are, once that is known.
+    own_client_id: Option<i32>,
+    /// Which account's updates each connection has.
+    account_updates: BTreeMap<ConnectionId, String>,
+    /// Some of them were taken away, and their connections do not know yet.
+    account_updates_taken: bool,
+    /// Account summaries that are active.
+    summaries: usize,
+    /// Scanners that are active.
+    scanners: usize,
+    /// When regulatory snapshots were served, in the last second.
+    snapshots_since: VecDeque<Duration>,
+    /// Bulletins since the start, by their numbers.
+    bulletins: Vec<(i32, String)>,
     rng: Rng,
     client_ids: BTreeMap<i32, Holder>,
     /// Subscribed instruments, by how many lines.
     instruments: BTreeMap<usize, u32>,
     outputs: VecDeque<Output>,
     sums: Report,
-}
-
-/// Which of IB's data farms are connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Farms {
-    market: bool,
-    historical: bool,
-    security_definitions: bool,
-}
-
-impl Default for Farms {
-    fn default() -> Self {
-        Self { market: true, historical: true, security_definitions: true }
-    }
 }
 
 /// Who has a client id.
@@ -149,12 +171,25 @@ enum Holder {
 impl Gateway {
     /// A Gateway to which nobody is connected. `clock` says what the clocks show at time zero.
     pub fn new(config: GatewayConfig, clock: ClockBase) -> Self {
-        Self {
+        let directory = Directory::new((clock.unix_millis / 1000) as i64);
+        let mut agenda = config.happenings.clone();
+        agenda.sort_by_key(|scheduled| scheduled.at);
+        let mut gateway = Self {
+            agenda: agenda.into(),
             plan: FaultPlan::new(&config.faults),
             connections: BTreeMap::new(),
             shared: Shared {
                 market: Market::new(config.seed),
-                directory: Directory::new((clock.unix_millis / 1000) as i64),
+                positions: holdings::seeded(&config, &directory),
+                executions: Vec::new(),
+                own_client_id: config.own_client_id,
+                account_updates: BTreeMap::new(),
+                account_updates_taken: false,
+                summaries: 0,
+                scanners: 0,
+                snapshots_since: VecDeque::new(),
+                bulletins: Vec::new(),
+                directory,
                 farms: Farms::default(),
                 pacing: Pacing::default(),
                 books: BTreeMap::new(),
@@ -169,7 +204,9 @@ impl Gateway {
                 outputs: VecDeque::new(),
                 sums: Report::default(),
             },
-        }
+        };
+        gateway.shared.seed_executions();
+        gateway
     }
 
     /// Whether a connection may be taken from the kernel's queue now. Ask before each one.
@@ -195,6 +232,11 @@ impl Gateway {
         let full = taken.count() >= shared.config.connection_limit && connection.takes_a_place();
         self.connections.insert(id, connection);
         if full {
+            let shared = &mut self.shared;
+            *shared.sums.limits.entry(Limit::Connections).or_default() += 1;
+            let (limit, at_ms) = (Limit::Connections, millis(now));
+            let (code, request_id) = (None, None);
+            shared.event(Event::Limit { connection: id, at_ms, limit, code, request_id });
             let reason = "the connection limit is reached".to_owned();
             self.close(id, Ending::new(CloseHow::Refused, reason), now);
         } else if fault == Some(Fault::CloseAtConnect) {
@@ -217,6 +259,7 @@ impl Gateway {
             shared.sums.received_bytes += bytes.len() as u64;
             connection.receive(bytes, shared, now)
         });
+        self.settle_account_updates(now);
     }
 
     /// The socket took so many bytes of what was sent.
@@ -235,9 +278,21 @@ impl Gateway {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Duration) {
-        for connection in self.connections.values_mut() {
-            connection.handle_timeout(&mut self.shared, now);
+        while self.agenda.front().is_some_and(|next| next.at <= now) {
+            if let Some(Scheduled { what, .. }) = self.agenda.pop_front() {
+                self.happen(&what, now);
+            }
         }
+        let mut endings = Vec::new();
+        for connection in self.connections.values_mut() {
+            if let Err(ending) = connection.handle_timeout(&mut self.shared, now) {
+                endings.push((connection.id, ending));
+            }
+        }
+        for (id, ending) in endings {
+            self.close(id, ending, now);
+        }
+        self.settle_account_updates(now);
     }
 
     /// The next thing to do; drain after every other call.
@@ -248,10 +303,12 @@ impl Gateway {
     /// When [`Gateway::handle_timeout`] is next to be called; a time that has passed means at
     /// once.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.connections
+        let connections = self
+            .connections
             .values()
-            .filter_map(|connection| connection.poll_timeout(self.shared.config.rate))
-            .min()
+            .filter_map(|connection| connection.poll_timeout(&self.shared))
+            .min();
+        [connections, self.agenda.front().map(|next| next.at)].into_iter().flatten().min()
     }
 
     /// Replaces all faults. Connections that are open keep theirs; the count starts anew.
@@ -298,6 +355,19 @@ impl Gateway {
             report.lines += connection.feed.lines();
         }
         report
+    }
+
+    /// Tells those whose account updates went to another account.
+    fn settle_account_updates(&mut self, now: Duration) {
+        let shared = &mut self.shared;
+        if !std::mem::take(&mut shared.account_updates_taken) {
+            return;
+        }
+        for connection in self.connections.values_mut() {
+            if !shared.account_updates.contains_key(&connection.id) {
+                connection.lose_account_updates(shared, now);
+            }
+        }
     }
 
     fn ids(&self) -> Vec<ConnectionId> {

@@ -54,10 +54,11 @@ mod args;
 mod config;
 mod events;
 mod fault;
-#[allow(dead_code, reason = "the families of requests come one by one")]
 mod gateway;
+mod happening;
 mod limits;
 mod run;
+mod seeds;
 mod shell;
 
 pub use args::SimArgs;
@@ -65,6 +66,8 @@ pub use config::{ClockBase, GatewayConfig, Rate, SERVER_VERSION, SimConfig};
 pub use events::{CloseHow, ConnectionId, Event, Report, Request, Stage};
 pub use fault::{Fault, FaultError, FaultPlan, FaultSpec};
 pub use gateway::{End, Gateway, Output};
+pub use happening::{Farm, Happening, HappeningError, Scheduled};
 pub use limits::{Limit, LimitError, LimitSpec, Limits};
 pub use run::run;
+pub use seeds::{SeedExecution, SeedOrder, SeedOwner, SeedPosition, SeedState};
 pub use shell::{Observer, SimHandle, StartError, start, start_observed};

@@ -16,6 +16,7 @@ use crate::config::{ClockBase, SimConfig};
 use crate::events::{Event, Report};
 use crate::fault::Fault;
 use crate::gateway::{End, Gateway};
+use crate::happening::Happening;
 use serve::{Command, Server};
 
 mod relay;
@@ -123,6 +124,11 @@ impl SimHandle {
     pub async fn announce(&self, code: i32, text: &str) {
         let text = text.to_owned();
         self.ask(|done| Command::Announce(code, text, done)).await;
+    }
+
+    /// Lets something happen at the Gateway. Returns once it has.
+    pub async fn happen(&self, what: Happening) {
+        self.ask(|done| Command::Happen(what, done)).await;
     }
 
     /// Closes all connections, as a Gateway that is restarted. It goes on listening.

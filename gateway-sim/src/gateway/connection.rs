@@ -12,21 +12,23 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use ibouncer_proto::tws::envelope::write_message;
 use ibouncer_proto::tws::frame::Deframer;
 use ibouncer_proto::tws::handshake::{HandshakeError, ServerHandshake};
 use prost::Message;
 
-use super::answer::Answer;
+use super::answer::{Answer, Refusal};
 use super::market::{Feed, FeedContext};
+use super::meter::Meter;
 use super::outbox::Outbox;
 use super::replies::Replies;
 use super::streams::Streams;
 use super::subscriptions::Stream;
 use super::{End, Holder, Output, Shared, millis};
-use crate::config::Rate;
 use crate::events::{CloseHow, ConnectionId, Event, Stage};
 use crate::fault::Fault;
+use crate::limits::Limit;
 
 /// Why and how a connection ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,6 +78,9 @@ pub(super) struct Connection {
     pub(super) streams: Streams<Stream>,
     /// What the client asked for with REQ_MARKET_DATA_TYPE.
     pub(super) data_type: i32,
+    pub(super) meter: Meter,
+    /// It has the meta data of Wall Street Horizon.
+    pub(super) knows_wsh: bool,
     pub(super) received_bytes: u64,
 }
 
@@ -144,6 +149,8 @@ impl Connection {
             feed: Feed::default(),
             streams: Streams::default(),
             data_type: 1,
+            meter: Meter::default(),
+            knows_wsh: false,
             received_bytes: 0,
         }
     }
@@ -159,10 +166,11 @@ impl Connection {
         self.serial && self.client_id.is_none()
     }
 
-    /// Not read: a deaf connection, one whose client has closed, and one whose answers already
-    /// fill twice the queue, so that requests cannot fill the memory.
+    /// Not read: a deaf connection, one whose client has closed, one whose messages have to wait,
+    /// and one whose answers already fill twice the queue, so that requests cannot fill the memory.
     pub(super) fn reads(&self, queue_limit: usize) -> bool {
         !matches!(self.state, State::Deaf | State::CloseWait)
+            && self.meter.waiting.is_none()
             && self.outbox.queued() <= 2 * queue_limit
     }
 
@@ -214,23 +222,36 @@ impl Connection {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, shared: &mut Shared, now: Duration) {
+    pub(super) fn handle_timeout(
+        &mut self,
+        shared: &mut Shared,
+        now: Duration,
+    ) -> Result<(), Ending> {
+        if self.meter.poll_timeout().is_some_and(|due| due <= now) {
+            self.take_requests(shared, now)?;
+        }
         if matches!(self.state, State::Started(_)) {
             let (feed, outbox, context) = self.feed_parts(shared, now);
             feed.handle_timeout(context, outbox);
             self.step_streams(shared, now);
         }
         self.flush(shared, now);
+        Ok(())
     }
 
-    pub(super) fn poll_timeout(&self, rate: Rate) -> Option<Duration> {
+    pub(super) fn poll_timeout(&self, shared: &Shared) -> Option<Duration> {
         let (feed, streams) = match self.state {
             State::Started(_) => {
-                (self.feed.poll_timeout(rate, &self.outbox), self.streams.poll_timeout())
+                let feed = match shared.farms.quotes_flow() {
+                    true => self.feed.poll_timeout(shared.config.rate, &self.outbox),
+                    false => self.feed.poll_snapshots(),
+                };
+                (feed, self.streams.poll_timeout())
             }
             _ => (None, None),
         };
-        [feed, streams, self.outbox.poll_timeout()].into_iter().flatten().min()
+        let timeouts = [feed, streams, self.meter.poll_timeout(), self.outbox.poll_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     /// Hands out what may leave now.
@@ -299,6 +320,7 @@ impl Connection {
             rate: shared.config.rate,
             stamp: shared.config.stamp,
             queue_limit: shared.config.queue_limit,
+            flows: shared.farms.quotes_flow(),
             now,
         };
         (&mut self.feed, &mut self.outbox, context)
@@ -310,13 +332,62 @@ impl Connection {
         now: Duration,
     ) -> Result<(), Ending> {
         while let State::Started(deframer) = &mut self.state {
-            match deframer.next_body() {
-                Ok(Some(body)) => self.on_frame(&body, shared, now),
+            let body = match self.meter.waiting.take() {
+                Some(body) => Ok(Some(body)),
+                None => deframer.next_body(),
+            };
+            let body = match body {
+                Ok(Some(body)) => body,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(Ending::violation(&error)),
+            };
+            if self.meter.take(shared.config.limits.of(Limit::MessageRate), now) {
+                self.on_frame(&body, shared, now);
+            } else if shared.config.reject_above_rate {
+                self.on_frame_above_rate(&body, shared, now)?;
+            } else {
+                return self.delay(body, shared, now);
             }
         }
         Ok(())
+    }
+
+    /// The message, and all behind it, must wait.
+    fn delay(&mut self, body: Bytes, shared: &mut Shared, now: Duration) -> Result<(), Ending> {
+        self.meter.waiting = Some(body);
+        let limit = Limit::MessageRate;
+        *shared.sums.limits.entry(limit).or_default() += 1;
+        let (connection, at_ms, code, request_id) = (self.id, millis(now), None, None);
+        shared.event(Event::Limit { connection, at_ms, limit, code, request_id });
+        Ok(())
+    }
+
+    /// The message is refused, and the third time the connection with it.
+    fn on_frame_above_rate(
+        &mut self,
+        body: &[u8],
+        shared: &mut Shared,
+        now: Duration,
+    ) -> Result<(), Ending> {
+        self.report_frame(body, shared, now);
+        let text = "Max rate of messages per second has been exceeded";
+        let refusal = Refusal::limit(Limit::MessageRate, 100, text);
+        self.refuse(None, refusal, shared, now);
+        match self.meter.strike(now) {
+            true => Err(Ending::new(CloseHow::Refused, text.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether it is past the handshake and not muted.
+    pub(super) fn is_served(&self) -> bool {
+        matches!(self.state, State::Started(_))
+    }
+
+    /// Ticks come or do not, as farms are.
+    pub(super) fn hold_feed(&mut self, shared: &mut Shared, now: Duration) {
+        let (feed, _, context) = self.feed_parts(shared, now);
+        feed.set_pace(&context);
     }
 
     fn leaks_close_wait(&self) -> bool {

@@ -33,6 +33,9 @@ impl Connection {
         shared: &mut Shared,
         now: Duration,
     ) -> Answer {
+        if !shared.farms.definitions_flow() {
+            return Ok(());
+        }
         let wanted = body.contract.unwrap_or_default();
         let found = shared.directory.matching(&wanted);
         if found.is_empty() {

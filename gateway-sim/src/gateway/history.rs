@@ -106,7 +106,7 @@ impl Connection {
         let Stream::History(mut query) = stream else {
             return;
         };
-        if !shared.farms.historical {
+        if !shared.farms.history_flows() {
             if query.keep {
                 return self.streams.open(
                     (family, request_id),

@@ -53,6 +53,8 @@ pub(super) struct Slice<'a> {
     pub(super) unix_millis: u64,
     /// CLOCK_MONOTONIC in nanoseconds, in stamp mode.
     pub(super) stamp: Option<f64>,
+    /// Whether there are quotes at all.
+    pub(super) flows: bool,
 }
 
 /// Kinds of ticks, by their numbers on the wire.
@@ -123,7 +125,7 @@ impl Line {
             market_data_type: Some(self.subscription.data_type),
         };
         write_message(id::MARKET_DATA_TYPE, &data_type, out);
-        if slice.stamp.is_some() {
+        if slice.stamp.is_some() || !slice.flows {
             return 0;
         }
         let prices = [

@@ -56,6 +56,8 @@ pub(crate) struct FeedContext<'a> {
     pub(crate) rate: Rate,
     pub(crate) stamp: bool,
     pub(crate) queue_limit: usize,
+    /// Whether there are quotes at all.
+    pub(crate) flows: bool,
     pub(crate) now: Duration,
 }
 
@@ -66,6 +68,7 @@ impl FeedContext<'_> {
             market: self.market,
             unix_millis: self.clock.unix_millis + self.now.as_millis() as u64,
             stamp: self.stamp.then_some(stamp as f64),
+            flows: self.flows,
         }
     }
 }
@@ -143,7 +146,7 @@ impl Feed {
     /// Makes the ticks and ends the snapshots that are due.
     pub(crate) fn handle_timeout(&mut self, mut context: FeedContext<'_>, outbox: &mut Outbox) {
         self.end_snapshots(context.now, outbox);
-        if self.lines.is_empty() {
+        if self.lines.is_empty() || !context.flows {
             return;
         }
         let Due { ticks, lost } = match context.rate {
@@ -163,7 +166,7 @@ impl Feed {
 
     /// When [`Feed::handle_timeout`] has something to do; time zero means at once.
     pub(crate) fn poll_timeout(&self, rate: Rate, outbox: &Outbox) -> Option<Duration> {
-        let snapshot = self.snapshots.values().min().copied();
+        let snapshot = self.poll_snapshots();
         let ticks = if self.lines.is_empty() || !outbox.takes_ticks() {
             None
         } else if rate == Rate::Max {
@@ -174,9 +177,26 @@ impl Feed {
         [snapshot, ticks].into_iter().flatten().min()
     }
 
-    fn set_pace(&mut self, context: &FeedContext<'_>) {
+    /// When there is nothing but snapshots to be ended.
+    pub(crate) fn poll_snapshots(&self) -> Option<Duration> {
+        self.snapshots.values().min().copied()
+    }
+
+    /// Ends all lines and snapshots; the instruments of the lines.
+    pub(crate) fn clear(&mut self, context: &FeedContext<'_>) -> Vec<usize> {
+        let instruments = self.instruments().collect();
+        self.lines.clear();
+        self.places.clear();
+        self.snapshots.clear();
+        self.cursor = 0;
+        self.set_pace(context);
+        instruments
+    }
+
+    /// Ticks are due as the lines are many, and as quotes flow.
+    pub(crate) fn set_pace(&mut self, context: &FeedContext<'_>) {
         let per_second = match context.rate {
-            _ if self.lines.is_empty() => 0,
+            _ if self.lines.is_empty() || !context.flows => 0,
             Rate::PerLine(rate) => u64::from(rate) * self.lines.len() as u64,
             Rate::PerConnection(rate) => rate,
             Rate::Max => 0,

@@ -109,6 +109,7 @@ impl Connection {
         }
         shared.client_ids.insert(client_id, Holder::Connection);
         self.client_id = Some(client_id);
+        shared.own_client_id.get_or_insert(client_id);
         if let State::VersionSent(handshake) = &mut self.state {
             let started = State::Started(std::mem::take(handshake).into_deframer());
             self.transition(started, "the client started the API");
@@ -152,7 +153,8 @@ impl Connection {
             let reason = Fault::CutMidFrame.name().to_owned();
             return Err(Ending::new(CloseHow::Cut, reason));
         }
-        self.replies(shared, now).farm_notices();
+        let farms = shared.farms;
+        self.replies(shared, now).farm_notices(&farms);
         if fault == Some(Fault::MuteAfterReady) {
             self.fall_silent(shared, now);
         }

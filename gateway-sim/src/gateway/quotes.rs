@@ -7,9 +7,12 @@ use ibouncer_proto::tws::v1::{CancelMarketData, MarketDataRequest, MarketDataTyp
 use super::Shared;
 use super::answer::{Answer, Refusal};
 use super::connection::Connection;
+use super::generic_ticks::Generics;
 use super::line::Subscription;
 use super::listings::Listing;
 use super::market::Cancelled;
+use super::streams::Family;
+use super::subscriptions::Stream;
 use crate::limits::Limit;
 
 /// Generic tick that adds a real-time volume tick to every trade.
@@ -23,7 +26,17 @@ impl Connection {
         now: Duration,
     ) -> Answer {
         let request_id = body.req_id();
-        let subscription = self.allow(&body, shared, now)?;
+        let (subscription, listing) = self.allow(&body, shared, now)?;
+        let delayed = subscription.data_type >= 3;
+        let list = body.generic_tick_list();
+        let generics = Generics::read(list, listing, subscription.instrument, delayed)?;
+        if is_snapshot(&body) && !list.is_empty() {
+            let cause = "Snapshot market data subscription is not applicable to generic ticks";
+            return Err(Refusal::invalid(cause));
+        }
+        if body.regulatory_snapshot() {
+            shared.admit_regulatory_snapshot(now)?;
+        }
         if !is_snapshot(&body) {
             shared.reserve(subscription.instrument)?;
         }
@@ -37,6 +50,14 @@ impl Connection {
             feed.snapshot(request_id, subscription, now + delay, context, outbox);
         } else {
             feed.subscribe(request_id, subscription, context, outbox);
+        }
+        if let Some(generics) = generics.filter(|_| !shared.config.stamp) {
+            let key = (Family::Generics, request_id);
+            self.step_generics(key, &generics, shared, now);
+            if !is_snapshot(&body) {
+                let due = Some(now + shared.config.generic_interval);
+                self.streams.open(key, due, Stream::Generics(generics));
+            }
         }
         Ok(())
     }
@@ -61,6 +82,7 @@ impl Connection {
         now: Duration,
     ) -> Answer {
         let request_id = body.req_id();
+        self.streams.close((Family::Generics, request_id));
         let (feed, _, context) = self.feed_parts(shared, now);
         match feed.cancel(request_id, &context) {
             Cancelled::Line { instrument } => shared.release(instrument),
@@ -75,7 +97,7 @@ impl Connection {
         body: &MarketDataRequest,
         shared: &mut Shared,
         now: Duration,
-    ) -> Result<Subscription, Refusal> {
+    ) -> Result<(Subscription, Listing), Refusal> {
         if self.feed.contains(body.req_id()) {
             return Err(Refusal::duplicate_ticker());
         }
@@ -85,12 +107,13 @@ impl Connection {
             return Err(Refusal::no_permission());
         }
         let mut generic = body.generic_tick_list().split(',');
-        Ok(Subscription {
+        let subscription = Subscription {
             instrument: shared.place(listing, now),
             // Who may have live data gets it, whatever type was asked for.
             data_type: if forbidden { self.data_type } else { 1 },
             rt_volume: generic.any(|tick| tick.trim() == RT_VOLUME),
-        })
+        };
+        Ok((subscription, listing))
     }
 }
 
@@ -103,6 +126,20 @@ impl Shared {
     pub(super) fn forbids(&self, listing: Listing) -> bool {
         let symbol = listing.instrument().symbol;
         self.config.no_permission.iter().any(|no| no == symbol)
+    }
+
+    /// Counts a regulatory snapshot, which costs 0.01 USD.
+    fn admit_regulatory_snapshot(&mut self, now: Duration) -> Answer {
+        let second = Duration::from_secs(1);
+        self.snapshots_since.retain(|since| now - *since < second);
+        let most = self.config.limits.of(Limit::RegulatorySnapshots) as usize;
+        if self.snapshots_since.len() >= most {
+            let text = "Error processing request: too many regulatory snapshots in a second";
+            return Err(Refusal::limit(Limit::RegulatorySnapshots, 322, text));
+        }
+        self.snapshots_since.push_back(now);
+        self.sums.regulatory_snapshots += 1;
+        Ok(())
     }
 
     /// Takes a market data line for an instrument. A second one of the same is free.

@@ -88,6 +88,9 @@ impl Connection {
         shared: &mut Shared,
         _: Duration,
     ) -> Answer {
+        if !shared.farms.definitions_flow() {
+            return Ok(());
+        }
         let pattern = body.pattern().to_uppercase();
         let fits = |place: &usize| INSTRUMENTS[*place].symbol.starts_with(&pattern);
         let places = (0..INSTRUMENTS.len()).filter(|place| !pattern.is_empty() && fits(place));
@@ -117,6 +120,9 @@ impl Connection {
         shared: &mut Shared,
         _: Duration,
     ) -> Answer {
+        if !shared.farms.definitions_flow() {
+            return Ok(());
+        }
         let listing = shared.directory.by_con_id(body.underlying_con_id());
         let fits = |listing: &Listing| {
             let instrument = listing.instrument();

@@ -20,6 +20,8 @@ const BINARY_IDS: i32 = 201;
 /// First server version at which everything is protobuf.
 const ALL_PROTOBUF: i32 = 213;
 
+use super::happenings::Farms;
+
 /// Wire ids that are needed here only.
 const ORDER_STATUS: u32 = 203;
 const OPEN_ORDER: u32 = 205;
@@ -94,13 +96,13 @@ impl Replies<'_> {
     }
 
     /// The state of the data farms, as every client gets it after START_API.
-    pub(crate) fn farm_notices(&mut self) {
+    pub(crate) fn farm_notices(&mut self, farms: &Farms) {
         if self.is_text() {
             return;
         }
-        self.error(-1, 2104, "Market data farm is connected:usfarm");
-        self.error(-1, 2106, "Historical data farm is connected:ushmds");
-        self.error(-1, 2158, "Security definition farm is connected:secdefil");
+        for (code, text) in farms.notices() {
+            self.error(-1, code, text);
+        }
     }
 
     pub(crate) fn current_time(&mut self) {
@@ -123,7 +125,7 @@ impl Replies<'_> {
         if self.is_text() {
             return;
         }
-        self.farm_notices();
+        self.farm_notices(&Farms::default());
         for (key, value) in [("NetLiquidation", "1000414.53"), ("BuyingPower", "4001658")] {
             let message = AccountValue {
                 key: Some(key.to_owned()),

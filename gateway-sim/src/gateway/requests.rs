@@ -21,13 +21,30 @@ use crate::fault::Fault;
 
 impl Connection {
     pub(super) fn on_frame(&mut self, body: &[u8], shared: &mut Shared, now: Duration) {
-        shared.sums.requests += 1;
-        if self.replies(shared, now).is_text() {
-            return self.on_text(body, shared, now);
-        }
-        let Ok(envelope) = Envelope::parse(body) else {
+        let Some((envelope, request_id)) = self.report_frame(body, shared, now) else {
             return;
         };
+        if self.ignores_requests() {
+            return;
+        }
+        if let Err(refusal) = self.answer(&envelope, request_id, shared, now) {
+            self.refuse(request_id, refusal, shared, now);
+        }
+    }
+
+    /// Tells of a request, and what there is to be answered: nothing if it is text.
+    pub(super) fn report_frame<'a>(
+        &mut self,
+        body: &'a [u8],
+        shared: &mut Shared,
+        now: Duration,
+    ) -> Option<(Envelope<'a>, Option<i32>)> {
+        shared.sums.requests += 1;
+        if self.replies(shared, now).is_text() {
+            self.on_text(body, shared, now);
+            return None;
+        }
+        let envelope = Envelope::parse(body).ok()?;
         let request_id = envelope.correlation_id(Direction::ToGateway).unwrap_or_default();
         let mut request = Request {
             message_id: envelope.message_id,
@@ -37,12 +54,7 @@ impl Connection {
         };
         describe::describe(&mut request, &envelope);
         self.tell(request, shared, now);
-        if self.ignores_requests() {
-            return;
-        }
-        if let Err(refusal) = self.answer(&envelope, request_id, shared, now) {
-            self.refuse(request_id, refusal, shared, now);
-        }
+        Some((envelope, request_id))
     }
 
     #[rustfmt::skip]
@@ -82,6 +94,47 @@ impl Connection {
             ask::REQ_HISTORICAL_TICKS => self.serve(Self::on_historical_ticks, body, shared, now),
             ask::CANCEL_HISTORICAL_TICKS => self.cancel(Family::HistoricalTicks, request_id, 366, shared),
 
+            ask::REQ_ACCT_DATA => self.serve(Self::on_account_data, body, shared, now),
+            ask::REQ_ACCOUNT_SUMMARY => self.serve(Self::on_account_summary, body, shared, now),
+            ask::CANCEL_ACCOUNT_SUMMARY => self.cancel(Family::AccountSummary, request_id, 300, shared),
+            ask::REQ_ACCOUNT_UPDATES_MULTI => self.serve(Self::on_account_updates_multi, body, shared, now),
+            ask::CANCEL_ACCOUNT_UPDATES_MULTI => self.cancel(Family::AccountMulti, request_id, 300, shared),
+            ask::REQ_POSITIONS => self.serve(Self::on_positions, body, shared, now),
+            ask::CANCEL_POSITIONS => self.serve(Self::on_cancel_positions, body, shared, now),
+            ask::REQ_POSITIONS_MULTI => self.serve(Self::on_positions_multi, body, shared, now),
+            ask::CANCEL_POSITIONS_MULTI => self.cancel(Family::PositionsMulti, request_id, 300, shared),
+            ask::REQ_PNL => self.serve(Self::on_pnl, body, shared, now),
+            ask::CANCEL_PNL => self.cancel(Family::Pnl, request_id, 10185, shared),
+            ask::REQ_PNL_SINGLE => self.serve(Self::on_pnl_single, body, shared, now),
+            ask::CANCEL_PNL_SINGLE => self.cancel(Family::PnlSingle, request_id, 10185, shared),
+
+            ask::REQ_OPEN_ORDERS => self.serve(Self::on_open_orders, body, shared, now),
+            ask::REQ_ALL_OPEN_ORDERS => self.serve(Self::on_all_open_orders, body, shared, now),
+            ask::REQ_AUTO_OPEN_ORDERS => self.serve(Self::on_auto_open_orders, body, shared, now),
+            ask::REQ_COMPLETED_ORDERS => self.serve(Self::on_completed_orders, body, shared, now),
+            ask::REQ_EXECUTIONS => self.serve(Self::on_executions, body, shared, now),
+
+            ask::REQ_NEWS_PROVIDERS => self.serve(Self::on_news_providers, body, shared, now),
+            ask::REQ_NEWS_ARTICLE => self.serve(Self::on_news_article, body, shared, now),
+            ask::REQ_HISTORICAL_NEWS => self.serve(Self::on_historical_news, body, shared, now),
+            ask::REQ_NEWS_BULLETINS => self.serve(Self::on_bulletins, body, shared, now),
+            ask::CANCEL_NEWS_BULLETINS => self.serve(Self::on_cancel_bulletins, body, shared, now),
+
+            ask::REQ_SCANNER_PARAMETERS => self.serve(Self::on_scanner_parameters, body, shared, now),
+            ask::REQ_SCANNER_SUBSCRIPTION => self.serve(Self::on_scanner, body, shared, now),
+            ask::CANCEL_SCANNER_SUBSCRIPTION => self.cancel(Family::Scanner, request_id, 365, shared),
+
+            ask::REQ_WSH_META_DATA => self.serve(Self::on_wsh_meta, body, shared, now),
+            ask::CANCEL_WSH_META_DATA => self.cancel(Family::WshMeta, request_id, 300, shared),
+            ask::REQ_WSH_EVENT_DATA => self.serve(Self::on_wsh_events, body, shared, now),
+            ask::CANCEL_WSH_EVENT_DATA => self.cancel(Family::WshEvents, request_id, 300, shared),
+
+            ask::REQ_CALC_IMPLIED_VOLAT => self.serve(Self::on_implied_volatility, body, shared, now),
+            ask::REQ_CALC_OPTION_PRICE => self.serve(Self::on_option_price, body, shared, now),
+            // They were answered at once, so there is nothing left to cancel.
+            ask::CANCEL_CALC_IMPLIED_VOLAT | ask::CANCEL_CALC_OPTION_PRICE => Ok(()),
+
+            ask::REQ_FA => self.serve(Self::on_fa, body, shared, now),
             ask::REQ_SOFT_DOLLAR_TIERS => self.serve(Self::on_soft_dollar_tiers, body, shared, now),
             ask::REQ_FAMILY_CODES => self.serve(Self::on_family_codes, body, shared, now),
             ask::REQ_USER_INFO => self.serve(Self::on_user_info, body, shared, now),

@@ -2,15 +2,23 @@
 
 use std::time::Duration;
 
+use ibouncer_proto::tws::v1::{ScannerSubscription, WshEventDataRequest};
+
 use super::Shared;
+use super::accounts::{Summary, Updates};
 use super::answer::{Answer, Refusal};
 use super::bars::LiveBars;
 use super::connection::Connection;
 use super::depth::Book;
+use super::generic_ticks::Generics;
 use super::history::Query;
+use super::listings::Listing;
 use super::past::TickQuery;
 use super::streams::{Family, Key};
 use super::tick_by_tick::Ticker;
+
+/// Between two turns of a stream, whatever the settings say.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// What a stream holds until its turn.
 #[derive(Debug)]
@@ -22,19 +30,32 @@ pub(super) enum Stream {
     Depth(Box<Book>),
     TickByTick(Ticker),
     RealTimeBars(LiveBars),
+    /// Of this account.
+    AccountData(String),
+    AccountSummary(Summary),
+    AccountMulti(Updates),
+    /// Account and model.
+    PositionsMulti(String, String),
+    /// Of this account.
+    Pnl(String),
+    PnlSingle(String, Listing),
+    Generics(Generics),
+    Scanner(Box<ScannerSubscription>),
+    WshMeta,
+    WshEvents(Box<WshEventDataRequest>),
 }
 
 impl Connection {
     /// Gives every stream its turn that is due.
     pub(super) fn step_streams(&mut self, shared: &mut Shared, now: Duration) {
         while let Some((key, due, mut stream)) = self.streams.take_due(now) {
-            if is_live(key.0) && !shared.farms.market {
-                let pause = shared.config.depth_interval;
+            if shared.farms.hold(key.0) {
+                let pause = shared.config.depth_interval.max(SHORTEST_PAUSE);
                 self.streams.open(key, Some(now + pause), stream);
                 continue;
             }
             let pause = match &mut stream {
-                Stream::Named => continue,
+                Stream::Named | Stream::PositionsMulti(..) => continue,
                 Stream::History(_) => {
                     self.step_history(key, stream, shared, due, now);
                     continue;
@@ -42,6 +63,22 @@ impl Connection {
                 Stream::HistoricalTicks(query) => {
                     self.step_historical_ticks(key, query, shared);
                     continue;
+                }
+                Stream::WshMeta => {
+                    self.step_wsh_meta(key);
+                    continue;
+                }
+                Stream::WshEvents(body) => {
+                    self.step_wsh_events(key, body, shared, now);
+                    continue;
+                }
+                Stream::Generics(generics) => {
+                    self.step_generics(key, generics, shared, now);
+                    shared.config.generic_interval
+                }
+                Stream::Scanner(scan) => {
+                    self.step_scanner(key, scan, shared, now);
+                    shared.config.scanner_interval
                 }
                 Stream::Depth(book) => {
                     self.step_depth(key, book);
@@ -55,8 +92,29 @@ impl Connection {
                     self.step_real_time_bars(key, bars, shared);
                     shared.config.bar_interval
                 }
+                Stream::AccountData(account) => {
+                    self.say_account(account, shared, now);
+                    shared.config.account_refresh
+                }
+                Stream::AccountSummary(summary) => {
+                    self.step_summary(key, summary, shared, now);
+                    shared.config.account_refresh
+                }
+                Stream::AccountMulti(updates) => {
+                    self.step_account_multi(key, updates, shared, now);
+                    shared.config.account_refresh
+                }
+                Stream::Pnl(account) => {
+                    self.step_pnl(key, account, shared, now);
+                    shared.config.pnl_interval
+                }
+                Stream::PnlSingle(account, listing) => {
+                    self.step_pnl_single(key, (account, *listing), shared, now);
+                    shared.config.pnl_interval
+                }
             };
             // What is late goes on from now, instead of catching up.
+            let pause = pause.max(SHORTEST_PAUSE);
             let next = due + pause;
             let next = if next <= now { now + pause } else { next };
             self.streams.open(key, Some(next), stream);
@@ -90,7 +148,10 @@ impl Connection {
                 shared.release(ticker.instrument);
             }
             Stream::RealTimeBars(bars) => shared.release(bars.instrument),
-            Stream::Named | Stream::History(_) | Stream::HistoricalTicks(_) => {}
+            Stream::AccountData(_) => drop(shared.account_updates.remove(&self.id)),
+            Stream::AccountSummary(_) => shared.summaries -= 1,
+            Stream::Scanner(_) => shared.scanners -= 1,
+            _ => {}
         }
     }
 

@@ -18,12 +18,16 @@ use crate::config::{ClockBase, GatewayConfig};
 use crate::events::{CloseHow, ConnectionId, Event, Stage};
 use crate::fault::Fault;
 
+mod accounts;
 mod faults;
+mod happenings;
 mod history;
 mod live;
 mod market_data;
 mod opening;
+mod orders;
 mod reference;
+mod services;
 
 const CLOCK: ClockBase =
     ClockBase { unix_millis: 1_795_457_715_000, monotonic_nanos: 5_000_000_000 };

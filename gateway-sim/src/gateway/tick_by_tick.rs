@@ -25,7 +25,6 @@ const MOST_TICKS: i32 = 1000;
 /// One subscription.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticker {
-    pub(super) listing: Listing,
     /// Its walk, which is also its market data line.
     pub(super) instrument: usize,
     kind: Kind,
@@ -83,7 +82,7 @@ impl Connection {
             self.say_ticks(key.1, page, &series, &times);
         }
         let ignore_size = body.ignore_size();
-        let ticker = Ticker { listing, instrument, kind, ignore_size };
+        let ticker = Ticker { instrument, kind, ignore_size };
         let due = Some(now + shared.config.tick_by_tick_interval);
         self.streams.open(key, due, Stream::TickByTick(ticker));
         Ok(())

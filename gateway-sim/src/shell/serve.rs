@@ -21,6 +21,7 @@ use super::socket::Socket;
 use crate::events::{ConnectionId, Report};
 use crate::fault::Fault;
 use crate::gateway::{End, Gateway, Output};
+use crate::happening::Happening;
 
 /// Bytes per read, and reads per turn of one connection.
 const READ_SIZE: usize = 64 * 1024;
@@ -34,6 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(super) enum Command {
     SetFault(Option<Fault>, Option<u32>, oneshot::Sender<()>),
     Announce(i32, String, oneshot::Sender<()>),
+    Happen(Happening, oneshot::Sender<()>),
     CloseAll(End, oneshot::Sender<()>),
     Report(oneshot::Sender<Report>),
 }
@@ -112,6 +114,10 @@ impl Server {
             }
             Command::Announce(code, text, done) => {
                 self.gateway.announce(code, &text, now);
+                done.send(())
+            }
+            Command::Happen(what, done) => {
+                self.gateway.happen(&what, now);
                 done.send(())
             }
             Command::CloseAll(how, done) => {

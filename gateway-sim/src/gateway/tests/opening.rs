@@ -2,7 +2,7 @@
 
 use ibouncer_proto::tws::v1::{
     CurrentTime, CurrentTimeInMillis, CurrentTimeRequest, IdsRequest, ManagedAccounts,
-    ManagedAccountsRequest, NextValidId, PlaceOrderRequest, PositionsRequest,
+    ManagedAccountsRequest, NextValidId, PlaceOrderRequest, QueryDisplayGroupsRequest,
 };
 
 use proptest::prelude::*;
@@ -167,15 +167,16 @@ fn orders_and_what_is_not_simulated_are_refused_by_id() {
     let order = PlaceOrderRequest { order_id: Some(31), ..Default::default() };
     world.request(client, 203, &order);
     assert_eq!(world.errors(client, 31), [321]);
-    world.request(client, 261, &PositionsRequest {});
-    assert_eq!(world.errors(client, -1).last(), Some(&321));
+    let groups = QueryDisplayGroupsRequest { req_id: Some(4) };
+    world.request(client, 267, &groups);
+    assert_eq!(world.errors(client, 4), [321]);
     let unknown = IdsRequest { num_ids: Some(5) };
     world.request(client, 777, &unknown);
     let names = world.events.iter().filter_map(|event| match event {
         Event::Request { request, .. } => Some(request.name),
         _ => None,
     });
-    assert_eq!(names.collect::<Vec<_>>(), ["PLACE_ORDER", "REQ_POSITIONS", "UNKNOWN"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["PLACE_ORDER", "QUERY_DISPLAY_GROUPS", "UNKNOWN"]);
 }
 
 #[test]

@@ -1,0 +1,246 @@
+//! What happens at the Gateway while it runs, and what connections notice of it.
+//!
+//! While a farm is down or IB is lost, data stop; what is asked for in that time is answered as
+//! far as a Gateway could answer it alone. Texts of the notices are those of Gateway.
+
+use std::time::Duration;
+
+use super::connection::Connection;
+use super::holdings::Holding;
+use super::streams::Family;
+use super::subscriptions::{Stream, is_live};
+use super::{End, Gateway, Shared, millis};
+use crate::events::Event;
+use crate::happening::{Farm, Happening};
+use crate::seeds::{SeedExecution, SeedOwner};
+
+/// Order id in executions of orders that were given by hand.
+const MANUAL_ORDER_ID: i32 = i32::MAX;
+
+/// First order and permanent ids of executions that happen.
+const FIRST_ORDER_ID: i32 = 900;
+const FIRST_PERM_ID: i64 = 710_000_000;
+
+/// Which of IB's data farms are connected, and whether IB is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Farms {
+    pub(super) market: bool,
+    pub(super) historical: bool,
+    pub(super) security_definitions: bool,
+    pub(super) linked: bool,
+}
+
+impl Default for Farms {
+    fn default() -> Self {
+        Self { market: true, historical: true, security_definitions: true, linked: true }
+    }
+}
+
+impl Farms {
+    /// The notices with which a connection begins.
+    pub(super) fn notices(&self) -> [(i32, &'static str); 3] {
+        [
+            notice(Farm::Market, self.market),
+            notice(Farm::Historical, self.historical),
+            notice(Farm::SecurityDefinitions, self.security_definitions),
+        ]
+    }
+
+    /// Whether quotes, ticks and depth come.
+    pub(super) fn quotes_flow(&self) -> bool {
+        self.market && self.linked
+    }
+
+    /// Whether historical data come.
+    pub(super) fn history_flows(&self) -> bool {
+        self.historical && self.linked
+    }
+
+    /// Whether definitions of contracts come; while they do not, requests have no answer.
+    pub(super) fn definitions_flow(&self) -> bool {
+        self.security_definitions && self.linked
+    }
+
+    /// Whether streams of a family have to wait.
+    pub(super) fn hold(&self, family: Family) -> bool {
+        match family {
+            // A query that waits is refused instead.
+            Family::History | Family::HistoricalTicks => false,
+            family if is_live(family) => !self.quotes_flow(),
+            _ => !self.linked,
+        }
+    }
+}
+
+fn notice(farm: Farm, connected: bool) -> (i32, &'static str) {
+    match (farm, connected) {
+        (Farm::Market, true) => (2104, "Market data farm is connected:usfarm"),
+        (Farm::Market, false) => (2103, "Market data farm connection is broken:usfarm"),
+        (Farm::Historical, true) => (2106, "Historical data farm is connected:ushmds"),
+        (Farm::Historical, false) => (2105, "HMDS data farm connection is broken:ushmds"),
+        (Farm::SecurityDefinitions, true) => {
+            (2158, "Security definition farm is connected:secdefil")
+        }
+        (Farm::SecurityDefinitions, false) => {
+            (2157, "Sec-def data farm connection is broken:secdefil")
+        }
+    }
+}
+
+impl Gateway {
+    /// Lets something happen, and tells that it did.
+    pub fn happen(&mut self, what: &Happening, now: Duration) {
+        self.shared.event(Event::Happened { at_ms: millis(now), what: what.to_string() });
+        match what {
+            Happening::FarmDown(farm) => self.set_farm(*farm, false, now),
+            Happening::FarmUp(farm) => self.set_farm(*farm, true, now),
+            Happening::LinkLost => {
+                self.shared.farms.linked = false;
+                let text = "Connectivity between IB and Trader Workstation has been lost.";
+                self.announce(1100, text, now);
+            }
+            Happening::RestoredWithoutData => {
+                self.shared.farms.linked = true;
+                for connection in self.connections.values_mut() {
+                    connection.lose_data(&mut self.shared, now);
+                }
+                let text = "Connectivity between IB and Trader Workstation has been restored - \
+                            data lost.";
+                self.announce(1101, text, now);
+            }
+            Happening::RestoredWithData => {
+                self.shared.farms.linked = true;
+                let text = "Connectivity between IB and Trader Workstation has been restored - \
+                            data maintained.";
+                self.announce(1102, text, now);
+            }
+            Happening::Restart { roll_back } => {
+                let config = &mut self.shared.config;
+                config.next_order_id = config.next_order_id.saturating_sub(*roll_back).max(1);
+                self.close_all(End::Fin, now);
+                self.shared.farms = Farms::default();
+                self.shared.pacing = Default::default();
+            }
+            Happening::PositionVanishes(symbol) => self.vanish(symbol, now),
+            Happening::Execution { symbol, quantity, owner } => {
+                self.execute(symbol, *quantity, *owner, now);
+            }
+            Happening::DepthReset => {
+                for connection in self.connections.values_mut() {
+                    connection.reset_depth(&mut self.shared, now);
+                    connection.flush(&mut self.shared, now);
+                }
+            }
+            Happening::Bulletin(text) => {
+                let number = self.shared.publish(text);
+                self.each(now, |connection, _| connection.on_bulletin(number, text));
+            }
+        }
+        for connection in self.connections.values_mut() {
+            connection.hold_feed(&mut self.shared, now);
+        }
+    }
+
+    fn set_farm(&mut self, farm: Farm, connected: bool, now: Duration) {
+        let farms = &mut self.shared.farms;
+        match farm {
+            Farm::Market => farms.market = connected,
+            Farm::Historical => farms.historical = connected,
+            Farm::SecurityDefinitions => farms.security_definitions = connected,
+        }
+        let (code, text) = notice(farm, connected);
+        self.announce(code, text, now);
+    }
+
+    fn vanish(&mut self, symbol: &str, now: Duration) {
+        let positions = &mut self.shared.positions;
+        let place = positions.iter().position(|one| one.listing.instrument().symbol == symbol);
+        let Some(place) = place else {
+            return;
+        };
+        let gone = Holding { quantity: 0.0, average_cost: 0.0, ..positions.remove(place) };
+        self.each(now, |connection, shared| connection.on_position_changed(&gone, shared, now));
+    }
+
+    fn execute(&mut self, symbol: &str, quantity: i32, owner: SeedOwner, now: Duration) {
+        let shared = &mut self.shared;
+        let wanted = shared.stock(symbol);
+        let (Ok(listing), Some(account)) =
+            (shared.directory.one(Some(&wanted)), shared.config.accounts.first().cloned())
+        else {
+            return;
+        };
+        let number = shared.executions.len() as i32;
+        let price = shared.fair_price(listing, now);
+        let order_id = match owner {
+            SeedOwner::Manual => MANUAL_ORDER_ID,
+            _ => FIRST_ORDER_ID + number,
+        };
+        let seed = SeedExecution {
+            owner,
+            order_id,
+            perm_id: FIRST_PERM_ID + i64::from(number),
+            account: 0,
+            symbol: symbol.to_owned(),
+            bought: quantity > 0,
+            quantity: quantity.unsigned_abs(),
+            price,
+            seconds_ago: 0,
+        };
+        let done = shared.execute(seed, shared.unix_seconds(now));
+        let held = shared
+            .positions
+            .iter_mut()
+            .find(|one| one.account == account && one.listing == listing);
+        let holding = match held {
+            Some(held) => {
+                held.quantity += f64::from(quantity);
+                held.clone()
+            }
+            None => {
+                let quantity = f64::from(quantity);
+                let new =
+                    Holding { account, listing, quantity, average_cost: price, realized: 0.0 };
+                shared.positions.push(new.clone());
+                new
+            }
+        };
+        self.each(now, |connection, shared| {
+            connection.on_execution(&done, shared);
+            connection.on_position_changed(&holding, shared, now);
+        });
+    }
+
+    /// Tells every connection that can be told something.
+    fn each(&mut self, now: Duration, tell: impl Fn(&mut Connection, &Shared)) {
+        for connection in self.connections.values_mut() {
+            if connection.is_served() {
+                tell(connection, &self.shared);
+                connection.flush(&mut self.shared, now);
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Subscriptions to data are gone; those to accounts and positions are not.
+    fn lose_data(&mut self, shared: &mut Shared, now: Duration) {
+        let (feed, _, context) = self.feed_parts(shared, now);
+        let lost = feed.clear(&context);
+        lost.into_iter().for_each(|instrument| shared.release(instrument));
+        let kept = |family| {
+            use Family::{History, Scanner};
+            !is_live(family) && family != History && family != Scanner
+        };
+        let keys: Vec<_> = self.streams.all().map(|(key, _)| key).collect();
+        for key in keys.into_iter().filter(|key| !kept(key.0)) {
+            if let Some(stream) = self.streams.close(key) {
+                self.on_stream_closed(&stream, shared);
+                if let Stream::History(_) = stream {
+                    let text = "Failed to request live updates (disconnected).";
+                    self.replies(shared, now).error(key.1, 10182, text);
+                }
+            }
+        }
+    }
+}

@@ -67,6 +67,10 @@ pub struct SimArgs {
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     pub snapshot_delay: Duration,
 
+    /// Snapshots with generic ticks are error 321, as at a real Gateway
+    #[arg(long)]
+    pub strict_snapshots: bool,
+
     /// From a request for historical bars or ticks to its answer
     #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = humantime::parse_duration)]
     pub history_delay: Duration,
@@ -119,6 +123,10 @@ pub struct SimArgs {
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = bytes)]
     pub queue_limit: usize,
 
+    /// Messages that may wait for a slow reader before the first half of them is dropped
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub output_limit: usize,
+
     /// Set one of Gateway's limits, such as account_summaries=1 or message_rate=off; repeat for more
     #[arg(long = "limit", value_name = "NAME=N|off")]
     pub limits: Vec<LimitSpec>,
@@ -167,6 +175,7 @@ impl SimArgs {
                 rate: self.ticks_per_second.unwrap_or(defaults.rate),
                 stamp: self.stamp,
                 snapshot_delay: self.snapshot_delay,
+                strict_snapshots: self.strict_snapshots,
                 history_delay: self.history_delay,
                 depth_interval: self.depth_interval,
                 tick_by_tick_interval: self.tick_by_tick_interval,
@@ -183,6 +192,7 @@ impl SimArgs {
                 queue_limit: self.queue_limit,
                 faults: self.faults.clone(),
                 connection_limit,
+                output_limit: self.output_limit,
                 limits,
                 reject_above_rate: self.reject_above_rate,
                 happenings: self.happenings.clone(),

@@ -62,6 +62,9 @@ pub struct GatewayConfig {
     pub stamp: bool,
     /// From a snapshot request to its end.
     pub snapshot_delay: Duration,
+    /// Snapshots with generic ticks are error 321, as at a real Gateway; otherwise the ticks of the
+    /// moment come with them.
+    pub strict_snapshots: bool,
     /// From a request for historical bars or ticks to its answer: so long it is open.
     pub history_delay: Duration,
     /// Between two changes of a book of market depth.
@@ -98,6 +101,9 @@ pub struct GatewayConfig {
     pub drip: Duration,
     /// Bytes that may wait for a slow reader before ticks are dropped.
     pub queue_limit: usize,
+    /// Messages that may wait for a slow reader before the first half of them is dropped; not in
+    /// stamp mode.
+    pub output_limit: usize,
     /// Limits besides those of lines and connections.
     pub limits: Limits,
     /// Messages above the maximum rate are error 100, and the third time the end; otherwise they
@@ -121,6 +127,7 @@ impl Default for GatewayConfig {
             rate: Rate::PerLine(5),
             stamp: false,
             snapshot_delay: Duration::from_secs(1),
+            strict_snapshots: false,
             history_delay: Duration::from_millis(20),
             depth_interval: Duration::from_millis(250),
             tick_by_tick_interval: Duration::from_millis(200),
@@ -138,6 +145,7 @@ impl Default for GatewayConfig {
             no_permission: vec!["NOPERM".to_owned()],
             drip: Duration::from_millis(50),
             queue_limit: 16 << 20,
+            output_limit: 100_000,
             limits: Limits::default(),
             reject_above_rate: false,
             happenings: Vec::new(),

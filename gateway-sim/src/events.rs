@@ -101,6 +101,8 @@ pub enum Event {
         sent_ticks: u64,
         /// Ticks that were due and had no room.
         dropped: u64,
+        /// Messages that were dropped because the client did not read.
+        output_dropped: u64,
         /// Lines that were active at the end.
         lines: usize,
     },
@@ -202,6 +204,8 @@ pub struct Report {
     pub sent_ticks: u64,
     /// Ticks that were due and had no room.
     pub dropped: u64,
+    /// Messages that were dropped because a client did not read.
+    pub output_dropped: u64,
     /// Lines that are active.
     pub lines: usize,
     /// Regulatory snapshots that were served, at 0.01 USD each.

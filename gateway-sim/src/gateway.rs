@@ -262,10 +262,11 @@ impl Gateway {
         self.settle_account_updates(now);
     }
 
-    /// The socket took so many bytes of what was sent.
+    /// The socket took so many bytes of what was sent, so that more of it may be sent.
     pub fn written(&mut self, connection: ConnectionId, bytes: usize) {
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.written(bytes);
+            connection.hand_out(&mut self.shared);
         }
     }
 
@@ -352,6 +353,7 @@ impl Gateway {
         for connection in self.connections.values() {
             report.sent_ticks += connection.feed.sent;
             report.dropped += connection.feed.dropped;
+            report.output_dropped += connection.outbox.dropped;
             report.lines += connection.feed.lines();
         }
         report
@@ -400,6 +402,7 @@ impl Gateway {
         let feed = &connection.feed;
         shared.sums.sent_ticks += feed.sent;
         shared.sums.dropped += feed.dropped;
+        shared.sums.output_dropped += connection.outbox.dropped;
         shared.event(Event::Closed {
             connection: id,
             at_ms: millis(now),
@@ -408,6 +411,7 @@ impl Gateway {
             received_bytes: connection.received_bytes,
             sent_ticks: feed.sent,
             dropped: feed.dropped,
+            output_dropped: connection.outbox.dropped,
             lines: feed.lines(),
         });
         feed.instruments().for_each(|instrument| shared.release(instrument));

@@ -298,6 +298,32 @@ async fn a_slow_reader_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn what_a_client_leaves_unread_is_halved_and_what_is_left_is_whole() {
+    let sim = Sim::start(SimConfig {
+        gateway: GatewayConfig {
+            rate: Rate::PerConnection(400_000),
+            output_limit: 10_000,
+            ..GatewayConfig::default()
+        },
+        ..SimConfig::default()
+    })
+    .await;
+    let mut slow = Client::ready(&sim, 7);
+    slow.subscribe();
+    let end = Instant::now() + DEADLINE;
+    while sim.handle.report().await.output_dropped == 0 {
+        assert!(Instant::now() < end, "nothing was dropped");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // More than the socket and the queue can hold: so it comes from before and behind the gap.
+    for _ in 0..100_000 {
+        let body = slow.next().expect("the stream goes on");
+        let envelope = Envelope::parse(&body).unwrap();
+        assert!((201..=400).contains(&envelope.message_id), "{}", envelope.message_id);
+    }
+}
+
+#[tokio::test]
 async fn everything_can_be_changed_while_running() {
     let sim = Sim::with_faults(&[]).await;
     let mut client = Client::ready(&sim, 7);

@@ -257,6 +257,16 @@ impl Connection {
     /// Hands out what may leave now.
     pub(super) fn flush(&mut self, shared: &mut Shared, now: Duration) {
         self.outbox.handle_timeout(now);
+        // In stamp mode a reader counts what is missing, and ticks are bounded before they are
+        // made.
+        if !shared.config.stamp {
+            self.outbox.bound(shared.config.output_limit);
+        }
+        self.hand_out(shared);
+    }
+
+    /// Hands out what the socket has room for.
+    pub(super) fn hand_out(&mut self, shared: &mut Shared) {
         while let Some(bytes) = self.outbox.take(&mut shared.rng) {
             shared.outputs.push_back(Output::Send { connection: self.id, bytes });
         }

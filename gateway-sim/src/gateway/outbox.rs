@@ -1,9 +1,10 @@
 //! Bytes on their way to one connection: shaped by faults, and bounded.
 //!
-//! Bytes are collected in `ready` and taken out once per step. Two faults change the pieces:
-//! `split-frames` cuts them small, `slow-drip` lets the handshake out byte by byte. The outbox
-//! counts what was taken and not yet written, which is how a slow reader shows; it decides
-//! nothing itself.
+//! Bytes are collected in `ready` and taken out once per step, as long as not too many of those
+//! that were taken are still unwritten: that is how a slow reader shows. What he leaves waiting is
+//! bounded as at Gateway: at so many messages the first half of them is dropped, and counted. Two
+//! faults change the pieces: `split-frames` cuts them small, `slow-drip` lets the handshake out
+//! byte by byte.
 
 use std::time::Duration;
 
@@ -12,10 +13,21 @@ use fastrand::Rng;
 
 use crate::fault::Fault;
 
+/// Bytes that are handed out ahead of a reader; what comes on top of them waits here.
+const AHEAD: usize = 256 * 1024;
+
+/// Length of a frame's head, which holds the length of its body.
+const HEAD: usize = 4;
+
 /// What a connection still has to get.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     ready: BytesMut,
+    /// Bytes of `ready` that were counted, and how many frames they are.
+    counted: usize,
+    frames: usize,
+    /// Frames that were dropped.
+    pub(crate) dropped: u64,
     /// Taken out, but not yet reported as written.
     unwritten: usize,
     shape: Shape,
@@ -55,7 +67,7 @@ impl Outbox {
             }),
             _ => Shape::Whole,
         };
-        Self { ready: BytesMut::new(), unwritten: 0, shape }
+        Self { ready: BytesMut::new(), counted: 0, frames: 0, dropped: 0, unwritten: 0, shape }
     }
 
     /// Where the next frame goes.
@@ -118,17 +130,50 @@ impl Outbox {
         }
     }
 
-    /// Everything at once, whatever the shape: the connection is about to close.
+    /// Everything at once, whatever the shape and the reader: the connection is about to close.
     pub(crate) fn hurry(&mut self) {
+        self.unwritten = 0;
         if let Shape::Drip(drip) = &mut self.shape {
             self.ready.unsplit(std::mem::take(&mut drip.slow));
             self.ready.unsplit(std::mem::take(&mut drip.behind));
         }
     }
 
-    /// The next piece for the socket.
+    /// Drops the first half of what waits, if that is more messages than may wait. Only whole
+    /// frames wait: those of which a part was sent have been taken out.
+    pub(crate) fn bound(&mut self, most: usize) {
+        if !matches!(self.shape, Shape::Whole) || self.unwritten < AHEAD {
+            return;
+        }
+        self.count_frames(usize::MAX);
+        if self.frames <= most {
+            return;
+        }
+        let half = self.frames / 2;
+        (self.counted, self.frames) = (0, 0);
+        self.count_frames(half);
+        self.ready.advance(self.counted);
+        self.dropped += self.frames as u64;
+        (self.counted, self.frames) = (0, 0);
+    }
+
+    /// Goes on counting whole frames, up to so many.
+    fn count_frames(&mut self, most: usize) {
+        while self.frames < most
+            && let Some(head) = self.ready[self.counted..].first_chunk::<HEAD>()
+        {
+            let length = HEAD + u32::from_be_bytes(*head) as usize;
+            if length > self.ready.len() - self.counted {
+                return;
+            }
+            self.counted += length;
+            self.frames += 1;
+        }
+    }
+
+    /// The next piece for the socket, unless it has enough.
     pub(crate) fn take(&mut self, rng: &mut Rng) -> Option<Bytes> {
-        if self.ready.is_empty() {
+        if self.ready.is_empty() || self.unwritten >= AHEAD {
             return None;
         }
         let length = match self.shape {
@@ -136,6 +181,7 @@ impl Outbox {
             Shape::Whole | Shape::Drip(_) => self.ready.len(),
         };
         self.unwritten += length;
+        (self.counted, self.frames) = (0, 0);
         Some(self.ready.split_to(length).freeze())
     }
 }
@@ -159,6 +205,24 @@ mod tests {
         assert_eq!((total, outbox.queued()), (100, 100));
         outbox.written(60);
         assert_eq!(outbox.queued(), 40);
+    }
+
+    #[test]
+    fn what_a_slow_reader_leaves_is_halved_by_whole_frames() {
+        let mut outbox = Outbox::new(None, PAUSE);
+        let mut rng = Rng::with_seed(1);
+        let frame = |number: u32| [4u32.to_be_bytes(), number.to_be_bytes()].concat();
+        outbox.buffer().extend_from_slice(&vec![0; AHEAD]);
+        assert_eq!(outbox.take(&mut rng).map(|piece| piece.len()), Some(AHEAD));
+        for number in 0..11 {
+            outbox.buffer().extend_from_slice(&frame(number));
+            outbox.bound(10);
+            assert_eq!(outbox.take(&mut rng), None);
+        }
+        assert_eq!(outbox.dropped, 5);
+        outbox.written(AHEAD);
+        let rest: Vec<u8> = (5..11).flat_map(frame).collect();
+        assert_eq!(outbox.take(&mut rng).as_deref(), Some(&rest[..]));
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Connection {
         let delayed = subscription.data_type >= 3;
         let list = body.generic_tick_list();
         let generics = Generics::read(list, listing, subscription.instrument, delayed)?;
-        if is_snapshot(&body) && !list.is_empty() {
+        if is_snapshot(&body) && !list.is_empty() && shared.config.strict_snapshots {
             let cause = "Snapshot market data subscription is not applicable to generic ticks";
             return Err(Refusal::invalid(cause));
         }

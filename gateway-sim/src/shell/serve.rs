@@ -78,9 +78,7 @@ impl Server {
         loop {
             self.gateway.handle_timeout(self.now());
             self.carry_out(&mut observer);
-            while self.write() {
-                self.carry_out(&mut observer);
-            }
+            while self.write(&mut observer) {}
             match self.wait().await {
                 Wake::Command(Some(command)) => self.obey(command),
                 Wake::Command(None) => break,
@@ -170,24 +168,30 @@ impl Server {
         }
     }
 
-    /// Writes what the sockets take; true if one of them turned out to be dead.
-    fn write(&mut self) -> bool {
+    /// Writes what the sockets take, and what the Gateway has for the room that this makes; true
+    /// if it is worth while to try again.
+    fn write(&mut self, observer: &mut Observer) -> bool {
         let now = self.now();
-        let mut died = false;
+        let mut again = false;
         for (id, socket) in &mut self.sockets {
             if !socket.has_output() {
                 continue;
             }
             let (written, error) = socket.write();
             self.gateway.written(*id, written);
+            // With everything written there may be room for more of what waits.
+            again |= written > 0 && !socket.has_output();
             if error.is_some() {
                 socket.ended = true;
                 socket.discard();
                 self.gateway.peer_closed(*id, End::Reset, now);
-                died = true;
+                again = true;
             }
         }
-        died
+        if again {
+            self.carry_out(observer);
+        }
+        again && self.sockets.values().any(Socket::has_output)
     }
 
     async fn wait(&mut self) -> Wake {

@@ -241,3 +241,28 @@ fn at_full_speed_the_reader_sets_the_pace() {
     assert_eq!(world.gateway.poll_timeout(), Some(Duration::ZERO));
     assert_eq!(world.gateway.report().dropped, 0);
 }
+
+#[test]
+fn a_client_that_does_not_read_loses_the_first_half_of_what_waits() {
+    let config = GatewayConfig { output_limit: 1000, ..with_rate(Rate::PerConnection(10_000)) };
+    let (mut world, client) = subscribed(config, &["AAPL"]);
+    world.pass(SECOND);
+    assert_eq!(world.gateway.report().output_dropped, 0);
+    world.reads = false;
+    world.pass(10 * SECOND);
+    let dropped = world.gateway.report().output_dropped;
+    assert!((80_000..100_000).contains(&dropped), "{dropped}");
+    world.reads = true;
+    let unread = world.bytes(client).len();
+    world.gateway.written(client, unread);
+    world.drain();
+    // What is left is whole frames.
+    assert!(world.bodies(client).len() > 1000);
+    let mut deframer = Deframer::new();
+    deframer.extend(&world.bytes(client));
+    while let Ok(Some(_)) = deframer.next_body() {}
+    world.pass(SECOND);
+    assert_eq!(world.gateway.report().output_dropped, dropped);
+    world.hang_up(client, End::Fin);
+    assert_eq!(world.gateway.report().output_dropped, dropped);
+}

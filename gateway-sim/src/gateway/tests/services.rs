@@ -156,7 +156,11 @@ fn a_price_and_its_volatility_lead_to_each_other() {
 
 #[test]
 fn generic_ticks_become_their_tick_types() {
-    let config = GatewayConfig { rate: Rate::PerLine(0), ..GatewayConfig::default() };
+    let config = GatewayConfig {
+        rate: Rate::PerLine(0),
+        strict_snapshots: true,
+        ..GatewayConfig::default()
+    };
     let mut world = World::new(config);
     let client = world.connect(7);
     let list = "100,101,104,105,106,165,221,225,236,258,292,293,294,295,318,375,411,456,586,588";

@@ -3,6 +3,7 @@
 //! why it is not offered.
 //!
 //! `PRINT_API_TABLE=1 cargo test -p ibouncer-broker --test api_table -- --nocapture` prints it.
+#![allow(clippy::unwrap_used, reason = "a test; helpers stop where they cannot go on")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use ibouncer_client::api::market_data_event::Body;
 use ibouncer_client::api::{self, AccountEvent, MarkKind, MarketDataEvent, Resume, account_event};
 use ibouncer_client::{
-    BarRequest, Book, Client, Feed, LineRequest, MarketDataStream, Subscription,
-    TickKind, contract, tws,
+    BarRequest, Book, Client, Feed, LineRequest, MarketDataStream, Subscription, TickKind,
+    contract, tws,
 };
 use ibouncer_tests::harness::wait::{PATIENCE, until_true};
 

@@ -408,3 +408,20 @@ fn a_flood_of_one_client_is_refused_and_others_go_on() {
     }
     assert_eq!(world.story(stream), ["Subscribed 1", "Subscribed 1", "Ended 1"]);
 }
+
+#[test]
+fn a_request_that_came_too_fast_for_gateway_is_made_again_at_half_the_rate() {
+    let mut world = World::ready();
+    let stream = world.open(1);
+    world.subscribe(stream, 1, AAPL);
+    let rejected =
+        ErrorMessage { id: Some(world.line()), error_code: Some(100), ..Default::default() };
+    world.frame(id::ERR_MSG, &rejected);
+    assert_eq!(world.hub.pacer.rate(), 22.5);
+    world.pass(1);
+    assert_eq!(world.asked(), 2);
+    world.tick(world.line(), 1.0);
+    assert_eq!(world.story(stream), ["Subscribed 1", "error 100", "new 1"]);
+    world.frame(id::ERR_MSG, &ErrorMessage { id: Some(-1), ..rejected });
+    assert_eq!(world.hub.pacer.rate(), 11.25);
+}

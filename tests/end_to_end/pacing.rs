@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use ibouncer_client::api::MarkKind;
-use ibouncer_client::{BarRequest, LineRequest, contract, tws};
+use ibouncer_client::api::market_data_event::Body;
+use ibouncer_client::{BarRequest, LineRequest, SubscriptionId, contract, tws};
 use ibouncer_tests::harness::wait::PATIENCE;
 use serde_json::Value;
 
@@ -64,18 +65,18 @@ async fn changes(client: ibouncer_client::Client, number: u32) -> u32 {
     let mut ended = 0;
     while ended < SUBSCRIPTIONS {
         let event = reader.next().await.expect("the stream goes on");
-        match &event.body {
-            Some(ibouncer_client::api::market_data_event::Body::Mark(mark)) => match mark.kind() {
-                MarkKind::Ended => {
-                    assert_eq!(mark.error, None, "nothing is refused");
-                    ended += 1;
-                }
-                MarkKind::Subscribed => {
-                    let id = ibouncer_client::SubscriptionId(event.subscription_id);
-                    reader.stream.unsubscribe(id).await.unwrap();
-                }
-                _ => {}
-            },
+        let Some(Body::Mark(mark)) = &event.body else {
+            continue;
+        };
+        match mark.kind() {
+            MarkKind::Ended => {
+                assert_eq!(mark.error, None, "nothing is refused");
+                ended += 1;
+            }
+            MarkKind::Subscribed => {
+                let id = SubscriptionId(event.subscription_id);
+                reader.stream.unsubscribe(id).await.unwrap();
+            }
             _ => {}
         }
     }

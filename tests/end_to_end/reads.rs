@@ -286,7 +286,7 @@ async fn a_book_of_one_who_came_late_is_that_of_the_first() {
 async fn a_third_group_of_summaries_is_refused_with_who_holds_the_others() {
     let (sim, broker) = ready();
     let mut held = Vec::new();
-    for group in ["All", "All", "Family"] {
+    for group in ["All", "All", ACCOUNT] {
         let client = connect(&broker).await;
         let summary = client.accounts().stream_account_summary(summary(group, "")).await.unwrap();
         held.push((client, first_mark(summary).await));

@@ -166,11 +166,12 @@ impl Connection {
         self.serial && self.client_id.is_none()
     }
 
-    /// Not read: a deaf connection, one whose client has closed, one whose messages have to wait,
-    /// and one whose answers already fill twice the queue, so that requests cannot fill the memory.
+    /// Not read: a deaf connection, one whose client has closed, one that has sent much too much
+    /// above the rate, and one whose answers already fill twice the queue, so that requests cannot
+    /// fill the memory.
     pub(super) fn reads(&self, queue_limit: usize) -> bool {
         !matches!(self.state, State::Deaf | State::CloseWait)
-            && self.meter.waiting.is_none()
+            && !self.meter.is_full()
             && self.outbox.queued() <= 2 * queue_limit
     }
 
@@ -189,6 +190,7 @@ impl Connection {
             State::Deaf | State::Mute | State::CloseWait => Ok(()),
             State::Opening(_) | State::VersionSent(_) => self.shake_hands(bytes, shared, now),
             State::Started(deframer) => {
+                self.meter.extend(bytes.len());
                 deframer.extend(bytes);
                 self.take_requests(shared, now)
             }

@@ -8,6 +8,9 @@ use bytes::Bytes;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Bytes that may be behind a message that waits.
+const MOST_BEHIND: usize = 1 << 20;
+
 /// After so many breaches the connection is closed.
 const STRIKES: u32 = 3;
 
@@ -17,6 +20,8 @@ pub(super) struct Meter {
     taken: VecDeque<Duration>,
     /// A message that has to wait, and with it all behind it.
     pub(super) waiting: Option<Bytes>,
+    /// Bytes that came while one waited.
+    behind: usize,
     breaches: u32,
     /// When the last breach began: what comes within a second of it belongs to it.
     breach: Option<Duration>,
@@ -37,6 +42,16 @@ impl Meter {
             self.taken.push_back(now);
         }
         fits
+    }
+
+    /// Bytes came; they are behind the message that waits, if one does.
+    pub(super) fn extend(&mut self, bytes: usize) {
+        self.behind = if self.waiting.is_some() { self.behind + bytes } else { 0 };
+    }
+
+    /// Whether so much waits that no more should be read.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.is_some() && self.behind > MOST_BEHIND
     }
 
     /// When the message that waits may be taken.

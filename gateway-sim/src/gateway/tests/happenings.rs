@@ -185,12 +185,10 @@ fn messages_above_the_rate_wait_their_turn() {
         world.message_ids(client).iter().filter(|one| **one == id::CURRENT_TIME).count()
     };
     assert_eq!(answers(&world), 50);
-    assert!(!world.gateway.reads(client));
     world.pass(SECOND);
     assert_eq!(answers(&world), 100);
     world.pass(SECOND);
     assert_eq!(answers(&world), 120);
-    assert!(world.gateway.reads(client));
     assert!(world.gateway.report().limits[&Limit::MessageRate] >= 2);
 }
 

@@ -3,7 +3,8 @@
 //! No clock, no sockets, no runtime. The driver hands in what happened and how much time has
 //! passed since the start, then drains [`Gateway::poll_output`]. The same calls with the same
 //! seed give the same bytes. What one connection says and hears is in `gateway/connection.rs`;
-//! here is what connections share: the listener, the client ids, the lines, the sums.
+//! what they share in `gateway/shared.rs`, which request is answered where in
+//! `gateway/requests.rs`; here are the listener, and the order in which things are done.
 //!
 //! ```text
 //!   accepts() ─► accept() ─► receive() / written() / peer_closed() / handle_timeout()
@@ -15,21 +16,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fastrand::Rng;
 
 use crate::config::{ClockBase, GatewayConfig};
 use crate::events::{CloseHow, ConnectionId, Event, Report};
 use crate::fault::{Fault, FaultPlan, FaultSpec};
 use crate::happening::Scheduled;
 use crate::limits::Limit;
-use calendar::DAY;
 use connection::{Connection, Ending};
-use executions::Done;
-use happenings::Farms;
-use holdings::Holding;
-use listings::{Directory, Listing, Term};
-use pacing::Pacing;
-use walk::Market;
+use shared::{Holder, Shared, volatility};
 
 mod accounts;
 mod advisor;
@@ -68,6 +62,7 @@ mod requests;
 mod scanner;
 mod series;
 mod sessions;
+mod shared;
 mod streams;
 mod subscriptions;
 mod symbols;
@@ -120,90 +115,16 @@ pub struct Gateway {
     shared: Shared,
 }
 
-/// What connections share.
-#[derive(Debug)]
-struct Shared {
-    config: GatewayConfig,
-    clock: ClockBase,
-    market: Market,
-    directory: Directory,
-    farms: Farms,
-    pacing: Pacing,
-    /// Contracts with depth, by how many subscriptions.
-    books: BTreeMap<Listing, u32>,
-    /// Tick-by-tick subscriptions, and when each contract was last asked for.
-    tickers: usize,
-    ticker_since: BTreeMap<Listing, Duration>,
-    /// When real-time bars began, in the last ten minutes.
-    bars_since: VecDeque<Duration>,
-    positions: Vec<Holding>,
-    executions: Vec<Done>,
-    /// Whose the orders of "our" client are, once that is known.
-    own_client_id: Option<i32>,
-    /// Which account's updates each connection has.
-    account_updates: BTreeMap<ConnectionId, String>,
-    /// Some of them were taken away, and their connections do not know yet.
-    account_updates_taken: bool,
-    /// Account summaries that are active.
-    summaries: usize,
-    /// Scanners that are active.
-    scanners: usize,
-    /// When regulatory snapshots were served, in the last second.
-    snapshots_since: VecDeque<Duration>,
-    /// Bulletins since the start, by their numbers.
-    bulletins: Vec<(i32, String)>,
-    rng: Rng,
-    client_ids: BTreeMap<i32, Holder>,
-    /// Subscribed instruments, by how many lines.
-    instruments: BTreeMap<usize, u32>,
-    outputs: VecDeque<Output>,
-    sums: Report,
-}
-
-/// Who has a client id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holder {
-    Connection,
-    /// Nobody, but it is not free before this.
-    HeldUntil(Duration),
-}
-
 impl Gateway {
     /// A Gateway to which nobody is connected. `clock` says what the clocks show at time zero.
     pub fn new(config: GatewayConfig, clock: ClockBase) -> Self {
-        let directory = Directory::new((clock.unix_millis / 1000) as i64);
         let mut agenda = config.happenings.clone();
         agenda.sort_by_key(|scheduled| scheduled.at);
         let mut gateway = Self {
             agenda: agenda.into(),
             plan: FaultPlan::new(&config.faults),
             connections: BTreeMap::new(),
-            shared: Shared {
-                market: Market::new(config.seed),
-                positions: holdings::seeded(&config, &directory),
-                executions: Vec::new(),
-                own_client_id: config.own_client_id,
-                account_updates: BTreeMap::new(),
-                account_updates_taken: false,
-                summaries: 0,
-                scanners: 0,
-                snapshots_since: VecDeque::new(),
-                bulletins: Vec::new(),
-                directory,
-                farms: Farms::default(),
-                pacing: Pacing::default(),
-                books: BTreeMap::new(),
-                tickers: 0,
-                ticker_since: BTreeMap::new(),
-                bars_since: VecDeque::new(),
-                rng: Rng::with_seed(config.seed ^ 0x0066_6175_6c74),
-                config,
-                clock,
-                client_ids: BTreeMap::new(),
-                instruments: BTreeMap::new(),
-                outputs: VecDeque::new(),
-                sums: Report::default(),
-            },
+            shared: Shared::new(config, clock),
         };
         gateway.shared.seed_executions();
         gateway
@@ -416,64 +337,6 @@ impl Gateway {
         });
         feed.instruments().for_each(|instrument| shared.release(instrument));
     }
-}
-
-impl Shared {
-    fn event(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
-    }
-
-    fn unix_millis(&self, now: Duration) -> u64 {
-        self.clock.unix_millis + millis(now)
-    }
-
-    /// Whether a client id may be taken; one that was held too long ago is free.
-    fn client_id_is_free(&self, client_id: i32, now: Duration) -> bool {
-        match self.client_ids.get(&client_id) {
-            None => true,
-            Some(Holder::Connection) => false,
-            Some(Holder::HeldUntil(until)) => *until <= now,
-        }
-    }
-
-    fn unix_seconds(&self, now: Duration) -> i64 {
-        (self.unix_millis(now) / 1000) as i64
-    }
-
-    /// The walk of a contract.
-    fn place(&mut self, listing: Listing, now: Duration) -> usize {
-        let price = self.fair_price(listing, now);
-        self.market.place(listing, price)
-    }
-
-    /// What a contract is worth, by the last trade of its instrument.
-    fn fair_price(&self, listing: Listing, now: Duration) -> f64 {
-        let walk = &self.market.walks[listing.place];
-        let price = walk.price(walk.last);
-        match listing.term {
-            Term::Itself => price,
-            Term::Month(month) => price * (1.0 + 0.004 * f64::from(month)),
-            Term::Option { .. } => {
-                self.option(listing, price, now).value(volatility(listing)).price.max(0.05)
-            }
-        }
-    }
-
-    /// The terms of an option for the model.
-    fn option(&self, listing: Listing, underlying: f64, now: Duration) -> model::Option {
-        let ends = self.directory.last_day(listing).unwrap_or_default() * DAY + 75_600;
-        let years = (ends - self.unix_seconds(now)).max(3600) as f64 / (365.0 * DAY as f64);
-        let (call, strike) = (listing.is_call() == Some(true), listing.strike().unwrap_or(1.0));
-        model::Option { call, strike, years, underlying }
-    }
-}
-
-/// Volatility of an option: some smile around that of its underlying.
-fn volatility(listing: Listing) -> f64 {
-    let base = 0.16 + 0.02 * (listing.place % 12) as f64;
-    let moneyness =
-        listing.strike().map_or(0.0, |strike| strike / listing.instrument().price - 1.0);
-    base + 0.4 * moneyness * moneyness
 }
 
 fn millis(now: Duration) -> u64 {

@@ -7,9 +7,10 @@
 //!
 //! # What it does
 //! Handshake in the server's role (protobuf from server version 213 on; below it the handshake
-//! only), client ids, market data of about 120 instruments, snapshots, delayed data, times, ids
-//! and accounts. Orders are refused as in read-only mode, everything else with error 321. How it
-//! can fail is listed at [`Fault`]; every connection takes the first fault of the list that has
+//! only), client ids, and an answer to every read request, derived from a seed. It keeps
+//! Gateway's limits ([`Limits`]), and things happen to it ([`Happening`]). Orders are refused as
+//! in read-only mode. Which request gets what is listed in `docs/simulator.md`. How it can fail
+//! is listed at [`Fault`]; every connection takes the first fault of the list that has
 //! connections left, when it is accepted.
 //!
 //! Two faults need care:
@@ -41,10 +42,12 @@
 //! | `listening` | `address`; with a relay also `behind`. Always first |
 //! | `accepted` | `connection`, `at_ms`, `peer`; `fault` if it suffers one |
 //! | `stage` | `connection`, `at_ms`, `stage` and its own fields: `opening{offer_low, offer_high, options}`, `version_sent{server_version}`, `api_started{client_id}`, `ready`, `mute`, `close_wait` |
-//! | `request` | `connection`, `at_ms`, `message_id`, `name`; `request_id` if it has one; of market data `symbol`, `sec_type`, `exchange`, `con_id`, `generic_ticks`, `snapshot`; of market data types `market_data_type` |
-//! | `closed` | `connection`, `at_ms`, `how`, `reason`, `received_bytes`, `sent_ticks`, `dropped`, `lines` |
+//! | `request` | `connection`, `at_ms`, `message_id`, `name`; `request_id` if it has one; the key fields of [`Request`] |
+//! | `limit` | `connection`, `at_ms`, `limit`; `code` unless it only had to wait; `request_id` |
+//! | `closed` | `connection`, `at_ms`, `how`, `reason`, `received_bytes`, `sent_ticks`, `dropped`, `output_dropped`, `lines` |
 //! | `fault_set` | `at_ms`; `fault` and `connections` unless none and all |
-//! | `stopped` | `at_ms`, `accepted`, `open`, `became_ready`, `requests`, `received_bytes`, `sent_ticks`, `dropped`, `lines`. Always last |
+//! | `happened` | `at_ms`, `what` |
+//! | `stopped` | `at_ms`, and the sums of [`Report`]. Always last |
 //!
 //! `how` is `fin` or `reset` when the client ended it, otherwise `refused`, `violation`, `fault`,
 //! `cut`, `asked` or `shutdown`. A connection that is deaf or in CLOSE_WAIT by fault has no

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ibouncer_proto::tws::messages::Key;
 use ibouncer_tests::harness::wait::PATIENCE;
 use ibouncer_tests::harness::{Broker, Program, Sim, peers};
 use serde_json::Value;
@@ -69,6 +70,57 @@ fn the_official_client_is_served_by_the_simulator_as_by_a_gateway() {
     // The simulator's own view agrees.
     assert!(sim.requests("REQ_MKT_DATA").len() >= 5);
     assert_eq!(sim.close_of(2), "refused", "the second one of the same client id");
+}
+
+/// Messages that change something, or that only a TWS with windows answers.
+const NO_READS: &[&str] = &[
+    "REPLACE_FA",
+    "REQ_GLOBAL_CANCEL",
+    "UPDATE_CONFIG",
+    "VERIFY_REQUEST",
+    "VERIFY_MESSAGE",
+    "QUERY_DISPLAY_GROUPS",
+    "SUBSCRIBE_TO_GROUP_EVENTS",
+    "UPDATE_DISPLAY_GROUP",
+    "UNSUBSCRIBE_FROM_GROUP_EVENTS",
+    "START_API",
+];
+
+#[test]
+fn ibapi_gets_an_answer_to_every_read_request_from_the_simulator() {
+    let Some(interpreter) = peers::official_python(temporary()) else {
+        return peers::skip("python3");
+    };
+    let flags = ["--accounts", "DU0000001,DU0000002", "--bar-interval", "300ms"];
+    let sim = Sim::start(binary(), &flags);
+    let mut command = python(&interpreter);
+    command.arg(scripts().join("ibapi_reads"));
+    command.args(["127.0.0.1", &sim.port().to_string(), "--deadline", "20"]);
+    let mut program = Program::start("ibapi_reads", command);
+    let status = program.exit(Duration::from_secs(180));
+    let text = program.stdout.all().join("\n");
+    assert!(status.success(), "{text}\n{}", program.stderr.all().join("\n"));
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["ok"], true, "{report:#}");
+    for row in ibouncer_proto::tws::messages::all_outgoing() {
+        let read = row.key != Key::Order && row.body.is_some() && !NO_READS.contains(&row.name);
+        assert!(!read || !sim.requests(row.name).is_empty(), "{} was not asked", row.name);
+    }
+    let bars = sim.requests("REQ_HISTORICAL_DATA");
+    assert_eq!(bars[0]["symbol"], "AAPL");
+    assert_eq!(bars[0]["bar_size"], "5 secs");
+    let limits: Vec<_> =
+        sim.named("limit").iter().map(|event| event["limit"].to_string()).collect();
+    let expected = [
+        "\"historical_identical\"",
+        "\"market_depth\"",
+        "\"tick_by_tick_pause\"",
+        "\"account_summaries\"",
+    ];
+    assert_eq!(limits, expected);
+    let stopped = sim.stop();
+    assert_eq!(stopped["output_dropped"], 0, "{stopped}");
+    assert_eq!(stopped["limits"]["market_depth"], 1, "{stopped}");
 }
 
 #[test]

@@ -12,13 +12,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use ibouncer_proto::tws::envelope::write_message;
 use ibouncer_proto::tws::frame::Deframer;
 use ibouncer_proto::tws::handshake::{HandshakeError, ServerHandshake};
 use prost::Message;
 
-use super::answer::{Answer, Refusal};
+use super::answer::Answer;
 use super::market::{Feed, FeedContext};
 use super::meter::Meter;
 use super::outbox::Outbox;
@@ -28,7 +27,6 @@ use super::subscriptions::Stream;
 use super::{End, Holder, Output, Shared, millis};
 use crate::events::{CloseHow, ConnectionId, Event, Stage};
 use crate::fault::Fault;
-use crate::limits::Limit;
 
 /// Why and how a connection ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -166,11 +164,12 @@ impl Connection {
         self.serial && self.client_id.is_none()
     }
 
-    /// Not read: a deaf connection, one whose client has closed, one whose messages have to wait,
-    /// and one whose answers already fill twice the queue, so that requests cannot fill the memory.
+    /// Not read: a deaf connection, one whose client has closed, one that has sent much too much
+    /// above the rate, and one whose answers already fill twice the queue, so that requests cannot
+    /// fill the memory.
     pub(super) fn reads(&self, queue_limit: usize) -> bool {
         !matches!(self.state, State::Deaf | State::CloseWait)
-            && self.meter.waiting.is_none()
+            && !self.meter.is_full()
             && self.outbox.queued() <= 2 * queue_limit
     }
 
@@ -189,6 +188,7 @@ impl Connection {
             State::Deaf | State::Mute | State::CloseWait => Ok(()),
             State::Opening(_) | State::VersionSent(_) => self.shake_hands(bytes, shared, now),
             State::Started(deframer) => {
+                self.meter.extend(bytes.len());
                 deframer.extend(bytes);
                 self.take_requests(shared, now)
             }
@@ -334,59 +334,6 @@ impl Connection {
             now,
         };
         (&mut self.feed, &mut self.outbox, context)
-    }
-
-    pub(super) fn take_requests(
-        &mut self,
-        shared: &mut Shared,
-        now: Duration,
-    ) -> Result<(), Ending> {
-        while let State::Started(deframer) = &mut self.state {
-            let body = match self.meter.waiting.take() {
-                Some(body) => Ok(Some(body)),
-                None => deframer.next_body(),
-            };
-            let body = match body {
-                Ok(Some(body)) => body,
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(Ending::violation(&error)),
-            };
-            if self.meter.take(shared.config.limits.of(Limit::MessageRate), now) {
-                self.on_frame(&body, shared, now);
-            } else if shared.config.reject_above_rate {
-                self.on_frame_above_rate(&body, shared, now)?;
-            } else {
-                return self.delay(body, shared, now);
-            }
-        }
-        Ok(())
-    }
-
-    /// The message, and all behind it, must wait.
-    fn delay(&mut self, body: Bytes, shared: &mut Shared, now: Duration) -> Result<(), Ending> {
-        self.meter.waiting = Some(body);
-        let limit = Limit::MessageRate;
-        *shared.sums.limits.entry(limit).or_default() += 1;
-        let (connection, at_ms, code, request_id) = (self.id, millis(now), None, None);
-        shared.event(Event::Limit { connection, at_ms, limit, code, request_id });
-        Ok(())
-    }
-
-    /// The message is refused, and the third time the connection with it.
-    fn on_frame_above_rate(
-        &mut self,
-        body: &[u8],
-        shared: &mut Shared,
-        now: Duration,
-    ) -> Result<(), Ending> {
-        self.report_frame(body, shared, now);
-        let text = "Max rate of messages per second has been exceeded";
-        let refusal = Refusal::limit(Limit::MessageRate, 100, text);
-        self.refuse(None, refusal, shared, now);
-        match self.meter.strike(now) {
-            true => Err(Ending::new(CloseHow::Refused, text.to_owned())),
-            false => Ok(()),
-        }
     }
 
     /// Whether it is past the handshake and not muted.

@@ -51,10 +51,10 @@ impl Generics {
     ) -> Result<Option<Self>, Refusal> {
         let mut wanted = Vec::new();
         for item in list.split(',').map(str::trim) {
-            // A provider of news may stand behind a colon.
+            // A provider of news may stand behind a colon. Numbers that mean nothing do nothing.
             let number = item.split(':').next().unwrap_or_default();
             match number.parse::<u32>() {
-                Ok(number @ 100..=999) => wanted.push(number),
+                Ok(number) => wanted.push(number),
                 _ if item.is_empty() || item == "mdoff" => {}
                 _ => return Err(Refusal::invalid("the generic tick list is not valid")),
             }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{plan, sim};
 
-const TIMEOUT: Duration = Duration::from_millis(600);
+const TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// A worker is dead this long after its deadline, at the latest.
 const KILLED_WITHIN: Duration = Duration::from_millis(200);
@@ -216,7 +216,7 @@ fn after_two_silent_handshakes_the_third_is_ready_by_itself() {
 #[test]
 fn three_silences_are_a_wedge_and_a_retry_makes_one_attempt() {
     let sim = sim(&["--fault", "accept-and-mute"]);
-    let broker = plan(&sim).handshake_timeout("300ms").start();
+    let broker = plan(&sim).handshake_timeout("1s").start();
     broker.wait_step("WEDGED", 3);
     let answer = broker.cli(&["status", "--json"]);
     assert_eq!(answer.code, 4, "{answer:?}");

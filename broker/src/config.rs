@@ -66,10 +66,15 @@ impl Config {
             ("limits.subscriptions", self.limits.subscriptions),
             ("limits.calls", self.limits.calls),
             ("limits.requests_per_second", self.limits.requests_per_second),
+            ("grpc.connections", self.grpc.connections),
         ] {
             if value == 0 {
                 return bad(key, &0, "at least one is needed, or nobody could do anything");
             }
+        }
+        if !(1..=100).contains(&self.limits.history_share) {
+            let problem = "use 1 to 100, in percent of what Gateway allows";
+            return bad("limits.history_share", &self.limits.history_share, problem);
         }
         if self.attempts.backoff.is_empty() {
             return bad("attempts.backoff", &"[]", "name at least one waiting time");
@@ -83,6 +88,7 @@ impl Config {
             ("heartbeat.idle", self.heartbeat.idle),
             ("heartbeat.overdue", self.heartbeat.overdue),
             ("heartbeat.answer", self.heartbeat.answer),
+            ("limits.stalled", self.limits.stalled),
         ] {
             if span.0 < Duration::from_millis(10) {
                 return bad(key, &span, "use at least 10ms");
@@ -236,7 +242,10 @@ impl Config {
                 streams: self.limits.streams,
                 subscriptions: self.limits.subscriptions,
                 calls: self.limits.calls,
+                lines: Some(self.limits.lines).filter(|lines| *lines > 0),
+                history_share: self.limits.history_share,
                 requests_per_second: self.limits.requests_per_second,
+                stalled: self.limits.stalled.0,
             },
             worker: WorkerSettings {
                 gateway: resolved.to_string(),
@@ -284,11 +293,13 @@ mod tests {
     #[test]
     fn the_default_is_good_and_each_bad_value_is_named() {
         Config::default().check().unwrap();
-        let cases: [(&str, &str); 12] = [
+        let cases: [(&str, &str); 14] = [
             ("gateway.address = \"localhost\"", "HOST:PORT"),
             ("gateway.client_id = -1", "0 or greater"),
             ("pacing.messages_per_second = 51", "1 to 50"),
             ("limits.calls = 0", "at least one"),
+            ("limits.history_share = 0", "1 to 100"),
+            ("grpc.connections = 0", "at least one"),
             ("worker.adoption_grace = \"2h\"", "1h or less"),
             ("gateway.eyes = \"open\"", "auto, local"),
             ("gateway.restart_window = \"noon\"", "HH:MM-HH:MM"),

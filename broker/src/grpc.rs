@@ -1,13 +1,15 @@
 //! The public services, on a Unix socket and on loopback TCP.
 //!
 //! - [`listeners`]: both of them, and the services on each.
-//! - [`connection`]: who is at the other end, and under which names it is known.
+//! - [`connection`]: who is at the other end, and under which names it is known; [`capacity`]:
+//!   how many there may be.
 //! - [`reader`], [`reads`]: the reading services, which hand on Gateway's bytes.
 //! - [`stream`], [`codec`]: from a stream's queue straight into response bodies.
 //! - [`status`], [`complete`]: errors as gRPC knows them, ours and its own.
 //! - [`session`], [`market_data`], [`admin`]: the other services.
 
 pub mod admin;
+pub mod capacity;
 pub mod codec;
 pub mod complete;
 pub mod connection;

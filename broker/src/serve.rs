@@ -28,6 +28,7 @@ use tokio::task::JoinSet;
 use crate::config::Config;
 use crate::driver::{Driver, Ending, Files, Parts};
 use crate::events::Events;
+use crate::grpc::capacity::Capacity;
 use crate::grpc::connection::Doorkeeper;
 use crate::grpc::listeners::{bind_tcp, bind_unix, routes, serve_tcp, serve_unix};
 use crate::handle::{Command, Handle, Published};
@@ -83,6 +84,7 @@ pub async fn serve(
     announce: impl FnOnce(&Announcement),
 ) -> anyhow::Result<Ending> {
     let mut signals = Signals::listen()?;
+    ground::take_all_descriptors();
     let ServeOptions { config, reload, places, locks } = options;
     let ground = Ground::stand_on(&config, &places, locks)?;
     let (gateway, client_id) = (ground.gateway, config.gateway.client_id);
@@ -150,9 +152,12 @@ pub async fn serve(
         }
     };
     let mut servers = JoinSet::new();
-    servers.spawn(serve_unix(unix, routes.clone(), handle.clone(), until_end()));
+    let connections = usize::try_from(config.grpc.connections).unwrap_or(usize::MAX);
+    let capacity = Capacity::new(connections);
+    let seats = || Arc::clone(&capacity);
+    servers.spawn(serve_unix(unix, routes.clone(), handle.clone(), seats(), until_end()));
     if let Some(tcp) = tcp {
-        servers.spawn(serve_tcp(tcp, routes, handle.clone(), until_end()));
+        servers.spawn(serve_tcp(tcp, routes, handle.clone(), seats(), until_end()));
     }
 
     announce(&Announcement {

@@ -29,7 +29,8 @@ async fn a_client_that_opens_too_many_streams_is_told_so_and_keeps_those_that_it
         reader.live_tick().await;
         open.push(reader);
     }
-    for _ in 0..200 {
+    // Ten thousand would open in all; one refusal after the other, the broker forgets each.
+    for _ in 0..9_995 {
         let mut reader = Reader::open(&greedy).await;
         let error = loop {
             match tokio::time::timeout(PATIENCE, reader.stream.next_batch()).await.unwrap() {
@@ -160,4 +161,70 @@ async fn a_client_that_vanishes_leaves_nothing_behind() {
     until_true("they are forgotten", PATIENCE, || {
         clients(&broker).iter().all(|client| client["subscriptions"] == 0)
     });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_reads_is_evicted_in_the_end_and_others_are_not_disturbed() {
+    let sim = sim(&["--ticks-per-second", "20000"]);
+    let broker = plan(&sim).set("limits.stalled=1s").set("grpc.stream_buffer=64KiB").start();
+    broker.wait_ready();
+    let client = connect(&broker).await;
+    let mut asleep = Reader::open(&client).await;
+    asleep.stock("MSFT").await;
+    asleep.live_tick().await;
+    let mut awake = Reader::open(&connect(&broker).await).await;
+    awake.stock("AAPL").await;
+    // Its line is taken back although the client is still there.
+    let cancelled = async {
+        while sim.requests("CANCEL_MKT_DATA").is_empty() {
+            awake.live_tick().await;
+        }
+    };
+    tokio::time::timeout(2 * PATIENCE, cancelled).await.expect("it is evicted");
+    let shown = clients(&broker);
+    let evicted = shown.iter().find(|client| client["evicted"] == 1).expect("it is shown");
+    assert_eq!((&evicted["streams"], &evicted["unread_bytes"]), (&0.into(), &0.into()));
+    let told = broker.cli(&["events", "--json"]).stdout;
+    assert!(told.contains("not read for") && told.contains("\"client\""), "{told}");
+
+    // What was under way is read, and then why it ended.
+    let error = loop {
+        match tokio::time::timeout(PATIENCE, asleep.stream.next_batch()).await.unwrap() {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended without a word"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((error.code(), error.retry()), ("SLOW_CLIENT", ibouncer_client::Retry::Now));
+    let mut again = Reader::open(&client).await;
+    again.stock("MSFT").await;
+    again.live_tick().await;
+    awake.live_tick().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_too_many_is_refused_in_words_and_its_end_makes_room() {
+    let sim = sim(&[]);
+    let broker = plan(&sim).set("grpc.connections=3").start();
+    broker.wait_ready();
+    let mut open = Vec::new();
+    while open.len() < 3 {
+        let client = connect(&broker).await;
+        client.session().queue(None).await.unwrap();
+        open.push(client);
+    }
+    let refused = async || -> Option<ibouncer_client::Error> {
+        let options = broker.home().options().client_name("one-too-many");
+        let client = ibouncer_client::Client::connect(options).await.unwrap();
+        client.session().queue(None).await.err()
+    };
+    let error = refused().await.expect("it is refused");
+    assert_eq!(error.code(), "TOO_MANY", "{error}");
+    assert!(error.message().contains("grpc.connections"), "{error}");
+    open.pop();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while let Some(error) = refused().await {
+        assert!(tokio::time::Instant::now() < deadline, "there is room again: {error}");
+    }
+    open[0].session().queue(None).await.expect("others are not disturbed");
 }

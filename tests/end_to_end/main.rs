@@ -11,6 +11,7 @@
 //! - `proof`: what strace saw of our processes.
 //! - `service`: the service unit of the documents, by its signals.
 //! - `soak`: two hundred cycles of everything, and nothing leaks.
+//! - `upsets`: 1100, 1101, 1102, broken farms, a restart, and what clients see of them.
 //! - `wedge`: the faults of the field, replayed.
 //! - `workers`: workers and brokers that are stopped, killed, or never speak.
 //! - `market_data`: last values, errors, limits, snapshots, health, reflection.
@@ -49,6 +50,7 @@ mod sockets;
 mod start;
 mod stream;
 mod survival;
+mod upsets;
 mod wedge;
 mod workers;
 

@@ -23,7 +23,7 @@ const SUBSCRIPTIONS: u32 = 5;
 const SYMBOLS: [&str; 10] =
     ["AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "AVGO", "JPM", "LLY"];
 
-/// All of it leaves at 45 a second.
+/// All of it leaves at 40 a second.
 const ALL: Duration = Duration::from_secs(90);
 
 /// No rule of Gateway was in the way of a request.
@@ -32,9 +32,9 @@ fn check_unbroken(report: &Value) {
     assert!(limits.values().all(|count| *count == 0), "Gateway had to refuse: {limits:?}");
 }
 
-/// Bars like nobody else's, but every fifth.
+/// Bars like nobody else's, but every fifth; all of them at once.
 async fn histories(client: ibouncer_client::Client, number: u32) -> u32 {
-    let mut answered = 0;
+    let mut calls = tokio::task::JoinSet::new();
     for turn in 0..HISTORIES / CLIENTS + u32::from(number < HISTORIES % CLIENTS) {
         let (size, days) = if turn % 5 == 0 { ("1 hour", 1) } else { ("1 min", 1 + turn) };
         let symbol = SYMBOLS[(number % 10) as usize];
@@ -45,11 +45,12 @@ async fn histories(client: ibouncer_client::Client, number: u32) -> u32 {
         };
         let request =
             BarRequest::new(contract::stock(symbol), format!("{days} D"), size).until(end);
-        let bars = client.history().bars(request).await.unwrap();
-        assert!(!bars.bars.is_empty());
-        answered += 1;
+        let client = client.clone();
+        calls.spawn(async move { client.history().bars(request).await.unwrap().bars.len() });
     }
-    answered
+    let answers = calls.join_all().await;
+    assert!(answers.iter().all(|bars| *bars > 0));
+    answers.len() as u32
 }
 
 /// Subscribes to all at once, waits for data of each, and leaves each.
@@ -83,9 +84,10 @@ async fn changes(client: ibouncer_client::Client, number: u32) -> u32 {
     ended
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forty_clients_ask_for_everything_at_once_and_gateway_refuses_nothing() {
-    let sim = sim(&[]);
+/// 40 clients ask for 500 histories and change 400 subscriptions, all at once, while Gateway's
+/// pulse is taken.
+async fn ask_for_everything_at_once(flags: &[&str]) {
+    let sim = sim(flags);
     // One question is never answered, so that Gateway's pulse is taken in the middle of it all.
     let broker = plan(&sim).set("heartbeat.overdue=1s").start();
     broker.wait_ready();
@@ -97,24 +99,78 @@ async fn forty_clients_ask_for_everything_at_once_and_gateway_refuses_nothing() 
     };
     let _silent = asker.accounts().stream_pnl_single(unknown).await.unwrap();
     sim.wait_requests("REQ_PNL_SINGLE", 1);
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..CLIENTS {
-        let (first, second) = (connect(&broker).await, connect(&broker).await);
-        tasks.spawn(histories(first, number));
-        tasks.spawn(changes(second, number));
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(connect(&broker).await);
     }
-    let queue = asker.session().queue(None).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for (client, number) in clients.iter().zip(0..) {
+        tasks.spawn(histories(client.clone(), number));
+        tasks.spawn(changes(client.clone(), number));
+    }
+    let mut waiting = 0;
+    let queue = loop {
+        let queue = asker.session().queue(None).await.unwrap();
+        let shown = broker.cli(&["clients", "--json"]).json();
+        let calls = |client: &Value| client["calls"].as_u64().unwrap_or_default();
+        let open = shown["clients"].as_array().map_or(0, |all| all.iter().map(calls).sum());
+        waiting = waiting.max(open);
+        if waiting > u64::from(HISTORIES / 2) {
+            break queue;
+        }
+    };
+    assert!(!queue.requests.is_empty(), "the queue can be seen");
+    let places: Vec<_> = queue.requests.iter().map(|request| request.place).collect();
+    assert!(places.is_sorted());
     let pulse = sim.wait_requests("REQ_CURRENT_TIME", 1);
     let done = tokio::time::timeout(ALL, tasks.join_all()).await.expect("all of it in time");
     assert_eq!(done.iter().sum::<u32>(), HISTORIES + CLIENTS * SUBSCRIPTIONS);
     let last = sim.requests("REQ_HISTORICAL_DATA").pop().unwrap();
     assert!(pulse[0]["at_ms"].as_u64() < last["at_ms"].as_u64(), "it passed what waited");
-    assert!(!queue.requests.is_empty(), "the queue can be seen");
-    let places: Vec<_> = queue.requests.iter().map(|request| request.place).collect();
-    assert!(places.is_sorted());
     assert_eq!(broker.status()["state"], "READY", "one session carried it all");
     drop(broker);
-    check_unbroken(&sim.stop());
+    let report = sim.stop();
+    check_unbroken(&report);
+    assert_eq!(report["output_dropped"], 0, "the worker has read all that was sent");
+    assert!(report["errors"].as_object().is_none_or(serde_json::Map::is_empty), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forty_clients_ask_for_everything_at_once_and_gateway_refuses_nothing() {
+    ask_for_everything_at_once(&[]).await;
+}
+
+/// Gateway can be told to reject what comes too fast, and to close the connection the third time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_a_gateway_that_rejects_what_comes_too_fast() {
+    ask_for_everything_at_once(&["--reject-above-rate"]).await;
+}
+
+/// A Gateway that takes less than others: an account with fewer lines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_gateway_complains_the_rate_is_halved_and_nothing_is_lost() {
+    let sim = sim(&["--reject-above-rate", "--limit", "message_rate=8"]);
+    let broker = plan(&sim)
+        .set("pacing.messages_per_second=10")
+        .announce_error("messages come too fast")
+        .start();
+    broker.wait_ready();
+    let client = connect(&broker).await;
+    let mut reader = Reader::open(&client).await;
+    for symbol in SYMBOLS {
+        reader.stock(symbol).await;
+    }
+    let mut missing: Vec<u32> = (1..=SYMBOLS.len() as u32).collect();
+    while !missing.is_empty() {
+        let event = reader.live_tick().await;
+        missing.retain(|id| *id != event.subscription_id);
+    }
+    let told = broker.cli(&["events", "--json"]).stdout;
+    assert!(told.contains("5 messages a second"), "{told}");
+    drop(broker);
+    let report = sim.stop();
+    assert_eq!(report["became_ready"], 1, "one session: {report}");
+    assert!(report["limits"]["message_rate"].as_u64() > Some(0), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -50,6 +50,7 @@ struct Tally {
 impl World {
     /// The hub delivers to a stream.
     pub(crate) fn on_delivery(&mut self, id: StreamId, chunk: Chunk) {
+        let now = self.instant();
         let stream = self.clients.streams.get_mut(&id);
         let stream = stream.unwrap_or_else(|| panic!("delivery to {id}, which is closed"));
         for entry in &chunk.entries {
@@ -86,8 +87,9 @@ impl World {
                 }
             }
         }
-        stream.queue.push(chunk);
-        assert_eq!(stream.queue.hopeless(), None);
+        stream.queue.push(chunk, now);
+        let patience = self.hub.patience();
+        assert_eq!(stream.queue.hopeless(now, patience), None);
         if !std::mem::replace(&mut stream.pulls, true) {
             let delay = match stream.slow {
                 false => self.rng.u64(10..5000),

@@ -253,7 +253,9 @@ impl World {
                 Output::NoteClosed(request) => self.disk.on_closed(request),
                 Output::NoteNone => self.disk.open.clear(),
                 Output::Note(_) => {}
-                Output::EndStream(stream, error) => panic!("{stream} ends with {error:?}"),
+                Output::EndStream(stream, error) | Output::EvictStream(stream, error) => {
+                    panic!("{stream} ends with {error:?}")
+                }
                 Output::LetGo(epoch) => self.let_go(epoch),
                 Output::Spawn(epoch) => {
                     self.trace(&format!("hub: spawn {epoch}"));

@@ -21,6 +21,8 @@ pub struct Client {
     pub since: Instant,
     /// Requests so far.
     pub requests: u64,
+    /// Streams of it that were ended because it did not read them.
+    pub evicted: u32,
     /// Requests that it may make now; none before the first.
     tokens: Option<(f64, Instant)>,
 }
@@ -41,7 +43,8 @@ impl Clients {
             count += 1;
             name = format!("{wanted}#{count}");
         }
-        self.table.insert(id, Client { name, peer, since: now, requests: 0, tokens: None });
+        self.table
+            .insert(id, Client { name, peer, since: now, requests: 0, evicted: 0, tokens: None });
     }
 
     /// One makes a request, if it does not make too many.
@@ -64,6 +67,13 @@ impl Clients {
         }
         client.requests += 1;
         Ok(())
+    }
+
+    /// A stream of one was ended because it did not read.
+    pub fn on_evicted(&mut self, id: ClientId) {
+        if let Some(client) = self.table.get_mut(&id) {
+            client.evicted += 1;
+        }
     }
 
     /// One left.

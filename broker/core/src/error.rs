@@ -9,6 +9,7 @@ pub use ibouncer_proto::api::v1::{Error, ErrorRetry as Retry, ErrorSource as Sou
 use crate::ids::{Epoch, LineId};
 use crate::lines::Full;
 use crate::lines::kind::Allowance;
+use crate::queue::Hopeless;
 
 fn error(code: &str, source: Source, retry: Retry, message: String) -> v1::Error {
     v1::Error {
@@ -60,6 +61,24 @@ pub fn too_many(what: &str, limit: usize, setting: &str) -> Error {
     let message =
         format!("this client has {limit} {what}, as many as one may: end some, or raise {setting}");
     error("TOO_MANY", Source::Client, Retry::After, message)
+}
+
+/// A client holds as many lines as one may.
+pub fn too_many_lines(limit: u32) -> Error {
+    let message = format!(
+        "this client holds {limit} market-data lines, as many as one may: unsubscribe something, \
+         set wait_for_line, or raise limits.lines"
+    );
+    error("TOO_MANY", Source::Client, Retry::After, message)
+}
+
+/// All connections that there may be are open.
+pub fn too_many_connections(limit: usize) -> Error {
+    let message = format!(
+        "the broker has {limit} connections, as many as there may be: close some (`ibouncer \
+         clients` shows whose), share one among your streams, or raise grpc.connections"
+    );
+    error("TOO_MANY", Source::Broker, Retry::After, message)
 }
 
 /// A client asks too often.
@@ -171,11 +190,17 @@ pub fn nothing_to_retry(state: &str) -> Error {
 }
 
 /// The reader of a stream is too far behind even for conflated data.
-pub fn slow_client(events: usize) -> Error {
-    let message = format!(
-        "this stream was not read while {events} events that cannot be left out piled up; \
-         read faster, or open it again"
-    );
+pub fn slow_client(why: Hopeless) -> Error {
+    let message = match why {
+        Hopeless::PiledUp(events) => format!(
+            "this stream was not read while {events} events that cannot be left out piled up; \
+             read faster, or open it again"
+        ),
+        Hopeless::Stalled(time) => format!(
+            "this stream was not read for {:.0} s; open it again once it is, or raise limits.stalled",
+            time.as_secs_f64()
+        ),
+    };
     error("SLOW_CLIENT", Source::Client, Retry::Now, message)
 }
 

@@ -7,13 +7,15 @@
 //!
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
-//! from Gateway), `hub/subscriptions.rs`, `hub/lines.rs`, `hub/calls.rs`, `hub/snapshot.rs`,
-//! `hub/marks.rs` (what a subscription is told), `hub/streams.rs` (who gets what),
-//! `hub/worker.rs` (the worker's life),
-//! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, and [`crate::status`].
+//! from Gateway), `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
+//! `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a subscription is told),
+//! `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life), `hub/adoption.rs` (a
+//! worker that was there before), `hub/operator.rs`, and [`crate::status`].
 
 mod adoption;
+mod allotment;
 mod calls;
+mod complaint;
 mod io;
 mod lines;
 mod marks;
@@ -44,10 +46,11 @@ use crate::session::{Memory, Session};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 
+use allotment::Waiter;
+use complaint::LeftLately;
 pub use io::{Input, Manner, Output, Reply, WorkerEvent};
 use snapshot::Snapshot;
 use streams::Streams;
-use subscriptions::Waiter;
 
 /// Things that are counted, by the names of their metrics.
 #[derive(Debug, Default, Clone)]
@@ -64,6 +67,7 @@ pub struct Counters {
     pub link_gap_frames: u64,
     pub kills: u64,
     pub lines_opened: u64,
+    pub evictions: u64,
     pub adoptions: u64,
     pub relinks: u64,
     pub attempts: BTreeMap<&'static str, u64>,
@@ -89,6 +93,7 @@ pub struct Hub {
     kept: Kept,
     /// Wishes that wait for a line to become free.
     line_waiters: VecDeque<Waiter>,
+    left_lately: LeftLately,
     /// Makes names of lines unique among brokers.
     seed: u64,
     /// The market data type that Gateway was told last on this connection.
@@ -112,11 +117,13 @@ impl Hub {
     /// A hub that has not been started. `seed` feeds jitter, and makes names of lines unique.
     pub fn new(settings: Settings, memory: Memory, seed: u64, now: Instant) -> Self {
         let routes = Routes::behind_block(memory.ledger.request_block);
+        let mut pacer = Pacer::new(&settings.pacing, now);
+        pacer.set_history_share(settings.limits.history_share);
         Self {
             session: Session::new(settings.clone(), memory, seed, now),
             supervisor: Supervisor::new(settings.worker.clone()),
             heartbeat: Heartbeat::new(settings.heartbeat.clone()),
-            pacer: Pacer::new(&settings.pacing, now),
+            pacer,
             routes,
             lines: Lines::new(&settings.pacing),
             clients: Clients::default(),
@@ -127,6 +134,7 @@ impl Hub {
             calls: OpenCalls::default(),
             kept: Kept::default(),
             line_waiters: VecDeque::new(),
+            left_lately: LeftLately::default(),
             seed,
             feed_in_force: LIVE,
             outlives: false,
@@ -164,6 +172,7 @@ impl Hub {
                 self.open_stream(client, stream, single, now);
             }
             Input::StreamClosed { stream } => self.close_stream(stream, now),
+            Input::StreamHopeless { stream, why } => self.evict(stream, why, now),
             Input::Subscribe { stream, subscription, wanted, manner } => {
                 self.subscribe(stream, subscription, wanted, manner, now);
             }
@@ -239,6 +248,11 @@ impl Hub {
     /// Accounts of the newest session, in full.
     pub fn accounts(&self) -> &[String] {
         self.session.accounts()
+    }
+
+    /// How long a stream that has something for its reader may be left unread.
+    pub fn patience(&self) -> std::time::Duration {
+        self.settings.limits.stalled
     }
 
     /// Streams of a client.

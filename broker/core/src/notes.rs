@@ -15,6 +15,7 @@ pub enum NoteKind {
     Broker,
     Gap,
     PortCheck,
+    Client,
 }
 
 impl NoteKind {
@@ -28,6 +29,7 @@ impl NoteKind {
             Self::Broker => "broker",
             Self::Gap => "gap",
             Self::PortCheck => "port-check",
+            Self::Client => "client",
         }
     }
 }

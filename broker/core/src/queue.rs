@@ -4,13 +4,14 @@
 //! As long as the reader keeps up, events leave in order and nothing is left out. When the
 //! queue is full, it conflates (`queue/conflated.rs`): what is newer replaces what is older, tapes are
 //! cut, books are dropped whole and asked for again once the reader has caught up. All that is left out is counted.
-//! Marks, errors and news are kept all, up to a limit past which the reader is hopeless and its
-//! stream is to be ended.
+//! Marks, errors and news are kept all. A reader past whose limit these pile up, or that takes
+//! nothing for long, is hopeless: its stream is to be ended.
 
 mod conflated;
 mod encoding;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes};
 
@@ -58,6 +59,15 @@ impl Chunk {
     }
 }
 
+/// Why a stream is to be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hopeless {
+    /// So many events wait that cannot be left out.
+    PiledUp(usize),
+    /// Something waited all this time, and nothing was taken.
+    Stalled(Duration),
+}
+
 /// The queue of one stream.
 #[derive(Debug)]
 pub struct StreamQueue {
@@ -69,6 +79,8 @@ pub struct StreamQueue {
     queued: usize,
     conflated: Option<Conflated>,
     books: LostBooks,
+    /// Since when something waits and nothing was taken.
+    untaken_since: Option<Instant>,
     delivered: u64,
     skipped: u64,
 }
@@ -98,35 +110,24 @@ impl StreamQueue {
             queued: 0,
             conflated: None,
             books: LostBooks::default(),
+            untaken_since: None,
             delivered: 0,
             skipped: 0,
         }
     }
 
     /// Adds what the hub delivers.
-    pub fn push(&mut self, mut chunk: Chunk) {
-        if self.conflated.is_some() {
-            return self.conflate_more(&chunk, 0);
-        }
-        if !self.books.lost.is_empty() {
-            let before = chunk.entries.len();
-            chunk.entries.retain(|entry| self.books.takes(entry));
-            self.skipped += (before - chunk.entries.len()) as u64;
-            if chunk.entries.is_empty() {
-                return;
-            }
-        }
-        self.queued += size(&chunk.entries);
-        self.waiting.push_back(chunk);
-        // One delivery alone stays whole, so that a book larger than the queue gets through.
-        if self.queued > self.limit && self.waiting.len() > 1 {
-            self.conflate();
+    pub fn push(&mut self, chunk: Chunk, now: Instant) {
+        self.add(chunk);
+        if !self.is_empty() {
+            self.untaken_since.get_or_insert(now);
         }
     }
 
     /// Appends events to `out` as an encoded response, until it holds about `most` bytes. True
     /// if anything was appended.
     pub fn pull(&mut self, most: usize, out: &mut impl BufMut) -> bool {
+        self.untaken_since = None;
         let mut pulled = 0;
         if let Some(conflated) = &mut self.conflated {
             let (events, bytes) = conflated.take(most, out);
@@ -171,9 +172,24 @@ impl StreamQueue {
         .collect()
     }
 
-    /// Events that cannot be left out, if there are too many of them.
-    pub fn hopeless(&self) -> Option<usize> {
-        self.conflated.as_ref().map(Conflated::kept).filter(|kept| *kept > MOST_KEPT)
+    /// Is there no use in waiting for the reader? It may take nothing for `patience`.
+    pub fn hopeless(&self, now: Instant, patience: Duration) -> Option<Hopeless> {
+        let kept = self.conflated.as_ref().map_or(0, Conflated::kept);
+        if kept > MOST_KEPT {
+            return Some(Hopeless::PiledUp(kept));
+        }
+        let untaken = now.saturating_duration_since(self.untaken_since?);
+        (untaken > patience).then_some(Hopeless::Stalled(untaken))
+    }
+
+    /// Nobody will read what waits.
+    pub fn clear(&mut self) {
+        self.waiting = VecDeque::new();
+        self.taken = 0;
+        self.queued = 0;
+        self.conflated = None;
+        self.books = LostBooks::default();
+        self.untaken_since = None;
     }
 
     /// Events that left, and events that were left out.
@@ -184,6 +200,26 @@ impl StreamQueue {
     /// Bytes that wait.
     pub fn unread(&self) -> usize {
         self.queued + self.conflated.as_ref().map_or(0, Conflated::bytes)
+    }
+
+    fn add(&mut self, mut chunk: Chunk) {
+        if self.conflated.is_some() {
+            return self.conflate_more(&chunk, 0);
+        }
+        if !self.books.lost.is_empty() {
+            let before = chunk.entries.len();
+            chunk.entries.retain(|entry| self.books.takes(entry));
+            self.skipped += (before - chunk.entries.len()) as u64;
+            if chunk.entries.is_empty() {
+                return;
+            }
+        }
+        self.queued += size(&chunk.entries);
+        self.waiting.push_back(chunk);
+        // One delivery alone stays whole, so that a book larger than the queue gets through.
+        if self.queued > self.limit && self.waiting.len() > 1 {
+            self.conflate();
+        }
     }
 
     fn conflate(&mut self) {

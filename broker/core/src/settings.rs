@@ -115,7 +115,8 @@ impl Default for AttemptSettings {
 /// The budget for messages to Gateway.
 #[derive(Debug, Clone)]
 pub struct PacingSettings {
-    /// Gateway's limit is 50 a second with 100 lines; stay below.
+    /// Gateway's limit is 50 a second with 100 lines; stay below, so that messages that were held
+    /// up on their way and come closer together do not break it.
     pub messages_per_second: u32,
     /// Market-data lines that may be open at once.
     pub lines: u32,
@@ -123,7 +124,7 @@ pub struct PacingSettings {
 
 impl Default for PacingSettings {
     fn default() -> Self {
-        Self { messages_per_second: 45, lines: 100 }
+        Self { messages_per_second: 40, lines: 100 }
     }
 }
 
@@ -136,13 +137,27 @@ pub struct LimitSettings {
     pub subscriptions: u32,
     /// Calls that wait for an answer of Gateway.
     pub calls: u32,
+    /// Market-data lines that it opened, whoever else shares them; none: all that there are.
+    pub lines: Option<u32>,
+    /// Its share of what Gateway allows of history, in percent.
+    pub history_share: u32,
     /// Requests a second, over ten seconds.
     pub requests_per_second: u32,
+    /// How long it may leave a stream unread that has something for it.
+    pub stalled: Duration,
 }
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        Self { streams: 256, subscriptions: 2_000, calls: 1_000, requests_per_second: 200 }
+        Self {
+            streams: 256,
+            subscriptions: 2_000,
+            calls: 1_000,
+            lines: None,
+            history_share: 100,
+            requests_per_second: 200,
+            stalled: Duration::from_secs(300),
+        }
     }
 }
 

@@ -121,6 +121,8 @@ impl Hub {
                     waiting: self.pacer.waiting_of(id) as u32,
                     unread_bytes: 0,
                     requests: client.requests,
+                    lines_limit: limits.lines.unwrap_or(self.settings.pacing.lines),
+                    evicted: client.evicted,
                 };
                 (id, info)
             })

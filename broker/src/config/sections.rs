@@ -130,8 +130,14 @@ pub struct LimitsConfig {
     pub subscriptions: u32,
     /// Calls that wait for an answer of Gateway.
     pub calls: u32,
+    /// Market-data lines that it opened; 0 for all that there are.
+    pub lines: u32,
+    /// Its share of what Gateway allows of history, in percent.
+    pub history_share: u32,
     /// Requests a second, over ten seconds.
     pub requests_per_second: u32,
+    /// How long it may leave a stream unread that has something for it.
+    pub stalled: Span,
 }
 
 /// `[grpc]`
@@ -144,6 +150,8 @@ pub struct GrpcConfig {
     pub socket_mode: String,
     /// Bytes that wait for one stream before it is conflated.
     pub stream_buffer: ByteSize,
+    /// Connections that may be open at once.
+    pub connections: u32,
 }
 
 /// `[log]`
@@ -245,7 +253,10 @@ impl Default for LimitsConfig {
             streams: limits.streams,
             subscriptions: limits.subscriptions,
             calls: limits.calls,
+            lines: limits.lines.unwrap_or(0),
+            history_share: limits.history_share,
             requests_per_second: limits.requests_per_second,
+            stalled: Span(limits.stalled),
         }
     }
 }
@@ -256,6 +267,7 @@ impl Default for GrpcConfig {
             listen: "127.0.0.1:4010".into(),
             socket_mode: "0600".into(),
             stream_buffer: ByteSize(4 << 20),
+            connections: 4096,
         }
     }
 }

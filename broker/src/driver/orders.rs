@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ibouncer_core::error;
-use ibouncer_core::hub::Output;
+use ibouncer_core::hub::{Input, Output};
 use ibouncer_core::ids::Epoch;
 use ibouncer_core::status::transition_view;
 
@@ -46,8 +46,17 @@ impl Driver {
                 Output::NoteNone => self.files.requests.clear(),
                 Output::Note(note) => self.files.events.add(note),
                 Output::Deliver(stream, chunk) => {
-                    if let Some(shared) = self.streams.get(&stream) {
-                        shared.push(chunk);
+                    let (now, patience) = (Instant::now(), self.hub.patience());
+                    if let Some(shared) = self.streams.get(&stream)
+                        && let Some(why) = shared.push(chunk, now, patience)
+                    {
+                        self.hub.handle_input(Input::StreamHopeless { stream, why }, now);
+                    }
+                }
+                Output::EvictStream(stream, error) => {
+                    if let Some(shared) = self.streams.remove(&stream) {
+                        tracing::warn!(%stream, code = error.code, "{}", error.message);
+                        shared.evict(status(&error));
                     }
                 }
                 Output::EndStream(stream, error) => {

@@ -18,6 +18,7 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::server::Connected;
 use tonic::{Request, Status};
 
+use super::capacity::Seat;
 use super::status::{permission_denied, status, unauthenticated};
 use crate::handle::{Command, Handle};
 
@@ -65,12 +66,13 @@ pub enum Rights {
 pub struct Connection {
     peer: Peer,
     handle: Handle,
+    seat: Seat,
     clients: Mutex<BTreeMap<String, ClientId>>,
 }
 
 impl Connection {
-    fn new(peer: Peer, handle: Handle) -> Arc<Self> {
-        Arc::new(Self { peer, handle, clients: Mutex::new(BTreeMap::new()) })
+    fn new(peer: Peer, handle: Handle, seat: Seat) -> Arc<Self> {
+        Arc::new(Self { peer, handle, seat, clients: Mutex::new(BTreeMap::new()) })
     }
 
     fn default_name(&self) -> String {
@@ -124,6 +126,7 @@ impl Doorkeeper {
             .cloned()
             .ok_or_else(|| unauthenticated("the connection has no credential"))?;
         let rights = self.rights(&connection.peer, request.metadata())?;
+        connection.seat.check()?;
         let name = match request.metadata().get("x-client-name") {
             Some(name) => checked_name(name.to_str().unwrap_or_default())?,
             None => connection.default_name(),
@@ -220,8 +223,8 @@ pub struct Tracked<S> {
 
 impl<S> Tracked<S> {
     /// A new connection.
-    pub fn new(socket: S, peer: Peer, handle: &Handle) -> Self {
-        Self { socket, connection: Connection::new(peer, handle.clone()) }
+    pub fn new(socket: S, peer: Peer, seat: Seat, handle: &Handle) -> Self {
+        Self { socket, connection: Connection::new(peer, handle.clone(), seat) }
     }
 }
 

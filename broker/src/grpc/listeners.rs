@@ -1,9 +1,11 @@
 //! Both listeners, and the services on each.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,6 +22,7 @@ use tower::layer::util::{Identity, Stack};
 use tower::util::MapResponseLayer;
 
 use super::admin::Admin;
+use super::capacity::Capacity;
 use super::complete::complete;
 use super::connection::{Doorkeeper, Peer, Tracked};
 use super::reader::Reader;
@@ -48,6 +51,9 @@ const HEADERS: u32 = 16 * 1024;
 /// A client that vanished without a word is noticed within this and the next.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
+
+/// After a connection could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Health name that serves only while the session is READY.
 const GATEWAY_HEALTH: &str = "ibouncer.v1.Gateway";
@@ -135,13 +141,15 @@ pub async fn serve_unix(
     listener: UnixListener,
     routes: Routes,
     handle: Handle,
+    capacity: Arc<Capacity>,
     end: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let incoming = UnixListenerStream::new(listener).filter_map(move |accepted| {
+    let accepted = UnixListenerStream::new(listener).then(pause_if_out_of_descriptors);
+    let incoming = accepted.filter_map(move |accepted| {
         let socket = accepted.ok()?;
         let peer = socket.peer_cred().ok()?;
         let peer = Peer::Unix { uid: peer.uid(), pid: peer.pid() };
-        Some(Ok::<_, std::io::Error>(Tracked::new(socket, peer, &handle)))
+        Some(Ok::<_, io::Error>(Tracked::new(socket, peer, capacity.enter()?, &handle)))
     });
     server().add_routes(routes).serve_with_incoming_shutdown(incoming, end).await?;
     Ok(())
@@ -152,16 +160,27 @@ pub async fn serve_tcp(
     listener: TcpListener,
     routes: Routes,
     handle: Handle,
+    capacity: Arc<Capacity>,
     end: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let incoming = TcpListenerStream::new(listener).filter_map(move |accepted| {
+    let accepted = TcpListenerStream::new(listener).then(pause_if_out_of_descriptors);
+    let incoming = accepted.filter_map(move |accepted| {
         let socket = accepted.ok()?;
         let peer = Peer::Tcp(socket.peer_addr().ok()?);
         socket.set_nodelay(true).ok()?;
-        Some(Ok::<_, std::io::Error>(Tracked::new(socket, peer, &handle)))
+        Some(Ok::<_, io::Error>(Tracked::new(socket, peer, capacity.enter()?, &handle)))
     });
     server().add_routes(routes).serve_with_incoming_shutdown(incoming, end).await?;
     Ok(())
+}
+
+/// The kernel offers the same connection again at once, so looking again at once is a busy loop.
+async fn pause_if_out_of_descriptors<S>(accepted: io::Result<S>) -> io::Result<S> {
+    if let Err(error) = &accepted {
+        tracing::warn!(%error, "a connection of a client could not be accepted");
+        tokio::time::sleep(ACCEPT_AGAIN).await;
+    }
+    accepted
 }
 
 fn server<B>() -> Server<Stack<MapResponseLayer<Complete<B>>, Identity>> {

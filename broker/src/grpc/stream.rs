@@ -4,15 +4,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::BufMut;
-use ibouncer_core::error;
 use ibouncer_core::hub::Input;
 use ibouncer_core::ids::StreamId;
-use ibouncer_core::queue::{Chunk, StreamQueue};
+use ibouncer_core::queue::{Chunk, Hopeless, StreamQueue};
 use tonic::Status;
 
-use super::status::status;
 use crate::handle::{Command, Handle};
 
 /// Most bytes of one response.
@@ -31,7 +30,7 @@ struct Inner {
     queue: StreamQueue,
     /// Set while the body sleeps.
     sleeper: Option<Waker>,
-    /// How the stream is to end, once the queue is empty or at once if it is hopeless.
+    /// How the stream is to end, once the queue is empty.
     end: Option<Status>,
 }
 
@@ -42,15 +41,12 @@ impl StreamShared {
         Arc::new(Self { inner: Mutex::new(inner), stream, handle })
     }
 
-    /// Adds a delivery.
-    pub fn push(&self, chunk: Chunk) {
+    /// Adds a delivery. Says so if there is no use in waiting for the reader, who may take
+    /// nothing for `patience`.
+    pub fn push(&self, chunk: Chunk, now: Instant, patience: Duration) -> Option<Hopeless> {
         let mut inner = self.lock();
-        inner.queue.push(chunk);
-        if let Some(events) = inner.queue.hopeless()
-            && inner.end.is_none()
-        {
-            inner.end = Some(status(&error::slow_client(events)));
-        }
+        inner.queue.push(chunk, now);
+        let hopeless = inner.queue.hopeless(now, patience);
         let sleeper = inner.sleeper.take();
         let lost = inner.queue.poll_lost_books();
         drop(inner);
@@ -58,6 +54,13 @@ impl StreamShared {
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
+        hopeless
+    }
+
+    /// Ends the stream at once; what waits in it is forgotten.
+    pub fn evict(&self, with: Status) {
+        self.lock().queue.clear();
+        self.end(with);
     }
 
     /// Ends the stream after what waits in it.
@@ -74,11 +77,6 @@ impl StreamShared {
     /// Something to pull, or the end.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let mut inner = self.lock();
-        if inner.queue.hopeless().is_some()
-            && let Some(end) = &inner.end
-        {
-            return Poll::Ready(Err(end.clone()));
-        }
         if !inner.queue.is_empty() {
             return Poll::Ready(Ok(()));
         }

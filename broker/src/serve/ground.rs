@@ -9,10 +9,21 @@ use anyhow::Context as _;
 use ibouncer_core::Settings;
 use ibouncer_core::ledger::Ledger;
 use ibouncer_proto::places::Places;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::config::Config;
 use crate::ledger::{LedgerFile, MovedAside};
 use crate::places::{self, Locks};
+
+/// A descriptor for each client: the usual soft limit of 1024 is soon reached, and the hard one is
+/// what the system's operator allows.
+pub(super) fn take_all_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of descriptors stays as it is");
+    }
+}
 
 /// The ground. The locks are held as long as it is.
 #[derive(Debug)]

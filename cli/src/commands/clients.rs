@@ -37,9 +37,11 @@ fn as_json(clients: &[api::ClientInfo]) -> Value {
                 "calls": client.calls,
                 "calls_limit": client.calls_limit,
                 "lines": client.lines,
+                "lines_limit": client.lines_limit,
                 "waiting": client.waiting,
                 "unread_bytes": client.unread_bytes,
                 "requests": client.requests,
+                "evicted": client.evicted,
             })
         })
         .collect();

@@ -45,6 +45,8 @@ class ClientInfo:
     waiting: int = 0
     unread_bytes: int = 0
     requests: int = 0
+    lines_limit: int = 0
+    evicted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ class Admin:
                 waiting=item.waiting,
                 unread_bytes=item.unread_bytes,
                 requests=item.requests,
+                lines_limit=item.lines_limit,
+                evicted=item.evicted,
             )
             for item in response.clients
         ]

@@ -46,6 +46,13 @@ pub struct Open {
     missing: BTreeSet<String>,
 }
 
+impl Open {
+    /// Nothing of its answer has come.
+    pub fn is_unanswered(&self) -> bool {
+        self.answer.is_empty() && !self.complete && !self.late
+    }
+}
+
 /// What a message means for its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {

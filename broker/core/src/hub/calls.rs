@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::upstream::{Located, RATE_EXCEEDED, ends_request};
 use super::{Hub, Output, Reply};
-use crate::calls::open::{Overdue, Progress};
+use crate::calls::open::{Open, Overdue, Progress};
 use crate::calls::{self, Asked};
 use crate::error::{self, Error};
 use crate::ids::{CallId, ClientId, RequestId};
@@ -150,12 +150,34 @@ impl Hub {
             return;
         };
         if gateway.error_code() == RATE_EXCEEDED {
-            self.on_rate_exceeded(gateway.error_msg(), now);
+            return self.on_rate_exceeded(Some(request), gateway.error_msg(), now);
         }
         if ends_request(gateway.error_code()) {
             self.fail_call(request, &error::gateway(gateway.error_code(), gateway.error_msg()));
         } else {
             self.calls.on_notice(request, message.body);
+        }
+    }
+
+    /// Makes a request again under another id, for the same callers, if it has no answer yet.
+    /// One without an id is left to its deadline: an answer to it could not be told from one to
+    /// the next.
+    pub(super) fn call_again(&mut self, request: RequestId, rejected: bool) {
+        let waits = |open: &Open| open.left && !open.asked.kind.unkeyed && open.is_unanswered();
+        if !self.calls.get(request).is_some_and(waits) {
+            return;
+        }
+        let Some((open, _)) = self.calls.close(request) else {
+            return;
+        };
+        if rejected {
+            self.end_request(request);
+        } else {
+            self.cancel_request(request, open.asked.kind.cancel, open.client);
+        }
+        let next = self.open_call(open.client, open.asked);
+        for call in open.waiters {
+            self.calls.wait(next, call);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::ids::{CallId, ClientId, Epoch, RequestId, StreamId};
 use crate::ledger::Ledger;
 use crate::lines::wanted::Wanted;
 use crate::notes::Note;
-use crate::queue::Chunk;
+use crate::queue::{Chunk, Hopeless};
 use crate::session::Transition;
 use crate::settings::Settings;
 use crate::sight::Sight;
@@ -91,6 +91,13 @@ pub enum Input {
     StreamClosed {
         /// Which one.
         stream: StreamId,
+    },
+    /// Nobody reads it, and there is no use in waiting.
+    StreamHopeless {
+        /// Which one.
+        stream: StreamId,
+        /// Why.
+        why: Hopeless,
     },
     /// A subscription on a stream.
     Subscribe {
@@ -260,6 +267,8 @@ pub enum Output {
     Deliver(StreamId, Chunk),
     /// End a stream with this error.
     EndStream(StreamId, Error),
+    /// End a stream with this error, and forget what waits in it.
+    EvictStream(StreamId, Error),
     /// Answer a call.
     Reply(CallId, Result<Reply, Error>),
     /// The state of the session has changed.

@@ -7,6 +7,7 @@ use ibouncer_proto::api::v1::{MarkKind, UnknownMessage};
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::complaint::LeftLately;
 use super::upstream::Located;
 use super::{Hub, Output};
 use crate::error;
@@ -37,6 +38,7 @@ impl Hub {
         self.fail_snapshots(&error);
         self.kept.clear();
         self.pacer.clear();
+        self.left_lately = LeftLately::default();
         self.routes.clear();
         self.feed_in_force = LIVE;
         for slot in self.lines.slots() {
@@ -219,14 +221,6 @@ impl Hub {
             what: (kind.tws, line.label().to_owned()),
         };
         self.pacer.push(kind.lane, line.opened_by, waiting);
-    }
-
-    /// Gateway has ended a line's request, which is made once more.
-    pub(super) fn request_again(&mut self, slot: u32) {
-        if let Some(request) = self.lines.get(slot).and_then(|line| line.upstream.request()) {
-            self.end_request(request);
-            self.request_line(slot);
-        }
     }
 
     /// Takes a line back from Gateway; if the request still waits here, nothing ever leaves.

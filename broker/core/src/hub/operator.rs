@@ -33,6 +33,7 @@ impl Hub {
 
     pub(super) fn on_settings(&mut self, settings: Settings, now: Instant) {
         self.pacer.on_settings(&settings.pacing);
+        self.pacer.set_history_share(settings.limits.history_share);
         self.lines.on_settings(&settings.pacing);
         self.heartbeat.on_settings(settings.heartbeat.clone());
         self.supervisor.on_settings(settings.worker.clone());

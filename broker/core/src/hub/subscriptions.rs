@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 use ibouncer_proto::api::v1::{MarkKind, Resume};
 
+use super::allotment::Waiter;
 use super::{Hub, Output};
 use crate::error::{self, Error};
 use crate::ids::{ClientId, StreamId};
 use crate::lines::kind::{self, Allowance};
 use crate::lines::wanted::Wanted;
-use crate::lines::{Full, Subscriber, Upstream};
+use crate::lines::{Subscriber, Upstream};
+use crate::notes::{NoteKind, Severity};
+use crate::queue::Hopeless;
 
 /// Whose stream broke has so long to come back to its lines.
 const LINGER: Duration = Duration::from_secs(30);
@@ -30,15 +33,6 @@ pub struct Manner {
     pub resumable: bool,
     /// Go on where an earlier stream broke.
     pub resume: Option<Resume>,
-}
-
-/// A wish that waits for a line to become free.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    stream: StreamId,
-    subscription: u32,
-    wanted: Wanted,
-    manner: Manner,
 }
 
 impl Hub {
@@ -122,6 +116,21 @@ impl Hub {
         }
     }
 
+    /// A stream that nobody reads holds lines that others may want, and memory.
+    pub(super) fn evict(&mut self, stream: StreamId, why: Hopeless, now: Instant) {
+        let Some((_, open)) = self.streams.find(stream) else {
+            return;
+        };
+        let client = open.client;
+        let error = error::slow_client(why);
+        self.counters.evictions += 1;
+        self.clients.on_evicted(client);
+        let text = format!("{} {}: {}", client, self.clients.name(client), error.message);
+        self.note(NoteKind::Client, Severity::Warning, text);
+        self.outputs.push_back(Output::EvictStream(stream, error));
+        self.close_stream(stream, now);
+    }
+
     /// Lines that nobody came back to are given up.
     pub(super) fn expire_lines(&mut self, now: Instant) {
         for slot in self.lines.overdue(now) {
@@ -159,7 +168,7 @@ impl Hub {
         Ok(wanted)
     }
 
-    fn attach(
+    pub(super) fn attach(
         &mut self,
         stream: StreamId,
         subscription: u32,
@@ -212,41 +221,25 @@ impl Hub {
         let client = open.client;
         let slot = match self.line_for(client, &wanted, now) {
             Ok(slot) => slot,
-            Err(full) if manner.wait => {
-                let waiter = Waiter { stream, subscription, wanted, manner };
-                return self.wait_for_line(stream_slot, waiter, full);
-            }
-            Err(full) => {
-                let error = error::exhausted(full, &self.holders(full.allowance));
+            Err(obstacle) => {
+                let error = self.explain(&obstacle);
+                if manner.wait {
+                    let waiter = Waiter { stream, client, subscription, wanted, manner };
+                    return self.wait_for_line(stream_slot, waiter, error.message);
+                }
                 return self.refuse(stream_slot, subscription, error);
             }
         };
         if let Some((_, open)) = self.streams.find(stream) {
             open.subscriptions.insert(subscription, slot);
         }
-        self.join_line(slot, stream_slot, subscription, wanted, manner);
-    }
-
-    /// A line that exists, or a new one; one that nobody listens to makes room for it.
-    fn line_for(&mut self, client: ClientId, wanted: &Wanted, now: Instant) -> Result<u32, Full> {
-        if let Some(slot) = self.lines.find(wanted) {
-            return Ok(slot);
-        }
-        loop {
-            match self.lines.open(client, wanted.clone()) {
-                Ok(slot) => return Ok(slot),
-                Err(full) => match self.lines.lingering(full.allowance) {
-                    Some(idle) => self.give_up_line(idle, now),
-                    None => return Err(full),
-                },
-            }
-        }
+        self.join_line(slot, (client, stream_slot), subscription, wanted, manner);
     }
 
     fn join_line(
         &mut self,
         slot: u32,
-        stream: u32,
+        (client, stream): (ClientId, u32),
         subscription: u32,
         wanted: Wanted,
         manner: Manner,
@@ -256,6 +249,9 @@ impl Hub {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
+        if line.subscribers.is_empty() {
+            line.opened_by = client;
+        }
         let is_new =
             line.sequence == 0 && line.upstream == Upstream::Stale && line.subscribers.is_empty();
         let has_no_session = line.upstream == Upstream::Stale && !(is_new && is_up);
@@ -302,6 +298,15 @@ impl Hub {
         let resumable = line.subscribers.iter().any(|one| is_it(one) && one.resumable);
         line.subscribers.retain(|one| !is_it(one));
         if !line.subscribers.is_empty() {
+            let mut listeners =
+                line.subscribers.iter().filter_map(|one| self.streams.client(one.stream));
+            // It counts for one who still listens.
+            if !listeners.clone().any(|client| client == line.opened_by)
+                && let Some(heir) = listeners.next()
+            {
+                line.opened_by = heir;
+                self.serve_waiters(now);
+            }
             return;
         }
         let paced = line.kind().uses.contains(&Allowance::TickByTick) && !line.wanted.private;
@@ -321,48 +326,6 @@ impl Hub {
         self.cancel_upstream(slot);
         self.lines.close(slot);
         self.serve_waiters(now);
-    }
-
-    /// Those who wait for a line, first come first served.
-    pub(super) fn serve_waiters(&mut self, now: Instant) {
-        let mut rest = std::mem::take(&mut self.line_waiters);
-        while let Some(waiter) = rest.pop_front() {
-            let full =
-                |allowance: &Allowance| self.lines.used(*allowance) >= self.lines.limit(*allowance);
-            let exists = self.lines.find(&waiter.wanted).is_some();
-            if !exists && waiter.wanted.kind.uses.iter().any(full) {
-                self.line_waiters.push_back(waiter);
-            } else {
-                let Waiter { stream, subscription, wanted, manner } = waiter;
-                self.attach(stream, subscription, wanted, manner, now);
-            }
-        }
-    }
-
-    fn wait_for_line(&mut self, slot: u32, waiter: Waiter, full: Full) {
-        let place = self.line_waiters.len() as u32;
-        let because = error::exhausted(full, &self.holders(full.allowance)).message;
-        self.queued_mark(slot, waiter.subscription, place, because);
-        self.line_waiters.push_back(waiter);
-    }
-
-    fn stop_waiting(&mut self, which: impl Fn(&Waiter) -> bool) -> bool {
-        let before = self.line_waiters.len();
-        self.line_waiters.retain(|waiter| !which(waiter));
-        self.line_waiters.len() < before
-    }
-
-    /// How much of an allowance each client holds.
-    fn holders(&self, allowance: Allowance) -> Vec<(String, usize)> {
-        let mut holders = std::collections::BTreeMap::new();
-        for (_, line) in self.lines.iter().filter(|(_, one)| one.kind().uses.contains(&allowance)) {
-            let name = self.clients.name(line.opened_by).to_owned();
-            *holders.entry(name).or_insert(0) += 1;
-        }
-        let mut holders: Vec<_> = holders.into_iter().collect();
-        holders.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
-        holders.truncate(5);
-        holders
     }
 
     fn session_in_words(&self) -> String {

@@ -1,5 +1,7 @@
 //! The hub as a whole, driven by hand: what each of two clients sees of one shared line.
 
+mod complaints;
+mod limits;
 mod reads;
 
 use std::time::Duration;
@@ -105,7 +107,7 @@ impl World {
                     self.shut_down += 1;
                 }
                 Output::Deliver(stream, chunk) => {
-                    self.queues.get_mut(&stream).expect("an open stream").push(chunk);
+                    self.queues.get_mut(&stream).expect("an open stream").push(chunk, self.now);
                 }
                 Output::Send { frames, .. } => {
                     for body in bodies(&frames) {
@@ -119,7 +121,9 @@ impl World {
                 Output::Reply(call, result) => {
                     assert!(self.replies.insert(call, result).is_none(), "{call} twice");
                 }
-                Output::EndStream(stream, _) => self.ended.push(stream),
+                Output::EndStream(stream, _) | Output::EvictStream(stream, _) => {
+                    self.ended.push(stream);
+                }
                 _ => {}
             }
         }

@@ -156,9 +156,8 @@ impl Hub {
         let (code, text) = (error.error_code(), error.error_msg());
         match code {
             RATE_EXCEEDED => {
-                self.on_rate_exceeded(text, now);
-                // It was rejected, and nothing else is wrong with it.
-                self.request_again(slot);
+                let request = self.lines.get(slot).and_then(|line| line.upstream.request());
+                self.on_rate_exceeded(request, text, now);
             }
             BOOK_RESET => self.reset_book(slot, &because(code, text)),
             BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
@@ -212,17 +211,6 @@ impl Hub {
         }
     }
 
-    /// Messages came too fast for Gateway: our budget is too large for this one.
-    pub(super) fn on_rate_exceeded(&mut self, text: &str, now: Instant) {
-        let rate = self.pacer.on_complaint(now);
-        tracing::error!(text, rate, "Gateway says that messages come too fast; the rate is halved");
-        let text = format!(
-            "Gateway says 100: {text}; at most {rate} messages a second leave for the next 10 minutes. \
-             Lower pacing.messages_per_second if this comes again"
-        );
-        self.note(NoteKind::Gateway, Severity::Error, text);
-    }
-
     /// Another API client has the one subscription to account updates that Gateway gives.
     fn on_account_updates_refused(&mut self, notice: &ErrorMessage, now: Instant) {
         if let Some((slot, _)) = self.lines.only(&kind::ACCOUNT_UPDATES) {
@@ -258,7 +246,7 @@ impl Hub {
                     self.resubscribe_all(&because(code, text));
                 }
             }
-            RATE_EXCEEDED => self.on_rate_exceeded(text, now),
+            RATE_EXCEEDED => self.on_rate_exceeded(None, text, now),
             2100 | 2101 => self.on_account_updates_refused(&notice, now),
             1300 => {
                 tracing::error!(

@@ -10,7 +10,7 @@ use super::{Hub, Output, WorkerEvent};
 use crate::heartbeat::Beat;
 use crate::ids::Epoch;
 use crate::notes::{NoteKind, Severity};
-use crate::pacing::Waiting;
+use crate::routes::Route;
 use crate::session::{StateKind, Transition, Wish};
 use crate::supervisor::Order;
 
@@ -139,8 +139,9 @@ impl Hub {
         if !self.session.is_up() {
             return;
         }
-        while let Some(Waiting { frame, request, feed, .. }) = self.pacer.pop(now) {
-            if let Some(feed) = feed.filter(|feed| *feed != self.feed_in_force) {
+        while let Some(waiting) = self.pacer.pop(now) {
+            let (request, frame) = (waiting.request, waiting.frame.clone());
+            if let Some(feed) = waiting.feed.filter(|feed| *feed != self.feed_in_force) {
                 self.feed_in_force = feed;
                 self.pacer.charge(now);
                 self.send(super::upstream::market_data_type_request(feed));
@@ -152,6 +153,10 @@ impl Hub {
             self.send(frame);
             if opens.is_none() {
                 self.outputs.push_back(Output::NoteClosed(request));
+            }
+            match self.routes.get(request.0) {
+                Some(Route::Ended) | None => self.left_lately.cancel(waiting, now),
+                Some(_) => self.left_lately.request(request, now),
             }
         }
     }

@@ -1,30 +1,21 @@
-//! Gateway's rules for single requests, beside the one budget for all: history pacing, one at a
-//! time, one a second. A request that its rule holds back waits; others pass it.
+//! Gateway's rules for single requests, beside the one budget for all: one at a time, one a
+//! second, and those for history (`pacing/history_rules.rs`). A request that its rule holds back
+//! waits; others pass it.
 //!
 //! Source of the numbers: protocol fact sheet, section 9. Windows are a little longer here than
 //! there, because Gateway measures arrivals and we measure departures.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::ids::RequestId;
+use super::history_rules::HistoryRules;
+use crate::ids::{ClientId, RequestId};
 
-/// History requests that may be open at once.
-const HISTORY_OPEN: usize = 50;
+pub use super::history_rules::History;
 
-/// Weight of requests for small bars within [`HISTORY_WINDOW`]; bid and ask count twice.
-const HISTORY_WEIGHT: u32 = 60;
-const HISTORY_WINDOW: Duration = Duration::from_secs(602);
-
-/// No identical request for small bars within this.
-const IDENTICAL: Duration = Duration::from_millis(15_200);
-
-/// Gateway refuses the sixth for the same contract, exchange and tick type within two seconds.
-const SAME_CONTRACT: usize = 5;
-const SAME_CONTRACT_WINDOW: Duration = Duration::from_millis(2_200);
-
-/// New real-time bars within [`HISTORY_WINDOW`].
+/// New real-time bars within [`BARS_WINDOW`].
 const REAL_TIME_BARS: usize = 60;
+const BARS_WINDOW: Duration = Duration::from_secs(602);
 
 /// One tick-by-tick request for an instrument within this.
 const TICK_BY_TICK: Duration = Duration::from_millis(15_200);
@@ -48,19 +39,6 @@ pub enum Gate {
     TickByTick(String),
     /// One a second of this group.
     OneASecond(Group),
-}
-
-/// A request for historical data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct History {
-    /// Bars of 30 seconds and less, and ticks: strictly paced. Others only count as open.
-    pub small: bool,
-    /// What makes two requests identical.
-    pub identity: Vec<u8>,
-    /// Contract, exchange and tick type.
-    pub contract: String,
-    /// How much it counts: 2 for bid and ask.
-    pub weight: u32,
 }
 
 /// Requests of which one is open at a time, or one leaves a second. Those that are answered
@@ -96,10 +74,7 @@ pub enum Verdict {
 /// The rules, and what they have seen.
 #[derive(Debug, Default)]
 pub struct Gates {
-    history_open: BTreeSet<RequestId>,
-    history: VecDeque<(Instant, u32)>,
-    identical: BTreeMap<Vec<u8>, Instant>,
-    contracts: BTreeMap<String, VecDeque<Instant>>,
+    history: HistoryRules,
     bars: VecDeque<Instant>,
     instruments: BTreeMap<String, Instant>,
     alone: BTreeMap<Group, RequestId>,
@@ -107,22 +82,27 @@ pub struct Gates {
 }
 
 impl Gates {
+    /// Of what Gateway allows of history, one client may use so many percent.
+    pub fn set_history_share(&mut self, percent: u32) {
+        self.history.set_share(percent);
+    }
+
     /// May it leave now?
-    pub fn check(&self, gate: &Gate, now: Instant) -> Verdict {
+    pub fn check(&self, gate: &Gate, client: ClientId, now: Instant) -> Verdict {
         match gate {
             Gate::Open => Verdict::Go,
-            Gate::History(history) => self.check_history(history, now),
+            Gate::History(history) => self.history.check(history, client, now),
             Gate::Alone(group) if self.alone.contains_key(group) => {
                 Verdict::Later("Gateway answers one such request at a time")
             }
             Gate::Alone(_) => Verdict::Go,
             Gate::RealTimeBars => {
-                let recent = |at: &&Instant| now < **at + HISTORY_WINDOW;
+                let recent = |at: &&Instant| now < **at + BARS_WINDOW;
                 if self.bars.iter().filter(recent).count() < REAL_TIME_BARS {
                     return Verdict::Go;
                 }
                 let oldest = self.bars[self.bars.len() - REAL_TIME_BARS];
-                Verdict::At(oldest + HISTORY_WINDOW, "60 new real-time bars in 10 minutes")
+                Verdict::At(oldest + BARS_WINDOW, "60 new real-time bars in 10 minutes")
             }
             Gate::TickByTick(instrument) => {
                 let last = self.instruments.get(instrument).copied();
@@ -135,22 +115,14 @@ impl Gates {
     }
 
     /// It leaves.
-    pub fn on_left(&mut self, gate: &Gate, request: RequestId, now: Instant) {
+    pub fn on_left(&mut self, gate: &Gate, request: RequestId, client: ClientId, now: Instant) {
         match gate {
             Gate::Open => {}
-            Gate::History(history) => {
-                self.history_open.insert(request);
-                if history.small {
-                    self.history.push_back((now, history.weight));
-                    self.identical.insert(history.identity.clone(), now);
-                    self.contracts.entry(history.contract.clone()).or_default().push_back(now);
-                }
-                self.forget(now);
-            }
+            Gate::History(history) => self.history.on_left(history, request, client, now),
             Gate::Alone(group) => drop(self.alone.insert(*group, request)),
             Gate::RealTimeBars => {
                 self.bars.push_back(now);
-                self.bars.retain(|at| now < *at + HISTORY_WINDOW);
+                self.bars.retain(|at| now < *at + BARS_WINDOW);
             }
             Gate::TickByTick(instrument) => {
                 self.instruments.insert(instrument.clone(), now);
@@ -162,61 +134,23 @@ impl Gates {
 
     /// It is answered, or cancelled.
     pub fn on_done(&mut self, request: RequestId) {
-        self.history_open.remove(&request);
+        self.history.on_done(request);
         self.alone.retain(|_, open| *open != request);
     }
 
     /// The session is gone, and all that was open. Gateway remembers when requests came.
     pub fn clear_open(&mut self) {
-        self.history_open.clear();
+        self.history.clear_open();
         self.alone.clear();
-    }
-
-    fn check_history(&self, wanted: &History, now: Instant) -> Verdict {
-        if self.history_open.len() >= HISTORY_OPEN {
-            return Verdict::Later("50 requests for history are open at Gateway");
-        }
-        if !wanted.small {
-            return Verdict::Go;
-        }
-        let identical = self.identical.get(&wanted.identity).copied();
-        let identical = after(identical, IDENTICAL, now, "no identical history within 15 s");
-        let same = self.contracts.get(&wanted.contract);
-        let same = same
-            .and_then(|left| Some(left.len().checked_sub(SAME_CONTRACT)? + 1).map(|n| left[n - 1]));
-        let same = after(same, SAME_CONTRACT_WINDOW, now, "5 histories of a contract in 2 s");
-        later(later(identical, same), self.check_weight(wanted.weight, now))
-    }
-
-    fn check_weight(&self, weight: u32, now: Instant) -> Verdict {
-        let recent = self.history.iter().filter(|(at, _)| now < *at + HISTORY_WINDOW);
-        let mut used: u32 = recent.clone().map(|(_, weight)| weight).sum();
-        for (at, freed) in recent {
-            if used + weight <= HISTORY_WEIGHT {
-                break;
-            }
-            used -= freed;
-            if used + weight <= HISTORY_WEIGHT {
-                return Verdict::At(
-                    *at + HISTORY_WINDOW,
-                    "60 histories of small bars in 10 minutes",
-                );
-            }
-        }
-        Verdict::Go
-    }
-
-    fn forget(&mut self, now: Instant) {
-        self.history.retain(|(at, _)| now < *at + HISTORY_WINDOW);
-        self.identical.retain(|_, at| now < *at + IDENTICAL);
-        self.contracts.retain(|_, left| {
-            left.retain(|at| now < *at + SAME_CONTRACT_WINDOW);
-            !left.is_empty()
-        });
     }
 }
 
-fn after(last: Option<Instant>, wait: Duration, now: Instant, why: &'static str) -> Verdict {
+pub(super) fn after(
+    last: Option<Instant>,
+    wait: Duration,
+    now: Instant,
+    why: &'static str,
+) -> Verdict {
     match last {
         Some(last) if now < last + wait => Verdict::At(last + wait, why),
         _ => Verdict::Go,
@@ -224,7 +158,7 @@ fn after(last: Option<Instant>, wait: Duration, now: Instant, why: &'static str)
 }
 
 /// The stricter of two.
-fn later(one: Verdict, other: Verdict) -> Verdict {
+pub(super) fn later(one: Verdict, other: Verdict) -> Verdict {
     match (one, other) {
         (Verdict::At(a, _), Verdict::At(b, _)) => {
             if a >= b {
@@ -242,92 +176,29 @@ fn later(one: Verdict, other: Verdict) -> Verdict {
 mod tests {
     use super::*;
 
-    fn history(identity: u8, contract: &str, weight: u32) -> Gate {
-        let contract = contract.to_owned();
-        Gate::History(History { small: true, identity: vec![identity], contract, weight })
-    }
-
-    #[test]
-    fn history_keeps_all_rules_of_gateway() {
-        let mut gates = Gates::default();
-        let start = Instant::now();
-        let mut left: Vec<(Instant, u8, String, u32)> = Vec::new();
-        let mut now = start;
-        for number in 0..200_u32 {
-            let (identity, contract) = ((number % 7) as u8, format!("c{}", number % 3));
-            let weight = 1 + u32::from(number % 5 == 0);
-            let gate = history(identity, &contract, weight);
-            loop {
-                match gates.check(&gate, now) {
-                    Verdict::Go => break,
-                    Verdict::At(at, _) => now = at,
-                    Verdict::Later(why) => panic!("{why}"),
-                }
-            }
-            gates.on_left(&gate, RequestId(number as i32), now);
-            gates.on_done(RequestId(number as i32));
-            left.push((now, identity, contract, weight));
-            now += Duration::from_millis(23);
-        }
-        for (index, (at, identity, contract, _)) in left.iter().enumerate() {
-            let before = |seconds| {
-                let since = move |one: &&(Instant, u8, String, u32)| {
-                    *at - one.0 < Duration::from_secs(seconds)
-                };
-                left[..index].iter().filter(since)
-            };
-            assert!(before(15).all(|one| one.1 != *identity), "identical within 15 s");
-            assert!(before(2).filter(|one| one.2 == *contract).count() < 5, "six in 2 s");
-            let weight: u32 = left[..=index]
-                .iter()
-                .filter(|one| *at - one.0 < Duration::from_secs(600))
-                .map(|one| one.3)
-                .sum();
-            assert!(weight <= 60, "{weight} in 10 minutes");
-        }
-        assert!(left[199].0 - start < Duration::from_secs(3_000), "and no time is wasted");
-    }
-
-    #[test]
-    fn fifty_histories_are_open_at_most_and_large_bars_count_too() {
-        let mut gates = Gates::default();
-        let now = Instant::now();
-        let large = |n: i32| {
-            Gate::History(History {
-                small: false,
-                identity: vec![],
-                contract: n.to_string(),
-                weight: 1,
-            })
-        };
-        for number in 0..50 {
-            assert_eq!(gates.check(&large(number), now), Verdict::Go);
-            gates.on_left(&large(number), RequestId(number), now);
-        }
-        assert!(matches!(gates.check(&large(50), now), Verdict::Later(_)));
-        gates.on_done(RequestId(7));
-        assert_eq!(gates.check(&large(50), now), Verdict::Go);
-    }
+    const ME: ClientId = ClientId(1);
 
     #[test]
     fn groups_are_alone_and_seconds_are_waited_for() {
         let mut gates = Gates::default();
         let now = Instant::now();
         let orders = Gate::Alone(Group::OpenOrders);
-        gates.on_left(&orders, RequestId(1), now);
-        assert!(matches!(gates.check(&orders, now), Verdict::Later(_)));
+        gates.on_left(&orders, RequestId(1), ME, now);
+        assert!(matches!(gates.check(&orders, ME, now), Verdict::Later(_)));
         gates.on_done(RequestId(1));
-        assert_eq!(gates.check(&orders, now), Verdict::Go);
+        assert_eq!(gates.check(&orders, ME, now), Verdict::Go);
         for gate in [Gate::OneASecond(Group::MatchingSymbols), Gate::TickByTick("AAPL".into())] {
-            gates.on_left(&gate, RequestId(2), now);
-            let Verdict::At(at, _) = gates.check(&gate, now) else { panic!("it waits") };
-            assert_eq!(gates.check(&gate, at), Verdict::Go);
+            gates.on_left(&gate, RequestId(2), ME, now);
+            let Verdict::At(at, _) = gates.check(&gate, ME, now) else { panic!("it waits") };
+            assert_eq!(gates.check(&gate, ME, at), Verdict::Go);
         }
         for _ in 0..60 {
-            assert_eq!(gates.check(&Gate::RealTimeBars, now), Verdict::Go);
-            gates.on_left(&Gate::RealTimeBars, RequestId(3), now);
+            assert_eq!(gates.check(&Gate::RealTimeBars, ME, now), Verdict::Go);
+            gates.on_left(&Gate::RealTimeBars, RequestId(3), ME, now);
         }
-        let Verdict::At(at, _) = gates.check(&Gate::RealTimeBars, now) else { panic!("it waits") };
+        let Verdict::At(at, _) = gates.check(&Gate::RealTimeBars, ME, now) else {
+            panic!("it waits")
+        };
         assert!(at - now > Duration::from_secs(600));
     }
 }

@@ -79,12 +79,12 @@ impl WaitingLine {
         if self.gated < self.length {
             return true;
         }
-        self.clients.values().flatten().any(|one| gates.check(&one.gate, now) == Verdict::Go)
+        self.all().any(|(client, one)| gates.check(&one.gate, client, now) == Verdict::Go)
     }
 
     /// When the first of them may leave, as far as time alone decides.
     pub(super) fn earliest(&self, gates: &Gates, now: Instant) -> Option<Instant> {
-        let verdicts = self.clients.values().flatten().map(|one| gates.check(&one.gate, now));
+        let verdicts = self.all().map(|(client, one)| gates.check(&one.gate, client, now));
         verdicts
             .filter_map(|verdict| match verdict {
                 Verdict::Go => Some(now),
@@ -95,7 +95,7 @@ impl WaitingLine {
     }
 
     /// The first message that may leave, of the client whose turn it is.
-    pub(super) fn next(&mut self, gates: &Gates, now: Instant) -> Option<Waiting> {
+    pub(super) fn next(&mut self, gates: &Gates, now: Instant) -> Option<(ClientId, Waiting)> {
         let (client, at) = self.turn(gates, now)?;
         self.last = Some(client);
         let queue = self.clients.get_mut(&client)?;
@@ -105,7 +105,11 @@ impl WaitingLine {
         }
         self.length -= 1;
         self.gated -= usize::from(message.gate != Gate::Open);
-        Some(message)
+        Some((client, message))
+    }
+
+    fn all(&self) -> impl Iterator<Item = (ClientId, &Waiting)> {
+        self.clients.iter().flat_map(|(client, queue)| queue.iter().map(|one| (*client, one)))
     }
 
     fn turn(&self, gates: &Gates, now: Instant) -> Option<(ClientId, usize)> {
@@ -113,7 +117,7 @@ impl WaitingLine {
         let behind = self.clients.range((after, Unbounded));
         let before = self.last.map(|last| self.clients.range(..=last));
         behind.chain(before.into_iter().flatten()).find_map(|(client, queue)| {
-            let ready = |one: &Waiting| gates.check(&one.gate, now) == Verdict::Go;
+            let ready = |one: &Waiting| gates.check(&one.gate, *client, now) == Verdict::Go;
             Some((*client, queue.iter().position(ready)?))
         })
     }
@@ -136,7 +140,7 @@ pub(super) fn places(
         let place = places.len() as u32;
         let missing = (f64::from(place) + 1.0 - tokens).max(0.0);
         let turn = Duration::from_secs_f64(missing / per_second);
-        let (expected_wait, because) = match gates.check(&waiting.gate, now) {
+        let (expected_wait, because) = match gates.check(&waiting.gate, client, now) {
             Verdict::Go => (turn, ""),
             Verdict::At(at, why) => (turn.max(at.saturating_duration_since(now)), why),
             Verdict::Later(why) => (turn, why),

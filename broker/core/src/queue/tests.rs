@@ -11,6 +11,14 @@ use super::*;
 use crate::fields::{field, tick_type};
 use crate::memory::Memory;
 
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// For tests in which no time passes.
+fn now() -> Instant {
+    static NOW: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    *NOW.get_or_init(Instant::now)
+}
+
 fn chunk(ticks: &[(u32, u64, TickPrice)]) -> Chunk {
     let mut bytes = BytesMut::new();
     let mut entries = Vec::new();
@@ -62,7 +70,7 @@ proptest! {
             .into_iter()
             .map(|(sub, sequence, kind, price)| (sub, sequence, tick(kind, f64::from(price))))
             .collect();
-        queue.push(chunk(&ticks));
+        queue.push(chunk(&ticks), now());
         let expected: Vec<_> = ticks
             .into_iter()
             .map(|(sub, sequence, tick)| (sub, sequence, 0, sequence % 2 == 1, tick))
@@ -89,7 +97,7 @@ proptest! {
                     (*sub, sequence, tick(*kind, f64::from(*price)))
                 })
                 .collect();
-            queue.push(chunk(&piece));
+            queue.push(chunk(&piece), now());
         }
         let mut state = BTreeMap::new();
         let (mut events, mut skipped) = (0, 0);
@@ -108,10 +116,10 @@ proptest! {
 fn a_queue_that_was_drained_is_complete_again() {
     let mut queue = StreamQueue::new(100);
     for sequence in 0..20 {
-        queue.push(chunk(&[(1, sequence, tick(1, 1.0))]));
+        queue.push(chunk(&[(1, sequence, tick(1, 1.0))]), now());
     }
     assert_eq!(drain(&mut queue).len(), 1);
-    queue.push(chunk(&[(1, 20, tick(1, 1.0)), (1, 22, tick(1, 2.0))]));
+    queue.push(chunk(&[(1, 20, tick(1, 1.0)), (1, 22, tick(1, 2.0))]), now());
     assert_eq!(drain(&mut queue).len(), 2);
 }
 
@@ -127,10 +135,42 @@ fn marks_are_never_left_out_and_too_many_of_them_are_hopeless() {
         reset: false,
         sequence: 0,
     };
-    queue.push(Chunk { bytes: Bytes::new(), entries: vec![entry; MOST_KEPT] });
-    assert_eq!(queue.hopeless(), None);
-    queue.push(Chunk { bytes: Bytes::new(), entries: vec![entry] });
-    assert_eq!(queue.hopeless(), Some(MOST_KEPT + 1));
+    queue.push(Chunk { bytes: Bytes::new(), entries: vec![entry; MOST_KEPT] }, now());
+    assert_eq!(queue.hopeless(now(), PATIENCE), None);
+    queue.push(Chunk { bytes: Bytes::new(), entries: vec![entry] }, now());
+    assert_eq!(queue.hopeless(now(), PATIENCE), Some(Hopeless::PiledUp(MOST_KEPT + 1)));
+}
+
+#[test]
+fn who_takes_nothing_for_long_is_hopeless_and_who_takes_a_little_is_not() {
+    let mut queue = StreamQueue::new(10_000);
+    let mut now = now();
+    let mut state = std::collections::BTreeMap::new();
+    let mut sequence = 0;
+    // One message a minute for two hours, of a line that ticks a hundred times a second.
+    for minute in 0..120 {
+        for number in 0..6_000 {
+            sequence += 2;
+            queue.push(chunk(&[(1, sequence, tick(number % 8, f64::from(minute)))]), now);
+            now += Duration::from_millis(10);
+            assert_eq!(queue.hopeless(now, PATIENCE), None);
+        }
+        assert!(queue.unread() < 20_000, "{} bytes wait", queue.unread());
+        let mut out = BytesMut::new();
+        assert!(queue.pull(10_000, &mut out));
+        let response = StreamMarketDataResponse::decode(&out[..]).unwrap();
+        for event in response.events {
+            let Some(Body::TickPrice(tick)) = event.body else { panic!() };
+            state.insert(tick.tick_type(), tick.price());
+        }
+        assert!(state.values().all(|price| *price == f64::from(minute)), "the newest of each");
+    }
+    queue.push(chunk(&[(1, sequence + 2, tick(1, 1.0))]), now);
+    now += PATIENCE + Duration::from_secs(1);
+    let stalled = Some(Hopeless::Stalled(PATIENCE + Duration::from_secs(1)));
+    assert_eq!(queue.hopeless(now, PATIENCE), stalled);
+    queue.clear();
+    assert_eq!((queue.unread(), queue.hopeless(now, PATIENCE)), (0, None));
 }
 
 #[test]
@@ -223,18 +263,18 @@ proptest! {
             let body = change(*one_change);
             sequence += 1;
             truth.remember(field::MARKET_DEPTH, sequence, &body);
-            queue.push(one(field::MARKET_DEPTH, body, sequence));
+            queue.push(one(field::MARKET_DEPTH, body, sequence), now());
             if number >= until {
                 until = number + *pauses.next().unwrap();
                 read(&mut queue, &mut seen);
                 for _ in queue.poll_lost_books() {
-                    queue.push(whole(&truth, sequence));
+                    queue.push(whole(&truth, sequence), now());
                 }
             }
         }
         read(&mut queue, &mut seen);
         for _ in queue.poll_lost_books() {
-            queue.push(whole(&truth, sequence));
+            queue.push(whole(&truth, sequence), now());
         }
         let skipped = read(&mut queue, &mut seen);
         prop_assert_eq!(seen.replay(None, 0), truth.replay(None, 0));
@@ -256,7 +296,7 @@ proptest! {
                     one(field::TICK_STRING, text.encode_to_vec(), sequence)
                 }
             };
-            queue.push(chunk);
+            queue.push(chunk, now());
         }
         let newest_text = events.iter().rposition(|kind| *kind == 2).map(|at| at as u64 + 1);
         let got = pull_all(&mut queue);

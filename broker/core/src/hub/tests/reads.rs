@@ -8,17 +8,17 @@ use super::*;
 use crate::calls::Asked;
 use crate::ids::CallId;
 
-fn contract(symbol: &str) -> Contract {
+pub(super) fn contract(symbol: &str) -> Contract {
     Contract { symbol: Some(symbol.into()), ..Contract::default() }
 }
 
-fn details(symbol: &str) -> Result<Asked, Error> {
+pub(super) fn details(symbol: &str) -> Result<Asked, Error> {
     let contract = Some(contract(symbol));
     Asked::contract_details(tws::ContractDataRequest { req_id: None, contract })
 }
 
 impl World {
-    fn call(&mut self, call: u64, asked: Result<Asked, Error>) {
+    pub(super) fn call(&mut self, call: u64, asked: Result<Asked, Error>) {
         let (client, call) = (ClientId(call % 3), CallId(call));
         self.input(Input::Call { client, call, asked: asked.map(Box::new) });
     }
@@ -30,19 +30,19 @@ impl World {
         }
     }
 
-    fn error(&mut self, call: u64) -> Error {
+    pub(super) fn error(&mut self, call: u64) -> Error {
         match self.replies.remove(&CallId(call)) {
             Some(Err(error)) => error,
             other => panic!("{other:?}"),
         }
     }
 
-    fn sent_of(&self, message: u32) -> Vec<i32> {
+    pub(super) fn sent_of(&self, message: u32) -> Vec<i32> {
         self.sent.iter().filter(|(sent, _)| *sent == message).map(|(_, id)| *id).collect()
     }
 
     /// Time passes, in steps, with a worker that answers.
-    fn pass(&mut self, seconds: u64) {
+    pub(super) fn pass(&mut self, seconds: u64) {
         for _ in 0..seconds * 20 {
             self.now += Duration::from_millis(50);
             self.hub.handle_timeout(self.now);
@@ -329,26 +329,6 @@ fn a_client_that_comes_back_is_told_what_it_missed_and_no_more() {
 }
 
 #[test]
-fn whoever_waits_for_a_line_gets_the_first_that_is_free() {
-    let mut settings = Settings::default();
-    settings.pacing.lines = 1;
-    let mut world = World::ready_with(settings);
-    let (first, second) = (world.open(1), world.open(2));
-    let request =
-        |symbol| MarketDataRequest { contract: Some(contract(symbol)), ..Default::default() };
-    world.want(first, 1, Wanted::market_data(request("AAPL"), 0), Manner::default());
-    world.want(second, 1, Wanted::market_data(request("MSFT"), 0), Manner::default());
-    assert_eq!(world.story(second), ["Ended 1"]);
-    let wait = Manner { wait: true, ..Manner::default() };
-    world.want(second, 2, Wanted::market_data(request("MSFT"), 0), wait);
-    assert_eq!(world.story(second), ["Queued 1"]);
-    world.input(Input::Unsubscribe { stream: first, subscription: 1 });
-    assert_eq!(world.story(second), ["Subscribed 1"]);
-    world.pass(1);
-    assert_eq!(world.asked(), 2);
-}
-
-#[test]
 fn a_book_is_told_whole_to_late_joiners_and_begins_anew_when_gateway_says_so() {
     let mut world = World::ready();
     let (first, second) = (world.open(1), world.open(2));
@@ -388,40 +368,4 @@ fn a_book_is_told_whole_to_late_joiners_and_begins_anew_when_gateway_says_so() {
     world.pass(1);
     assert_eq!(world.sent_of(id::REQ_MKT_DEPTH).len(), 2);
     assert_eq!(world.story(first), ["Stale 1"]);
-}
-
-#[test]
-fn a_flood_of_one_client_is_refused_and_others_go_on() {
-    let mut settings = Settings::default();
-    settings.limits.calls = 3;
-    settings.limits.subscriptions = 2;
-    let mut world = World::ready_with(settings);
-    for call in [1, 4, 7, 10] {
-        world.call(call, details(&format!("A{call}")));
-    }
-    assert_eq!(world.error(10).code, "TOO_MANY");
-    world.call(2, details("B"));
-    assert!(world.replies.is_empty(), "another client waits as usual");
-    let stream = world.open(5);
-    for (subscription, symbol) in ["A", "B", "C"].iter().enumerate() {
-        world.subscribe(stream, subscription as u32, symbol);
-    }
-    assert_eq!(world.story(stream), ["Subscribed 1", "Subscribed 1", "Ended 1"]);
-}
-
-#[test]
-fn a_request_that_came_too_fast_for_gateway_is_made_again_at_half_the_rate() {
-    let mut world = World::ready();
-    let stream = world.open(1);
-    world.subscribe(stream, 1, AAPL);
-    let rejected =
-        ErrorMessage { id: Some(world.line()), error_code: Some(100), ..Default::default() };
-    world.frame(id::ERR_MSG, &rejected);
-    assert_eq!(world.hub.pacer.rate(), 22.5);
-    world.pass(1);
-    assert_eq!(world.asked(), 2);
-    world.tick(world.line(), 1.0);
-    assert_eq!(world.story(stream), ["Subscribed 1", "error 100", "new 1"]);
-    world.frame(id::ERR_MSG, &ErrorMessage { id: Some(-1), ..rejected });
-    assert_eq!(world.hub.pacer.rate(), 11.25);
 }

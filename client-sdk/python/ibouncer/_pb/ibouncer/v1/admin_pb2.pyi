@@ -60,6 +60,8 @@ class ClientInfo(google.protobuf.message.Message):
     WAITING_FIELD_NUMBER: builtins.int
     UNREAD_BYTES_FIELD_NUMBER: builtins.int
     REQUESTS_FIELD_NUMBER: builtins.int
+    LINES_LIMIT_FIELD_NUMBER: builtins.int
+    EVICTED_FIELD_NUMBER: builtins.int
     id: builtins.str
     """"client-7"."""
     name: builtins.str
@@ -85,6 +87,10 @@ class ClientInfo(google.protobuf.message.Message):
     """Bytes that wait for it to read."""
     requests: builtins.int
     """Requests that it made."""
+    lines_limit: builtins.int
+    """Market-data lines that it may hold."""
+    evicted: builtins.int
+    """Streams of it that were ended because it did not read them."""
     @property
     def since(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
@@ -106,9 +112,11 @@ class ClientInfo(google.protobuf.message.Message):
         waiting: builtins.int = ...,
         unread_bytes: builtins.int = ...,
         requests: builtins.int = ...,
+        lines_limit: builtins.int = ...,
+        evicted: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["since", b"since"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["calls", b"calls", "calls_limit", b"calls_limit", "delivered", b"delivered", "id", b"id", "lines", b"lines", "name", b"name", "peer", b"peer", "requests", b"requests", "since", b"since", "skipped", b"skipped", "streams", b"streams", "streams_limit", b"streams_limit", "subscriptions", b"subscriptions", "subscriptions_limit", b"subscriptions_limit", "unread_bytes", b"unread_bytes", "waiting", b"waiting"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["calls", b"calls", "calls_limit", b"calls_limit", "delivered", b"delivered", "evicted", b"evicted", "id", b"id", "lines", b"lines", "lines_limit", b"lines_limit", "name", b"name", "peer", b"peer", "requests", b"requests", "since", b"since", "skipped", b"skipped", "streams", b"streams", "streams_limit", b"streams_limit", "subscriptions", b"subscriptions", "subscriptions_limit", b"subscriptions_limit", "unread_bytes", b"unread_bytes", "waiting", b"waiting"]) -> None: ...
 
 global___ClientInfo = ClientInfo
 
@@ -568,7 +576,7 @@ class Event(google.protobuf.message.Message):
     number: builtins.int
     """Counts up over restarts of the broker."""
     kind: builtins.str
-    """"transition", "worker", "gateway", "operator", "broker", "port-check", "gap"."""
+    """"transition", "worker", "gateway", "operator", "broker", "port-check", "client", "gap"."""
     severity: builtins.str
     """"info", "warning" or "error"."""
     text: builtins.str

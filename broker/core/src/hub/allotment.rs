@@ -1,0 +1,111 @@
+//! Who gets a line: Gateway's allowances, each client's limit, and those who wait.
+
+use std::time::Instant;
+
+use super::Hub;
+use super::subscriptions::Manner;
+use crate::error::{self, Error};
+use crate::ids::{ClientId, StreamId};
+use crate::lines::Full;
+use crate::lines::kind::Allowance;
+use crate::lines::wanted::Wanted;
+
+/// Why a line cannot be opened now.
+pub(super) enum Obstacle {
+    /// Gateway has no more.
+    Gateway(Full),
+    /// The client may not have more.
+    Own(u32),
+}
+
+/// A wish that waits for a line to become free.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) stream: StreamId,
+    pub(super) client: ClientId,
+    pub(super) subscription: u32,
+    pub(super) wanted: Wanted,
+    pub(super) manner: Manner,
+}
+
+impl Hub {
+    /// A line that exists, or a new one; one that nobody listens to makes room for it.
+    pub(super) fn line_for(
+        &mut self,
+        client: ClientId,
+        wanted: &Wanted,
+        now: Instant,
+    ) -> Result<u32, Obstacle> {
+        if let Some(slot) = self.lines.find(wanted) {
+            return Ok(slot);
+        }
+        if let Some(limit) = self.own_limit_reached(client, wanted) {
+            return Err(Obstacle::Own(limit));
+        }
+        loop {
+            match self.lines.open(client, wanted.clone()) {
+                Ok(slot) => return Ok(slot),
+                Err(full) => match self.lines.lingering(full.allowance) {
+                    Some(idle) => self.give_up_line(idle, now),
+                    None => return Err(Obstacle::Gateway(full)),
+                },
+            }
+        }
+    }
+
+    fn own_limit_reached(&self, client: ClientId, wanted: &Wanted) -> Option<u32> {
+        let counts = wanted.kind.uses.contains(&Allowance::MarketData);
+        let limit = self.settings.limits.lines.filter(|_| counts)?;
+        (self.lines.opened_by(client) >= limit as usize).then_some(limit)
+    }
+
+    pub(super) fn explain(&self, obstacle: &Obstacle) -> Error {
+        match obstacle {
+            Obstacle::Gateway(full) => error::exhausted(*full, &self.holders(full.allowance)),
+            Obstacle::Own(limit) => error::too_many_lines(*limit),
+        }
+    }
+
+    /// Those who wait for a line, first come first served.
+    pub(super) fn serve_waiters(&mut self, now: Instant) {
+        let mut rest = std::mem::take(&mut self.line_waiters);
+        while let Some(waiter) = rest.pop_front() {
+            let full =
+                |allowance: &Allowance| self.lines.used(*allowance) >= self.lines.limit(*allowance);
+            let exists = self.lines.find(&waiter.wanted).is_some();
+            let waits = waiter.wanted.kind.uses.iter().any(full)
+                || self.own_limit_reached(waiter.client, &waiter.wanted).is_some();
+            if !exists && waits {
+                self.line_waiters.push_back(waiter);
+            } else {
+                let Waiter { stream, client: _, subscription, wanted, manner } = waiter;
+                self.attach(stream, subscription, wanted, manner, now);
+            }
+        }
+    }
+
+    pub(super) fn wait_for_line(&mut self, slot: u32, waiter: Waiter, because: String) {
+        let place = self.line_waiters.len() as u32;
+        self.queued_mark(slot, waiter.subscription, place, because);
+        self.line_waiters.push_back(waiter);
+    }
+
+    pub(super) fn stop_waiting(&mut self, which: impl Fn(&Waiter) -> bool) -> bool {
+        let before = self.line_waiters.len();
+        self.line_waiters.retain(|waiter| !which(waiter));
+        self.line_waiters.len() < before
+    }
+
+    /// How much of an allowance each client holds.
+    fn holders(&self, allowance: Allowance) -> Vec<(String, usize)> {
+        let mut holders = std::collections::BTreeMap::new();
+        for (_, line) in self.lines.iter().filter(|(_, one)| one.kind().uses.contains(&allowance)) {
+            let name = self.clients.name(line.opened_by).to_owned();
+            *holders.entry(name).or_insert(0) += 1;
+        }
+        let mut holders: Vec<_> = holders.into_iter().collect();
+        holders.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
+        holders.truncate(5);
+        holders
+    }
+}

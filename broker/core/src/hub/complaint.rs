@@ -1,0 +1,100 @@
+//! Gateway says that messages come too fast (error 100), and has not taken what it says that of.
+//!
+//! If it names the request, that one is made again; if not, any that left lately and has no
+//! answer yet may be the one, and so may any cancel. Asking again costs a few messages, at half
+//! the rate; not asking would leave a line silent, or open, for good. Source: protocol fact
+//! sheet, sections 8 and 9.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::Hub;
+use crate::ids::{ClientId, RequestId};
+use crate::lines::Upstream;
+use crate::notes::{NoteKind, Severity};
+use crate::pacing::{Lane, Waiting};
+use crate::routes::Route;
+
+/// Gateway counts the messages of a second; another for the way there and back.
+const LATELY: Duration = Duration::from_secs(2);
+
+/// Nobody's turn is used up by what is sent again.
+const NOBODY: ClientId = ClientId(0);
+
+/// What left lately.
+#[derive(Debug, Default)]
+pub(super) struct LeftLately(VecDeque<(Instant, Left)>);
+
+#[derive(Debug)]
+enum Left {
+    Request(RequestId),
+    Cancel(Waiting),
+}
+
+impl LeftLately {
+    pub(super) fn request(&mut self, request: RequestId, now: Instant) {
+        self.add(Left::Request(request), now);
+    }
+
+    pub(super) fn cancel(&mut self, cancel: Waiting, now: Instant) {
+        self.add(Left::Cancel(cancel), now);
+    }
+
+    fn add(&mut self, left: Left, now: Instant) {
+        while self.0.front().is_some_and(|(at, _)| now >= *at + LATELY) {
+            self.0.pop_front();
+        }
+        self.0.push_back((now, left));
+    }
+
+    fn take(&mut self, now: Instant) -> impl Iterator<Item = Left> + use<> {
+        let all = std::mem::take(&mut self.0);
+        all.into_iter().filter(move |(at, _)| now < *at + LATELY).map(|(_, left)| left)
+    }
+}
+
+impl Hub {
+    /// Our budget is too large for this Gateway: half of it from now on, and once more what was
+    /// rejected. `named` is the request that Gateway said it of.
+    pub(super) fn on_rate_exceeded(&mut self, named: Option<RequestId>, text: &str, now: Instant) {
+        let rate = self.pacer.on_complaint(now);
+        tracing::error!(text, rate, "Gateway says that messages come too fast; the rate is halved");
+        let text = format!(
+            "Gateway says 100: {text}; at most {rate} messages a second leave for the next 10 minutes. \
+             Lower pacing.messages_per_second if this comes again"
+        );
+        self.note(NoteKind::Gateway, Severity::Error, text);
+        match named {
+            Some(request) => self.ask_again(request, true),
+            None => {
+                for left in self.left_lately.take(now) {
+                    match left {
+                        Left::Request(request) => self.ask_again(request, false),
+                        Left::Cancel(cancel) => self.pacer.push(Lane::DataCancel, NOBODY, cancel),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A request is made again under another id, if nothing came of it yet. Unless it was surely
+    /// `rejected`, Gateway may have taken it all the same.
+    fn ask_again(&mut self, request: RequestId, rejected: bool) {
+        match self.routes.get(request.0) {
+            Some(Route::Line(slot)) => {
+                let upstream = self.lines.get(slot).map(|line| line.upstream);
+                if upstream == Some(Upstream::Requested(request)) {
+                    if rejected {
+                        self.end_request(request);
+                    } else {
+                        self.cancel_upstream(slot);
+                    }
+                    self.request_line(slot);
+                }
+            }
+            Some(Route::Call) => self.call_again(request, rejected),
+            // A snapshot has its deadline, and its caller may ask again.
+            Some(Route::Snapshot(_) | Route::Ended) | None => {}
+        }
+    }
+}

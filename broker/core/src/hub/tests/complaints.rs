@@ -1,0 +1,70 @@
+//! Error 100: what Gateway rejected is made again, at half the rate, and nothing is lost.
+
+use ibouncer_proto::tws::messages::id;
+
+use super::reads::details;
+use super::*;
+
+fn too_fast(request: Option<i32>) -> ErrorMessage {
+    ErrorMessage { id: request.or(Some(-1)), error_code: Some(100), ..Default::default() }
+}
+
+#[test]
+fn a_request_that_came_too_fast_for_gateway_is_made_again_at_half_the_rate() {
+    let mut world = World::ready();
+    let stream = world.open(1);
+    world.subscribe(stream, 1, AAPL);
+    let rejected =
+        ErrorMessage { id: Some(world.line()), error_code: Some(100), ..Default::default() };
+    world.frame(id::ERR_MSG, &rejected);
+    assert_eq!(world.hub.pacer.rate(), 20.0);
+    world.pass(1);
+    assert_eq!(world.asked(), 2);
+    world.tick(world.line(), 1.0);
+    assert_eq!(world.story(stream), ["Subscribed 1", "error 100", "new 1"]);
+    world.frame(id::ERR_MSG, &ErrorMessage { id: Some(-1), ..rejected });
+    assert_eq!(world.hub.pacer.rate(), 10.0);
+}
+
+#[test]
+fn a_call_that_is_named_is_asked_again_for_the_same_caller() {
+    let mut world = World::ready();
+    world.call(1, details(AAPL));
+    let first = world.sent_of(id::REQ_CONTRACT_DATA);
+    world.frame(id::ERR_MSG, &too_fast(Some(first[0])));
+    world.pass(1);
+    let again = world.sent_of(id::REQ_CONTRACT_DATA);
+    assert_eq!(again.len(), 2);
+    let end = ibouncer_proto::tws::v1::ContractDataEnd { req_id: Some(again[1]) };
+    world.frame(id::CONTRACT_DATA_END, &end);
+    assert!(world.replies[&CallId(1)].is_ok(), "{:?}", world.replies);
+}
+
+#[test]
+fn if_no_request_is_named_whatever_left_lately_and_has_no_answer_is_made_again() {
+    let mut world = World::ready();
+    let stream = world.open(1);
+    world.subscribe(stream, 1, "MSFT");
+    world.pass(5);
+    world.subscribe(stream, 2, "NVDA");
+    world.input(Input::Unsubscribe { stream, subscription: 2 });
+    world.pass(1);
+    world.subscribe(stream, 3, AAPL);
+    let answered = world.line();
+    world.tick(answered, 1.0);
+    world.subscribe(stream, 4, "TSLA");
+    let unanswered = world.line();
+    world.call(1, details(AAPL));
+    world.frame(id::ERR_MSG, &too_fast(None));
+    let before = world.sent.len();
+    world.pass(1);
+    let again: Vec<_> = world.sent[before..].to_vec();
+    let count = |message| again.iter().filter(|(one, _)| *one == message).count();
+    assert_eq!(count(id::REQ_MKT_DATA), 1, "TSLA, and neither AAPL nor the old MSFT: {again:?}");
+    assert_eq!(count(id::REQ_CONTRACT_DATA), 1);
+    assert_eq!(count(id::CANCEL_MKT_DATA), 2, "NVDA's again, and TSLA's old id");
+    assert!(again.contains(&(id::CANCEL_MKT_DATA, unanswered)));
+    let line = world.line();
+    world.tick(line, 2.0);
+    assert_eq!(world.story(stream).last().map(String::as_str), Some("new 2"));
+}

@@ -1,0 +1,148 @@
+//! The budget, the lanes and the turns, in virtual time.
+
+use super::*;
+
+fn message(id: i32) -> Waiting {
+    Waiting {
+        frame: Bytes::new(),
+        request: RequestId(id),
+        feed: None,
+        gate: Gate::Open,
+        what: ("reqMktData", String::new()),
+    }
+}
+
+fn pacer() -> (Pacer, Instant) {
+    let now = Instant::now();
+    (Pacer::new(&PacingSettings::default(), now), now)
+}
+
+/// Everything that leaves, with its time, in the order of leaving.
+fn run(pacer: &mut Pacer, mut now: Instant) -> Vec<(Instant, i32)> {
+    let mut left = Vec::new();
+    while let Some(at) = pacer.poll_timeout() {
+        now = now.max(at);
+        while let Some(message) = pacer.pop(now) {
+            left.push((now, message.request.0));
+        }
+    }
+    left
+}
+
+#[test]
+fn no_second_sees_more_than_fifty() {
+    let (mut pacer, now) = pacer();
+    for id in 0..500 {
+        pacer.push(Lane::Data, ClientId(u64::from(id as u32 % 7)), message(id));
+    }
+    let left = run(&mut pacer, now);
+    assert_eq!(left.len(), 500);
+    for window in left.windows(51) {
+        assert!(window[50].0 - window[0].0 > Duration::from_secs(1));
+    }
+    let took = left[499].0 - left[0].0;
+    assert!(took < Duration::from_secs_f64(500.0 / 40.0 + 0.1), "{took:?}: no time is wasted");
+}
+
+#[test]
+fn clients_take_turns_and_keep_their_own_order() {
+    let (mut pacer, now) = pacer();
+    for id in 0..10 {
+        pacer.push(Lane::Data, ClientId(1), message(id));
+    }
+    pacer.push(Lane::Data, ClientId(2), message(100));
+    let order: Vec<_> = run(&mut pacer, now).into_iter().map(|(_, id)| id).collect();
+    assert_eq!(order[..3], [0, 100, 1]);
+    assert!(order.iter().filter(|id| **id < 100).is_sorted());
+}
+
+#[test]
+fn cancels_lead_and_never_starve_what_is_below() {
+    let (mut pacer, now) = pacer();
+    pacer.push(Lane::Data, ClientId(1), message(1000));
+    for id in 0..100 {
+        pacer.push(Lane::DataCancel, ClientId(1), message(id));
+    }
+    let order: Vec<_> = run(&mut pacer, now).into_iter().map(|(_, id)| id).collect();
+    let place = order.iter().position(|id| *id == 1000).unwrap();
+    assert_eq!(place, turns::PATIENCE as usize);
+}
+
+#[test]
+fn what_waits_can_be_taken_back() {
+    let (mut pacer, now) = pacer();
+    pacer.push(Lane::Data, ClientId(1), message(1));
+    pacer.push(Lane::Data, ClientId(1), message(2));
+    assert!(pacer.take_back(RequestId(1)));
+    assert!(!pacer.take_back(RequestId(1)));
+    assert_eq!(pacer.pop(now).map(|message| message.request), Some(RequestId(2)));
+    assert!(pacer.is_empty());
+    assert_eq!(pacer.poll_timeout(), None);
+}
+
+#[test]
+fn an_order_cancel_leaves_within_two_slots_of_a_full_queue() {
+    let (mut pacer, now) = pacer();
+    for id in 0..500 {
+        let lane = Lane::ALL[1 + id as usize % 5];
+        pacer.push(lane, ClientId(u64::from(id as u32 % 40)), message(id));
+    }
+    for id in 0..20 {
+        pacer.pop(now + Duration::from_secs(id));
+    }
+    pacer.push(Lane::OrderCancel, ClientId(7), message(9_999));
+    let order: Vec<_> = run(&mut pacer, now + Duration::from_secs(20));
+    let place = order.iter().position(|(_, id)| *id == 9_999).unwrap();
+    assert!(place < 2, "it left as number {place}");
+}
+
+#[test]
+fn a_request_that_its_rule_holds_back_lets_others_pass() {
+    let (mut pacer, now) = pacer();
+    let alone = |id| Waiting { gate: Gate::Alone(gates::Group::OpenOrders), ..message(id) };
+    pacer.push(Lane::Data, ClientId(1), alone(1));
+    pacer.push(Lane::Data, ClientId(1), alone(2));
+    pacer.push(Lane::Data, ClientId(1), message(3));
+    let left = |pacer: &mut Pacer, now| pacer.pop(now).map(|message| message.request.0);
+    assert_eq!(left(&mut pacer, now), Some(1));
+    assert_eq!(left(&mut pacer, now), Some(3));
+    assert_eq!(left(&mut pacer, now), None);
+    let place = &pacer.queue(now)[0];
+    assert_eq!(
+        (place.request, place.because),
+        (RequestId(2), "Gateway answers one such request at a time")
+    );
+    pacer.on_done(RequestId(1));
+    assert_eq!(left(&mut pacer, now), Some(2));
+}
+
+#[test]
+fn a_complaint_of_gateway_halves_the_rate_for_ten_minutes() {
+    let (mut pacer, now) = pacer();
+    assert_eq!(pacer.on_complaint(now), 20.0);
+    for id in 0..100 {
+        pacer.push(Lane::Data, ClientId(1), message(id));
+    }
+    let left = run(&mut pacer, now);
+    let took = left[99].0 - left[0].0;
+    assert!(took > Duration::from_secs_f64(96.0 / 20.0), "{took:?}");
+    assert_eq!(pacer.on_complaint(now), 10.0);
+    pacer.charge(now + FORGIVEN);
+    assert_eq!(pacer.rate(), 40.0);
+}
+
+#[test]
+fn the_queue_is_told_in_the_order_in_which_it_leaves() {
+    let (mut pacer, now) = pacer();
+    for id in 0..60 {
+        let lane = Lane::ALL[3 + id as usize % 3];
+        pacer.push(lane, ClientId(u64::from(id as u32 % 7)), message(id));
+    }
+    let told = pacer.queue(now);
+    let left = run(&mut pacer, now);
+    for (place, (at, id)) in told.iter().zip(&left) {
+        assert_eq!(place.request.0, *id, "place {}", place.place);
+        let error = place.expected_wait.as_secs_f64() - (*at - now).as_secs_f64();
+        assert!(error.abs() < 0.05, "{error} at {}", place.place);
+    }
+}

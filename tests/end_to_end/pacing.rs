@@ -110,13 +110,12 @@ async fn ask_for_everything_at_once(flags: &[&str]) {
     }
     let mut waiting = 0;
     let queue = loop {
-        let queue = asker.session().queue(None).await.unwrap();
         let shown = broker.cli(&["clients", "--json"]).json();
         let calls = |client: &Value| client["calls"].as_u64().unwrap_or_default();
         let open = shown["clients"].as_array().map_or(0, |all| all.iter().map(calls).sum());
         waiting = waiting.max(open);
         if waiting > u64::from(HISTORIES / 2) {
-            break queue;
+            break asker.session().queue(None).await.unwrap();
         }
     };
     assert!(!queue.requests.is_empty(), "the queue can be seen");

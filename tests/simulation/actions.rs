@@ -7,12 +7,10 @@ use ibouncer_core::hub::Input;
 use ibouncer_core::ids::{CallId, ClientId, StreamId};
 use ibouncer_gateway_sim::{End, Fault};
 
-use crate::clients::Key;
 use crate::grammar::Action;
 use crate::os::Births;
+use crate::wishes::{Ask, Key, What};
 use crate::world::World;
-
-const SYMBOLS: [&str; 8] = ["AAPL", "AAPL", "MSFT", "NVDA", "TSLA", "META", "NOPERM", "NOSUCH"];
 
 const NOTICES: [(i32, &str); 8] = [
     (1100, "Connectivity between IBKR and Trader Workstation has been lost."),
@@ -55,7 +53,7 @@ impl Action {
 impl World {
     pub(crate) fn retry(&mut self) {
         self.trace("an operator retries");
-        let call = self.call(None);
+        let call = self.call();
         self.attempts.allow();
         let reason = "simulated".to_owned();
         self.input(Input::Retry { call, reason });
@@ -76,7 +74,7 @@ impl World {
             }
             Action::CloseStream => self.with_stream(|world, stream| world.close_stream(stream)),
             Action::Subscribe => self.with_stream(|world, stream| {
-                let key = world.draw_key();
+                let key = Key::draw(&mut world.rng);
                 world.subscribe(stream, key);
             }),
             Action::Unsubscribe => self.with_stream(|world, id| {
@@ -95,8 +93,14 @@ impl World {
                 }
             }),
             Action::Snapshot => self.with_client(|world, client| {
-                let key = world.draw_key();
-                world.snapshot(client, key);
+                let key = Key::draw(&mut world.rng);
+                if key.what == What::Quotes {
+                    world.snapshot(client, key);
+                }
+            }),
+            Action::Ask => self.with_client(|world, client| {
+                let ask = Ask::draw(&mut world.rng);
+                world.ask(client, ask);
             }),
             Action::DropCall => {
                 let waiting: Vec<CallId> = self.clients.waiting();
@@ -193,7 +197,7 @@ impl World {
     fn hold(&mut self) {
         let drop_live_session = self.rng.u8(..3) == 0;
         self.trace(&format!("an operator holds, live session dropped: {drop_live_session}"));
-        let call = self.call(None);
+        let call = self.call();
         if let Some(process) = &mut self.os.process {
             process.disturbed = true;
         }
@@ -202,7 +206,7 @@ impl World {
 
     pub(crate) fn release(&mut self) {
         self.trace("an operator releases");
-        let call = self.call(None);
+        let call = self.call();
         self.input(Input::Release { call, reason: String::new() });
     }
 
@@ -230,7 +234,7 @@ impl World {
 
     fn restart_worker(&mut self) {
         self.trace("an operator restarts the worker");
-        let (call, drop_live_session) = (self.call(None), self.rng.bool());
+        let (call, drop_live_session) = (self.call(), self.rng.bool());
         if let Some(process) = &mut self.os.process {
             process.disturbed = true;
         }
@@ -241,21 +245,9 @@ impl World {
     fn storm(&mut self, stream: StreamId) {
         let count = self.rng.u32(20..90);
         for number in 0..count {
-            let key = Key {
-                symbol: "AAPL",
-                generic: vec![1000 + number],
-                feed: 1 + 2 * i32::from(self.rng.u8(..8) == 0),
-            };
+            let feed = 1 + 2 * i32::from(self.rng.u8(..8) == 0);
+            let key = Key::quotes("AAPL", vec![1000 + number], feed);
             self.subscribe(stream, key);
-        }
-    }
-
-    fn draw_key(&mut self) -> Key {
-        let generic: [&[u32]; 3] = [&[], &[233], &[106, 233]];
-        Key {
-            symbol: self.rng.choice(SYMBOLS).unwrap_or("AAPL"),
-            generic: self.rng.choice(generic).unwrap_or_default().to_vec(),
-            feed: [1, 1, 1, 3][self.rng.usize(..4)],
         }
     }
 

@@ -13,8 +13,8 @@ use ibouncer_core::ids::{Epoch, RequestId};
 use ibouncer_core::ledger::Ledger;
 use ibouncer_core::session::{Memory, StateKind};
 
-use crate::clients::Key;
 use crate::events::Event;
+use crate::wishes::Key;
 use crate::world::World;
 
 /// Between two looks at the lock of a worker from before.

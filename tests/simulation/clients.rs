@@ -1,8 +1,7 @@
 //! Programs that subscribe: they join, open streams, share lines, read slowly, and leave.
 //!
-//! Owns what each of them wants, in the different ways in which it can be written. Checks that
-//! every call is answered exactly once, and with what it may be answered. What their streams
-//! bring is in `stream.rs`.
+//! Owns their calls. Checks that every call is answered exactly once, and with what it may be
+//! answered. What they want is in `wishes.rs`, what their streams bring in `stream.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,22 +9,14 @@ use std::time::Duration;
 use ibouncer_core::error::Error;
 use ibouncer_core::hub::{Input, Manner, Reply};
 use ibouncer_core::ids::{CallId, ClientId, StreamId};
-use ibouncer_core::lines::wanted::Wanted;
-use ibouncer_proto::tws::v1::{Contract, MarketDataRequest};
 
 use crate::broker::Wanted as Lost;
 use crate::stream::Stream;
-use crate::wire::exchange_of;
+use crate::wishes::{Ask, Key};
 use crate::world::World;
 
-/// What makes two subscriptions the same.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) symbol: &'static str,
-    /// Generic ticks, sorted.
-    pub(crate) generic: Vec<u32>,
-    pub(crate) feed: i32,
-}
+/// A snapshot, or an operator's call, is answered within this.
+const ANSWERED: Duration = Duration::from_secs(23);
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -41,56 +32,31 @@ pub(crate) struct Clients {
     pub(crate) dropped: u64,
     pub(crate) read: u64,
     pub(crate) skipped: u64,
+    pub(crate) answers: u64,
+    pub(crate) books: u64,
+    pub(crate) queued: u64,
 }
 
 #[derive(Debug)]
 struct Call {
-    at: Duration,
-    /// For a snapshot: what of.
-    snapshot: Option<Key>,
+    /// When it is answered at the latest.
+    until: Duration,
+    expected: Expected,
 }
 
-impl Key {
-    /// Does Gateway refuse it?
-    pub(crate) fn is_doomed(&self) -> bool {
-        match self.symbol {
-            "NOSUCH" => true,
-            "NOPERM" => self.feed < 3,
-            _ => false,
-        }
-    }
-
-    /// The exchange that stands for the type of data.
-    pub(crate) fn exchange(&self) -> &'static str {
-        exchange_of(self.feed)
-    }
-
-    /// One of the ways to write it.
-    pub(crate) fn request(&self, way: u8) -> MarketDataRequest {
-        let mut generic: Vec<_> = self.generic.iter().map(u32::to_string).collect();
-        if way & 1 == 1 {
-            generic.reverse();
-        }
-        let empty = (way & 2 == 2).then(String::new);
-        MarketDataRequest {
-            req_id: (way & 4 == 4).then_some(7),
-            contract: Some(Contract {
-                symbol: Some(self.symbol.to_owned()),
-                con_id: (way & 2 == 2).then_some(0),
-                exchange: Some(self.exchange().to_owned()),
-                local_symbol: empty,
-                ..Default::default()
-            }),
-            generic_tick_list: Some(generic.join(if way & 1 == 1 { ", " } else { "," })),
-            ..Default::default()
-        }
-    }
+/// What may come of a call.
+#[derive(Debug)]
+pub(crate) enum Expected {
+    /// Whatever an operator is told.
+    Anything,
+    Snapshot(Key),
+    Answer(Ask),
 }
 
 impl Clients {
-    /// When the oldest call began that waits.
-    pub(crate) fn oldest_call(&self) -> Option<Duration> {
-        self.calls.values().map(|call| call.at).min()
+    /// When the first of the calls that wait is to be answered.
+    pub(crate) fn next_answer(&self) -> Option<Duration> {
+        self.calls.values().map(|call| call.until).min()
     }
 
     /// Calls that wait.
@@ -173,13 +139,9 @@ impl World {
         }
         self.trace(&format!("{id} subscribes {subscription} to {key:?}, free: {is_free}"));
         self.dirty = true;
-        let feed = if key.feed == 1 && way & 8 == 8 { 0 } else { key.feed };
-        self.input(Input::Subscribe {
-            stream: id,
-            subscription,
-            wanted: Wanted::market_data(key.request(way), feed).map(Box::new),
-            manner: Manner::default(),
-        });
+        let manner = Manner { wait: self.rng.u8(..4) == 0, ..Manner::default() };
+        let wanted = key.wanted(way).map(Box::new);
+        self.input(Input::Subscribe { stream: id, subscription, wanted, manner });
     }
 
     pub(crate) fn unsubscribe(&mut self, stream: StreamId, subscription: u32) {
@@ -193,10 +155,7 @@ impl World {
 
     pub(crate) fn snapshot(&mut self, client: ClientId, key: Key) {
         let way = self.rng.u8(..);
-        let call = self.call(Some(key.clone()));
-        if let Some(calls) = self.clients.table.get_mut(&client) {
-            calls.push(call);
-        }
+        let call = self.call_of(client, Expected::Snapshot(key.clone()));
         self.trace(&format!("{client} takes a snapshot of {key:?}, {call}"));
         self.input(Input::Snapshot {
             client,
@@ -207,12 +166,35 @@ impl World {
         });
     }
 
-    /// A call that is to be answered.
-    pub(crate) fn call(&mut self, snapshot: Option<Key>) -> CallId {
+    /// A client asks Gateway something once.
+    pub(crate) fn ask(&mut self, client: ClientId, ask: Ask) {
+        let call = self.call_of(client, Expected::Answer(ask));
+        self.trace(&format!("{client} asks {ask:?}, {call}"));
+        let asked = ask.asked().map(Box::new);
+        self.input(Input::Call { client, call, asked });
+    }
+
+    /// A call of an operator, who is to be answered.
+    pub(crate) fn call(&mut self) -> CallId {
+        self.expect(Expected::Anything)
+    }
+
+    fn call_of(&mut self, client: ClientId, expected: Expected) -> CallId {
+        let call = self.expect(expected);
+        if let Some(calls) = self.clients.table.get_mut(&client) {
+            calls.push(call);
+        }
+        call
+    }
+
+    fn expect(&mut self, expected: Expected) -> CallId {
         let call = CallId(self.clients.next());
         self.clients.asked += 1;
-        let at = self.now;
-        self.clients.calls.insert(call, Call { at, snapshot });
+        let within = match expected {
+            Expected::Answer(_) => Ask::ANSWERED,
+            Expected::Anything | Expected::Snapshot(_) => ANSWERED,
+        };
+        self.clients.calls.insert(call, Call { until: self.now + within, expected });
         call
     }
 
@@ -232,21 +214,45 @@ impl World {
         let call = self.clients.calls.remove(&id);
         let call = call.unwrap_or_else(|| panic!("{id} is answered, but nobody waits for it"));
         self.clients.answered += 1;
-        let Some(key) = call.snapshot else {
-            return;
-        };
-        match result {
-            Ok(Reply::Snapshot(snapshot)) => {
-                assert!(!key.is_doomed(), "a snapshot of what Gateway refuses");
-                // One that a full buffer of the worker may have torn is not answered as whole.
-                assert!(snapshot.events.len() > 5, "a snapshot with nothing in it");
+        match call.expected {
+            Expected::Anything => {}
+            Expected::Snapshot(key) => check_snapshot(&key, result),
+            Expected::Answer(ask) => {
+                self.clients.answers += u64::from(result.is_ok());
+                self.check_answer(ask, result);
             }
-            Ok(other) => panic!("a snapshot is answered with {other:?}"),
+        }
+    }
+
+    fn check_answer(&self, ask: Ask, result: &Result<Reply, Error>) {
+        match result {
+            Ok(Reply::Answer(answer)) => ask.check_answer(answer),
+            Ok(other) => panic!("{ask:?} is answered with {other:?}"),
             Err(error) => match error.code.as_str() {
-                "GATEWAY_ERROR" => assert!(key.is_doomed(), "{key:?}: {}", error.message),
+                // What a broker before this one asked for is known to Gateway only.
+                "GATEWAY_ERROR" if error.gateway_code == 162 && ask.is_paced() => {
+                    assert!(self.broker.number > 1 || ask.is_doomed(), "{ask:?}: pacing violation");
+                }
+                "GATEWAY_ERROR" => assert!(ask.is_doomed(), "{ask:?}: {}", error.message),
                 "NOT_READY" | "WORKER_ENDED" | "GATEWAY_DEADLINE" => {}
-                other => panic!("a snapshot fails with {other}"),
+                other => panic!("{ask:?} fails with {other}"),
             },
         }
+    }
+}
+
+fn check_snapshot(key: &Key, result: &Result<Reply, Error>) {
+    match result {
+        Ok(Reply::Snapshot(snapshot)) => {
+            assert!(!key.is_doomed(), "a snapshot of what Gateway refuses");
+            // One that a full buffer of the worker may have torn is not answered as whole.
+            assert!(snapshot.events.len() > 5, "a snapshot with nothing in it");
+        }
+        Ok(other) => panic!("a snapshot is answered with {other:?}"),
+        Err(error) => match error.code.as_str() {
+            "GATEWAY_ERROR" => assert!(key.is_doomed(), "{key:?}: {}", error.message),
+            "NOT_READY" | "WORKER_ENDED" | "GATEWAY_DEADLINE" => {}
+            other => panic!("a snapshot fails with {other}"),
+        },
     }
 }

@@ -44,6 +44,8 @@ pub(crate) enum Event {
     FromGateway(SocketId, TcpPiece),
     /// A reader takes what waits for it.
     Pull(StreamId),
+    /// A reader has caught up, and needs its whole book again.
+    BookLost(StreamId, u32),
     /// The kernel's tables are read, unasked.
     Look,
     /// The answer to this look of the broker arrives.

@@ -4,7 +4,7 @@
 //! numbers that never go back. A strict follower stands where the hub delivers, and there every
 //! number of the line must come; another stands where the client reads, behind the queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ibouncer_proto::api::v1::{MarkKind, StreamMark};
 
@@ -49,6 +49,8 @@ pub(crate) struct Life {
     pub(crate) skipped: u64,
     /// Live data since this was last set to zero.
     pub(crate) fresh: u64,
+    /// A whole book is being told.
+    resetting: bool,
 }
 
 /// All subscriptions of one stream.
@@ -56,17 +58,24 @@ pub(crate) struct Life {
 pub(crate) struct Follower {
     strict: bool,
     lives: BTreeMap<u32, Life>,
+    /// Those that wait for a line.
+    waiting: BTreeSet<u32>,
 }
 
 impl Follower {
     /// Of a stream that was just opened.
     pub(crate) fn new(strict: bool) -> Self {
-        Self { strict, lives: BTreeMap::new() }
+        Self { strict, lives: BTreeMap::new(), waiting: BTreeSet::new() }
     }
 
     /// The live ones.
     pub(crate) fn lives(&self) -> &BTreeMap<u32, Life> {
         &self.lives
+    }
+
+    /// Those that wait for a line.
+    pub(crate) fn waiting(&self) -> &BTreeSet<u32> {
+        &self.waiting
     }
 
     /// From now on fresh data is counted.
@@ -90,11 +99,13 @@ impl Follower {
         let life = self.lives.get_mut(&seen.subscription);
         let life = life.unwrap_or_else(|| panic!("an event outside of a subscription: {seen:?}"));
         if seen.replayed {
-            assert!(seen.sequence <= life.start, "replay of the future: {seen:?}, {life:?}");
-            assert_eq!(life.events, 0, "replay after live data: {seen:?}");
-            assert!(!strict || !life.stale, "replay behind STALE: {seen:?}");
+            let begins = life.events == 0 && seen.sequence <= life.start;
+            assert!(begins || life.resetting, "a replay out of place: {seen:?}, {life:?}");
+            let told_again = life.resetting;
+            assert!(!strict || !life.stale || told_again, "replay behind STALE: {seen:?}");
             return;
         }
+        life.resetting = false;
         if seen.what == What::Data {
             assert!(!life.stale, "live data between STALE and RESUMED: {seen:?}");
             life.fresh += 1;
@@ -126,7 +137,9 @@ impl Follower {
                     events: 0,
                     skipped: 0,
                     fresh: 0,
+                    resetting: false,
                 };
+                self.waiting.remove(&seen.subscription);
                 self.lives.insert(seen.subscription, life);
                 None
             }
@@ -138,6 +151,16 @@ impl Follower {
                 life.stale = stale;
                 None
             }
+            (MarkKind::Queued, None) => {
+                assert!(self.waiting.insert(seen.subscription), "it waits already: {seen:?}");
+                None
+            }
+            (MarkKind::Reset, Some(life)) => {
+                assert!(seen.sequence >= life.last, "numbers go back: {seen:?}, {life:?}");
+                life.resetting = true;
+                life.last = seen.sequence;
+                None
+            }
             (MarkKind::Gap, Some(life)) => {
                 assert!(seen.sequence >= life.last, "numbers go back: {seen:?}, {life:?}");
                 None
@@ -147,7 +170,9 @@ impl Follower {
                     None => End::Asked,
                     Some(error) => End::Error(error.code.clone(), error.gateway_code),
                 };
-                assert!(end != End::Asked || life.is_some(), "ENDED of nothing: {seen:?}");
+                let waited = self.waiting.remove(&seen.subscription);
+                let was = life.is_some() || waited;
+                assert!(end != End::Asked || was, "ENDED of nothing: {seen:?}");
                 self.lives.remove(&seen.subscription);
                 Some(end)
             }

@@ -20,6 +20,7 @@ pub(crate) enum Action {
     Unsubscribe,
     UnsubscribeNothing,
     Snapshot,
+    Ask,
     DropCall,
     Storm,
     ChangePace,
@@ -61,7 +62,7 @@ const GROUPS: [&[(Action, u32)]; 8] = [
         (Action::UnsubscribeNothing, 1),
         (Action::ChangePace, 3),
     ],
-    &[(Action::Snapshot, 16), (Action::DropCall, 4), (Action::Storm, 3)],
+    &[(Action::Snapshot, 16), (Action::Ask, 24), (Action::DropCall, 6), (Action::Storm, 3)],
     &[
         (Action::SetFault, 8),
         (Action::ClearFault, 8),

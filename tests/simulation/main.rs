@@ -4,8 +4,8 @@
 //! simulated Gateway, the worker's backlog, the queues of slow readers. Simulated here: processes
 //! and signals (`os.rs`), brokers that die and what they leave on disk (`broker.rs`), the link
 //! and TCP (`network.rs`, `link.rs`), the worker's shell (`relay.rs`), the kernel's side of
-//! Gateway's port (`host.rs`), its tables and the clocks (`eyes.rs`), and programs that subscribe
-//! (`clients.rs`, `stream.rs`). What happens is drawn from `grammar.rs`; what must hold is in
+//! Gateway's port (`host.rs`), its tables and the clocks (`eyes.rs`), and programs that
+//! subscribe and ask (`clients.rs`, `wishes.rs`, `stream.rs`). What happens is drawn from `grammar.rs`; what must hold is in
 //! `checks.rs`, `attempts.rs`, `frames.rs`, `wire.rs` and `follower.rs`; each seed ends with a
 //! world that is healed and must recover (`recovery.rs`). `soak.rs` runs one world for long.
 //!
@@ -36,6 +36,7 @@ mod soak;
 mod stream;
 mod trace;
 mod wire;
+mod wishes;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -68,5 +69,6 @@ fn whatever_happens_the_rules_hold_and_the_session_comes_back() {
     assert!(total.broker_deaths > seeds && total.adoptions > seeds / 2);
     assert!(total.relinks > 0 && total.gaps > 0 && total.resent > 0 && total.gave_up > 0);
     assert!(total.late_looks > 0 && total.cold_starts > 0);
+    assert!(total.answers > seeds && total.books > 0 && total.queued > seeds);
     assert!(total.virtual_time > Duration::from_secs(60) * seeds as u32);
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use ibouncer_core::hub::Input;
 use ibouncer_core::session::StateKind;
-use ibouncer_gateway_sim::End;
+use ibouncer_gateway_sim::{End, Limit};
 
 use crate::events::Event;
+use crate::follower::Life;
 use crate::os::{Births, Process};
 use crate::world::World;
 
@@ -80,7 +81,19 @@ impl World {
         let clients = &self.clients;
         assert_eq!(clients.asked, clients.answered + clients.dropped, "calls and answers");
         assert_eq!(self.state, StateKind::Ready, "READY lasts");
+        self.check_limits();
         self.stop();
+    }
+
+    /// A broker that knows all that was asked for breaks no rule of Gateway.
+    fn check_limits(&self) {
+        if self.broker.number > 1 || self.wire.disturbed || self.network.jitter {
+            return;
+        }
+        let by_others = [Limit::Connections, Limit::MessageRate];
+        for (limit, count) in self.host.gateway.report().limits {
+            assert!(count == 0 || by_others.contains(&limit), "{limit:?} was broken");
+        }
     }
 
     pub(crate) fn is_ready(&mut self) -> bool {
@@ -90,10 +103,13 @@ impl World {
     pub(crate) fn is_served(&mut self) -> bool {
         let all_back = self.broker.lives && self.clients.returning.is_empty();
         let heard = self.clients.streams.values().all(|stream| {
-            let lives = stream.pushed.lives().values();
-            stream.is_read() && lives.clone().all(|life| !life.stale && life.fresh > 0)
+            let lives = stream.pushed.lives();
+            let heard = |(number, life): (&u32, &Life)| {
+                !life.stale && (life.fresh > 0 || !stream.keys[number].flows())
+            };
+            stream.is_read() && lives.iter().all(heard)
         });
-        all_back && heard && self.clients.oldest_call().is_none()
+        all_back && heard && self.clients.next_answer().is_none()
     }
 
     fn stop(&mut self) {
@@ -109,7 +125,7 @@ impl World {
         self.input(Input::Stop { because });
         self.run_until(STOPPED_WITHIN, "the broker has stopped", |world| world.stopped);
         assert!(self.os.process.is_none(), "a worker is left behind");
-        assert!(self.clients.oldest_call().is_none(), "a call is left behind");
+        assert!(self.clients.next_answer().is_none(), "a call is left behind");
         let all = self.clients.streams.values().flat_map(|stream| stream.pushed.lives().values());
         assert!(all.clone().all(|life| life.stale), "somebody was not told");
     }

@@ -65,6 +65,12 @@ pub(crate) struct Sums {
     /// Workers that no broker came for.
     pub(crate) gave_up: u64,
     pub(crate) late_looks: u64,
+    /// Single requests that Gateway answered.
+    pub(crate) answers: u64,
+    /// Books that a slow reader lost and was told whole.
+    pub(crate) books: u64,
+    /// Wishes that waited for a line.
+    pub(crate) queued: u64,
     pub(crate) failures: Vec<String>,
 }
 
@@ -106,6 +112,9 @@ pub(crate) fn run(seed: u64, traced: bool) -> Run {
             resent: world.frames.resent,
             gave_up: world.gave_up,
             late_looks: world.eyes.late,
+            answers: world.clients.answers,
+            books: world.clients.books,
+            queued: world.clients.queued,
             failures: Vec::new(),
         },
     }
@@ -162,6 +171,9 @@ impl Sums {
         self.resent += other.resent;
         self.gave_up += other.gave_up;
         self.late_looks += other.late_looks;
+        self.answers += other.answers;
+        self.books += other.books;
+        self.queued += other.queued;
     }
 }
 
@@ -171,7 +183,8 @@ impl fmt::Display for Sums {
             formatter,
             "{} steps, {} h of virtual time, {} workers, {} sessions, {} ticks read, {} left \
              out, {} wedged, {} brokers killed, {} found no worker, {} adoptions, {} relinks, {} \
-             gaps, {} frames came again, {} workers gave up, {} looks came too late",
+             gaps, {} frames came again, {} workers gave up, {} looks came too late, {} single \
+             requests answered, {} books told again, {} waits for a line",
             self.steps,
             self.virtual_time.as_secs() / 3600,
             self.workers,
@@ -187,6 +200,9 @@ impl fmt::Display for Sums {
             self.resent,
             self.gave_up,
             self.late_looks,
+            self.answers,
+            self.books,
+            self.queued,
         )
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ibouncer_gateway_sim::{End, Fault};
 
-use crate::clients::Key;
+use crate::wishes::Key;
 use crate::world::World;
 
 /// Ends of something, each followed by READY.
@@ -81,7 +81,7 @@ fn thousands_of_kills_stalls_restarts_and_adoptions_leak_nothing() {
         let client = world.join();
         let stream = world.open_stream(client);
         for (number, symbol) in (1..).zip(SYMBOLS) {
-            world.subscribe_as(stream, number, Key { symbol, generic: Vec::new(), feed: 1 });
+            world.subscribe_as(stream, number, Key::quotes(symbol, Vec::new(), 1));
         }
     }
     let mut most = None;

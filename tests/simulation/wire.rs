@@ -15,6 +15,26 @@ use ibouncer_proto::tws::messages::id;
 /// Gateway's limit.
 const MOST_PER_SECOND: usize = 50;
 
+/// Requests that stay open, besides those for quotes, and what takes them back.
+const REQUESTS: [u32; 7] = [
+    id::REQ_MKT_DEPTH,
+    id::REQ_TICK_BY_TICK_DATA,
+    id::REQ_REAL_TIME_BARS,
+    id::REQ_ACCOUNT_SUMMARY,
+    id::REQ_PNL,
+    id::REQ_HISTORICAL_DATA,
+    id::REQ_HEAD_TIMESTAMP,
+];
+const CANCELS: [u32; 7] = [
+    id::CANCEL_MKT_DEPTH,
+    id::CANCEL_TICK_BY_TICK_DATA,
+    id::CANCEL_REAL_TIME_BARS,
+    id::CANCEL_ACCOUNT_SUMMARY,
+    id::CANCEL_PNL,
+    id::CANCEL_HISTORICAL_DATA,
+    id::CANCEL_HEAD_TIMESTAMP,
+];
+
 /// Everything that was seen on the wire.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
@@ -130,6 +150,25 @@ impl Wire {
         }
         let number = request.request_id.unwrap_or_default();
         match request.message_id {
+            // Without an id.
+            id::REQ_CURRENT_TIME
+            | id::REQ_CURRENT_TIME_IN_MILLIS
+            | id::REQ_POSITIONS
+            | id::CANCEL_POSITIONS
+            | id::REQ_ACCT_DATA
+            | id::REQ_OPEN_ORDERS
+            | id::REQ_ALL_OPEN_ORDERS
+            | id::REQ_COMPLETED_ORDERS
+            | id::REQ_MARKET_RULE => {}
+            // Nothing takes them back.
+            id::REQ_CONTRACT_DATA | id::REQ_EXECUTIONS => {
+                assert!(self.used.insert(number), "request id {number} is used twice");
+            }
+            message if REQUESTS.contains(&message) => {
+                assert!(self.used.insert(number), "request id {number} is used twice");
+                assert!(self.noted.contains(&number), "{number} was not written down");
+                wire.asked.insert(number);
+            }
             id::REQ_MKT_DATA => {
                 assert!(self.used.insert(number), "request id {number} is used twice");
                 assert!(self.noted.contains(&number), "{number} was not written down");
@@ -137,7 +176,7 @@ impl Wire {
                 let wanted = request.exchange.as_deref().unwrap_or_default();
                 assert_eq!(wanted, exchange_of(wire.feed), "asked for under another type");
             }
-            id::CANCEL_MKT_DATA => {
+            message if message == id::CANCEL_MKT_DATA || CANCELS.contains(&message) => {
                 let lossy = self.lossy || wire.lossy;
                 let asked = wire.asked.contains(&number);
                 let known = asked || (lossy && self.noted.contains(&number));
@@ -151,7 +190,6 @@ impl Wire {
             id::REQ_MARKET_DATA_TYPE => {
                 wire.feed = request.market_data_type.expect("it is understood");
             }
-            id::REQ_CURRENT_TIME => {}
             other => panic!("Gateway is asked {other}, which nobody wants"),
         }
     }

@@ -88,6 +88,11 @@ impl World {
             rate: Rate::PerConnection(rate.max(1)),
             hold_client_id: Duration::from_secs(20) * u32::from(rng.u8(..4) == 0),
             snapshot_delay: Duration::from_secs([1, 11][rng.usize(..2)]),
+            // What flows by itself flows slowly: the world lives for hours.
+            depth_interval: Duration::from_secs(7),
+            tick_by_tick_interval: Duration::from_secs(5),
+            bar_interval: Duration::from_secs(20),
+            pnl_interval: Duration::from_secs(11),
             ..GatewayConfig::default()
         };
         // Nobody asks it anything: the first broker brings its own.
@@ -230,6 +235,9 @@ impl World {
             Event::ToGateway(socket, piece) => self.on_host_piece(socket, piece),
             Event::FromGateway(socket, piece) => self.on_tcp_piece(socket, piece),
             Event::Pull(stream) => self.on_pull(stream),
+            Event::BookLost(stream, subscription) => {
+                self.input(Input::BookLost { stream, subscription });
+            }
             Event::Look => self.look(),
             Event::Looked(number) => self.on_looked(number),
             Event::Listen => self.on_listen(),

@@ -93,6 +93,8 @@ pub struct Line {
     pub lingers_until: Option<Instant>,
     /// When its request left last.
     pub asked_at: Option<Instant>,
+    /// How often Gateway put it off since data came.
+    pub put_off: u8,
     key: Key,
 }
 
@@ -170,6 +172,7 @@ impl Lines {
             subscribers: Vec::new(),
             lingers_until: None,
             asked_at: None,
+            put_off: 0,
             key: key.clone(),
             wanted,
         };

@@ -172,6 +172,11 @@ impl StreamQueue {
         .collect()
     }
 
+    /// Is this subscription's book of no use until it comes whole again?
+    pub fn waits_for_book(&self, subscription: u32) -> bool {
+        self.books.lost.contains_key(&subscription)
+    }
+
     /// Is there no use in waiting for the reader? It may take nothing for `patience`.
     pub fn hopeless(&self, now: Instant, patience: Duration) -> Option<Hopeless> {
         let kept = self.conflated.as_ref().map_or(0, Conflated::kept);

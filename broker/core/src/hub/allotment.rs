@@ -90,6 +90,11 @@ impl Hub {
         self.line_waiters.push_back(waiter);
     }
 
+    pub(super) fn is_waiting(&self, stream: StreamId, subscription: u32) -> bool {
+        let is_it = |one: &Waiter| one.stream == stream && one.subscription == subscription;
+        self.line_waiters.iter().any(is_it)
+    }
+
     pub(super) fn stop_waiting(&mut self, which: impl Fn(&Waiter) -> bool) -> bool {
         let before = self.line_waiters.len();
         self.line_waiters.retain(|waiter| !which(waiter));

@@ -92,6 +92,7 @@ impl Hub {
         };
         if let Some(request) = line.upstream.request() {
             line.upstream = Upstream::Live(request);
+            line.put_off = 0;
             self.heartbeat.on_answer(request);
         }
         let is_book = line.memory.is_book();

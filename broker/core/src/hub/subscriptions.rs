@@ -68,7 +68,8 @@ impl Hub {
             return;
         };
         let client = open.client;
-        if open.subscriptions.contains_key(&subscription) || subscription >= SECOND {
+        let attached = open.subscriptions.contains_key(&subscription);
+        if attached || self.is_waiting(stream, subscription) || subscription >= SECOND {
             let what = format!("subscription_id {subscription} is in use on this stream");
             return self.refuse_id(slot, subscription, what);
         }
@@ -332,9 +333,10 @@ impl Hub {
         format!("Gateway's session is {}", self.session.kind())
     }
 
-    /// Streams and subscriptions of a client.
+    /// Streams and subscriptions of a client, those that wait for a line among them.
     pub(crate) fn load_of(&self, client: ClientId) -> (usize, usize) {
-        self.streams.of(client).fold((0, 0), |(streams, subscriptions), (_, stream)| {
+        let waiting = self.line_waiters.iter().filter(|waiter| waiter.client == client).count();
+        self.streams.of(client).fold((0, waiting), |(streams, subscriptions), (_, stream)| {
             (streams + 1, subscriptions + stream.subscriptions.len())
         })
     }

@@ -159,6 +159,7 @@ impl Hub {
                 let request = self.lines.get(slot).and_then(|line| line.upstream.request());
                 self.on_rate_exceeded(request, text, now);
             }
+            TICK_BY_TICK_LIMIT if self.put_off(slot) => {}
             BOOK_RESET => self.reset_book(slot, &because(code, text)),
             BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
             COMPETING_SESSION => {
@@ -170,6 +171,22 @@ impl Hub {
             _ if ends_request(code) => self.end_line_by_error(slot, error, now),
             _ => {}
         }
+    }
+
+    /// Gateway takes one tick-by-tick request for an instrument in 15 s, and remembers what a
+    /// broker before this one asked for: the line is asked for again, after that time. False if
+    /// that did not help.
+    fn put_off(&mut self, slot: u32) -> bool {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return false;
+        };
+        line.put_off += 1;
+        let again = line.put_off <= MOST_PUT_OFF;
+        if let Some(request) = line.upstream.request().filter(|_| again) {
+            self.end_request(request);
+            self.request_line(slot);
+        }
+        again
     }
 
     /// Gateway has emptied the book and fills it again.
@@ -263,8 +280,12 @@ impl Hub {
     }
 }
 
+/// Another program may hold what Gateway gives of it, and then waiting does not help.
+const MOST_PUT_OFF: u8 = 2;
+
 /// Gateway's codes with a meaning of their own here. Source: protocol fact sheet, section 8.
 pub(super) const RATE_EXCEEDED: i32 = 100;
+const TICK_BY_TICK_LIMIT: i32 = 10_190;
 const BOOK_HALTED: i32 = 316;
 const BOOK_RESET: i32 = 317;
 const BARS_LOST: i32 = 10_182;

@@ -176,6 +176,14 @@ impl StreamQueue {
         self.conflated.as_ref().map(Conflated::kept).filter(|kept| *kept > MOST_KEPT)
     }
 
+    /// Forgets what waits: nobody will read it.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+        self.conflated = None;
+        self.books = LostBooks::default();
+        (self.taken, self.queued) = (0, 0);
+    }
+
     /// Events that left, and events that were left out.
     pub fn totals(&self) -> (u64, u64) {
         (self.delivered, self.skipped)

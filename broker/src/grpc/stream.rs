@@ -1,6 +1,8 @@
 //! A stream's queue between the driver, which fills it, and the response body, which empties it.
 //!
-//! No channel in between: the body pulls. A body that is awake is not woken again.
+//! No channel in between: the body pulls. A body that is awake is not woken again. A body that
+//! waits for its client to read is not asked at all, so a stream is given up here, on the side
+//! that fills it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -31,25 +33,35 @@ struct Inner {
     queue: StreamQueue,
     /// Set while the body sleeps.
     sleeper: Option<Waker>,
-    /// How the stream is to end, once the queue is empty or at once if it is hopeless.
+    /// How the stream is to end, once the queue is empty.
     end: Option<Status>,
+    /// Its reader is hopeless: nothing is kept for it any more.
+    given_up: bool,
 }
 
 impl StreamShared {
     /// A queue that conflates above `limit` bytes.
     pub fn new(limit: usize, stream: StreamId, handle: Handle) -> Arc<Self> {
-        let inner = Inner { queue: StreamQueue::new(limit), sleeper: None, end: None };
+        let inner =
+            Inner { queue: StreamQueue::new(limit), sleeper: None, end: None, given_up: false };
         Arc::new(Self { inner: Mutex::new(inner), stream, handle })
     }
 
     /// Adds a delivery.
     pub fn push(&self, chunk: Chunk) {
         let mut inner = self.lock();
+        if inner.given_up {
+            return;
+        }
         inner.queue.push(chunk);
-        if let Some(events) = inner.queue.hopeless()
-            && inner.end.is_none()
-        {
-            inner.end = Some(status(&error::slow_client(events)));
+        if let Some(events) = inner.queue.hopeless() {
+            inner.queue.clear();
+            inner.given_up = true;
+            inner.end.get_or_insert_with(|| status(&error::slow_client(events)));
+            tracing::warn!(stream = self.stream.0, events, "a stream that is not read is ended");
+            // Its lines are for others; the client is told as soon as it reads.
+            let stream = self.stream;
+            self.handle.tell_later(Command::Input(Input::StreamClosed { stream }));
         }
         let sleeper = inner.sleeper.take();
         let lost = inner.queue.poll_lost_books();
@@ -74,11 +86,6 @@ impl StreamShared {
     /// Something to pull, or the end.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let mut inner = self.lock();
-        if inner.queue.hopeless().is_some()
-            && let Some(end) = &inner.end
-        {
-            return Poll::Ready(Err(end.clone()));
-        }
         if !inner.queue.is_empty() {
             return Poll::Ready(Ok(()));
         }

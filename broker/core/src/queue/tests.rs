@@ -131,6 +131,8 @@ fn marks_are_never_left_out_and_too_many_of_them_are_hopeless() {
     assert_eq!(queue.hopeless(), None);
     queue.push(Chunk { bytes: Bytes::new(), entries: vec![entry] });
     assert_eq!(queue.hopeless(), Some(MOST_KEPT + 1));
+    queue.clear();
+    assert!(queue.is_empty() && queue.unread() == 0 && queue.hopeless().is_none());
 }
 
 #[test]

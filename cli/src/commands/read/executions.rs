@@ -19,6 +19,7 @@ pub(super) async fn run(
     wishes: &Executions,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
+    wishes.whose.check(client).await?;
     let filter = ExecutionFilter {
         symbol: wishes.symbol.clone(),
         last_n_days: wishes.days,

@@ -15,6 +15,7 @@
 //! - `workers`: workers and brokers that are stopped, killed, or never speak.
 //! - `market_data`: last values, errors, limits, snapshots, health, reflection.
 //! - `pacing`: a crowd that asks for everything at once never makes Gateway refuse anything.
+//! - `cli_reads`: the commands that read, as a trader types them.
 //! - `accounts`, `news`: positions that vanish, a second account, whose orders; bulletins, the
 //!   calendar, scanners.
 //! - `reads`: what is shared of each kind of data, and what late joiners know.
@@ -33,6 +34,7 @@ mod accounts;
 mod adoption;
 mod bad_input;
 mod bad_requests;
+mod cli_reads;
 mod crowd;
 mod demo;
 mod doctor;

@@ -1,4 +1,5 @@
-//! What Gateway's errors mean, and what to do about them. One table for all commands.
+//! What Gateway's errors mean, and what to do about them. One table for all commands, so a flag of
+//! one of them is named with its command.
 
 /// A sentence to stand behind Gateway's own; `None` for an error that says enough itself.
 pub(crate) fn next_step(code: i32, message: &str) -> Option<&'static str> {
@@ -24,13 +25,13 @@ const TABLE: &[(i32, &str)] = &[
     (309, "Gateway gives few books at a time; `ibouncer lines` shows who has them."),
     (
         354,
-        "The login has no subscription for live data of this: try --feed delayed, or subscribe to \
-         it in IB's Client Portal.",
+        "The login has no subscription for live data of this: `ibouncer quotes` has --feed delayed, \
+         or subscribe to it in IB's Client Portal.",
     ),
     (
         10089,
-        "Live data of this needs a further subscription: try --feed delayed, or subscribe to it in \
-         IB's Client Portal.",
+        "Live data of this needs a further subscription: `ibouncer quotes` has --feed delayed, or \
+         subscribe to it in IB's Client Portal.",
     ),
     (
         10090,
@@ -45,9 +46,10 @@ const TABLE: &[(i32, &str)] = &[
     ),
     (
         10168,
-        "There is no subscription for live data, and delayed data was not asked for: try \
-         --feed delayed.",
+        "There is no subscription for live data, and delayed data was not asked for: `ibouncer \
+         quotes` has --feed delayed.",
     ),
+    (10172, "The article is not there any more, or its id is not right."),
     (
         10186,
         "The login has no subscription for this, and delayed data is not there either: subscribe \
@@ -62,19 +64,23 @@ const TABLE: &[(i32, &str)] = &[
     (10339, "The article is not there any more, or its id is not right."),
 ];
 
-/// 162 is said of everything about history.
+/// 162 is said of everything about history, and of scanners.
 fn about_history(message: &str) -> &'static str {
     let message = message.to_ascii_lowercase();
     if message.contains("pacing") {
         return "Gateway's limit for history: the broker keeps it, so is another program connected \
                 to Gateway beside it? Wait 10 min, or ask for larger bars.";
     }
+    if message.contains("permission") || message.contains("subscri") {
+        return "History needs the subscription that live data needs: see IB's Client Portal.";
+    }
+    if message.contains("scan") {
+        return "`ibouncer scan --parameters` lists the codes, instruments and locations that \
+                there are.";
+    }
     if message.contains("no data") || message.contains("no market data") {
         return "There is none for this span: try a longer --duration, other bars, or --what \
                 MIDPOINT; at night and on holidays without --rth.";
-    }
-    if message.contains("permission") || message.contains("subscri") {
-        return "History needs the subscription that live data needs: see IB's Client Portal.";
     }
     "Is the span right for the size of the bars? Small bars reach back some days only."
 }
@@ -99,6 +105,10 @@ mod tests {
         assert!(next_step(162, pacing).unwrap().contains("limit"));
         let none = "HMDS query returned no data: AAPL@SMART Trades";
         assert!(next_step(162, none).unwrap().contains("--duration"));
+        let forbidden = "error message:No market data permissions for ISLAND STK";
+        assert!(next_step(162, forbidden).unwrap().contains("Client Portal"));
+        let scanner = "error message:invalid scan code";
+        assert!(next_step(162, scanner).unwrap().contains("scan --parameters"));
     }
 
     #[test]

@@ -4,13 +4,17 @@ use ibouncer_client::contract;
 use ibouncer_client::tws::Contract;
 use serde_json::{Value, json};
 
-/// `EUR.USD` is a currency pair, everything else a US stock.
+/// `EUR.USD` is a currency pair, everything else a US stock; `BRK.B` is one with classes of shares,
+/// which Gateway writes with a space.
 pub(crate) fn contract_of(symbol: &str) -> Contract {
     let is_currency =
         |text: &str| text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase());
     match symbol.split_once('.') {
         Some((base, quote)) if is_currency(base) && is_currency(quote) => {
             contract::forex(base, quote)
+        }
+        Some((base, class)) if class.len() == 1 && !base.is_empty() => {
+            contract::stock(format!("{base} {class}"))
         }
         _ => contract::stock(symbol),
     }
@@ -64,7 +68,8 @@ mod tests {
         };
         assert_eq!(read("AAPL"), ("STK".into(), "AAPL".into(), "AAPL".into()));
         assert_eq!(read("EUR.USD"), ("CASH".into(), "EUR".into(), "EUR.USD".into()));
-        assert_eq!(read("BRK.B"), ("STK".into(), "BRK.B".into(), "BRK.B".into()));
+        assert_eq!(read("BRK.B"), ("STK".into(), "BRK B".into(), "BRK B".into()));
+        assert_eq!(read("BRK B"), read("BRK.B"));
     }
 
     #[test]

@@ -119,6 +119,10 @@ pub struct SimArgs {
     #[arg(long, value_name = "SYMBOL,…", value_delimiter = ',', default_value = "NOPERM")]
     pub no_permission: Vec<String>,
 
+    /// Symbols whose market data is refused with this error, such as AAPL=10197
+    #[arg(long, value_name = "SYMBOL=CODE,…", value_delimiter = ',', value_parser = refusal)]
+    pub refuse: Vec<(String, i32)>,
+
     /// Bytes that may wait for a slow reader before ticks are dropped, such as 16MiB
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = bytes)]
     pub queue_limit: usize,
@@ -188,6 +192,7 @@ impl SimArgs {
                 own_client_id: self.own_client_id,
                 lines,
                 no_permission: self.no_permission.clone(),
+                refused: self.refuse.clone(),
                 drip: self.drip,
                 queue_limit: self.queue_limit,
                 faults: self.faults.clone(),
@@ -219,6 +224,12 @@ fn interval(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("it must be longer than nothing, such as 100ms".to_owned()),
         interval => Ok(interval),
     }
+}
+
+fn refusal(text: &str) -> Result<(String, i32), String> {
+    let parts = text.split_once('=').filter(|(symbol, _)| !symbol.is_empty());
+    let read = parts.and_then(|(symbol, code)| Some((symbol.to_owned(), code.parse().ok()?)));
+    read.ok_or_else(|| "expected SYMBOL=CODE, such as AAPL=10197".to_owned())
 }
 
 fn bytes(text: &str) -> Result<usize, String> {
@@ -306,6 +317,7 @@ mod tests {
             (["--fault", "sleepy"], "never-accept, accept-and-mute"),
             (["--queue-limit", "3GB"], "16MiB"),
             (["--ticks-per-second", "fast"], "or max"),
+            (["--refuse", "AAPL"], "AAPL=10197"),
         ] {
             let error = parse(&flags).unwrap_err();
             assert!(error.contains(wanted), "{error}");

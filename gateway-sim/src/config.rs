@@ -97,6 +97,8 @@ pub struct GatewayConfig {
     pub lines: usize,
     /// Symbols for which live data is refused.
     pub no_permission: Vec<String>,
+    /// Symbols whose market data is refused with this code, such as 10197.
+    pub refused: Vec<(String, i32)>,
     /// Pause between two bytes of the fault `slow-drip`.
     pub drip: Duration,
     /// Bytes that may wait for a slow reader before ticks are dropped.
@@ -143,6 +145,7 @@ impl Default for GatewayConfig {
             own_client_id: None,
             lines: 100,
             no_permission: vec!["NOPERM".to_owned()],
+            refused: Vec::new(),
             drip: Duration::from_millis(50),
             queue_limit: 16 << 20,
             output_limit: 100_000,

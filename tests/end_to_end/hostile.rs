@@ -2,7 +2,7 @@
 //! notices.
 
 use ibouncer_client::api::market_data_event::Body;
-use ibouncer_client::{Book, BookChange, LineRequest, contract};
+use ibouncer_client::{Book, BookChange, LineRequest, Retry, SubscriptionId, contract};
 use ibouncer_tests::harness::wait::{PATIENCE, until_true};
 use serde_json::Value;
 
@@ -140,6 +140,46 @@ fn price(event: &ibouncer_client::api::MarketDataEvent) -> f64 {
         Some(Body::TickPrice(tick)) => tick.price(),
         _ => 0.0,
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_reads_what_cannot_be_left_out_is_put_out() {
+    let sim = sim(&[]);
+    let plan = plan(&sim).set("grpc.stream_buffer=64KiB");
+    let broker = plan.set("limits.requests_per_second=100000").start();
+    broker.wait_ready();
+    let client = connect(&broker).await;
+    let mut stuck = Reader::open(&client).await;
+    stuck.stock("AAPL").await;
+    stuck.live_tick().await;
+    // Each of these is answered by a mark, and marks are kept. It stops once it is out: who goes
+    // on to send on a stream that has ended loses its connection.
+    let is_out = || {
+        let idle = |client: &Value| client["streams"] == 0 && client["unread_bytes"] == 0;
+        clients(&broker).iter().any(|client| client["name"] == "test" && idle(client))
+    };
+    let mut count = 10_000;
+    let begun = std::time::Instant::now();
+    while !is_out() {
+        assert!(begun.elapsed() < PATIENCE, "it still has its stream");
+        for _ in 0..count {
+            stuck.stream.unsubscribe(SubscriptionId(99_999)).await.unwrap();
+        }
+        count = 200;
+    }
+    // Nothing was read yet, and its line is given up.
+    sim.wait_requests("CANCEL_MKT_DATA", 1);
+    let error = loop {
+        match tokio::time::timeout(PATIENCE, stuck.stream.next_batch()).await.unwrap() {
+            Ok(batch) => assert!(batch.is_some(), "it ended without a word"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((error.code(), error.retry()), ("SLOW_CLIENT", Retry::Now), "{error}");
+    // The same client may try again.
+    let mut again = Reader::open(&client).await;
+    again.stock("AAPL").await;
+    again.live_tick().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,9 @@
 //! - `workers`: workers and brokers that are stopped, killed, or never speak.
 //! - `market_data`: last values, errors, limits, snapshots, health, reflection.
 //! - `pacing`: a crowd that asks for everything at once never makes Gateway refuse anything.
+//! - `cli_reads`: the commands that read, as a trader types them.
+//! - `accounts`, `news`: positions that vanish, a second account, whose orders; bulletins, the
+//!   calendar, scanners.
 //! - `reads`: what is shared of each kind of data, and what late joiners know.
 //! - `hostile`: clients that do not read, ask too much, or vanish.
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
@@ -28,9 +31,11 @@
     reason = "helpers of tests; a test that cannot go on says where it stopped"
 )]
 
+mod accounts;
 mod adoption;
 mod bad_input;
 mod bad_requests;
+mod cli_reads;
 mod crowd;
 mod demo;
 mod doctor;
@@ -40,6 +45,7 @@ mod faults;
 mod hostile;
 mod link;
 mod market_data;
+mod news;
 mod old_builds;
 mod pacing;
 mod proof;

@@ -2,7 +2,8 @@
 //!
 //! - The official Python client against the simulator directly: so the simulator tells the truth.
 //! - The official client's own message descriptors against our schema.
-//! - The Python SDK: its own tests and checks, its committed stubs, its examples.
+//! - The Python SDK: its own tests and checks, its committed stubs, its examples, and each of its
+//!   calls that read against a real broker.
 //! - ib_async beside IBouncer, against the same mute listener.
 //! - A Node client that is made from the exported schema and nothing else of ours.
 //!
@@ -248,6 +249,85 @@ fn a_node_client_that_is_made_from_the_exported_schema_reads_quotes() {
     assert_eq!(error["code"], "UNAUTHENTICATED", "{error}");
     assert_eq!(error["source"], "client");
     assert_eq!(error["retry"], "never");
+}
+
+/// What Gateway is to have been asked by them.
+const READS: &[&str] = &[
+    "REQ_MKT_DATA",
+    "REQ_MKT_DEPTH",
+    "REQ_TICK_BY_TICK_DATA",
+    "REQ_REAL_TIME_BARS",
+    "REQ_CALC_IMPLIED_VOLAT",
+    "REQ_CALC_OPTION_PRICE",
+    "REQ_CONTRACT_DATA",
+    "REQ_MATCHING_SYMBOLS",
+    "REQ_SEC_DEF_OPT_PARAMS",
+    "REQ_MARKET_RULE",
+    "REQ_SMART_COMPONENTS",
+    "REQ_MKT_DEPTH_EXCHANGES",
+    "REQ_HISTORICAL_DATA",
+    "REQ_HISTORICAL_TICKS",
+    "REQ_HEAD_TIMESTAMP",
+    "REQ_HISTOGRAM_DATA",
+    "REQ_ACCT_DATA",
+    "REQ_ACCOUNT_SUMMARY",
+    "REQ_ACCOUNT_UPDATES_MULTI",
+    "REQ_POSITIONS",
+    "REQ_POSITIONS_MULTI",
+    "REQ_PNL",
+    "REQ_PNL_SINGLE",
+    "REQ_FAMILY_CODES",
+    "REQ_USER_INFO",
+    "REQ_SOFT_DOLLAR_TIERS",
+    "REQ_FA",
+    "REQ_ALL_OPEN_ORDERS",
+    "REQ_COMPLETED_ORDERS",
+    "REQ_EXECUTIONS",
+    "REQ_NEWS_PROVIDERS",
+    "REQ_NEWS_ARTICLE",
+    "REQ_HISTORICAL_NEWS",
+    "REQ_NEWS_BULLETINS",
+    "REQ_WSH_META_DATA",
+    "REQ_WSH_EVENT_DATA",
+    "REQ_SCANNER_PARAMETERS",
+    "REQ_SCANNER_SUBSCRIPTION",
+    "REQ_CURRENT_TIME_IN_MILLIS",
+    "REQ_CONFIG",
+];
+
+#[test]
+fn every_call_of_the_python_sdk_that_reads_is_answered_with_and_without_asyncio() {
+    let Some(interpreter) = peers::sdk_python(temporary()) else {
+        return peers::skip("python3");
+    };
+    let flags = [
+        "--accounts",
+        "DU0000001,DU0000002",
+        "--bar-interval",
+        "300ms",
+        "--snapshot-delay",
+        "200ms",
+        "--pnl-interval",
+        "200ms",
+    ];
+    let sim = Sim::start(binary(), &flags);
+    let broker = Broker::plan(binary(), sim.address()).start();
+    let mut command = python(&interpreter);
+    command.arg(scripts().join("python_sdk/reads"));
+    broker.home().settle(&mut command);
+    let mut program = Program::start("reads", command);
+    let status = program.exit(Duration::from_secs(180));
+    let text = program.stdout.all().join("\n");
+    let report: Value = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{error}: {text}\n{:?}", program.stderr.all()));
+    assert!(status.success() && report["ok"] == true, "{:#}", report["failures"]);
+    for name in READS {
+        assert!(!sim.requests(name).is_empty(), "{name} was not asked");
+    }
+    drop(broker);
+    let limits = sim.stop()["limits"].clone();
+    let broken = limits.as_object().unwrap().values().any(|count| *count != 0);
+    assert!(!broken, "Gateway had to refuse: {limits}");
 }
 
 #[test]

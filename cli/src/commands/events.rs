@@ -3,6 +3,7 @@
 use ibouncer_client::{Client, api};
 use serde_json::{Value, json};
 
+use super::until::Until;
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::text::wrap;
 use crate::output::{Output, time};
@@ -14,7 +15,15 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let mut events = client.admin().events(after, follow).await?;
-    while let Some(batch) = events.next().await? {
+    let mut until = Until::new(None)?;
+    loop {
+        let batch = tokio::select! {
+            batch = events.next() => batch?,
+            () = until.over() => return Ok(Exit::Good),
+        };
+        let Some(batch) = batch else {
+            break;
+        };
         for event in &batch {
             if output.json() {
                 output.json_line(&as_json(event))?;

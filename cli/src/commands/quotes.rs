@@ -9,12 +9,13 @@ mod entry;
 use std::time::{Duration, SystemTime};
 
 use ibouncer_client::{Client, EventBatch, LineRequest, Malformed};
-use tokio::time::Instant;
 
 use self::board::Board;
 use crate::args::Quotes;
+use crate::commands::until::Until;
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::Output;
+use crate::output::text::wrap;
 use crate::symbol::contract_of;
 
 pub(crate) async fn run(
@@ -30,12 +31,9 @@ pub(crate) async fn run(
         board.add(id, symbol.clone());
     }
 
-    let begun = Instant::now();
-    let patience = tokio::time::sleep_until(begun + PATIENCE);
-    // A run without a limit ends in a century.
-    let end = tokio::time::sleep_until(begun + wishes.period.unwrap_or(CENTURY));
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(patience, end, interrupted);
+    let mut until = Until::new(wishes.period)?;
+    let patience = tokio::time::sleep(PATIENCE);
+    tokio::pin!(patience);
     let mut patient = true;
     while board.is_live() {
         tokio::select! {
@@ -47,8 +45,7 @@ pub(crate) async fn run(
                 patient = false;
                 remark(&board, output);
             }
-            () = &mut end => break,
-            _ = &mut interrupted => break,
+            () = until.over() => break,
         }
     }
     if patient {
@@ -65,7 +62,7 @@ fn show(batch: &EventBatch, board: &mut Board, output: &mut Output) -> Result<()
             match (entry.is_trouble(), output.json()) {
                 (false, false) => output.text(&entry.text(now))?,
                 (false, true) => output.json_line(&entry.json())?,
-                (true, false) => output.remark(&entry.text(now)),
+                (true, false) => output.remark(&wrap(&entry.text(now), 2)),
                 (true, true) => output.json_remark(&entry.json()),
             }
         }
@@ -92,4 +89,3 @@ pub(crate) fn unreadable(error: Malformed) -> Failure {
 
 /// How long a symbol may be silent before that is worth a remark.
 const PATIENCE: Duration = Duration::from_secs(5);
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use ibouncer_client::{Client, StatusUpdate, api};
 
+use super::until::Until;
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::Output;
 
@@ -30,8 +31,16 @@ pub(crate) async fn once(client: &Client, output: &mut Output) -> Result<Exit, F
 /// The status now, then every change, until the user or the broker ends it.
 pub(crate) async fn watch(client: &Client, output: &mut Output) -> Result<Exit, Failure> {
     let mut updates = client.watch_status().await?;
+    let mut until = Until::new(None)?;
     let mut before: Option<api::Status> = None;
-    while let Some(update) = updates.next().await? {
+    loop {
+        let update = tokio::select! {
+            update = updates.next() => update?,
+            () = until.over() => return Ok(Exit::Good),
+        };
+        let Some(update) = update else {
+            return Err(Complaint::broker_stopped().into());
+        };
         if output.json() {
             output.json_line(&json::update(&update))?;
         } else if let Some(text) = changes(before.as_ref(), &update) {
@@ -39,7 +48,6 @@ pub(crate) async fn watch(client: &Client, output: &mut Output) -> Result<Exit, 
         }
         before = Some(update.status);
     }
-    Err(Complaint::broker_stopped().into())
 }
 
 /// The page at first, then lines; `None` if nothing changed that a person would look at.

@@ -24,6 +24,17 @@ pub(crate) fn price(figure: Option<f64>) -> String {
     set(figure).map_or_else(|| "-".to_owned(), |figure| short(figure, 8))
 }
 
+/// As [`price`], with as many digits for all of a column as the longest of them needs, and two at
+/// least, so that points stand below each other.
+pub(crate) fn aligned(
+    figures: impl IntoIterator<Item = Option<f64>>,
+) -> impl Fn(Option<f64>) -> String {
+    let digits =
+        |figure: f64| short(figure, 8).split_once('.').map_or(0, |(_, digits)| digits.len());
+    let most = figures.into_iter().filter_map(set).map(digits).fold(2, usize::max);
+    move |figure| set(figure).map_or_else(|| "-".to_owned(), |figure| format!("{figure:.most$}"))
+}
+
 /// An amount of money: two digits behind the point, thousands apart; "-" if it is not set.
 pub(crate) fn money(figure: Option<f64>) -> String {
     let Some(figure) = set(figure) else {
@@ -64,6 +75,16 @@ pub(crate) fn short(figure: f64, digits: usize) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
+/// A count in a narrow column: exact below a million.
+pub(crate) fn count(count: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", count / unit, count % unit * 10 / unit);
+    match count {
+        0..1_000_000 => count.to_string(),
+        1_000_000..1_000_000_000 => format!("{}M", tenths(1_000_000)),
+        _ => format!("{}G", tenths(1_000_000_000)),
+    }
+}
+
 /// The largest double stands for "not set".
 const NOT_SET: f64 = 1e300;
 
@@ -95,6 +116,26 @@ mod tests {
         assert_eq!(money_text("1234.5"), "1,234.50");
         assert_eq!(money_text("INDIVIDUAL"), "INDIVIDUAL");
         assert_eq!(money_text("3"), "3");
+    }
+
+    #[test]
+    fn prices_of_a_column_have_equally_many_digits() {
+        let text = |figures: [Option<f64>; 3]| figures.map(aligned(figures));
+        assert_eq!(text([Some(189.1), Some(189.0), None]), ["189.10", "189.00", "-"]);
+        assert_eq!(text([Some(1.08345), Some(1.1), None]), ["1.08345", "1.10000", "-"]);
+    }
+
+    #[test]
+    fn counts_stay_narrow() {
+        for (number, text) in [
+            (0, "0"),
+            (999_999, "999999"),
+            (1_250_000, "1.2M"),
+            (999_999_999, "999.9M"),
+            (123_456_789_012, "123.4G"),
+        ] {
+            assert_eq!(count(number), text);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Times and durations as text. All times are UTC: server, log and status page agree on it.
+//! Times and durations as text. All times are UTC, and say so: server, log and status page agree.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,14 +15,14 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-/// `14:02:07.123`.
+/// `14:02:07.123Z`.
 pub(crate) fn clock_millis(time: SystemTime) -> String {
-    rfc3339(time)[11..23].to_owned()
+    rfc3339(time)[11..].to_owned()
 }
 
-/// `14:02:07`.
+/// `14:02:07Z`.
 pub(crate) fn clock(time: SystemTime) -> String {
-    rfc3339(time)[11..19].to_owned()
+    format!("{}Z", &rfc3339(time)[11..19])
 }
 
 /// `2026-03-01 14:02:07 UTC`.
@@ -64,8 +64,8 @@ mod tests {
         let timestamp = Timestamp { seconds: 1_772_373_727, nanos: 123_999_999 };
         let time = of(&timestamp).unwrap();
         assert_eq!(rfc3339(time), "2026-03-01T14:02:07.123Z");
-        assert_eq!(clock_millis(time), "14:02:07.123");
-        assert_eq!(clock(time), "14:02:07");
+        assert_eq!(clock_millis(time), "14:02:07.123Z");
+        assert_eq!(clock(time), "14:02:07Z");
         assert_eq!(date_and_clock(time), "2026-03-01 14:02:07 UTC");
         assert_eq!(of(&Timestamp { seconds: -1, nanos: 0 }), None);
     }

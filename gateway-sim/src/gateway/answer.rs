@@ -61,6 +61,16 @@ impl Refusal {
         Self::new(354, "Requested market data is not subscribed")
     }
 
+    /// As the configuration wants it; Gateway has a text of its own for the usual ones.
+    pub(super) fn market_data(code: i32) -> Self {
+        let text = match code {
+            10168 => "Requested market data is not subscribed. Delayed market data is not enabled",
+            10197 => "No market data during competing live session",
+            _ => "Requested market data is refused",
+        };
+        Self::new(code, text)
+    }
+
     pub(super) fn duplicate_ticker() -> Self {
         Self::new(102, "Duplicate ticker id")
     }

@@ -102,6 +102,9 @@ impl Connection {
             return Err(Refusal::duplicate_ticker());
         }
         let listing = shared.directory.one(body.contract.as_ref())?;
+        if let Some(code) = shared.refuses(listing) {
+            return Err(Refusal::market_data(code));
+        }
         let forbidden = shared.forbids(listing);
         if forbidden && self.data_type < 3 {
             return Err(Refusal::no_permission());
@@ -126,6 +129,13 @@ impl Shared {
     pub(super) fn forbids(&self, listing: Listing) -> bool {
         let symbol = listing.instrument().symbol;
         self.config.no_permission.iter().any(|no| no == symbol)
+    }
+
+    /// The error that market data of a contract is answered with, if it is.
+    fn refuses(&self, listing: Listing) -> Option<i32> {
+        let symbol = listing.instrument().symbol;
+        let found = self.config.refused.iter().find(|(refused, _)| refused == symbol);
+        found.map(|(_, code)| *code)
     }
 
     /// Counts a regulatory snapshot, which costs 0.01 USD.

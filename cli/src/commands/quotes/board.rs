@@ -242,7 +242,7 @@ mod tests {
     fn a_price_is_one_line_with_its_size() {
         let mut board = board();
         let entries = take(&mut board, price(1, 189.12, "300"));
-        assert_eq!(entries[0].text(noon()), "14:02:07.123  AAPL  bid 189.12 x 300  (2 skipped)");
+        assert_eq!(entries[0].text(noon()), "14:02:07.123Z  AAPL  bid 189.12 x 300  (2 skipped)");
         let json = entries[0].json();
         assert_eq!(
             json,
@@ -263,7 +263,7 @@ mod tests {
         let spread = take(&mut board, price(4, -1.0, "5"));
         assert_eq!(spread[0].json()["value"], -1.0, "a spread may trade below zero");
         let close = take(&mut board, price(9, 188.0, "0"));
-        assert_eq!(close[0].text(noon()), "14:02:07.123  AAPL  close 188  (2 skipped)");
+        assert_eq!(close[0].text(noon()), "14:02:07.123Z  AAPL  close 188  (2 skipped)");
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
         let entries = take(&mut board, mark(MarkKind::Ended, Some(error)));
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[0].text(noon()), "AAPL: all lines are taken (LINES_EXHAUSTED)");
-        assert_eq!(entries[1].text(noon()), "14:02:07.123  AAPL  ENDED  why");
+        assert_eq!(entries[1].text(noon()), "14:02:07.123Z  AAPL  ENDED  why");
     }
 
     #[test]

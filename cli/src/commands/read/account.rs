@@ -48,7 +48,7 @@ fn as_json(found: &[AccountSummary], whose: &Whose) -> Value {
             json!({
                 "account": whose.name(value.account()),
                 "tag": value.tag(),
-                "value": decimal(value.value()),
+                "value": decimal(&shown(value, whose)),
                 "currency": value.currency.clone().filter(|currency| !currency.is_empty()),
             })
         })
@@ -66,7 +66,7 @@ fn as_text(found: &[AccountSummary], whose: &Whose) -> String {
             vec![
                 whose.name(value.account()),
                 value.tag().to_owned(),
-                money_text(value.value()),
+                money_text(&shown(value, whose)),
                 value.currency().to_owned(),
             ]
         })
@@ -78,6 +78,12 @@ fn as_text(found: &[AccountSummary], whose: &Whose) -> String {
         Column::Text("CURRENCY"),
     ];
     table(&columns, &rows)
+}
+
+/// Some values are the account's own name.
+fn shown(value: &AccountSummary, whose: &Whose) -> String {
+    let is_name = value.value() == value.account() || value.tag() == "AccountOrGroup";
+    if is_name { whose.name(value.value()) } else { value.value().to_owned() }
 }
 
 /// What people look for first, in this order.
@@ -111,12 +117,17 @@ mod tests {
 
     #[test]
     fn values_are_money_and_accounts_are_masked() {
-        let found = [value("NetLiquidation", "1000000.5"), value("AccountType", "INDIVIDUAL")];
+        let found = [
+            value("NetLiquidation", "1000000.5"),
+            value("AccountType", "INDIVIDUAL"),
+            value("AccountOrGroup", "DU0000001"),
+        ];
         let text = as_text(&found, &Whose::default());
         assert!(text.contains("1,000,000.50  USD") && text.contains("INDIVIDUAL"), "{text}");
         assert!(text.contains("DU***001") && !text.contains("DU0000001"));
         let json = as_json(&found, &Whose::default());
         assert_eq!(json["values"][0]["value"], 1_000_000.5);
         assert_eq!(json["values"][0]["account"], "DU***001");
+        assert_eq!(json["values"][2]["value"], "DU***001", "a name among the values too");
     }
 }

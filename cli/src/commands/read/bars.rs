@@ -9,7 +9,7 @@ use super::patience::patient;
 use crate::args::Bars;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::output::number::{decimal, price};
+use crate::output::number::{aligned, decimal};
 use crate::output::plot::{Candle, candles};
 use crate::output::screen::size;
 use crate::output::table::{Column, table};
@@ -91,6 +91,7 @@ fn as_csv(bars: &[HistoricalDataBar]) -> String {
 }
 
 fn as_text(bars: &[HistoricalDataBar]) -> String {
+    let price = aligned(bars.iter().flat_map(|bar| [bar.open, bar.high, bar.low, bar.close]));
     let rows: Vec<_> = bars
         .iter()
         .map(|bar| {
@@ -180,6 +181,7 @@ mod tests {
     fn bars_are_a_table_csv_json_and_a_picture() {
         let (asked, found) = (wishes("ibouncer bars AAPL --size 1m"), bars(30));
         let text = as_text(&found);
+        assert!(text.contains("100.00  101.50  99.25  100.07    1200"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         let csv = as_csv(&found);
         assert_eq!(csv.lines().nth(1), Some("20260301 09:00:00,100,101.5,99.25,100,1200,100.1,7"));

@@ -105,7 +105,8 @@ impl View<'_> {
             }
         }
         self.beside.flush(output);
-        if !changed || on_screen {
+        // Before the first row there is nothing to see.
+        if !changed || on_screen || !self.seen {
             return Ok(());
         }
         let now = SystemTime::now();

@@ -12,15 +12,16 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::output::number::{decimal, money, price, set};
 use crate::output::table::{Column, table};
-use crate::symbol::{as_json as contract_json, name_of};
+use crate::symbol::{as_json as contract_json, contract_of, name_of};
 
 pub(super) async fn run(
     client: &Client,
     wishes: &Executions,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
+    wishes.whose.check(client).await?;
     let filter = ExecutionFilter {
-        symbol: wishes.symbol.clone(),
+        symbol: wishes.symbol.as_deref().map(|symbol| contract_of(symbol).symbol().to_owned()),
         last_n_days: wishes.days,
         ..Default::default()
     };

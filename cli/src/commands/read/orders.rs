@@ -19,6 +19,7 @@ pub(super) async fn run(
     wishes: &Orders,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
+    wishes.whose.check(client).await?;
     let (rows, told) = if wishes.completed {
         let answer = patient(client.orders().completed(false), output).await?;
         (answer.value.into_iter().map(Row::completed).collect(), answer.notices)

@@ -26,7 +26,11 @@ pub(super) async fn run(
     let names = listed.iter().map(|account| account.account.as_str());
     let accounts = wishes.whose.pick(names)?;
     if accounts.is_empty() {
-        output.text("No accounts: Gateway has named none yet.")?;
+        if output.json() {
+            output.value(&json!({ "accounts": [] }))?;
+        } else {
+            output.text("No accounts: Gateway has named none yet.")?;
+        }
         return Ok(Exit::NotReady);
     }
     let mut events = follow(client, &accounts).await?;

@@ -18,6 +18,7 @@ pub(super) async fn run(
     wishes: &Positions,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
+    wishes.whose.check(client).await?;
     let answer = at_most(client.accounts().positions(), output).await?;
     notices::tell(&answer.notices, output);
     let whose = &wishes.whose;

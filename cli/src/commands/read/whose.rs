@@ -1,7 +1,9 @@
 //! Which accounts a command shows, and how: masked, unless the user asks otherwise.
 
+use ibouncer_client::Client;
+
 use crate::args::Whose;
-use crate::exit::Complaint;
+use crate::exit::{Complaint, Failure};
 use crate::output::Output;
 use crate::output::mask::masked;
 
@@ -28,7 +30,10 @@ impl Whose {
         &self,
         accounts: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<String>, Complaint> {
-        let all: Vec<&str> = accounts.into_iter().collect();
+        let mut all: Vec<&str> = accounts.into_iter().collect();
+        // Several values may be of one account.
+        all.sort_unstable();
+        all.dedup();
         let chosen: Vec<String> =
             all.iter().filter(|account| self.shows(account)).map(|&one| one.to_owned()).collect();
         if chosen.is_empty() && self.account.is_some() {
@@ -37,6 +42,15 @@ impl Whose {
             return Err(Complaint::usage("the login has no such account").next(next));
         }
         Ok(chosen)
+    }
+
+    /// An account that the login does not have is a mistake, and not one that holds nothing.
+    pub(super) async fn check(&self, client: &Client) -> Result<(), Failure> {
+        if self.account.is_some() {
+            let listed = client.accounts().list().await?;
+            self.pick(listed.iter().map(|account| account.account.as_str()))?;
+        }
+        Ok(())
     }
 
     /// Says how to see them in full.
@@ -57,7 +71,7 @@ mod tests {
             let whose = Whose { account: Some(wanted.to_owned()), show_accounts: false };
             assert!(whose.shows("DU0000001") && !whose.shows("DU0000002"), "{wanted}");
             assert_eq!(whose.pick(["DU0000001", "DU0000002"]).unwrap(), ["DU0000001"]);
-            let complaint = whose.pick(["DU0000002"]).unwrap_err();
+            let complaint = whose.pick(["DU0000002", "DU0000002"]).unwrap_err();
             assert_eq!(complaint.next.as_deref(), Some("the login has DU***002"));
         }
         assert_eq!(Whose::default().name("DU0000001"), "DU***001");

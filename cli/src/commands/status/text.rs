@@ -84,7 +84,7 @@ pub(crate) fn change(
     (!text.is_empty()).then_some(text)
 }
 
-/// `Next: kill worker at 14:02:07 UTC (in 3 s) because …`.
+/// `Next: kill worker at 14:02:07Z (in 3 s) because …`.
 fn next(status: &api::Status, now: SystemTime) -> Option<String> {
     let next = status.next.as_ref().filter(|next| !next.action.is_empty())?;
     let mut text = format!("Next: {}", next.action);
@@ -93,7 +93,7 @@ fn next(status: &api::Status, now: SystemTime) -> Option<String> {
             Ok(left) => format!("in {}", time::span(whole(left))),
             Err(_) => "due".to_owned(),
         };
-        text.push_str(&format!(" at {} UTC ({distance})", time::clock(at)));
+        text.push_str(&format!(" at {} ({distance})", time::clock(at)));
     }
     if !next.because.is_empty() {
         text.push_str(&format!(" because {}", next.because));
@@ -298,7 +298,7 @@ mod tests {
         assert!(text.starts_with("HANDSHAKING  silence after HELLO_SENT for 6.2 s (deadline"));
         let text = one_line(&text);
         assert!(
-            text.contains("Next: kill worker at 14:02:10 UTC (in 3 s) because attempt 2 of 3"),
+            text.contains("Next: kill worker at 14:02:10Z (in 3 s) because attempt 2 of 3"),
             "{text}"
         );
         assert!(text.contains("- Look whether Gateway shows a dialog."));
@@ -349,8 +349,8 @@ mod tests {
         }];
         assert_eq!(
             change(&before, &update, now()).unwrap(),
-            "14:02:07.123 HANDSHAKING -> BACKOFF: no byte within 10 s (session number 2)\n    \
-             Next: connect at 14:02:07 UTC (in 0.4 s)\n"
+            "14:02:07.123Z HANDSHAKING -> BACKOFF: no byte within 10 s (session number 2)\n    \
+             Next: connect at 14:02:07Z (in 0.4 s)\n"
         );
     }
 }

@@ -25,7 +25,8 @@ pub struct Accounts {
 pub struct AccountUpdates {
     /// The account's values.
     pub values: Vec<tws::AccountValue>,
-    /// What it holds, valued.
+    /// What it holds, valued. Of an account that Gateway does not value, because it values another
+    /// one, there are no market prices and profits.
     pub portfolio: Vec<tws::PortfolioValue>,
     /// HH:MM of the newest figures; empty if Gateway did not say.
     pub time: String,
@@ -68,14 +69,19 @@ impl Accounts {
         account: impl Into<String>,
     ) -> Result<Answer<AccountUpdates>, Error> {
         let mut events = self.brief().stream_account_updates(account).await?;
+        let mut ends = Ends::default();
         read(&mut events, |body, found: &mut AccountUpdates| {
             match body {
                 Body::AccountValue(value) => found.values.push(value),
                 Body::PortfolioValue(value) => found.portfolio.push(value),
                 Body::AccountUpdateTime(time) => found.time = time.time_stamp.unwrap_or_default(),
+                Body::AccountUpdateMulti(value) => found.values.push(plain_value(value)),
+                Body::PositionMulti(position) => found.portfolio.push(unvalued(position)),
+                Body::AccountUpdateMultiEnd(_) => ends.values = true,
+                Body::PositionMultiEnd(_) => ends.positions = true,
                 body => return matches!(body, Body::AccountDataEnd(_)),
             }
-            false
+            ends.values && ends.positions
         })
         .await
     }
@@ -193,6 +199,29 @@ impl Accounts {
     /// For streams that are read to the end mark, and so end with their broker.
     fn brief(&self) -> Self {
         Self { service: self.service.clone(), finder: None }
+    }
+}
+
+/// A second account is told in two parts, each with its own end.
+#[derive(Debug, Default)]
+struct Ends {
+    values: bool,
+    positions: bool,
+}
+
+fn plain_value(told: tws::AccountUpdateMulti) -> tws::AccountValue {
+    let tws::AccountUpdateMulti { account, key, value, currency, .. } = told;
+    tws::AccountValue { key, value, currency, account_name: account }
+}
+
+fn unvalued(told: tws::PositionMulti) -> tws::PortfolioValue {
+    let tws::PositionMulti { account, contract, position, avg_cost, .. } = told;
+    tws::PortfolioValue {
+        contract,
+        position,
+        average_cost: avg_cost,
+        account_name: account,
+        ..Default::default()
     }
 }
 

@@ -136,8 +136,12 @@ fn a_snapshot_ends_after_its_delay_and_takes_no_line() {
 
 #[test]
 fn refusals_carry_the_request_id_and_the_documented_code() {
-    let (mut world, client) = subscribed(GatewayConfig::default(), &["AAPL"]);
-    for (request_id, symbol, code) in [(1, "MSFT", 102), (8, "NOSUCH", 200), (9, "NOPERM", 354)] {
+    let refused = vec![("TSLA".to_owned(), 10197)];
+    let config = GatewayConfig { refused, ..GatewayConfig::default() };
+    let (mut world, client) = subscribed(config, &["AAPL"]);
+    for (request_id, symbol, code) in
+        [(1, "MSFT", 102), (8, "NOSUCH", 200), (9, "NOPERM", 354), (10, "TSLA", 10197)]
+    {
         let request = market_data(request_id, symbol);
         world.request(client, id::REQ_MKT_DATA, &request);
         assert_eq!(world.errors(client, request_id), [code]);

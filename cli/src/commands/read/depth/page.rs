@@ -117,7 +117,7 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= 80));
         assert_eq!(
             line("AAPL", &book(), now),
-            "14:02:07.123  AAPL  bid 189.1 x 300  ask 189.2 x 300  (2 + 1 rows)"
+            "14:02:07.123Z  AAPL  bid 189.1 x 300  ask 189.2 x 300  (2 + 1 rows)"
         );
         let json = as_json("AAPL", &book(), now);
         assert_eq!((&json["bids"][1]["price"], &json["stale"]), (&json!(189.0), &json!(false)));

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::Look;
 use super::rates::Rates;
+use crate::commands::clients::limits;
 use crate::commands::read::queue;
+use crate::output::number::count;
 use crate::output::table::{Column, table};
 use crate::output::time;
 
@@ -62,9 +64,13 @@ pub(super) fn as_json(look: &Look, rates: &Rates, now: SystemTime) -> Value {
                 "events_per_second": rates.of_client(&client.id),
                 "delivered": client.delivered,
                 "skipped": client.skipped,
+                "streams": client.streams,
+                "streams_limit": client.streams_limit,
                 "subscriptions": client.subscriptions,
+                "subscriptions_limit": client.subscriptions_limit,
                 "lines": client.lines,
                 "calls": client.calls,
+                "calls_limit": client.calls_limit,
                 "waiting": client.waiting,
                 "unread_bytes": client.unread_bytes,
                 "requests": client.requests,
@@ -107,7 +113,7 @@ fn head(look: &Look, rates: &Rates, now: SystemTime) -> Vec<String> {
     let age = since.map(|since| time::age(since, now)).unwrap_or_default();
     let silent = look.status.heartbeat.unwrap_or_default().last_frame_age_ms;
     let silent = silent.map_or_else(|| "?".to_owned(), millis);
-    vec![
+    let mut head = vec![
         format!("ibouncer {}   {} for {age}", look.status.instance, state(look)),
         format!(
             "events/s in {}, out {}   lines {} of {}   waiting {}",
@@ -122,7 +128,9 @@ fn head(look: &Look, rates: &Rates, now: SystemTime) -> Vec<String> {
             round_trip(look),
             millis(look.took.as_secs_f64() * 1e3),
         ),
-    ]
+    ];
+    head.extend(limits(&look.clients));
+    head
 }
 
 /// Adds a table with its title line, and how many rows did not fit.
@@ -152,7 +160,7 @@ fn clients(look: &Look, rates: &Rates, now: SystemTime) -> String {
                 since.map_or_else(|| "?".to_owned(), |since| time::age(since, now)),
                 client.subscriptions.to_string(),
                 figure(rates.of_client(&client.id)),
-                client.skipped.to_string(),
+                count(client.skipped),
                 client.calls.to_string(),
                 client.waiting.to_string(),
                 kibibytes(client.unread_bytes),
@@ -312,6 +320,7 @@ mod tests {
             assert!(lines.len() <= height, "{count}: {lines:#?}");
             assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
             if count == 3 {
+                assert!(lines[3].starts_with("Each may have "), "{lines:#?}");
                 let first = lines.iter().position(|line| line.starts_with("CLIENT")).unwrap() + 1;
                 assert!(lines[first].contains("1500"), "{lines:#?}");
                 assert!(lines.iter().any(|line| line.starts_with("WAITING")));

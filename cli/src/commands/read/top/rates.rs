@@ -72,7 +72,8 @@ fn next<'a>(
 }
 
 fn sum(counters: &BTreeMap<String, Counter>) -> f64 {
-    counters.values().filter_map(|counter| counter.rate).sum()
+    // Not sum(), whose sum of nothing is -0.
+    counters.values().filter_map(|counter| counter.rate).fold(0.0, |sum, rate| sum + rate)
 }
 
 #[cfg(test)]

@@ -113,15 +113,14 @@ impl World {
             let at = self.now + Duration::from_micros(delay);
             self.agenda.add(at, Event::Pull(id));
         }
-        self.ask_for_books(id);
     }
 
-    /// Books of which changes were left out are asked for, once the reader has caught up.
-    fn ask_for_books(&mut self, id: StreamId) {
+    /// A book of which changes were left out is asked for, once the reader has caught up.
+    fn ask_for_book(&mut self, id: StreamId) {
         let Some(stream) = self.clients.streams.get_mut(&id) else {
             return;
         };
-        for subscription in stream.queue.poll_lost_books() {
+        if let Some(subscription) = stream.queue.poll_lost_book() {
             self.clients.books += 1;
             let at = self.now + Duration::from_micros(20);
             self.agenda.add(at, Event::BookLost(id, subscription));
@@ -152,7 +151,7 @@ impl World {
             let at = self.now + Duration::from_micros(delay);
             self.agenda.add(at, Event::Pull(id));
         }
-        self.ask_for_books(id);
+        self.ask_for_book(id);
     }
 }
 

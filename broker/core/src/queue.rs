@@ -159,17 +159,16 @@ impl StreamQueue {
         self.waiting.is_empty() && self.conflated.is_none()
     }
 
-    /// Subscriptions whose whole book is to be sent again, now that the reader has caught up.
-    pub fn poll_lost_books(&mut self) -> Vec<u32> {
+    /// A subscription whose whole book is to be sent again, now that the reader has caught up and
+    /// asks for more. One at a time: two books that are larger than the queue would push each
+    /// other out of it, and be asked for again and again.
+    pub fn poll_lost_book(&mut self) -> Option<u32> {
         if !self.is_empty() {
-            return Vec::new();
+            return None;
         }
-        let lost = self.books.lost.iter_mut().filter(|(_, lost)| !lost.asked);
-        lost.map(|(subscription, lost)| {
-            lost.asked = true;
-            *subscription
-        })
-        .collect()
+        let (subscription, lost) = self.books.lost.iter_mut().find(|(_, lost)| !lost.asked)?;
+        lost.asked = true;
+        Some(*subscription)
     }
 
     /// Is this subscription's book of no use until it comes whole again?

@@ -48,9 +48,7 @@ impl StreamShared {
         inner.queue.push(chunk, now);
         let hopeless = inner.queue.hopeless(now, patience);
         let sleeper = inner.sleeper.take();
-        let lost = inner.queue.poll_lost_books();
         drop(inner);
-        self.ask_for_books(lost);
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
@@ -74,7 +72,8 @@ impl StreamShared {
         }
     }
 
-    /// Something to pull, or the end.
+    /// Something to pull, or the end. A reader that finds nothing has caught up: a book whose
+    /// changes were left out comes whole.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let mut inner = self.lock();
         if !inner.queue.is_empty() {
@@ -84,24 +83,18 @@ impl StreamShared {
             return Poll::Ready(Err(end.clone()));
         }
         inner.sleeper = Some(context.waker().clone());
+        let lost = inner.queue.poll_lost_book();
+        drop(inner);
+        if let Some(subscription) = lost {
+            let input = Input::BookLost { stream: self.stream, subscription };
+            self.handle.tell_later(Command::Input(input));
+        }
         Poll::Pending
     }
 
     /// Moves events into a response.
     pub(super) fn pull(&self, out: &mut impl BufMut) {
-        let mut inner = self.lock();
-        inner.queue.pull(RESPONSE, out);
-        let lost = inner.queue.poll_lost_books();
-        drop(inner);
-        self.ask_for_books(lost);
-    }
-
-    /// The reader has caught up: books whose changes were left out come whole.
-    fn ask_for_books(&self, lost: Vec<u32>) {
-        for subscription in lost {
-            let input = Input::BookLost { stream: self.stream, subscription };
-            self.handle.tell_later(Command::Input(input));
-        }
+        self.lock().queue.pull(RESPONSE, out);
     }
 
     /// Bytes that wait for the reader.

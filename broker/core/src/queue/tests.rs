@@ -267,13 +267,13 @@ proptest! {
             if number >= until {
                 until = number + *pauses.next().unwrap();
                 read(&mut queue, &mut seen);
-                for _ in queue.poll_lost_books() {
+                while queue.poll_lost_book().is_some() {
                     queue.push(whole(&truth, sequence), now());
                 }
             }
         }
         read(&mut queue, &mut seen);
-        for _ in queue.poll_lost_books() {
+        while queue.poll_lost_book().is_some() {
             queue.push(whole(&truth, sequence), now());
         }
         let skipped = read(&mut queue, &mut seen);
@@ -308,4 +308,33 @@ proptest! {
         prop_assert_eq!(queue.totals(), (got.len() as u64, skipped));
         prop_assert_eq!(queue.unread(), 0);
     }
+}
+
+#[test]
+fn two_books_that_are_each_larger_than_the_queue_come_one_after_the_other() {
+    let mut queue = StreamQueue::new(10);
+    let book = |subscription| {
+        let mut chunk = whole(&Memory::book(), 1);
+        let filler = change((0, 0, 0, 1));
+        chunk.entries.push(Entry {
+            start: chunk.bytes.len() as u32,
+            length: filler.len() as u32,
+            field: field::MARKET_DEPTH,
+            reset: false,
+            ..chunk.entries[0]
+        });
+        chunk.bytes = [&chunk.bytes[..], &filler].concat().into();
+        chunk.entries.iter_mut().for_each(|entry| entry.subscription = subscription);
+        chunk
+    };
+    queue.push(book(1), now());
+    queue.push(book(2), now());
+    assert!(queue.is_empty(), "both had no room together");
+    for subscription in [1, 2] {
+        assert_eq!(queue.poll_lost_book(), Some(subscription));
+        queue.push(book(subscription), now());
+        assert_eq!(queue.poll_lost_book(), None, "the reader has something to read");
+        assert_eq!(pull_all(&mut queue).len(), 2);
+    }
+    assert_eq!(queue.poll_lost_book(), None);
 }

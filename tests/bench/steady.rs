@@ -1,0 +1,112 @@
+//! The search for the highest steady rate, the same for every way in which ticks are received.
+//!
+//! Steady means: nothing is skipped, nothing is lost, at least 98 % of the offered rate arrives,
+//! and the 99th percentile of age stays below 50 ms. A rate that fails is tried once more, since
+//! the machine may have had something else to do.
+
+use std::time::Duration;
+
+use crate::ticks::Seen;
+
+/// Rates to climb, in ticks a second.
+pub(crate) const LADDER: [u64; 24] = [
+    2_000, 5_000, 7_500, 10_000, 15_000, 25_000, 50_000, 75_000, 100_000, 150_000, 200_000,
+    300_000, 400_000, 500_000, 700_000, 1_000_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000,
+    3_500_000, 4_000_000, 5_000_000, 6_000_000,
+];
+
+const OLDEST: Duration = Duration::from_millis(50);
+
+/// What became of one rate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    pub(crate) offered: u64,
+    /// Per second.
+    pub(crate) received: f64,
+    pub(crate) lost: u64,
+    pub(crate) p50_us: u64,
+    pub(crate) p99_us: u64,
+}
+
+impl Outcome {
+    pub(crate) fn of(offered: u64, seen: &Seen, length: Duration) -> Self {
+        Self {
+            offered,
+            received: seen.ticks as f64 / length.as_secs_f64(),
+            lost: seen.lost,
+            p50_us: seen.ages.value_at_quantile(0.5),
+            p99_us: seen.ages.value_at_quantile(0.99),
+        }
+    }
+
+    pub(crate) fn is_steady(&self) -> bool {
+        // A rate that the simulator could not offer is not a rate that was carried.
+        let carried = self.received > self.offered as f64 * 0.98;
+        self.lost == 0 && carried && u128::from(self.p99_us) < OLDEST.as_micros()
+    }
+
+    /// Percent of what was offered that did not arrive.
+    pub(crate) fn missing(&self) -> f64 {
+        (1.0 - self.received / self.offered as f64).max(0.0) * 100.0
+    }
+
+    pub(crate) fn print(&self, way: &str) {
+        println!(
+            "{way:<15} {:>10} {:>12.0} {:>9} {:>8} {:>8}  {}",
+            self.offered,
+            self.received,
+            self.lost,
+            self.p50_us,
+            self.p99_us,
+            if self.is_steady() { "steady" } else { "not steady" },
+        );
+    }
+}
+
+pub(crate) fn print_head() {
+    println!(
+        "{:<15} {:>10} {:>12} {:>9} {:>8} {:>8}  verdict",
+        "way", "offered/s", "received/s", "lost", "p50 us", "p99 us"
+    );
+}
+
+/// Climbs from a rate until one fails; from there downwards if the first one fails. Answers with
+/// the highest steady rate, 0 if there is none.
+pub(crate) async fn climb(
+    way: &str,
+    from: u64,
+    mut measure: impl AsyncFnMut(u64) -> Outcome,
+) -> u64 {
+    let start = LADDER.iter().position(|rate| *rate >= from).unwrap_or(0);
+    let mut best = None;
+    for rate in &LADDER[start..] {
+        if !holds(way, *rate, &mut measure).await {
+            break;
+        }
+        best = Some(*rate);
+    }
+    if let Some(best) = best {
+        return best;
+    }
+    for rate in LADDER[..start].iter().rev() {
+        if holds(way, *rate, &mut measure).await {
+            return *rate;
+        }
+    }
+    0
+}
+
+async fn holds(way: &str, rate: u64, measure: &mut impl AsyncFnMut(u64) -> Outcome) -> bool {
+    for _ in 0..2 {
+        let outcome = measure(rate).await;
+        outcome.print(way);
+        if outcome.is_steady() {
+            return true;
+        }
+        if outcome.missing() > 20.0 {
+            // No noise explains that.
+            return false;
+        }
+    }
+    false
+}

@@ -6,6 +6,7 @@
 
 mod frames;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -59,8 +60,8 @@ fn count(listeners: u64) -> Result<(), String> {
     println!(
         "{listeners} listener(s) a line: {:.0} instructions a frame in the hub, {:.0} an event and \
          listener in queue and encoder",
-        of("frames::route"),
-        of("frames::hand_out") / listeners as f64
+        of("Alone::route"),
+        of("Alone::hand_out") / listeners as f64
     );
     println!("  by function, instructions a frame:");
     for (count, function) in annotate(&file, false)?.iter().take(5) {
@@ -78,7 +79,16 @@ fn annotate(file: &Path, inclusive: bool) -> Result<Vec<(u64, String)>, String> 
         .output()
         .map_err(|error| format!("callgrind_annotate: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().filter_map(function).collect())
+    let mut functions = BTreeMap::new();
+    for (count, function) in text.lines().filter_map(function) {
+        // A function has a line for each file from which code was inlined into it. With callees
+        // included the lines overlap.
+        let entry = functions.entry(function).or_insert(0);
+        *entry = if inclusive { count.max(*entry) } else { count + *entry };
+    }
+    let mut functions: Vec<_> = functions.into_iter().map(|(name, count)| (count, name)).collect();
+    functions.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(functions)
 }
 
 /// `1,234,567  FILE:FUNCTION [OBJECT]`

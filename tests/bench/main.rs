@@ -7,7 +7,7 @@
 //! Simulator, broker, worker, relay and peers are processes; the measuring client is this one. All
 //! traffic stays on loopback and every run has a fixed length. The simulator runs in stamp mode:
 //! a tick's price is the time at which it was made, its size a counter of its line, so that age
-//! and loss are seen at the receiver. Figures and how to read them: `docs/performance.md`.
+//! and loss are seen at the receiver. `BENCH_BINARY=PATH` measures another build of the binary. Figures and how to read them: `docs/performance.md`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may stop")]
 
 mod chain;
@@ -26,12 +26,17 @@ mod steady;
 mod throughput;
 mod ticks;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// The binary under test, in the profile of the benchmark.
+/// The binary under test, in the profile of the benchmark; or another build, to compare with.
 fn binary() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_ibouncer-under-test"))
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("BENCH_BINARY") {
+        Some(other) => other.into(),
+        None => env!("CARGO_BIN_EXE_ibouncer-under-test").into(),
+    })
 }
 
 /// How long things are measured.
@@ -43,7 +48,7 @@ struct Lengths {
     peer: Duration,
     /// One turn of relay or chain.
     turn: Duration,
-    /// Pairs of turns.
+    /// Turns of each.
     pairs: usize,
     /// One number of clients.
     fan: Duration,
@@ -56,9 +61,9 @@ struct Lengths {
 const FULL: Lengths = Lengths {
     steady: Duration::from_secs(10),
     peer: Duration::from_secs(5),
-    turn: Duration::from_secs(3),
+    turn: Duration::from_secs(2),
     pairs: 7,
-    fan: Duration::from_secs(5),
+    fan: Duration::from_secs(3),
     starts: 21,
     idle: Duration::from_secs(20),
 };
@@ -104,11 +109,12 @@ async fn run(wanted: impl Fn(&str) -> bool, lengths: Lengths) {
     if wanted("throughput") {
         best = Some(throughput::run(lengths).await);
     }
+    let mut ib_async = None;
     if wanted("peers") {
-        peers::run(best, lengths).await;
+        ib_async = peers::run(best, lengths).await;
     }
     if wanted("python") {
-        python::run(lengths).await;
+        python::run(ib_async, lengths).await;
     }
     if wanted("fanout") {
         fanout::run(lengths).await;

@@ -20,8 +20,9 @@ use crate::{Lengths, chain, throughput};
 /// Beyond its time a peer is behind by more than matters, and is ended.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Compares them with the chain, whose best rate may be known from this run.
-pub(crate) async fn run(best_of_chain: Option<u64>, lengths: Lengths) {
+/// Compares them with the chain, whose best rate may be known from this run. Answers with that of
+/// ib_async.
+pub(crate) async fn run(best_of_chain: Option<u64>, lengths: Lengths) -> Option<u64> {
     println!("\nDirect clients on the same stream, 10 lines, {:?} a rate", lengths.peer);
     steady::print_head();
     let mut found = Vec::new();
@@ -39,12 +40,15 @@ pub(crate) async fn run(best_of_chain: Option<u64>, lengths: Lengths) {
             ));
         }
     }
+    let mut of_ib_async = None;
     if let Some(python) = python() {
-        found.push(("ib_async", ib_async(&python, lengths).await));
+        let best = ib_async(&python, lengths).await;
+        found.push(("ib_async", best));
+        of_ib_async = Some(best);
         let name = "official Python";
         found.push((
             name,
-            steady::climb(name, 7_500, async |rate| {
+            steady::climb(name, 15_000, async |rate| {
                 let sim = chain::simulator(rate);
                 let command = script(&python, "official.py");
                 receive(command, sim.address(), rate, lengths)
@@ -62,8 +66,15 @@ pub(crate) async fn run(best_of_chain: Option<u64>, lengths: Lengths) {
     };
     println!("highest steady lossless rates: chain with one client {chain} ticks/s");
     for (name, best) in found {
-        println!("  {name}, direct: {best} ticks/s; the chain carries {:.1} x", ratio(chain, best));
+        match best {
+            0 => println!("  {name}, direct: nothing"),
+            best => println!(
+                "  {name}, direct: {best} ticks/s; the chain carries {:.1} x",
+                ratio(chain, best)
+            ),
+        }
     }
+    of_ib_async
 }
 
 /// ib_async on the text feeder.

@@ -1,11 +1,11 @@
 //! The Python SDK, one process, with line, price and size of every tick read, beside what
-//! ib_async receives directly.
+//! ib_async receives directly: measured here, unless it is known from this run.
 
 use crate::steady;
 use crate::{Lengths, chain, peers};
 use ibouncer_tests::harness::peers as pythons;
 
-pub(crate) async fn run(lengths: Lengths) {
+pub(crate) async fn run(of_ib_async: Option<u64>, lengths: Lengths) {
     println!("\nPython, one process, every tick's fields read, {:?} a rate", lengths.peer);
     let (Some(sdk), Some(others)) = (pythons::sdk_python(peers::tmp()), peers::python()) else {
         return println!("python3 is missing: left out");
@@ -18,7 +18,10 @@ pub(crate) async fn run(lengths: Lengths) {
         peers::receive(peers::script(&sdk, "sdk_ticks.py"), &target, rate, lengths)
     })
     .await;
-    let direct = peers::ib_async(&others, lengths).await;
+    let direct = match of_ib_async {
+        Some(best) => best,
+        None => peers::ib_async(&others, lengths).await,
+    };
     println!(
         "highest steady lossless rates: SDK {with_sdk} ticks/s, ib_async, direct {direct} ticks/s: \
          {:.1} x",

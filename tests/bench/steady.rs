@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::ticks::Seen;
 
 /// Rates to climb, in ticks a second.
-pub(crate) const LADDER: [u64; 24] = [
+pub(crate) const LADDER: [u64; 23] = [
     2_000, 5_000, 7_500, 10_000, 15_000, 25_000, 50_000, 75_000, 100_000, 150_000, 200_000,
     300_000, 400_000, 500_000, 700_000, 1_000_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000,
-    3_500_000, 4_000_000, 5_000_000, 6_000_000,
+    4_000_000, 5_000_000, 6_000_000,
 ];
 
 const OLDEST: Duration = Duration::from_millis(50);
@@ -70,43 +70,56 @@ pub(crate) fn print_head() {
     );
 }
 
-/// Climbs from a rate until one fails; from there downwards if the first one fails. Answers with
-/// the highest steady rate, 0 if there is none.
+/// Climbs from a rate until one fails; from there downwards if the first one fails, unless nothing
+/// came at all. Answers with the highest steady rate, 0 if there is none.
 pub(crate) async fn climb(
     way: &str,
     from: u64,
     mut measure: impl AsyncFnMut(u64) -> Outcome,
 ) -> u64 {
     let start = LADDER.iter().position(|rate| *rate >= from).unwrap_or(0);
-    let mut best = None;
+    let mut best = 0;
     for rate in &LADDER[start..] {
-        if !holds(way, *rate, &mut measure).await {
-            break;
+        match try_rate(way, *rate, &mut measure).await {
+            Tried::Steady => best = *rate,
+            Tried::NotSteady => break,
+            Tried::Nothing => return best,
         }
-        best = Some(*rate);
     }
-    if let Some(best) = best {
+    if best > 0 {
         return best;
     }
     for rate in LADDER[..start].iter().rev() {
-        if holds(way, *rate, &mut measure).await {
-            return *rate;
+        match try_rate(way, *rate, &mut measure).await {
+            Tried::Steady => return *rate,
+            Tried::NotSteady => {}
+            Tried::Nothing => return 0,
         }
     }
     0
 }
 
-async fn holds(way: &str, rate: u64, measure: &mut impl AsyncFnMut(u64) -> Outcome) -> bool {
+enum Tried {
+    Steady,
+    NotSteady,
+    /// Not a single tick came.
+    Nothing,
+}
+
+async fn try_rate(way: &str, rate: u64, measure: &mut impl AsyncFnMut(u64) -> Outcome) -> Tried {
     for _ in 0..2 {
         let outcome = measure(rate).await;
         outcome.print(way);
         if outcome.is_steady() {
-            return true;
+            return Tried::Steady;
+        }
+        if outcome.received == 0.0 {
+            return Tried::Nothing;
         }
         if outcome.missing() > 20.0 {
             // No noise explains that.
-            return false;
+            break;
         }
     }
-    false
+    Tried::NotSteady
 }

@@ -8,7 +8,7 @@ use crate::ticks::{Seen, TICK_PRICE, WARM_UP, monotonic_nanos};
 use crate::{Lengths, chain, direct};
 
 /// Where the climb begins.
-const FROM: u64 = 1_000_000;
+const FROM: u64 = 2_000_000;
 
 /// Ages of one tick in so many are kept.
 const SAMPLE: u64 = 64;

@@ -33,8 +33,9 @@ async def main():
             os._exit(0)
 
     ib.pendingTickersEvent += on_tickers
-    for symbol in sys.argv[3:]:
-        ib.reqMktData(Stock(symbol, "SMART", "USD"))
+    # A contract must have an id to be a key; which one does not matter here.
+    for number, symbol in enumerate(sys.argv[3:], 1):
+        ib.reqMktData(Stock(symbol, "SMART", "USD", conId=number))
     await asyncio.sleep(3600)
 
 

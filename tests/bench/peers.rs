@@ -117,7 +117,8 @@ pub(crate) fn receive(mut command: Command, target: &str, rate: u64, lengths: Le
     let Some(report) = report else {
         let errors = program.stderr.all();
         println!("no report (ended: {ended}): {}", errors.last().map_or("", String::as_str));
-        return Outcome { offered: rate, received: 0.0, lost: 0, p50_us: 0, p99_us: 0 };
+        let (received, lost) = (0.0, 0);
+        return Outcome { offered: rate, received, lost, p50_us: 0, p99_us: 0, core_ns: None };
     };
     let number = |name: &str| report[name].as_u64().unwrap_or_default();
     Outcome {
@@ -126,6 +127,7 @@ pub(crate) fn receive(mut command: Command, target: &str, rate: u64, lengths: Le
         lost: number("lost"),
         p50_us: number("p50_us"),
         p99_us: number("p99_us"),
+        core_ns: report["core_ns"].as_u64(),
     }
 }
 

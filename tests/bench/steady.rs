@@ -26,6 +26,9 @@ pub(crate) struct Outcome {
     pub(crate) lost: u64,
     pub(crate) p50_us: u64,
     pub(crate) p99_us: u64,
+    /// Time on a core that the receiver spent on each tick, if it says so: what can be compared on
+    /// a machine that does not give it a whole core.
+    pub(crate) core_ns: Option<u64>,
 }
 
 impl Outcome {
@@ -36,6 +39,7 @@ impl Outcome {
             lost: seen.lost,
             p50_us: seen.ages.value_at_quantile(0.5),
             p99_us: seen.ages.value_at_quantile(0.99),
+            core_ns: None,
         }
     }
 
@@ -52,12 +56,13 @@ impl Outcome {
 
     pub(crate) fn print(&self, way: &str) {
         println!(
-            "{way:<15} {:>10} {:>12.0} {:>9} {:>8} {:>8}  {}",
+            "{way:<15} {:>10} {:>12.0} {:>9} {:>8} {:>8} {:>12}  {}",
             self.offered,
             self.received,
             self.lost,
             self.p50_us,
             self.p99_us,
+            self.core_ns.map_or_else(String::new, |nanos| nanos.to_string()),
             if self.is_steady() { "steady" } else { "not steady" },
         );
     }
@@ -65,8 +70,8 @@ impl Outcome {
 
 pub(crate) fn print_head() {
     println!(
-        "{:<15} {:>10} {:>12} {:>9} {:>8} {:>8}  verdict",
-        "way", "offered/s", "received/s", "lost", "p50 us", "p99 us"
+        "{:<15} {:>10} {:>12} {:>9} {:>8} {:>8} {:>12}  verdict",
+        "way", "offered/s", "received/s", "lost", "p50 us", "p99 us", "core ns/tick"
     );
 }
 

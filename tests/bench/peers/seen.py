@@ -21,6 +21,8 @@ class Seen:
         self.over = False
         self.received = 0
         self.lost = 0
+        # Time on a core since the beginning, of all threads.
+        self._core = None
         self._before = {}
         self._ages = []
 
@@ -31,6 +33,8 @@ class Seen:
             self.over = True
             return
         counted = now >= self.begin
+        if counted and self._core is None:
+            self._core = time.process_time_ns()
         nanos = now * 1e9
         before = self._before
         number = self.received
@@ -47,6 +51,7 @@ class Seen:
 
     def tell(self):
         """Prints one line of JSON."""
+        core = time.process_time_ns() - (self._core or 0)
         ages = sorted(self._ages) or [0.0]
         part = lambda share: int(ages[int((len(ages) - 1) * share)] / 1000)
         print(
@@ -56,6 +61,7 @@ class Seen:
                     "lost": self.lost,
                     "p50_us": part(0.5),
                     "p99_us": part(0.99),
+                    "core_ns": core // max(self.received, 1),
                 }
             ),
             flush=True,

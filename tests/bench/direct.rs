@@ -14,7 +14,7 @@ use ibouncer_proto::tws::handshake::{ClientHandshake, start_api};
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1::MarketDataRequest;
 
-use crate::chain::SYMBOLS;
+use crate::chain;
 use crate::ticks::{Seen, monotonic_nanos};
 
 /// First argument that makes this program the relay.
@@ -85,7 +85,7 @@ pub(crate) fn measure(address: &str, warm_up: Duration, length: Duration, sample
     };
     stream.write_all(&start_api(hello.server_version, 7)).unwrap();
     let mut requests = BytesMut::new();
-    for (index, symbol) in SYMBOLS.iter().enumerate() {
+    for (index, symbol) in chain::ten().iter().enumerate() {
         let request = MarketDataRequest {
             req_id: Some(index as i32),
             contract: Some(stock(*symbol)),

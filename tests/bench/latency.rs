@@ -1,53 +1,84 @@
-//! Latency that the chain adds at 10 000 ticks a second: relay and chain in turns, median of the
-//! differences.
+//! Latency that the chain adds: relay and chain in turns on the same simulator, median of the
+//! differences, at a quiet rate and at a busy one.
+//!
+//! The chain has one process more than the relay. Two relays in a row say what that alone costs on
+//! this machine; the rest is what our code costs.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::ticks::{Seen, TICK_PRICE, monotonic_nanos};
+use crate::ticks::{Seen, TICK_PRICE, WARM_UP, monotonic_nanos};
 use crate::{Lengths, chain, direct};
 
-const RATE: u64 = 10_000;
-
-const WARM_UP: Duration = Duration::from_millis(500);
+const RATES: [u64; 2] = [1_000, 10_000];
 
 pub(crate) async fn run(lengths: Lengths) {
-    println!("\nAge of a tick at {RATE} ticks/s, {} pairs of {:?}", lengths.pairs, lengths.turn);
-    println!(
-        "{:>5} {:>12} {:>12} {:>12} {:>12} {:>10}",
-        "pair", "relay p50 us", "chain p50 us", "relay p99 us", "chain p99 us", "added p50"
-    );
-    let sim = chain::simulator(RATE);
-    let broker = chain::broker(&sim);
-    let client = chain::client(&broker).await;
-    let mut added = Vec::new();
-    for pair in 1..=lengths.pairs {
-        let relay = direct::Relay::start(sim.address());
-        let bare = direct::measure(&relay.address, WARM_UP, lengths.turn, 1);
-        drop(relay);
-        let chained = through_the_chain(&client, lengths.turn).await;
-        let (one, other) = (bare.ages.value_at_quantile(0.5), chained.ages.value_at_quantile(0.5));
-        added.push(other as i64 - one as i64);
-        println!(
-            "{pair:>5} {one:>12} {other:>12} {:>12} {:>12} {:>10}",
-            bare.ages.value_at_quantile(0.99),
-            chained.ages.value_at_quantile(0.99),
-            other as i64 - one as i64
-        );
+    for rate in RATES {
+        at(rate, lengths).await;
     }
-    added.sort_unstable();
-    println!(
-        "added median latency: {} us (least {}, most {})",
-        added[added.len() / 2],
-        added[0],
-        added[added.len() - 1]
-    );
 }
 
-async fn through_the_chain(client: &ibouncer_client::Client, length: Duration) -> Seen {
-    let mut stream = chain::stream(client).await;
+async fn at(rate: u64, lengths: Lengths) {
+    println!("\nAge of a tick at {rate} ticks/s, {} pairs of {:?}", lengths.pairs, lengths.turn);
+    println!(
+        "{:>5} {:>9} {:>11} {:>9} {:>10} {:>10} {:>10} {:>10}",
+        "p50:", "relay us", "2 relays us", "chain us", "added", "p99: relay", "chain", "added"
+    );
+    let sim = chain::simulator(rate);
+    let broker = chain::broker(&sim);
+    let client = chain::client(&broker).await;
+    let (mut medians, mut tails, mut hops) = (Vec::new(), Vec::new(), Vec::new());
+    for pair in 1..=lengths.pairs {
+        let bare = relayed(1, sim.address(), lengths);
+        let twice = relayed(2, sim.address(), lengths);
+        let chained = through_the_chain(&client, lengths).await;
+        let at = |seen: &Seen, part: f64| seen.ages.value_at_quantile(part) as i64;
+        let added = |part: f64| at(&chained, part) - at(&bare, part);
+        medians.push(added(0.5));
+        tails.push(added(0.99));
+        hops.push(at(&twice, 0.5) - at(&bare, 0.5));
+        println!(
+            "{pair:>5} {:>9} {:>11} {:>9} {:>10} {:>10} {:>10} {:>10}",
+            at(&bare, 0.5),
+            at(&twice, 0.5),
+            at(&chained, 0.5),
+            added(0.5),
+            at(&bare, 0.99),
+            at(&chained, 0.99),
+            added(0.99)
+        );
+    }
+    for (what, added) in [
+        ("by the chain, median", &mut medians),
+        ("by the chain, 99th percentile", &mut tails),
+        ("by one more relay, median", &mut hops),
+    ] {
+        added.sort_unstable();
+        println!(
+            "added {what}, at {rate} ticks/s: {} us (least {}, most {})",
+            added[added.len() / 2],
+            added[0],
+            added[added.len() - 1]
+        );
+    }
+}
+
+/// Ages through so many relays.
+fn relayed(relays: usize, gateway: &str, lengths: Lengths) -> Seen {
+    let mut chain = Vec::new();
+    let mut address = gateway.to_owned();
+    for _ in 0..relays {
+        let relay = direct::Relay::start(&address);
+        address.clone_from(&relay.address);
+        chain.push(relay);
+    }
+    direct::measure(&address, WARM_UP, lengths.turn, 1)
+}
+
+async fn through_the_chain(client: &ibouncer_client::Client, lengths: Lengths) -> Seen {
+    let mut stream = chain::stream(client, chain::ten()).await;
     let mut seen = Seen::default();
     let begin = Instant::now() + WARM_UP;
-    let end = begin + length;
+    let end = begin + lengths.turn;
     let mut begun = false;
     while let Some(batch) = stream.next_batch().await.unwrap() {
         let nanos = monotonic_nanos();

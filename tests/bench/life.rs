@@ -7,6 +7,7 @@ use ibouncer_tests::harness::{Broker, Sim, procfs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::machine::cpu;
 use crate::{Lengths, binary, chain};
 
 pub(crate) async fn start(lengths: Lengths) {
@@ -71,17 +72,6 @@ pub(crate) async fn idle(lengths: Lengths) {
         share(before.0, after.0),
         share(before.1, after.1)
     );
-}
-
-/// Nanoseconds on a core, of all threads.
-fn cpu(pid: u32) -> u64 {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    tasks
-        .map(|task| {
-            let text = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
-            text.split(' ').next().unwrap().parse::<u64>().unwrap()
-        })
-        .sum()
 }
 
 fn print(what: &str, times: &mut [Duration]) {

@@ -1,52 +1,62 @@
-//! Steady lossless throughput to one Rust client: the highest offered rate at which nothing is
-//! skipped, nothing is lost and the 99th percentile of age stays below 50 ms. The relay of the
-//! same run says what the machine allows.
+//! Steady lossless throughput to one Rust client, beside the bare relay at the same rates in the
+//! same run: the relay says what the machine allows. Then the loss at twice the best rate.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::ticks::{Seen, TICK_PRICE, monotonic_nanos};
+use crate::steady::{self, Outcome};
+use crate::ticks::{Seen, TICK_PRICE, WARM_UP, monotonic_nanos};
 use crate::{Lengths, chain, direct};
 
-/// Offered rates, in ticks a second.
-const RATES: [u64; 9] = [
-    500_000, 1_000_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 4_000_000, 6_000_000, 8_000_000,
-];
-
-const OLDEST: Duration = Duration::from_millis(50);
+/// Where the climb begins.
+const FROM: u64 = 2_000_000;
 
 /// Ages of one tick in so many are kept.
 const SAMPLE: u64 = 64;
 
-const WARM_UP: Duration = Duration::from_secs(1);
-
-pub(crate) async fn run(lengths: Lengths) {
+/// Answers with the highest steady rate of the chain.
+pub(crate) async fn run(lengths: Lengths) -> u64 {
     println!("\nSteady throughput to one client, 10 lines, {:?} a rate", lengths.steady);
-    println!(
-        "{:<7} {:>11} {:>12} {:>8} {:>8} {:>9} {:>9}  verdict",
-        "way", "offered/s", "received/s", "skipped", "lost", "p50 us", "p99 us"
-    );
-    let mut best = 0;
-    for rate in RATES {
+    steady::print_head();
+    let best = steady::climb("chain", FROM, async |rate| {
         let sim = chain::simulator(rate);
         let relay = direct::Relay::start(sim.address());
         let seen = direct::measure(&relay.address, WARM_UP, lengths.steady, SAMPLE);
-        print("relay", rate, &seen, 0, lengths.steady);
+        Outcome::of(rate, &seen, lengths.steady).print("relay");
         drop((relay, sim));
-        let (seen, skipped) = through_the_chain(rate, lengths.steady).await;
-        let good = print("chain", rate, &seen, skipped, lengths.steady);
-        if !good {
-            break;
-        }
-        best = rate;
-    }
-    println!("steady lossless throughput of the chain: {best} ticks/s; the rate above it fails");
+        through_the_chain(rate, lengths).await.0
+    })
+    .await;
+    println!("highest steady lossless rate of the chain: {best} ticks/s");
+    print_overload(best, lengths).await;
+    best
 }
 
-async fn through_the_chain(rate: u64, length: Duration) -> (Seen, u64) {
+/// The climb without the relay.
+pub(crate) async fn climb(from: u64, lengths: Lengths) -> u64 {
+    steady::climb("chain", from, async |rate| through_the_chain(rate, lengths).await.0).await
+}
+
+/// Loss at twice a rate; offered is what the simulator could make of it.
+pub(crate) async fn print_overload(best: u64, lengths: Lengths) {
+    let (outcome, skipped) = through_the_chain(2 * best, lengths).await;
+    outcome.print("chain, twice");
+    let made = outcome.received + outcome.lost as f64 / lengths.steady.as_secs_f64();
+    println!(
+        "loss at twice that rate: {:.1} % of {made:.0} ticks/s that the simulator could make; \
+         {} of {} lost ticks were left out by the broker and counted",
+        (1.0 - outcome.received / made) * 100.0,
+        skipped,
+        outcome.lost
+    );
+}
+
+/// Answers with how many ticks the broker says that it left out, too.
+async fn through_the_chain(rate: u64, lengths: Lengths) -> (Outcome, u64) {
+    let length = lengths.steady;
     let sim = chain::simulator(rate);
     let broker = chain::broker(&sim);
     let client = chain::client(&broker).await;
-    let mut stream = chain::stream(&client).await;
+    let mut stream = chain::stream(&client, chain::ten()).await;
     let mut seen = Seen::default();
     let mut skipped = 0;
     let begin = Instant::now() + WARM_UP;
@@ -72,20 +82,5 @@ async fn through_the_chain(rate: u64, length: Duration) -> (Seen, u64) {
             }
         }
     }
-    (seen, skipped)
-}
-
-fn print(way: &str, rate: u64, seen: &Seen, skipped: u64, length: Duration) -> bool {
-    let received = seen.ticks as f64 / length.as_secs_f64();
-    let p99 = seen.ages.value_at_quantile(0.99);
-    // A rate that the simulator could not offer is not a rate that was carried.
-    let carried = received > rate as f64 * 0.98;
-    let good = skipped == 0 && seen.lost == 0 && carried && p99 < OLDEST.as_micros() as u64;
-    println!(
-        "{way:<7} {rate:>11} {received:>12.0} {skipped:>8} {:>8} {:>9} {p99:>9}  {}",
-        seen.lost,
-        seen.ages.value_at_quantile(0.5),
-        if good { "steady" } else { "not steady" },
-    );
-    good
+    (Outcome::of(rate, &seen, length), skipped)
 }

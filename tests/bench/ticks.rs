@@ -1,7 +1,12 @@
 //! Age and loss of stamped ticks, whichever way they came.
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 use ibouncer_client::{EventRef, SubscriptionId, Tick};
+
+/// Not measured: whatever is new has found its pace by then.
+pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Field of a price in `MarketDataEvent.body`.
 pub(crate) const TICK_PRICE: u32 = 5;

@@ -158,6 +158,7 @@ impl Follower {
             (MarkKind::Reset, Some(life)) => {
                 assert!(seen.sequence >= life.last, "numbers go back: {seen:?}, {life:?}");
                 life.resetting = true;
+                life.skipped += u64::from(seen.skipped);
                 life.last = seen.sequence;
                 None
             }

@@ -204,8 +204,9 @@ impl Stream {
 
     /// With nothing left to read, both followers have come to the same end.
     fn check_emptied(&self) {
-        // What is left out of a book is counted once it comes whole again.
-        let whole = |subscription: &u32| !self.queue.waits_for_book(*subscription);
+        // What is left out of a book is counted once it comes whole again, what is cut off a tape
+        // with its next event.
+        let whole = |subscription: &u32| !self.queue.owes(*subscription);
         for (subscription, tally) in self.tallies.iter().filter(|(number, _)| whole(number)) {
             let accounted = tally.pulled + tally.skipped;
             assert_eq!(tally.pushed, accounted, "subscription {subscription}: {tally:?}");

@@ -20,8 +20,6 @@ use std::time::{Duration, Instant};
 use bytes::{Buf as _, Bytes, BytesMut};
 use ibouncer_proto::link::v1::{Configure, EndReason};
 use ibouncer_proto::link::{LinkFrame, read_control};
-use interprocess::local_socket::GenericFilePath;
-use interprocess::local_socket::tokio::{Stream as LocalStream, prelude::*};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
@@ -43,12 +41,11 @@ const MOST_UNWRITTEN: usize = 16 << 20;
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Runs one worker on the link at this path.
-pub async fn run(link: &Path, epoch: u64, log: &mut Log) -> anyhow::Result<ExitCode> {
-    let name = link.to_fs_name::<GenericFilePath>()?;
-    let stream = match LocalStream::connect(name).await {
+pub async fn run(path: &Path, epoch: u64, log: &mut Log) -> anyhow::Result<ExitCode> {
+    let stream = match link::open(path.to_owned()).await {
         Ok(stream) => stream,
         Err(error) => {
-            log.line(&format!("open the link {}: {error}", link.display()));
+            log.line(&format!("open the link {}: {error}", path.display()));
             return Ok(ExitCode::LinkLost);
         }
     };
@@ -56,7 +53,7 @@ pub async fn run(link: &Path, epoch: u64, log: &mut Log) -> anyhow::Result<ExitC
     let session = WorkerSession::new(epoch, std::process::id(), build, Instant::now());
     let mut relay = Relay {
         session,
-        link: Link::up(link, stream),
+        link: Link::up(path, stream),
         backlog: Backlog::default(),
         gateway: Gateway::Absent,
         unwritten: BytesMut::new(),

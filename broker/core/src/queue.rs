@@ -78,6 +78,8 @@ pub struct StreamQueue {
     taken: usize,
     queued: usize,
     conflated: Option<Conflated>,
+    /// By subscription, what was cut and is told with its next event.
+    cut: BTreeMap<u32, u32>,
     books: LostBooks,
     /// Since when something waits and nothing was taken.
     untaken_since: Option<Instant>,
@@ -109,6 +111,7 @@ impl StreamQueue {
             taken: 0,
             queued: 0,
             conflated: None,
+            cut: BTreeMap::new(),
             books: LostBooks::default(),
             untaken_since: None,
             delivered: 0,
@@ -133,6 +136,7 @@ impl StreamQueue {
             let (events, bytes) = conflated.take(most, out);
             self.delivered += events;
             if conflated.is_empty() {
+                self.cut = conflated.cut();
                 self.conflated = None;
             }
             return bytes > 0;
@@ -142,7 +146,13 @@ impl StreamQueue {
                 if pulled >= most {
                     return true;
                 }
-                let skipped = if entry.reset { self.books.skipped_before(entry) } else { 0 };
+                let skipped = if entry.reset {
+                    self.books.skipped_before(entry)
+                } else if self.cut.is_empty() || loss_of(entry.field) != Loss::Oldest {
+                    0
+                } else {
+                    self.cut.remove(&entry.subscription).unwrap_or_default()
+                };
                 pulled += encode(entry, skipped, chunk.body(entry), out);
                 self.taken += 1;
                 self.delivered += 1;
@@ -171,9 +181,9 @@ impl StreamQueue {
         Some(*subscription)
     }
 
-    /// Is this subscription's book of no use until it comes whole again?
-    pub fn waits_for_book(&self, subscription: u32) -> bool {
-        self.books.lost.contains_key(&subscription)
+    /// Was something of this subscription left out, and its reader not told yet?
+    pub fn owes(&self, subscription: u32) -> bool {
+        self.books.lost.contains_key(&subscription) || self.cut.contains_key(&subscription)
     }
 
     /// Is there no use in waiting for the reader? It may take nothing for `patience`.
@@ -192,6 +202,7 @@ impl StreamQueue {
         self.taken = 0;
         self.queued = 0;
         self.conflated = None;
+        self.cut = BTreeMap::new();
         self.books = LostBooks::default();
         self.untaken_since = None;
     }
@@ -227,7 +238,7 @@ impl StreamQueue {
     }
 
     fn conflate(&mut self) {
-        self.conflated = Some(Conflated::new(self.limit));
+        self.conflated = Some(Conflated::new(self.limit, std::mem::take(&mut self.cut)));
         for (index, chunk) in std::mem::take(&mut self.waiting).iter().enumerate() {
             let from = if index == 0 { self.taken } else { 0 };
             self.conflate_more(chunk, from);
@@ -236,7 +247,8 @@ impl StreamQueue {
         self.queued = 0;
         if self.conflated.as_ref().is_some_and(Conflated::is_empty) {
             // Nothing but books waited.
-            self.conflated = None;
+            self.cut =
+                self.conflated.take().map(|mut conflated| conflated.cut()).unwrap_or_default();
         }
     }
 

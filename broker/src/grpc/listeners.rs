@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use ibouncer_proto::FILE_DESCRIPTOR_SET;
 use ibouncer_proto::api::v1::SessionState;
+use ibouncer_quiet::QuietSocket;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
@@ -149,6 +150,7 @@ pub async fn serve_unix(
         let socket = accepted.ok()?;
         let peer = socket.peer_cred().ok()?;
         let peer = Peer::Unix { uid: peer.uid(), pid: peer.pid() };
+        let socket = QuietSocket::new(socket.into_std().ok()?).ok()?;
         Some(Ok::<_, io::Error>(Tracked::new(socket, peer, capacity.enter()?, &handle)))
     });
     server().add_routes(routes).serve_with_incoming_shutdown(incoming, end).await?;

@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ibouncer_proto::link::{LinkDeframer, LinkError, LinkFrame};
-use interprocess::local_socket::GenericFilePath;
-use interprocess::local_socket::tokio::{Stream as LocalStream, prelude::*};
+use ibouncer_quiet::QuietSocket;
 use tokio::io::{AsyncReadExt as _, AsyncWrite};
+use tokio::net::UnixStream;
 use tokio::time::Sleep;
 
 /// The link.
@@ -27,10 +27,10 @@ pub(super) struct Link {
 }
 
 enum State {
-    Up(LocalStream),
+    Up(QuietSocket),
     /// Waits for its next try.
     Down(Pin<Box<Sleep>>),
-    Trying(Pin<Box<dyn Future<Output = io::Result<LocalStream>>>>),
+    Trying(Pin<Box<dyn Future<Output = io::Result<QuietSocket>>>>),
     /// Not looked for.
     Lost,
 }
@@ -48,7 +48,7 @@ pub(super) enum Search {
 
 impl Link {
     /// An open one.
-    pub(super) fn up(path: &Path, stream: LocalStream) -> Self {
+    pub(super) fn up(path: &Path, stream: QuietSocket) -> Self {
         Self {
             path: path.to_owned(),
             state: State::Up(stream),
@@ -150,7 +150,7 @@ impl Link {
     }
 }
 
-async fn open(path: PathBuf) -> io::Result<LocalStream> {
-    let name = path.to_fs_name::<GenericFilePath>()?;
-    LocalStream::connect(name).await
+/// Connects to a broker's link.
+pub(super) async fn open(path: PathBuf) -> io::Result<QuietSocket> {
+    QuietSocket::new(UnixStream::connect(path).await?.into_std()?)
 }

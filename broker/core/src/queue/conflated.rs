@@ -47,7 +47,8 @@ pub(super) struct Conflated {
 }
 
 impl Conflated {
-    pub(super) fn new(room: usize) -> Self {
+    /// `cut`: what was cut before and is not told yet.
+    pub(super) fn new(room: usize, cut: BTreeMap<u32, u32>) -> Self {
         Self {
             room,
             order: BTreeMap::new(),
@@ -55,7 +56,7 @@ impl Conflated {
             arrivals: 0,
             tape: VecDeque::new(),
             tape_bytes: 0,
-            cut: BTreeMap::new(),
+            cut,
             bytes: 0,
             kept: 0,
         }
@@ -63,6 +64,11 @@ impl Conflated {
 
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
+    }
+
+    /// What was cut and is not told yet.
+    pub(super) fn cut(&mut self) -> BTreeMap<u32, u32> {
+        std::mem::take(&mut self.cut)
     }
 
     pub(super) fn kept(&self) -> usize {

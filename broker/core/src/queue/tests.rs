@@ -338,3 +338,26 @@ fn two_books_that_are_each_larger_than_the_queue_come_one_after_the_other() {
     }
     assert_eq!(queue.poll_lost_book(), None);
 }
+
+#[test]
+fn what_is_cut_off_a_tape_is_told_with_its_next_event_however_late() {
+    let mut queue = StreamQueue::new(100);
+    let trade = |subscription, sequence| {
+        let mut chunk = one(field::TICK_BY_TICK, vec![8, 1, 16, 1], sequence);
+        chunk.entries[0].subscription = subscription;
+        chunk
+    };
+    for sequence in 1..=3 {
+        queue.push(trade(1, sequence), now());
+    }
+    for sequence in 1..=9 {
+        queue.push(trade(2, sequence), now());
+    }
+    let got = pull_all(&mut queue);
+    assert!(got.iter().all(|event| event.subscription_id == 2), "all of the first were cut");
+    assert!(queue.owes(1) && !queue.owes(2));
+    queue.push(trade(1, 4), now());
+    let got = pull_all(&mut queue);
+    assert_eq!((got.len(), got[0].sequence, got[0].skipped), (1, 4, 3));
+    assert!(!queue.owes(1));
+}

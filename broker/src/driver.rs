@@ -193,9 +193,7 @@ impl Driver {
         let mut events = Vec::new();
         loop {
             self.carry_out().await;
-            if let Some(link) = &mut self.link {
-                link.flush().await;
-            }
+            self.flush_link().await;
             if self.stopped {
                 let ending = self.successor.map_or(Ending::Stopped, Ending::HandOver);
                 return Ok(ending);
@@ -209,11 +207,19 @@ impl Driver {
                     Ok(command) => self.on_command(command).await,
                     Err(_) => break,
                 }
+                // What leaves in turn must not go out in a heap behind the last command.
+                self.flush_link().await;
             }
             let now = Instant::now();
             if self.hub.poll_timeout().is_some_and(|(at, _)| at <= now) {
                 self.hub.handle_timeout(now);
             }
+        }
+    }
+
+    async fn flush_link(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.flush().await;
         }
     }
 

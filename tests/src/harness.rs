@@ -2,6 +2,7 @@
 //!
 //! - [`Program`]: a process, its output as lines, its end.
 //! - [`Sim`], [`Broker`], [`Watch`]: simulated Gateway, broker, and the stream of its states.
+//! - [`machine`]: who uses it, and a test that needs all of it.
 //! - [`wait`]: conditions with deadlines, and how late this machine is.
 //! - [`procfs`]: processes and sockets as the kernel sees them.
 //! - [`link`]: the test in the place of a broker, with a real worker.
@@ -9,6 +10,7 @@
 
 mod broker;
 pub mod link;
+pub mod machine;
 pub mod peers;
 pub mod procfs;
 mod program;

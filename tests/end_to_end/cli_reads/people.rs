@@ -92,8 +92,8 @@ async fn too_many_bars(broker: &Broker) -> tokio::task::JoinSet<()> {
 async fn the_queue_says_what_waits_and_for_which_rule() {
     let (_sim, broker) = world();
     let told = json(&broker, &["queue"]);
-    assert_eq!(told, json!({ "messages_per_second": 45.0, "requests": [] }));
-    assert!(text(&broker, &["queue"]).starts_with("Nothing waits. Up to 45 messages"));
+    assert_eq!(told, json!({ "messages_per_second": 40.0, "requests": [] }));
+    assert!(text(&broker, &["queue"]).starts_with("Nothing waits. Up to 40 messages"));
     let _tasks = too_many_bars(&broker).await;
     let told = until("two wait for ten minutes", PATIENCE, || {
         let told = json(&broker, &["queue", "--client", "greedy"]);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use super::machine::{self, Part, Whole};
 use super::program::Program;
 use super::wait::{PATIENCE, until};
 
@@ -15,12 +16,24 @@ use super::wait::{PATIENCE, until};
 pub struct Sim {
     program: Program,
     address: String,
+    _part: Part,
 }
 
 impl Sim {
     /// Starts it on a free port.
     #[track_caller]
     pub fn start(binary: &Path, flags: &[&str]) -> Self {
+        Self::start_on(machine::share(), binary, flags)
+    }
+
+    /// The same for a test that has the whole machine.
+    #[track_caller]
+    pub fn start_alone(whole: &Whole, binary: &Path, flags: &[&str]) -> Self {
+        Self::start_on(whole.share(), binary, flags)
+    }
+
+    #[track_caller]
+    fn start_on(part: Part, binary: &Path, flags: &[&str]) -> Self {
         let mut command = Command::new(binary);
         command.args(["sim"]);
         if !flags.contains(&"--listen") {
@@ -32,7 +45,7 @@ impl Sim {
             let event: Value = serde_json::from_str(line).ok()?;
             Some(event["address"].as_str()?.to_owned())
         });
-        Self { program, address }
+        Self { program, address, _part: part }
     }
 
     /// HOST:PORT.

@@ -87,6 +87,11 @@ impl Gates {
         self.history.set_share(percent);
     }
 
+    /// Must every request for history wait for the answer to another?
+    pub fn history_is_full(&self) -> bool {
+        self.history.is_full()
+    }
+
     /// May it leave now?
     pub fn check(&self, gate: &Gate, client: ClientId, now: Instant) -> Verdict {
         match gate {

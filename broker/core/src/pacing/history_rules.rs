@@ -77,14 +77,18 @@ impl HistoryRules {
         self.share = percent;
     }
 
+    /// Must every request for history wait for the answer to another?
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= OPEN as usize
+    }
+
     /// May it leave now?
     pub(super) fn check(&self, wanted: &History, client: ClientId, now: Instant) -> Verdict {
-        let open = |count: usize, limit: u32| count >= limit as usize;
-        if open(self.open.len(), OPEN) {
+        if self.is_full() {
             return Verdict::Later("50 requests for history are open at Gateway");
         }
         let own = self.open.values().filter(|one| **one == client).count();
-        if open(own, (OPEN * self.share / 100).max(1)) {
+        if own >= (OPEN * self.share / 100).max(1) as usize {
             return Verdict::Later("this client's share of open requests for history is open");
         }
         if !wanted.small {

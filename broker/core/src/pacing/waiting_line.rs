@@ -34,26 +34,30 @@ pub(super) struct WaitingLine {
     /// Whose turn was last.
     last: Option<ClientId>,
     length: usize,
-    /// Messages with a rule.
+    /// Messages with a rule, and those of them for history.
     gated: usize,
+    histories: usize,
 }
 
 impl WaitingLine {
     pub(super) fn push(&mut self, client: ClientId, message: Waiting) {
         self.length += 1;
         self.gated += usize::from(message.gate != Gate::Open);
+        self.histories += usize::from(is_history(&message));
         self.clients.entry(client).or_default().push_back(message);
     }
 
     pub(super) fn take_back(&mut self, request: RequestId) -> bool {
         let before = self.length;
         let (length, gated) = (&mut self.length, &mut self.gated);
+        let histories = &mut self.histories;
         self.clients.retain(|_, queue| {
             queue.retain(|waiting| {
                 let stays = waiting.request != request;
                 if !stays {
                     *length -= 1;
                     *gated -= usize::from(waiting.gate != Gate::Open);
+                    *histories -= usize::from(is_history(waiting));
                 }
                 stays
             });
@@ -79,11 +83,18 @@ impl WaitingLine {
         if self.gated < self.length {
             return true;
         }
+        // Not each of many histories need be looked at to see that all wait.
+        if self.histories == self.length && gates.history_is_full() {
+            return false;
+        }
         self.all().any(|(client, one)| gates.check(&one.gate, client, now) == Verdict::Go)
     }
 
     /// When the first of them may leave, as far as time alone decides.
     pub(super) fn earliest(&self, gates: &Gates, now: Instant) -> Option<Instant> {
+        if self.histories == self.length && gates.history_is_full() {
+            return None;
+        }
         let verdicts = self.all().map(|(client, one)| gates.check(&one.gate, client, now));
         verdicts
             .filter_map(|verdict| match verdict {
@@ -105,6 +116,7 @@ impl WaitingLine {
         }
         self.length -= 1;
         self.gated -= usize::from(message.gate != Gate::Open);
+        self.histories -= usize::from(is_history(&message));
         Some((client, message))
     }
 
@@ -121,6 +133,10 @@ impl WaitingLine {
             Some((*client, queue.iter().position(ready)?))
         })
     }
+}
+
+fn is_history(message: &Waiting) -> bool {
+    matches!(message.gate, Gate::History(_))
 }
 
 /// Who leaves when, if nothing comes in between: the lanes played forward without sending.

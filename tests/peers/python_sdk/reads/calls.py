@@ -137,7 +137,7 @@ CALLS: list[Call] = [
         lambda s, _: s.gateway_configuration(),
         lambda told: told.ByteSize() > 0,
     ),
-    Call("queue", lambda s, _: s.queue(), lambda queue: queue.messages_per_second == 45),
+    Call("queue", lambda s, _: s.queue(), lambda queue: queue.messages_per_second == 40),
     # Contracts.
     Call(
         "contract_details",

@@ -1,7 +1,8 @@
 //! Gateway's limits by name, and what each is set to.
 //!
-//! Only data: `gateway/limits.rs` keeps the counts, and the request that meets a limit is refused
-//! where it is answered. The names are those of `--limit`, of `limit` events and of the report.
+//! Only data: the counts are kept in `gateway/shared.rs` and by whoever answers the request, and
+//! one that meets a limit is refused there. The names are those of `--limit`, of `limit` events and
+//! of the report.
 
 use std::str::FromStr;
 

@@ -8,9 +8,9 @@
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
 //! from Gateway), `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
-//! `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a subscription is told),
-//! `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life), `hub/adoption.rs` (a
-//! worker that was there before), `hub/operator.rs`, and [`crate::status`].
+//! `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
+//! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
+//! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, and [`crate::status`].
 
 mod adoption;
 mod allotment;

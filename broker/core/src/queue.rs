@@ -2,10 +2,11 @@
 //!
 //! The hub's deliveries go in, encoded responses come out, pulled by the response body itself.
 //! As long as the reader keeps up, events leave in order and nothing is left out. When the
-//! queue is full, it conflates (`queue/conflated.rs`): what is newer replaces what is older, tapes are
-//! cut, books are dropped whole and asked for again once the reader has caught up. All that is left out is counted.
-//! Marks, errors and news are kept all. A reader past whose limit these pile up, or that takes
-//! nothing for long, is hopeless: its stream is to be ended.
+//! queue is full, it conflates (`queue/conflated.rs`): what is newer replaces what is older, tapes
+//! are cut, books are dropped whole and asked for again once the reader has caught up. All that is
+//! left out is counted. Marks, errors and ends are kept all. A reader past whose limit these pile
+//! up, or that takes nothing for long, is hopeless: its stream is to be ended. What may be left out
+//! is in [`crate::fields`].
 
 mod conflated;
 mod encoding;

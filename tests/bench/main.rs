@@ -7,7 +7,8 @@
 //! Simulator, broker, worker, relay and peers are processes; the measuring client is this one. All
 //! traffic stays on loopback and every run has a fixed length. The simulator runs in stamp mode:
 //! a tick's price is the time at which it was made, its size a counter of its line, so that age
-//! and loss are seen at the receiver. `BENCH_BINARY=PATH` measures another build of the binary. Figures and how to read them: `docs/performance.md`.
+//! and loss are seen at the receiver. `BENCH_BINARY=PATH` measures another build of the binary.
+//! Figures and how to read them: `docs/performance.md`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may stop")]
 
 mod chain;

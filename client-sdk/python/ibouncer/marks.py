@@ -39,8 +39,8 @@ class Mark:
     `error` only with ENDED and REFUSED; after REFUSED a live subscription of that id goes on. A
     `local` one was made here, because the stream itself broke. `line` names the shared line and
     `gaps` counts its gaps; `sequence` is that of the event before. With RESUMED, `missed` events
-    of the line were not seen (None: nobody knows). With QUEUED, `place` messages go first, which
-    is expected to take `expected_wait` seconds. With RESET, `skipped` changes were left out.
+    of the line were not seen (None: nobody knows). With QUEUED, `place` wishes wait for a line
+    before this one. With RESET, `skipped` changes were left out.
     """
 
     subscription: int
@@ -55,7 +55,6 @@ class Mark:
     sequence: int = 0
     missed: int | None = None
     place: int = 0
-    expected_wait: float | None = None
     skipped: int = 0
 
     @property
@@ -135,7 +134,6 @@ def mark_from(
     skipped: int,
 ) -> Mark:
     """A mark of the broker."""
-    wait = mark.expected_wait
     return Mark(
         subscription,
         contract,
@@ -148,7 +146,6 @@ def mark_from(
         sequence=sequence,
         missed=mark.missed if mark.HasField("missed") else None,
         place=mark.place,
-        expected_wait=wait.ToMilliseconds() / 1e3 if mark.HasField("expected_wait") else None,
         skipped=skipped,
     )
 

@@ -22,7 +22,6 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from ibouncer._pb.ibouncer.v1 import error_pb2 as ibouncer_dot_v1_dot_error__pb2
 from ibouncer._pb.ibouncer.v1 import stream_pb2 as ibouncer_dot_v1_dot_stream__pb2
 from ibouncer._pb.tws.v1 import depth_pb2 as tws_dot_v1_dot_depth__pb2
 from ibouncer._pb.tws.v1 import history_pb2 as tws_dot_v1_dot_history__pb2
@@ -33,37 +32,37 @@ from ibouncer._pb.tws.v1 import session_pb2 as tws_dot_v1_dot_session__pb2
 from ibouncer._pb.tws.v1 import tick_pb2 as tws_dot_v1_dot_tick__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dibouncer/v1/market_data.proto\x12\x0bibouncer.v1\x1a\x17ibouncer/v1/error.proto\x1a\x18ibouncer/v1/stream.proto\x1a\x12tws/v1/depth.proto\x1a\x14tws/v1/history.proto\x1a\x18tws/v1/market_data.proto\x1a\x13tws/v1/option.proto\x1a\x11tws/v1/news.proto\x1a\x14tws/v1/session.proto\x1a\x11tws/v1/tick.proto\"\x81\x01\n\x17StreamMarketDataRequest\x12+\n\tsubscribe\x18\x01 \x01(\x0b\x32\x16.ibouncer.v1.SubscribeH\x00\x12/\n\x0bunsubscribe\x18\x02 \x01(\x0b\x32\x18.ibouncer.v1.UnsubscribeH\x00\x42\x08\n\x06\x61\x63tion\"\xf2\x02\n\tSubscribe\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\r\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x19.tws.v1.MarketDataRequestH\x00\x12\x32\n\x0cmarket_depth\x18\x04 \x01(\x0b\x32\x1a.tws.v1.MarketDepthRequestH\x00\x12\x31\n\x0ctick_by_tick\x18\x05 \x01(\x0b\x32\x19.tws.v1.TickByTickRequestH\x00\x12\x35\n\x0ereal_time_bars\x18\x06 \x01(\x0b\x32\x1b.tws.v1.RealTimeBarsRequestH\x00\x12)\n\x04\x66\x65\x65\x64\x18\x03 \x01(\x0e\x32\x1b.ibouncer.v1.MarketDataFeed\x12\x15\n\rwait_for_line\x18\x07 \x01(\x08\x12\x11\n\tresumable\x18\x08 \x01(\x08\x12#\n\x06resume\x18\t \x01(\x0b\x32\x13.ibouncer.v1.ResumeB\x06\n\x04what\"&\n\x0bUnsubscribe\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\r\"H\n\x18StreamMarketDataResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.ibouncer.v1.MarketDataEvent\"\xfe\x08\n\x0fMarketDataEvent\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07skipped\x18\x03 \x01(\r\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12\'\n\ntick_price\x18\x05 \x01(\x0b\x32\x11.tws.v1.TickPriceH\x00\x12%\n\ttick_size\x18\x06 \x01(\x0b\x32\x10.tws.v1.TickSizeH\x00\x12)\n\x0btick_string\x18\x07 \x01(\x0b\x32\x12.tws.v1.TickStringH\x00\x12+\n\x0ctick_generic\x18\x08 \x01(\x0b\x32\x13.tws.v1.TickGenericH\x00\x12@\n\x17tick_option_computation\x18\t \x01(\x0b\x32\x1d.tws.v1.TickOptionComputationH\x00\x12\x32\n\x10market_data_type\x18\n \x01(\x0b\x32\x16.tws.v1.MarketDataTypeH\x00\x12\x30\n\x0ftick_req_params\x18\x0b \x01(\x0b\x32\x15.tws.v1.TickReqParamsH\x00\x12%\n\ttick_news\x18\x0c \x01(\x0b\x32\x10.tws.v1.TickNewsH\x00\x12\x33\n\x07reroute\x18\r \x01(\x0b\x32 .tws.v1.RerouteMarketDataRequestH\x00\x12/\n\x0csnapshot_end\x18\x0e \x01(\x0b\x32\x17.tws.v1.TickSnapshotEndH\x00\x12%\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x14.tws.v1.ErrorMessageH\x00\x12\'\n\x04mark\x18\x10 \x01(\x0b\x32\x17.ibouncer.v1.StreamMarkH\x00\x12.\n\x07unknown\x18\x11 \x01(\x0b\x32\x1b.ibouncer.v1.UnknownMessageH\x00\x12+\n\x0cmarket_depth\x18\x12 \x01(\x0b\x32\x13.tws.v1.MarketDepthH\x00\x12\x30\n\x0fmarket_depth_l2\x18\x13 \x01(\x0b\x32\x15.tws.v1.MarketDepthL2H\x00\x12.\n\x0ctick_by_tick\x18\x14 \x01(\x0b\x32\x16.tws.v1.TickByTickDataH\x00\x12\x33\n\x10historical_ticks\x18\x15 \x01(\x0b\x32\x17.tws.v1.HistoricalTicksH\x00\x12\x41\n\x18historical_ticks_bid_ask\x18\x16 \x01(\x0b\x32\x1d.tws.v1.HistoricalTicksBidAskH\x00\x12<\n\x15historical_ticks_last\x18\x17 \x01(\x0b\x32\x1b.tws.v1.HistoricalTicksLastH\x00\x12\x30\n\rreal_time_bar\x18\x18 \x01(\x0b\x32\x17.tws.v1.RealTimeBarTickH\x00\x12\x41\n\x14reroute_market_depth\x18\x19 \x01(\x0b\x32!.tws.v1.RerouteMarketDepthRequestH\x00\x42\x06\n\x04\x62ody\"\x7f\n\x12GetSnapshotRequest\x12*\n\x07request\x18\x01 \x01(\x0b\x32\x19.tws.v1.MarketDataRequest\x12)\n\x04\x66\x65\x65\x64\x18\x02 \x01(\x0e\x32\x1b.ibouncer.v1.MarketDataFeed\x12\x12\n\naccept_fee\x18\x03 \x01(\x08\"C\n\x13GetSnapshotResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.ibouncer.v1.MarketDataEvent\"_\n!CalculateImpliedVolatilityRequest\x12:\n\x07request\x18\x01 \x01(\x0b\x32).tws.v1.CalculateImpliedVolatilityRequest\"\x86\x01\n\"CalculateImpliedVolatilityResponse\x12\x39\n\x12option_computation\x18\x01 \x01(\x0b\x32\x1d.tws.v1.TickOptionComputation\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage\"S\n\x1b\x43\x61lculateOptionPriceRequest\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.tws.v1.CalculateOptionPriceRequest\"\x80\x01\n\x1c\x43\x61lculateOptionPriceResponse\x12\x39\n\x12option_computation\x18\x01 \x01(\x0b\x32\x1d.tws.v1.TickOptionComputation\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage*\xad\x01\n\x0eMarketDataFeed\x12 \n\x1cMARKET_DATA_FEED_UNSPECIFIED\x10\x00\x12\x19\n\x15MARKET_DATA_FEED_LIVE\x10\x01\x12\x1b\n\x17MARKET_DATA_FEED_FROZEN\x10\x02\x12\x1c\n\x18MARKET_DATA_FEED_DELAYED\x10\x03\x12#\n\x1fMARKET_DATA_FEED_DELAYED_FROZEN\x10\x04\x32\xb6\x03\n\x11MarketDataService\x12\x63\n\x10StreamMarketData\x12$.ibouncer.v1.StreamMarketDataRequest\x1a%.ibouncer.v1.StreamMarketDataResponse(\x01\x30\x01\x12P\n\x0bGetSnapshot\x12\x1f.ibouncer.v1.GetSnapshotRequest\x1a .ibouncer.v1.GetSnapshotResponse\x12}\n\x1a\x43\x61lculateImpliedVolatility\x12..ibouncer.v1.CalculateImpliedVolatilityRequest\x1a/.ibouncer.v1.CalculateImpliedVolatilityResponse\x12k\n\x14\x43\x61lculateOptionPrice\x12(.ibouncer.v1.CalculateOptionPriceRequest\x1a).ibouncer.v1.CalculateOptionPriceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dibouncer/v1/market_data.proto\x12\x0bibouncer.v1\x1a\x18ibouncer/v1/stream.proto\x1a\x12tws/v1/depth.proto\x1a\x14tws/v1/history.proto\x1a\x18tws/v1/market_data.proto\x1a\x13tws/v1/option.proto\x1a\x11tws/v1/news.proto\x1a\x14tws/v1/session.proto\x1a\x11tws/v1/tick.proto\"\x81\x01\n\x17StreamMarketDataRequest\x12+\n\tsubscribe\x18\x01 \x01(\x0b\x32\x16.ibouncer.v1.SubscribeH\x00\x12/\n\x0bunsubscribe\x18\x02 \x01(\x0b\x32\x18.ibouncer.v1.UnsubscribeH\x00\x42\x08\n\x06\x61\x63tion\"\xf2\x02\n\tSubscribe\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\r\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x19.tws.v1.MarketDataRequestH\x00\x12\x32\n\x0cmarket_depth\x18\x04 \x01(\x0b\x32\x1a.tws.v1.MarketDepthRequestH\x00\x12\x31\n\x0ctick_by_tick\x18\x05 \x01(\x0b\x32\x19.tws.v1.TickByTickRequestH\x00\x12\x35\n\x0ereal_time_bars\x18\x06 \x01(\x0b\x32\x1b.tws.v1.RealTimeBarsRequestH\x00\x12)\n\x04\x66\x65\x65\x64\x18\x03 \x01(\x0e\x32\x1b.ibouncer.v1.MarketDataFeed\x12\x15\n\rwait_for_line\x18\x07 \x01(\x08\x12\x11\n\tresumable\x18\x08 \x01(\x08\x12#\n\x06resume\x18\t \x01(\x0b\x32\x13.ibouncer.v1.ResumeB\x06\n\x04what\"&\n\x0bUnsubscribe\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\r\"H\n\x18StreamMarketDataResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.ibouncer.v1.MarketDataEvent\"\xfe\x08\n\x0fMarketDataEvent\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07skipped\x18\x03 \x01(\r\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12\'\n\ntick_price\x18\x05 \x01(\x0b\x32\x11.tws.v1.TickPriceH\x00\x12%\n\ttick_size\x18\x06 \x01(\x0b\x32\x10.tws.v1.TickSizeH\x00\x12)\n\x0btick_string\x18\x07 \x01(\x0b\x32\x12.tws.v1.TickStringH\x00\x12+\n\x0ctick_generic\x18\x08 \x01(\x0b\x32\x13.tws.v1.TickGenericH\x00\x12@\n\x17tick_option_computation\x18\t \x01(\x0b\x32\x1d.tws.v1.TickOptionComputationH\x00\x12\x32\n\x10market_data_type\x18\n \x01(\x0b\x32\x16.tws.v1.MarketDataTypeH\x00\x12\x30\n\x0ftick_req_params\x18\x0b \x01(\x0b\x32\x15.tws.v1.TickReqParamsH\x00\x12%\n\ttick_news\x18\x0c \x01(\x0b\x32\x10.tws.v1.TickNewsH\x00\x12\x33\n\x07reroute\x18\r \x01(\x0b\x32 .tws.v1.RerouteMarketDataRequestH\x00\x12/\n\x0csnapshot_end\x18\x0e \x01(\x0b\x32\x17.tws.v1.TickSnapshotEndH\x00\x12%\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x14.tws.v1.ErrorMessageH\x00\x12\'\n\x04mark\x18\x10 \x01(\x0b\x32\x17.ibouncer.v1.StreamMarkH\x00\x12.\n\x07unknown\x18\x11 \x01(\x0b\x32\x1b.ibouncer.v1.UnknownMessageH\x00\x12+\n\x0cmarket_depth\x18\x12 \x01(\x0b\x32\x13.tws.v1.MarketDepthH\x00\x12\x30\n\x0fmarket_depth_l2\x18\x13 \x01(\x0b\x32\x15.tws.v1.MarketDepthL2H\x00\x12.\n\x0ctick_by_tick\x18\x14 \x01(\x0b\x32\x16.tws.v1.TickByTickDataH\x00\x12\x33\n\x10historical_ticks\x18\x15 \x01(\x0b\x32\x17.tws.v1.HistoricalTicksH\x00\x12\x41\n\x18historical_ticks_bid_ask\x18\x16 \x01(\x0b\x32\x1d.tws.v1.HistoricalTicksBidAskH\x00\x12<\n\x15historical_ticks_last\x18\x17 \x01(\x0b\x32\x1b.tws.v1.HistoricalTicksLastH\x00\x12\x30\n\rreal_time_bar\x18\x18 \x01(\x0b\x32\x17.tws.v1.RealTimeBarTickH\x00\x12\x41\n\x14reroute_market_depth\x18\x19 \x01(\x0b\x32!.tws.v1.RerouteMarketDepthRequestH\x00\x42\x06\n\x04\x62ody\"\x7f\n\x12GetSnapshotRequest\x12*\n\x07request\x18\x01 \x01(\x0b\x32\x19.tws.v1.MarketDataRequest\x12)\n\x04\x66\x65\x65\x64\x18\x02 \x01(\x0e\x32\x1b.ibouncer.v1.MarketDataFeed\x12\x12\n\naccept_fee\x18\x03 \x01(\x08\"C\n\x13GetSnapshotResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.ibouncer.v1.MarketDataEvent\"_\n!CalculateImpliedVolatilityRequest\x12:\n\x07request\x18\x01 \x01(\x0b\x32).tws.v1.CalculateImpliedVolatilityRequest\"\x86\x01\n\"CalculateImpliedVolatilityResponse\x12\x39\n\x12option_computation\x18\x01 \x01(\x0b\x32\x1d.tws.v1.TickOptionComputation\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage\"S\n\x1b\x43\x61lculateOptionPriceRequest\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.tws.v1.CalculateOptionPriceRequest\"\x80\x01\n\x1c\x43\x61lculateOptionPriceResponse\x12\x39\n\x12option_computation\x18\x01 \x01(\x0b\x32\x1d.tws.v1.TickOptionComputation\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage*\xad\x01\n\x0eMarketDataFeed\x12 \n\x1cMARKET_DATA_FEED_UNSPECIFIED\x10\x00\x12\x19\n\x15MARKET_DATA_FEED_LIVE\x10\x01\x12\x1b\n\x17MARKET_DATA_FEED_FROZEN\x10\x02\x12\x1c\n\x18MARKET_DATA_FEED_DELAYED\x10\x03\x12#\n\x1fMARKET_DATA_FEED_DELAYED_FROZEN\x10\x04\x32\xb6\x03\n\x11MarketDataService\x12\x63\n\x10StreamMarketData\x12$.ibouncer.v1.StreamMarketDataRequest\x1a%.ibouncer.v1.StreamMarketDataResponse(\x01\x30\x01\x12P\n\x0bGetSnapshot\x12\x1f.ibouncer.v1.GetSnapshotRequest\x1a .ibouncer.v1.GetSnapshotResponse\x12}\n\x1a\x43\x61lculateImpliedVolatility\x12..ibouncer.v1.CalculateImpliedVolatilityRequest\x1a/.ibouncer.v1.CalculateImpliedVolatilityResponse\x12k\n\x14\x43\x61lculateOptionPrice\x12(.ibouncer.v1.CalculateOptionPriceRequest\x1a).ibouncer.v1.CalculateOptionPriceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ibouncer._pb.ibouncer.v1.market_data_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MARKETDATAFEED']._serialized_start=2667
-  _globals['_MARKETDATAFEED']._serialized_end=2840
-  _globals['_STREAMMARKETDATAREQUEST']._serialized_start=247
-  _globals['_STREAMMARKETDATAREQUEST']._serialized_end=376
-  _globals['_SUBSCRIBE']._serialized_start=379
-  _globals['_SUBSCRIBE']._serialized_end=749
-  _globals['_UNSUBSCRIBE']._serialized_start=751
-  _globals['_UNSUBSCRIBE']._serialized_end=789
-  _globals['_STREAMMARKETDATARESPONSE']._serialized_start=791
-  _globals['_STREAMMARKETDATARESPONSE']._serialized_end=863
-  _globals['_MARKETDATAEVENT']._serialized_start=866
-  _globals['_MARKETDATAEVENT']._serialized_end=2016
-  _globals['_GETSNAPSHOTREQUEST']._serialized_start=2018
-  _globals['_GETSNAPSHOTREQUEST']._serialized_end=2145
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=2147
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=2214
-  _globals['_CALCULATEIMPLIEDVOLATILITYREQUEST']._serialized_start=2216
-  _globals['_CALCULATEIMPLIEDVOLATILITYREQUEST']._serialized_end=2311
-  _globals['_CALCULATEIMPLIEDVOLATILITYRESPONSE']._serialized_start=2314
-  _globals['_CALCULATEIMPLIEDVOLATILITYRESPONSE']._serialized_end=2448
-  _globals['_CALCULATEOPTIONPRICEREQUEST']._serialized_start=2450
-  _globals['_CALCULATEOPTIONPRICEREQUEST']._serialized_end=2533
-  _globals['_CALCULATEOPTIONPRICERESPONSE']._serialized_start=2536
-  _globals['_CALCULATEOPTIONPRICERESPONSE']._serialized_end=2664
-  _globals['_MARKETDATASERVICE']._serialized_start=2843
-  _globals['_MARKETDATASERVICE']._serialized_end=3281
+  _globals['_MARKETDATAFEED']._serialized_start=2642
+  _globals['_MARKETDATAFEED']._serialized_end=2815
+  _globals['_STREAMMARKETDATAREQUEST']._serialized_start=222
+  _globals['_STREAMMARKETDATAREQUEST']._serialized_end=351
+  _globals['_SUBSCRIBE']._serialized_start=354
+  _globals['_SUBSCRIBE']._serialized_end=724
+  _globals['_UNSUBSCRIBE']._serialized_start=726
+  _globals['_UNSUBSCRIBE']._serialized_end=764
+  _globals['_STREAMMARKETDATARESPONSE']._serialized_start=766
+  _globals['_STREAMMARKETDATARESPONSE']._serialized_end=838
+  _globals['_MARKETDATAEVENT']._serialized_start=841
+  _globals['_MARKETDATAEVENT']._serialized_end=1991
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=1993
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=2120
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=2122
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=2189
+  _globals['_CALCULATEIMPLIEDVOLATILITYREQUEST']._serialized_start=2191
+  _globals['_CALCULATEIMPLIEDVOLATILITYREQUEST']._serialized_end=2286
+  _globals['_CALCULATEIMPLIEDVOLATILITYRESPONSE']._serialized_start=2289
+  _globals['_CALCULATEIMPLIEDVOLATILITYRESPONSE']._serialized_end=2423
+  _globals['_CALCULATEOPTIONPRICEREQUEST']._serialized_start=2425
+  _globals['_CALCULATEOPTIONPRICEREQUEST']._serialized_end=2508
+  _globals['_CALCULATEOPTIONPRICERESPONSE']._serialized_start=2511
+  _globals['_CALCULATEOPTIONPRICERESPONSE']._serialized_end=2639
+  _globals['_MARKETDATASERVICE']._serialized_start=2818
+  _globals['_MARKETDATASERVICE']._serialized_end=3256
 # @@protoc_insertion_point(module_scope)

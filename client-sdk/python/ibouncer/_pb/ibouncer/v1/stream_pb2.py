@@ -22,23 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from ibouncer._pb.ibouncer.v1 import error_pb2 as ibouncer_dot_v1_dot_error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18ibouncer/v1/stream.proto\x12\x0bibouncer.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17ibouncer/v1/error.proto\"\xf1\x01\n\nStreamMark\x12#\n\x04kind\x18\x01 \x01(\x0e\x32\x15.ibouncer.v1.MarkKind\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12!\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.ibouncer.v1.Error\x12\x0c\n\x04line\x18\x05 \x01(\t\x12\x0c\n\x04gaps\x18\x06 \x01(\x04\x12\x13\n\x06missed\x18\x07 \x01(\x04H\x00\x88\x01\x01\x12\r\n\x05place\x18\x08 \x01(\r\x12\x30\n\rexpected_wait\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationB\t\n\x07_missed\"2\n\x0eUnknownMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\r\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"(\n\x06Resume\x12\x0c\n\x04line\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04*\xd5\x01\n\x08MarkKind\x12\x19\n\x15MARK_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14MARK_KIND_SUBSCRIBED\x10\x01\x12\x13\n\x0fMARK_KIND_STALE\x10\x02\x12\x15\n\x11MARK_KIND_RESUMED\x10\x03\x12\x13\n\x0fMARK_KIND_ENDED\x10\x04\x12\x15\n\x11MARK_KIND_REFUSED\x10\x05\x12\x14\n\x10MARK_KIND_QUEUED\x10\x06\x12\x13\n\x0fMARK_KIND_RESET\x10\x07\x12\x11\n\rMARK_KIND_GAP\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18ibouncer/v1/stream.proto\x12\x0bibouncer.v1\x1a\x17ibouncer/v1/error.proto\"\xbf\x01\n\nStreamMark\x12#\n\x04kind\x18\x01 \x01(\x0e\x32\x15.ibouncer.v1.MarkKind\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12!\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.ibouncer.v1.Error\x12\x0c\n\x04line\x18\x05 \x01(\t\x12\x0c\n\x04gaps\x18\x06 \x01(\x04\x12\x13\n\x06missed\x18\x07 \x01(\x04H\x00\x88\x01\x01\x12\r\n\x05place\x18\x08 \x01(\rB\t\n\x07_missed\"2\n\x0eUnknownMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\r\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"(\n\x06Resume\x12\x0c\n\x04line\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04*\xd5\x01\n\x08MarkKind\x12\x19\n\x15MARK_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14MARK_KIND_SUBSCRIBED\x10\x01\x12\x13\n\x0fMARK_KIND_STALE\x10\x02\x12\x15\n\x11MARK_KIND_RESUMED\x10\x03\x12\x13\n\x0fMARK_KIND_ENDED\x10\x04\x12\x15\n\x11MARK_KIND_REFUSED\x10\x05\x12\x14\n\x10MARK_KIND_QUEUED\x10\x06\x12\x13\n\x0fMARK_KIND_RESET\x10\x07\x12\x11\n\rMARK_KIND_GAP\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ibouncer._pb.ibouncer.v1.stream_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MARKKIND']._serialized_start=437
-  _globals['_MARKKIND']._serialized_end=650
-  _globals['_STREAMMARK']._serialized_start=99
-  _globals['_STREAMMARK']._serialized_end=340
-  _globals['_UNKNOWNMESSAGE']._serialized_start=342
-  _globals['_UNKNOWNMESSAGE']._serialized_end=392
-  _globals['_RESUME']._serialized_start=394
-  _globals['_RESUME']._serialized_end=434
+  _globals['_MARKKIND']._serialized_start=355
+  _globals['_MARKKIND']._serialized_end=568
+  _globals['_STREAMMARK']._serialized_start=67
+  _globals['_STREAMMARK']._serialized_end=258
+  _globals['_UNKNOWNMESSAGE']._serialized_start=260
+  _globals['_UNKNOWNMESSAGE']._serialized_end=310
+  _globals['_RESUME']._serialized_start=312
+  _globals['_RESUME']._serialized_end=352
 # @@protoc_insertion_point(module_scope)

@@ -9,7 +9,6 @@ sequence 2, skipped 3, replayed 4; a body has the same field number in every str
 
 import builtins
 import google.protobuf.descriptor
-import google.protobuf.duration_pb2
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import ibouncer._pb.ibouncer.v1.error_pb2
@@ -100,7 +99,6 @@ class StreamMark(google.protobuf.message.Message):
     GAPS_FIELD_NUMBER: builtins.int
     MISSED_FIELD_NUMBER: builtins.int
     PLACE_FIELD_NUMBER: builtins.int
-    EXPECTED_WAIT_FIELD_NUMBER: builtins.int
     kind: global___MarkKind.ValueType
     because: builtins.str
     epoch: builtins.int
@@ -114,13 +112,13 @@ class StreamMark(google.protobuf.message.Message):
     again. Absent if that is not known, because the line has ended meanwhile.
     """
     place: builtins.int
-    """With QUEUED: messages before this one, and how long that is expected to take."""
+    """With QUEUED: wishes that wait for a line and came before this one. When a line becomes free,
+    nobody can know.
+    """
     @property
     def error(self) -> ibouncer._pb.ibouncer.v1.error_pb2.Error:
         """With REFUSED, and with ENDED if the subscription ended by an error."""
 
-    @property
-    def expected_wait(self) -> google.protobuf.duration_pb2.Duration: ...
     def __init__(
         self,
         *,
@@ -132,10 +130,9 @@ class StreamMark(google.protobuf.message.Message):
         gaps: builtins.int = ...,
         missed: builtins.int | None = ...,
         place: builtins.int = ...,
-        expected_wait: google.protobuf.duration_pb2.Duration | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_missed", b"_missed", "error", b"error", "expected_wait", b"expected_wait", "missed", b"missed"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_missed", b"_missed", "because", b"because", "epoch", b"epoch", "error", b"error", "expected_wait", b"expected_wait", "gaps", b"gaps", "kind", b"kind", "line", b"line", "missed", b"missed", "place", b"place"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_missed", b"_missed", "error", b"error", "missed", b"missed"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_missed", b"_missed", "because", b"because", "epoch", b"epoch", "error", b"error", "gaps", b"gaps", "kind", b"kind", "line", b"line", "missed", b"missed", "place", b"place"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_missed", b"_missed"]) -> typing.Literal["missed"] | None: ...
 
 global___StreamMark = StreamMark

@@ -3,7 +3,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -14,37 +13,16 @@ use ibouncer_proto::tws::handshake::{ClientHandshake, start_api};
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1::MarketDataRequest;
 
+use crate::beside::Beside;
 use crate::chain;
 use crate::ticks::{Seen, monotonic_nanos};
 
 /// First argument that makes this program the relay.
 pub(crate) const RELAY: &str = "__relay";
 
-/// A relay process; ends with its handle.
-pub(crate) struct Relay {
-    child: Child,
-    pub(crate) address: String,
-}
-
-impl Relay {
-    pub(crate) fn start(gateway: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([RELAY, gateway])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut address = String::new();
-        let stdout = child.stdout.take().unwrap();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut address).unwrap();
-        Self { child, address: address.trim().to_owned() }
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A relay process in front of this address.
+pub(crate) fn start(gateway: &str) -> Beside {
+    Beside::start([RELAY, gateway])
 }
 
 /// The relay itself: one connection, two threads, blocking reads and writes.

@@ -8,10 +8,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::beside::Beside;
 use crate::ticks::monotonic_nanos;
 
 /// First argument that makes this program the feeder.
@@ -25,31 +25,9 @@ const PART: u64 = 2048;
 const REQ_MKT_DATA: &str = "1";
 const START_API: &str = "71";
 
-/// A feeder process; ends with its handle.
-pub(crate) struct Feeder {
-    child: Child,
-    pub(crate) address: String,
-}
-
-impl Feeder {
-    pub(crate) fn start(rate: u64) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([FEEDER, &rate.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut address = String::new();
-        let stdout = child.stdout.take().unwrap();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut address).unwrap();
-        Self { child, address: address.trim().to_owned() }
-    }
-}
-
-impl Drop for Feeder {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A feeder process with this rate.
+pub(crate) fn start(rate: u64) -> Beside {
+    Beside::start([FEEDER, &rate.to_string()])
 }
 
 /// The feeder itself.

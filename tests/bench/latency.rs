@@ -67,7 +67,7 @@ fn relayed(relays: usize, gateway: &str, lengths: Lengths) -> Seen {
     let mut chain = Vec::new();
     let mut address = gateway.to_owned();
     for _ in 0..relays {
-        let relay = direct::Relay::start(&address);
+        let relay = direct::start(&address);
         address.clone_from(&relay.address);
         chain.push(relay);
     }

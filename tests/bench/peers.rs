@@ -12,7 +12,6 @@ use std::time::Duration;
 use ibouncer_tests::harness::{Program, peers};
 use serde_json::Value;
 
-use crate::feeder::Feeder;
 use crate::steady::{self, Outcome};
 use crate::ticks::WARM_UP;
 use crate::{Lengths, chain, throughput};
@@ -80,7 +79,7 @@ pub(crate) async fn run(best_of_chain: Option<u64>, lengths: Lengths) -> Option<
 /// ib_async on the text feeder.
 pub(crate) async fn ib_async(python: &Path, lengths: Lengths) -> u64 {
     steady::climb("ib_async", 75_000, async |rate| {
-        let feeder = Feeder::start(rate);
+        let feeder = crate::feeder::start(rate);
         receive(script(python, "ib_async_ticks.py"), &feeder.address, rate, lengths)
     })
     .await

@@ -19,7 +19,7 @@ pub(crate) async fn run(lengths: Lengths) -> u64 {
     steady::print_head();
     let best = steady::climb("chain", FROM, async |rate| {
         let sim = chain::simulator(rate);
-        let relay = direct::Relay::start(sim.address());
+        let relay = direct::start(sim.address());
         let seen = direct::measure(&relay.address, WARM_UP, lengths.steady, SAMPLE);
         Outcome::of(rate, &seen, lengths.steady).print("relay");
         drop((relay, sim));

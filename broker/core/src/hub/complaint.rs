@@ -8,7 +8,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1::ErrorMessage;
+use prost::Message as _;
+
 use super::Hub;
+use super::upstream::{Located, RATE_EXCEEDED};
 use crate::ids::{ClientId, RequestId};
 use crate::lines::Upstream;
 use crate::notes::{NoteKind, Severity};
@@ -47,6 +52,16 @@ impl LeftLately {
         self.0.push_back((now, left));
     }
 
+    /// The cancel of this request, if one left.
+    fn take_cancel(&mut self, request: RequestId) -> Option<Waiting> {
+        let is_it = |left: &Left| matches!(left, Left::Cancel(cancel) if cancel.request == request);
+        let at = self.0.iter().position(|(_, left)| is_it(left))?;
+        match self.0.remove(at)? {
+            (_, Left::Cancel(cancel)) => Some(cancel),
+            (_, Left::Request(_)) => None,
+        }
+    }
+
     fn take(&mut self, now: Instant) -> impl Iterator<Item = Left> + use<> {
         let all = std::mem::take(&mut self.0);
         all.into_iter().filter(move |(at, _)| now < *at + LATELY).map(|(_, left)| left)
@@ -65,7 +80,10 @@ impl Hub {
         );
         self.note(NoteKind::Gateway, Severity::Error, text);
         match named {
-            Some(request) => self.ask_again(request, true),
+            Some(request) => match self.left_lately.take_cancel(request) {
+                Some(cancel) => self.pacer.push(Lane::DataCancel, NOBODY, cancel),
+                None => self.ask_again(request, true),
+            },
             None => {
                 for left in self.left_lately.take(now) {
                     match left {
@@ -74,6 +92,21 @@ impl Hub {
                     }
                 }
             }
+        }
+    }
+
+    /// It counts whatever became of its request, and also if it is about a cancel.
+    pub(super) fn hear_complaint(
+        &mut self,
+        request: Option<i32>,
+        message: &Located<'_>,
+        now: Instant,
+    ) {
+        if message.message_id == id::ERR_MSG
+            && let Ok(error) = ErrorMessage::decode(message.body)
+            && error.error_code() == RATE_EXCEEDED
+        {
+            self.on_rate_exceeded(request.map(RequestId), error.error_msg(), now);
         }
     }
 

@@ -69,12 +69,18 @@ impl Hub {
                 self.on_line_event(slot, message);
             }
             Some(Route::Line(slot)) => self.on_line_error(slot, message, now),
-            Some(Route::Snapshot(call)) => self.on_snapshot_event(call, message),
+            Some(Route::Snapshot(call)) => {
+                self.hear_complaint(correlation, &message, now);
+                self.on_snapshot_event(call, message);
+            }
             Some(Route::Call) => {
                 let request = RequestId(correlation.unwrap_or_default());
                 self.on_call_message(request, message, now);
             }
-            Some(Route::Ended) => self.counters.unrouted_frames += 1,
+            Some(Route::Ended) => {
+                self.hear_complaint(correlation, &message, now);
+                self.counters.unrouted_frames += 1;
+            }
             None => self.on_unrouted(message, correlation, now),
         }
     }
@@ -243,6 +249,9 @@ impl Hub {
         };
         let (code, text) = (notice.error_code(), notice.error_msg());
         if correlation.is_some_and(Routes::is_ours) {
+            if code == RATE_EXCEEDED {
+                self.on_rate_exceeded(correlation.map(RequestId), text, now);
+            }
             // About a request that is over; nobody waits for it.
             self.counters.unrouted_frames += 1;
             tracing::debug!(code, text, id = correlation, "late error");

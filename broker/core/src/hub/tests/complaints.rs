@@ -68,3 +68,26 @@ fn if_no_request_is_named_whatever_left_lately_and_has_no_answer_is_made_again()
     world.tick(line, 2.0);
     assert_eq!(world.story(stream).last().map(String::as_str), Some("new 2"));
 }
+
+#[test]
+fn a_cancel_that_is_named_is_sent_again_and_a_snapshot_that_is_halves_the_rate_too() {
+    let mut world = World::ready();
+    let stream = world.open(1);
+    world.subscribe(stream, 1, AAPL);
+    let line = world.line();
+    world.input(Input::Unsubscribe { stream, subscription: 1 });
+    assert_eq!(world.sent.last(), Some(&(id::CANCEL_MKT_DATA, line)));
+    world.frame(id::ERR_MSG, &too_fast(Some(line)));
+    world.pass(1);
+    let cancels = world.sent_of(id::CANCEL_MKT_DATA);
+    assert_eq!(cancels, [line, line], "or the line would stay open at Gateway");
+    assert_eq!(world.hub.pacer.rate(), 20.0);
+
+    let contract = Contract { symbol: Some(AAPL.into()), ..Contract::default() };
+    let request = MarketDataRequest { contract: Some(contract), ..Default::default() };
+    let (client, call, request) = (ClientId(1), CallId(9), Box::new(request));
+    world.input(Input::Snapshot { client, call, request, feed: 0, accept_fee: false });
+    world.frame(id::ERR_MSG, &too_fast(Some(world.line())));
+    assert_eq!(world.hub.pacer.rate(), 10.0);
+    assert_eq!(world.error(9).gateway_code, 100);
+}

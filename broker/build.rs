@@ -12,6 +12,13 @@ use tonic_build::manual::{Method, Service};
 
 const ORDINARY: [&str; 2] = ["SessionService", "AdminService"];
 
+/// Streams whose responses are put together here, one by one.
+const ASSEMBLED: [&str; 2] = ["WatchOrders", "WatchExecutions"];
+
+/// Requests whose bodies go on to Gateway as they came: also what we do not know of them.
+const RAW: [&str; 5] =
+    ["PlaceOrder", "PlaceOrders", "ModifyOrder", "PreviewOrder", "ExerciseOptions"];
+
 const PACKAGE: &str = "ibouncer.v1";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -52,11 +59,18 @@ fn service(service: &ServiceDescriptorProto) -> Service {
 
 fn method(method: &MethodDescriptorProto) -> Method {
     let input = method.input_type().trim_start_matches(".ibouncer.v1.").to_owned();
-    let made = Method::builder()
-        .name(snake(method.name()))
-        .route_name(method.name())
-        .input_type(format!("::ibouncer_proto::api::v1::{input}"));
-    let made = if method.server_streaming() {
+    let input = if RAW.contains(&method.name()) {
+        "crate::grpc::raw::Raw".to_owned()
+    } else {
+        format!("::ibouncer_proto::api::v1::{input}")
+    };
+    let made =
+        Method::builder().name(snake(method.name())).route_name(method.name()).input_type(input);
+    let made = if ASSEMBLED.contains(&method.name()) {
+        made.output_type("crate::grpc::codec::Answer")
+            .codec_path("crate::grpc::codec::AnswerCodec")
+            .server_streaming()
+    } else if method.server_streaming() {
         made.output_type("crate::grpc::codec::Pull")
             .codec_path("crate::grpc::codec::PullCodec")
             .server_streaming()

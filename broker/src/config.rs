@@ -261,6 +261,7 @@ impl Config {
                 answer: self.heartbeat.answer.0,
                 misses: self.heartbeat.misses,
             },
+            ..Settings::default()
         }
     }
 }

@@ -6,6 +6,7 @@
 //! - [`reader`], [`reads`]: the reading services, which hand on Gateway's bytes.
 //! - [`stream`], [`codec`]: from a stream's queue straight into response bodies.
 //! - [`status`], [`complete`]: errors as gRPC knows them, ours and its own.
+//! - [`orders`]: orders, with [`raw`] bodies.
 //! - [`session`], [`market_data`], [`admin`]: the other services.
 
 pub mod admin;
@@ -15,6 +16,8 @@ pub mod complete;
 pub mod connection;
 pub mod listeners;
 pub mod market_data;
+pub mod orders;
+pub mod raw;
 pub mod reader;
 pub mod reads;
 pub mod session;

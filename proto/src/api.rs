@@ -8,3 +8,12 @@
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/ibouncer.v1.rs"));
 }
+
+/// What the journal of orders keeps, package `ibouncer.journal.v1`.
+pub mod journal {
+    /// Package `ibouncer.journal.v1`.
+    #[allow(missing_docs, reason = "generated: documented in proto/schema/ibouncer/journal/v1")]
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/ibouncer.journal.v1.rs"));
+    }
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ibouncer_core::error::Error;
 use ibouncer_core::hub::{Input, Manner, Reply};
 use ibouncer_core::ids::{CallId, ClientId, StreamId};
+use ibouncer_core::principals::Credential;
 
 use crate::broker::Wanted as Lost;
 use crate::stream::Stream;
@@ -83,7 +84,7 @@ impl World {
         self.clients.table.insert(client, Vec::new());
         self.trace(&format!("{client} joins"));
         let (name, peer) = (client.to_string(), "unix uid=1".to_owned());
-        self.input(Input::ClientJoined { client, name, peer });
+        self.input(Input::ClientJoined { client, name, peer, credential: Credential::default() });
         client
     }
 

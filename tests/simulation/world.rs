@@ -252,6 +252,7 @@ impl World {
                 None => {}
             }
             match output {
+                Output::Journal(..) | Output::Audit(_) | Output::OrderEvent(_) => {}
                 Output::Remember(ledger) => self.disk.ledger = *ledger,
                 Output::Look => self.ask_look(),
                 Output::NoteOpen(request, cancel) => {

@@ -160,7 +160,7 @@ impl Hub {
             Input::LetGo { because } => self.let_go(&because, now),
             Input::Settings(settings) => self.on_settings(*settings, now),
             Input::Worker { epoch, event } => self.on_worker(epoch, event, now),
-            Input::ClientJoined { client, name, peer } => {
+            Input::ClientJoined { client, name, peer, credential: _ } => {
                 self.clients.join(client, &name, peer, now);
                 self.outputs.push_back(Output::StatusChanged);
             }
@@ -184,6 +184,11 @@ impl Hub {
                 self.snapshot(client, call, *request, feed, accept_fee, now);
             }
             Input::Call { client, call, asked } => self.call(client, call, asked, now),
+            Input::Order { call, .. } => {
+                let error = crate::error::invalid("orders are not taken yet");
+                self.reply(call, Err(error));
+            }
+            Input::Journaled { .. } | Input::JournalFailed { .. } | Input::AuditFailed { .. } => {}
             Input::CallDropped { call } => {
                 self.drop_snapshot(call);
                 self.drop_call(call);

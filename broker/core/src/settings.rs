@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ibouncer_proto::tws;
 
+use crate::principals::{Principals, TradingSettings};
+
 /// Everything that the hub must be told once.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -27,6 +29,10 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// Liveness on the wire.
     pub heartbeat: HeartbeatSettings,
+    /// Whether orders are taken.
+    pub trading: TradingSettings,
+    /// The configured clients.
+    pub principals: Principals,
 }
 
 /// Deadlines of a handshake. All are kept by the broker; the worker has none.
@@ -242,6 +248,8 @@ impl Default for Settings {
             limits: LimitSettings::default(),
             worker: WorkerSettings::default(),
             heartbeat: HeartbeatSettings::default(),
+            trading: TradingSettings::default(),
+            principals: Principals::new(),
         }
     }
 }

@@ -62,6 +62,7 @@ impl Hub {
             accounts: session.accounts().iter().map(|account| mask_account(account)).collect(),
             mode: mode(session.accounts()),
             trading: "off".into(),
+            trading_status: None,
             clients: self.clients.len() as u32,
             lines: Some(v1::LineUsage {
                 used: self.lines.used(Allowance::MarketData),

@@ -44,6 +44,7 @@ impl Driver {
                 Output::NoteOpen(request, cancel) => self.files.requests.opened(request, cancel),
                 Output::NoteClosed(request) => self.files.requests.closed(request),
                 Output::NoteNone => self.files.requests.clear(),
+                Output::Journal(..) | Output::Audit(_) | Output::OrderEvent(_) => {}
                 Output::Note(note) => self.files.events.add(note),
                 Output::Deliver(stream, chunk) => {
                     let (now, patience) = (Instant::now(), self.hub.patience());

@@ -5,18 +5,25 @@ use std::pin::Pin;
 
 use ibouncer_core::error;
 use ibouncer_core::hub::{Input, Reply};
+use ibouncer_core::orders::request::OrderRequest;
 use ibouncer_eyes::view;
 use ibouncer_proto::api::v1::{
-    HandOverRequest, HandOverResponse, HoldSessionRequest, HoldSessionResponse, ListClientsRequest,
+    AdoptTradingStateRequest, AdoptTradingStateResponse, CancelEveryOrderRequest,
+    CancelEveryOrderResponse, HaltTradingRequest, HaltTradingResponse, HandOverRequest,
+    HandOverResponse, HoldSessionRequest, HoldSessionResponse, ListClientsRequest,
     ListClientsResponse, ListConnectionsRequest, ListConnectionsResponse, ListLinesRequest,
-    ListLinesResponse, ReleaseSessionRequest, ReleaseSessionResponse, RestartWorkerRequest,
-    RestartWorkerResponse, RetryRequest, RetryResponse, WatchEventsRequest, WatchEventsResponse,
+    ListLinesResponse, ReleaseSessionRequest, ReleaseSessionResponse, ResolveOrderRequest,
+    ResolveOrderResponse, RestartWorkerRequest, RestartWorkerResponse, ResumeTradingRequest,
+    ResumeTradingResponse, RetryRequest, RetryResponse, WatchEventsRequest, WatchEventsResponse,
 };
+use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+use super::codec::Answer;
 use super::connection::Doorkeeper;
 use super::servers::admin_service_server::AdminService;
+use super::session::typed;
 use super::status::status;
 use crate::handle::{Command, Handle};
 use crate::handover::{Proof, own_path, prove};
@@ -33,6 +40,23 @@ pub struct Admin {
     pub handle: Handle,
     /// What a binary must prove that takes over from us.
     pub proof: Proof,
+}
+
+impl Admin {
+    /// An operator's word about orders; the desk checks the reason, and audits it.
+    async fn order<T, R: Message + Default>(
+        &self,
+        request: Request<T>,
+        made: impl FnOnce(T) -> OrderRequest,
+    ) -> Result<Response<R>, Status> {
+        let caller = self.doorkeeper.admit_admin(&request).await?;
+        let request = made(request.into_inner());
+        let input = |call| Input::Order { client: caller.client, call, request };
+        match self.handle.call(input).await.map_err(|error| status(&error))? {
+            Reply::Answer(answer) => typed(Response::new(Answer(answer))),
+            other => Err(unexpected(&other)),
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -204,6 +228,41 @@ impl AdminService for Admin {
         });
         let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
         Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn halt_trading(
+        &self,
+        request: Request<HaltTradingRequest>,
+    ) -> Result<Response<HaltTradingResponse>, Status> {
+        self.order(request, OrderRequest::Halt).await
+    }
+
+    async fn resume_trading(
+        &self,
+        request: Request<ResumeTradingRequest>,
+    ) -> Result<Response<ResumeTradingResponse>, Status> {
+        self.order(request, OrderRequest::Resume).await
+    }
+
+    async fn adopt_trading_state(
+        &self,
+        request: Request<AdoptTradingStateRequest>,
+    ) -> Result<Response<AdoptTradingStateResponse>, Status> {
+        self.order(request, OrderRequest::AdoptState).await
+    }
+
+    async fn resolve_order(
+        &self,
+        request: Request<ResolveOrderRequest>,
+    ) -> Result<Response<ResolveOrderResponse>, Status> {
+        self.order(request, OrderRequest::Resolve).await
+    }
+
+    async fn cancel_every_order(
+        &self,
+        request: Request<CancelEveryOrderRequest>,
+    ) -> Result<Response<CancelEveryOrderResponse>, Status> {
+        self.order(request, OrderRequest::CancelEvery).await
     }
 }
 

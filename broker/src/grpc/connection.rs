@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use ibouncer_core::hub::Input;
 use ibouncer_core::ids::ClientId;
+use ibouncer_core::principals::Credential;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::metadata::MetadataMap;
 use tonic::transport::server::Connected;
@@ -189,7 +190,12 @@ impl Doorkeeper {
             client
         };
         let peer = connection.peer.to_string();
-        let joined = Command::Input(Input::ClientJoined { client, name, peer });
+        let joined = Command::Input(Input::ClientJoined {
+            client,
+            name,
+            peer,
+            credential: Credential::default(),
+        });
         self.handle.tell(joined).await.map_err(|error| status(&error))?;
         Ok(client)
     }

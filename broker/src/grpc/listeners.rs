@@ -26,6 +26,7 @@ use super::admin::Admin;
 use super::capacity::Capacity;
 use super::complete::complete;
 use super::connection::{Doorkeeper, Peer, Tracked};
+use super::orders::Orders;
 use super::reader::Reader;
 use super::servers::account_service_server::AccountServiceServer;
 use super::servers::admin_service_server::AdminServiceServer;
@@ -86,7 +87,7 @@ pub fn routes(
         MarketDataServiceServer(reader.clone()),
         HistoryServiceServer(reader.clone()),
         AccountServiceServer(reader.clone()),
-        OrderServiceServer(reader.clone()),
+        OrderServiceServer(Orders { reader: reader.clone() }),
         NewsServiceServer(reader.clone()),
         ScannerServiceServer(reader),
         AdminServiceServer(admin),

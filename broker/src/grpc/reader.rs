@@ -10,6 +10,7 @@ use ibouncer_core::error::Error;
 use ibouncer_core::hub::{Input, Manner, Reply};
 use ibouncer_core::ids::StreamId;
 use ibouncer_core::lines::wanted::Wanted;
+use ibouncer_core::orders::request::OrderRequest;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -41,6 +42,21 @@ impl Reader {
         let caller = self.doorkeeper.admit(&request).await?;
         let asked = ask(request.into_inner()).map(Box::new);
         let made = |call| Input::Call { client: caller.client, call, asked };
+        match self.handle.call(made).await.map_err(|error| status(&error))? {
+            Reply::Answer(answer) => Ok(Response::new(Answer(answer))),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Something about orders.
+    pub(super) async fn order<T>(
+        &self,
+        request: Request<T>,
+        ask: impl FnOnce(T) -> OrderRequest,
+    ) -> Result<Response<Answer>, Status> {
+        let caller = self.doorkeeper.admit(&request).await?;
+        let request = ask(request.into_inner());
+        let made = |call| Input::Order { client: caller.client, call, request };
         match self.handle.call(made).await.map_err(|error| status(&error))? {
             Reply::Answer(answer) => Ok(Response::new(Answer(answer))),
             other => Err(unexpected(&other)),

@@ -5,7 +5,7 @@
 use ibouncer_core::calls::Asked;
 use ibouncer_core::lines::wanted::Wanted;
 use ibouncer_core::status::is_paper;
-use ibouncer_proto::api::v1::{self as api, OrderScope};
+use ibouncer_proto::api::v1 as api;
 use tonic::{Request, Response, Status};
 
 use super::codec::Answer;
@@ -14,7 +14,6 @@ use super::servers::account_service_server::AccountService;
 use super::servers::contract_service_server::ContractService;
 use super::servers::history_service_server::HistoryService;
 use super::servers::news_service_server::NewsService;
-use super::servers::order_service_server::OrderService;
 use super::servers::scanner_service_server::ScannerService;
 use super::status::status;
 use crate::handle::Command;
@@ -107,17 +106,6 @@ service!(AccountService {
             .collect();
         Ok(Response::new(Answer::of(&api::ListAccountsResponse { accounts })))
     }
-});
-
-service!(OrderService {
-    call list_open_orders(api::ListOpenOrdersRequest):
-        |asked| Ok(Asked::open_orders(asked.scope() == OrderScope::Session));
-    call list_completed_orders(api::ListCompletedOrdersRequest):
-        |asked| Ok(Asked::completed_orders(asked.request.unwrap_or_default()));
-    call list_executions(api::ListExecutionsRequest): |asked| {
-        let own_only = asked.scope() == OrderScope::Session;
-        Asked::executions(asked.request.unwrap_or_default(), own_only)
-    };
 });
 
 service!(NewsService {

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use ibouncer_core::calls::Asked;
+use ibouncer_core::orders::request::OrderRequest;
 use ibouncer_proto::api::v1::{
     GetCurrentTimeRequest, GetCurrentTimeResponse, GetGatewayConfigurationRequest,
     GetGatewayConfigurationResponse, GetQueueRequest, GetQueueResponse, GetStatusRequest,
     GetStatusResponse, SessionState, Status as SessionStatus, Transition, WaitReadyRequest,
-    WaitReadyResponse, WatchStatusRequest, WatchStatusResponse,
+    WaitReadyResponse, WatchStatusRequest, WatchStatusResponse, WhoAmIRequest, WhoAmIResponse,
 };
 use prost::Message;
 use tokio_stream::Stream;
@@ -141,10 +142,17 @@ impl SessionService for Session {
     ) -> Result<Response<GetGatewayConfigurationResponse>, Status> {
         typed(self.reader.answer(request, |_| Ok(Asked::configuration())).await?)
     }
+
+    async fn who_am_i(
+        &self,
+        request: Request<WhoAmIRequest>,
+    ) -> Result<Response<WhoAmIResponse>, Status> {
+        typed(self.reader.order(request, |_| OrderRequest::WhoAmI).await?)
+    }
 }
 
 /// An answer for a service with ordinary codecs.
-fn typed<T: Message + Default>(answer: Response<Answer>) -> Result<Response<T>, Status> {
+pub(super) fn typed<T: Message + Default>(answer: Response<Answer>) -> Result<Response<T>, Status> {
     match T::decode(answer.into_inner().0) {
         Ok(answer) => Ok(Response::new(answer)),
         Err(_) => Err(status(&ibouncer_core::error::unreadable_answer())),

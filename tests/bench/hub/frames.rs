@@ -10,6 +10,7 @@ use ibouncer_core::hub::{Hub, Input, Manner, Output, WorkerEvent};
 use ibouncer_core::ids::{ClientId, Epoch, StreamId};
 use ibouncer_core::ledger::Ledger;
 use ibouncer_core::lines::wanted::Wanted;
+use ibouncer_core::principals::Credential;
 use ibouncer_core::queue::{Chunk, StreamQueue};
 use ibouncer_core::session::Memory;
 use ibouncer_core::settings::Settings;
@@ -89,7 +90,12 @@ impl Alone {
     fn listen(&mut self, number: u64) {
         let (client, stream) = (ClientId(number), StreamId(number));
         self.queues.push(StreamQueue::new(QUEUE));
-        self.input(Input::ClientJoined { client, name: "one".into(), peer: "here".into() });
+        self.input(Input::ClientJoined {
+            client,
+            name: "one".into(),
+            peer: "here".into(),
+            credential: Credential::default(),
+        });
         self.input(Input::StreamOpened { client, stream, single: false });
         for (subscription, symbol) in chain::ten().iter().enumerate() {
             let request =

@@ -256,7 +256,7 @@ impl Hub {
         }
     }
 
-    fn reply(&mut self, call: CallId, result: Result<Reply, Error>) {
+    pub(super) fn reply(&mut self, call: CallId, result: Result<Reply, Error>) {
         self.outputs.push_back(Output::Reply(call, result));
     }
 }

@@ -14,6 +14,9 @@ use crate::ids::{CallId, ClientId, Epoch, RequestId, StreamId};
 use crate::ledger::Ledger;
 use crate::lines::wanted::Wanted;
 use crate::notes::Note;
+use crate::orders::journal::{Audit, EventRecord, Write};
+use crate::orders::request::{OrderRequest, View};
+use crate::principals::Credential;
 use crate::queue::{Chunk, Hopeless};
 use crate::session::Transition;
 use crate::settings::Settings;
@@ -72,6 +75,8 @@ pub enum Input {
         name: String,
         /// Where it comes from.
         peer: String,
+        /// What it was proven to be.
+        credential: Credential,
     },
     /// It left; its streams and calls have been closed before.
     ClientLeft {
@@ -145,6 +150,30 @@ pub enum Input {
         call: CallId,
         /// What is asked, or what is wrong with that.
         asked: Result<Box<Asked>, Error>,
+    },
+    /// Something about orders is asked for.
+    Order {
+        /// By whom.
+        client: ClientId,
+        /// Answer to this.
+        call: CallId,
+        /// What.
+        request: OrderRequest,
+    },
+    /// Everything up to this number is on disk.
+    Journaled {
+        /// The number.
+        through: u64,
+    },
+    /// What was to be written is not on disk; it is tried again.
+    JournalFailed {
+        /// Why.
+        error: String,
+    },
+    /// The audit log cannot be written, and why; or it can again.
+    AuditFailed {
+        /// Why.
+        error: Option<String>,
     },
     /// Nobody waits for this call any more.
     CallDropped {
@@ -282,6 +311,12 @@ pub enum Output {
     NoteClosed(RequestId),
     /// No request is open: a connection began or ended.
     NoteNone,
+    /// Write this to the journal of orders, in one piece, and say when it is on disk.
+    Journal(u64, Vec<Write>),
+    /// Write this to the audit log.
+    Audit(Box<Audit>),
+    /// Show this to those who watch orders.
+    OrderEvent(Box<EventRecord>),
     /// Keep this for operators.
     Note(Note),
     /// Drop the link and leave the worker alone: the next broker takes it over.
@@ -297,6 +332,9 @@ pub enum Reply {
     Snapshot(v1::GetSnapshotResponse),
     /// Gateway's answer, as an encoded response.
     Answer(Bytes),
+    /// A watch begins: its first response, the event up to which that tells all, and what it
+    /// shows.
+    Watch(Bytes, u64, View),
     /// The worker that is being ended.
     Restarting(Epoch),
     /// An attempt is being made.

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use crate::error::{self, Error};
 use crate::ids::ClientId;
+use crate::orders::Caller;
+use crate::principals::Credential;
 use crate::settings::LimitSettings;
 
 /// A burst of so many seconds' requests is no flood: programs ask for much when they start.
@@ -17,6 +19,8 @@ pub struct Client {
     pub name: String,
     /// Where it comes from.
     pub peer: String,
+    /// What it was proven to be.
+    pub credential: Credential,
     /// Since when.
     pub since: Instant,
     /// Requests so far.
@@ -35,7 +39,14 @@ pub struct Clients {
 
 impl Clients {
     /// One connected.
-    pub fn join(&mut self, id: ClientId, wanted: &str, peer: String, now: Instant) {
+    pub fn join(
+        &mut self,
+        id: ClientId,
+        wanted: &str,
+        peer: String,
+        credential: Credential,
+        now: Instant,
+    ) {
         let taken = |name: &str| self.table.values().any(|client| client.name == name);
         let mut name = wanted.to_owned();
         let mut count = 1;
@@ -43,8 +54,10 @@ impl Clients {
             count += 1;
             name = format!("{wanted}#{count}");
         }
-        self.table
-            .insert(id, Client { name, peer, since: now, requests: 0, evicted: 0, tokens: None });
+        self.table.insert(
+            id,
+            Client { name, peer, credential, since: now, requests: 0, evicted: 0, tokens: None },
+        );
     }
 
     /// One makes a request, if it does not make too many.
@@ -67,6 +80,20 @@ impl Clients {
         }
         client.requests += 1;
         Ok(())
+    }
+
+    /// Who asks, for the desk.
+    pub fn caller(&self, id: ClientId) -> Caller {
+        let Some(client) = self.table.get(&id) else {
+            return Caller { client: id, ..Caller::default() };
+        };
+        Caller {
+            client: id,
+            name: client.name.clone(),
+            principal: client.credential.principal.clone(),
+            operator: client.credential.operator,
+            credential: client.credential.shown.clone(),
+        }
     }
 
     /// A stream of one was ended because it did not read.
@@ -110,7 +137,7 @@ mod tests {
     fn a_flood_of_requests_is_refused_and_a_burst_is_not() {
         let mut clients = Clients::default();
         let now = Instant::now();
-        clients.join(ClientId(1), "quotes", "unix uid=1".into(), now);
+        clients.join(ClientId(1), "quotes", "unix uid=1".into(), Credential::default(), now);
         let limits = LimitSettings { requests_per_second: 10, ..LimitSettings::default() };
         let made = (0..200).filter(|_| clients.charge(ClientId(1), &limits, now).is_ok()).count();
         assert_eq!(made, 100);
@@ -124,11 +151,11 @@ mod tests {
         let mut clients = Clients::default();
         let now = Instant::now();
         for id in 1..=3 {
-            clients.join(ClientId(id), "quotes", "unix uid=1".into(), now);
+            clients.join(ClientId(id), "quotes", "unix uid=1".into(), Credential::default(), now);
         }
         assert_eq!(clients.name(ClientId(3)), "quotes#3");
         clients.leave(ClientId(2));
-        clients.join(ClientId(4), "quotes", "unix uid=1".into(), now);
+        clients.join(ClientId(4), "quotes", "unix uid=1".into(), Credential::default(), now);
         assert_eq!(clients.name(ClientId(4)), "quotes#2");
     }
 }

@@ -4,7 +4,9 @@
 //! and a sentence for people.
 
 use ibouncer_proto::api::v1;
-pub use ibouncer_proto::api::v1::{Error, ErrorRetry as Retry, ErrorSource as Source};
+pub use ibouncer_proto::api::v1::{
+    Error, ErrorDelivery as Delivery, ErrorRetry as Retry, ErrorSource as Source,
+};
 
 use crate::ids::{Epoch, LineId};
 use crate::lines::Full;
@@ -18,6 +20,7 @@ fn error(code: &str, source: Source, retry: Retry, message: String) -> v1::Error
         source: source.into(),
         retry: retry.into(),
         gateway_code: 0,
+        delivery: Delivery::Unspecified.into(),
     }
 }
 
@@ -214,4 +217,37 @@ pub fn line_ended(line: LineId, code: i32, text: &str) -> Error {
     let mut made = gateway(code, text);
     made.message = format!("{} ({line})", made.message);
     made
+}
+
+/// The same error, of a call that was to send something and has not.
+pub fn not_sent(mut error: Error) -> Error {
+    error.delivery = Delivery::NotSent.into();
+    error
+}
+
+/// The same error, of a call whose sending is not known to have failed.
+pub fn maybe_sent(mut error: Error) -> Error {
+    error.delivery = Delivery::MaybeSent.into();
+    error
+}
+
+/// A right or a limit forbids an order; names the rule, its value, and who can change it.
+pub fn forbidden(code: &str, what: &str, key: &str) -> Error {
+    let message = format!("{what}; the operator of the broker can change {key}");
+    not_sent(error(code, Source::Broker, Retry::Never, message))
+}
+
+/// Trading is off, halted, or not yet open.
+pub fn trading_closed(code: &str, retry: Retry, because: &str) -> Error {
+    not_sent(error(code, Source::Broker, retry, because.to_owned()))
+}
+
+/// An order cannot be had, or not like this.
+pub fn order(code: &str, what: impl Into<String>) -> Error {
+    not_sent(error(code, Source::Client, Retry::Never, what.into()))
+}
+
+/// The same, and it may work later.
+pub fn order_later(code: &str, what: impl Into<String>) -> Error {
+    not_sent(error(code, Source::Broker, Retry::After, what.into()))
 }

@@ -10,7 +10,7 @@
 //! from Gateway), `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
 //! `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
 //! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
-//! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, and [`crate::status`].
+//! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, `hub/trading.rs` (orders), and [`crate::status`].
 
 mod adoption;
 mod allotment;
@@ -23,6 +23,7 @@ mod operator;
 mod snapshot;
 mod streams;
 mod subscriptions;
+mod trading;
 mod upstream;
 mod worker;
 
@@ -40,6 +41,8 @@ use crate::heartbeat::Heartbeat;
 use crate::ids::{CallId, ClientId, StreamId};
 use crate::lines::Lines;
 use crate::lines::wanted::LIVE;
+use crate::orders::Desk;
+use crate::orders::session::Before;
 use crate::pacing::Pacer;
 use crate::routes::Routes;
 use crate::session::{Memory, Session};
@@ -51,6 +54,8 @@ use complaint::LeftLately;
 pub use io::{Input, Manner, Output, Reply, WorkerEvent};
 use snapshot::Snapshot;
 use streams::Streams;
+use trading::Trading;
+pub(crate) use upstream::ends_request;
 
 /// Things that are counted, by the names of their metrics.
 #[derive(Debug, Default, Clone)]
@@ -94,6 +99,10 @@ pub struct Hub {
     /// Wishes that wait for a line to become free.
     line_waiters: VecDeque<Waiter>,
     left_lately: LeftLately,
+    /// What is known of orders that left before the session that comes up next.
+    before: Before,
+    pub(crate) desk: Desk,
+    trading: Trading,
     /// Makes names of lines unique among brokers.
     seed: u64,
     /// The market data type that Gateway was told last on this connection.
@@ -119,6 +128,12 @@ impl Hub {
         let routes = Routes::behind_block(memory.ledger.request_block);
         let mut pacer = Pacer::new(&settings.pacing, now);
         pacer.set_history_share(settings.limits.history_share);
+        let desk = Desk::new(
+            settings.trading.clone(),
+            settings.principals.clone(),
+            settings.client_id,
+            memory.clock,
+        );
         Self {
             session: Session::new(settings.clone(), memory, seed, now),
             supervisor: Supervisor::new(settings.worker.clone()),
@@ -135,6 +150,9 @@ impl Hub {
             kept: Kept::default(),
             line_waiters: VecDeque::new(),
             left_lately: LeftLately::default(),
+            before: Before::New,
+            desk,
+            trading: Trading::default(),
             seed,
             feed_in_force: LIVE,
             outlives: false,
@@ -160,12 +178,18 @@ impl Hub {
             Input::LetGo { because } => self.let_go(&because, now),
             Input::Settings(settings) => self.on_settings(*settings, now),
             Input::Worker { epoch, event } => self.on_worker(epoch, event, now),
-            Input::ClientJoined { client, name, peer, credential: _ } => {
-                self.clients.join(client, &name, peer, now);
+            Input::ClientJoined { client, name, peer, credential } => {
+                if let Some(principal) = &credential.principal {
+                    self.desk.on_joined(principal, client);
+                }
+                self.clients.join(client, &name, peer, credential, now);
                 self.outputs.push_back(Output::StatusChanged);
             }
             Input::ClientLeft { client } => {
-                self.clients.leave(client);
+                let left = self.clients.leave(client);
+                if let Some(principal) = left.and_then(|left| left.credential.principal) {
+                    self.desk.on_parted(&principal, client, now);
+                }
                 self.outputs.push_back(Output::StatusChanged);
             }
             Input::StreamOpened { client, stream, single } => {
@@ -184,12 +208,12 @@ impl Hub {
                 self.snapshot(client, call, *request, feed, accept_fee, now);
             }
             Input::Call { client, call, asked } => self.call(client, call, asked, now),
-            Input::Order { call, .. } => {
-                let error = crate::error::invalid("orders are not taken yet");
-                self.reply(call, Err(error));
-            }
-            Input::Journaled { .. } | Input::JournalFailed { .. } | Input::AuditFailed { .. } => {}
+            Input::Order { client, call, request } => self.on_order(client, call, &request, now),
+            Input::Journaled { through } => self.desk.on_journaled(through),
+            Input::JournalFailed { error } => self.desk.on_journal_failed(&error),
+            Input::AuditFailed { error } => self.desk.on_audit(error),
             Input::CallDropped { call } => {
+                self.desk.on_call_dropped(call, now);
                 self.drop_snapshot(call);
                 self.drop_call(call);
             }
@@ -215,6 +239,7 @@ impl Hub {
         self.expire_snapshots(now);
         self.expire_calls(now);
         self.expire_lines(now);
+        self.expire_trading(now);
         self.settle(now);
     }
 
@@ -233,6 +258,7 @@ impl Hub {
             self.pacing_timeout().map(|at| (at, "pacing")),
             self.calls.poll_timeout().map(|at| (at, "answer")),
             self.lines.poll_timeout().map(|at| (at, "line without listeners")),
+            self.trading_timeout().map(|at| (at, "orders")),
         ]
         .into_iter()
         .flatten()
@@ -283,6 +309,7 @@ impl Hub {
         self.lines.check_invariants();
         self.calls.check_invariants();
         self.streams.check_invariants(&self.lines);
+        self.desk.check_invariants();
         assert_eq!(self.session.illegal_transitions(), 0);
         if !self.session.is_up() {
             assert!(self.pacer.is_empty(), "nothing waits for a session that is not there");

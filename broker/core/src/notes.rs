@@ -16,6 +16,7 @@ pub enum NoteKind {
     Gap,
     PortCheck,
     Client,
+    Order,
 }
 
 impl NoteKind {
@@ -30,6 +31,7 @@ impl NoteKind {
             Self::Gap => "gap",
             Self::PortCheck => "port-check",
             Self::Client => "client",
+            Self::Order => "order",
         }
     }
 }

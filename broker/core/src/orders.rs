@@ -1,3 +1,342 @@
 //! The desk: orders of all clients on one session, owned, durable, sent at most once.
+//!
+//! ```text
+//!   client ──► rights, brakes ──► book ──► pacer ──► journal ──► link ──► Gateway
+//!                                  ▲                                         │
+//!              events ◄── journal ─┴──────────── evidence ◄──────────────────┘
+//! ```
+//!
+//! An order is taken in, waits for its turn, gets the number of its link frame, is written to the
+//! journal, and leaves once that is on disk. Nothing that may have left is ever sent again. What
+//! Gateway says is evidence; silence is none. Whatever happens to an order is a numbered event.
+//!
+//! Owns: the book, the order ids, who may do what to which order, whether trading is open. Never
+//! decides when a message leaves (the pacer does), and never sees a socket or a file. Read on in
+//! `orders/order.rs` (the machine of one order), `orders/place.rs`, `orders/change.rs`,
+//! `orders/leaving.rs` (from the queue to the link), `orders/evidence.rs` (what Gateway says),
+//! `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
+//! `orders/session.rs` (what its life means for orders), `orders/telling.rs` (journal and events),
+//! `orders/instances.rs`, and `hub/trading.rs` (the way in and out).
+
+mod body;
+mod book;
+pub mod brakes;
+mod change;
+mod evidence;
+mod executions;
+mod instances;
 pub mod journal;
+mod leaving;
+mod operator;
+mod order;
+mod patch;
+mod place;
+mod reconcile;
 pub mod request;
+mod rights;
+pub mod session;
+mod telling;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ibouncer_proto::tws::v1 as tws;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::hub::Reply;
+use crate::ids::{CallId, ClientId};
+use crate::notes::{NoteKind, Severity};
+use crate::pacing::Lane;
+use crate::principals::{Principals, TradingSettings};
+use book::Book;
+use brakes::{Brakes, Doubt, Road};
+use executions::Executions;
+use journal::{Audit, EventRecord, Facts, Loaded, Write};
+use leaving::Departure;
+pub use reconcile::Listing;
+use reconcile::Reconciler;
+use request::OrderRequest;
+
+/// Who asks.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// Its id in the hub.
+    pub client: ClientId,
+    /// Its name there.
+    pub name: String,
+    /// The configured client that it is.
+    pub principal: Option<String>,
+    /// It may give operators' orders.
+    pub operator: bool,
+    /// What it is, in words.
+    pub credential: String,
+}
+
+/// What the hub knows besides.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Accounts of the session.
+    pub accounts: &'a [String],
+    /// Price of the newest quote of a contract, if one is known.
+    pub quote: &'a dyn Fn(&tws::Contract) -> Option<f64>,
+    /// Now.
+    pub now: Instant,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Doing {
+    /// Put this into the queue for Gateway.
+    Push { lane: Lane, client: ClientId, key: i32, frames: Bytes, what: (&'static str, String) },
+    /// Take it out again.
+    TakeBack(i32),
+    /// Answer a call.
+    Reply(CallId, Result<Reply, Error>),
+    /// Keep this.
+    Audit(Box<Audit>),
+    /// Tell operators.
+    Note(NoteKind, Severity, String),
+    /// Status would read differently now.
+    StatusChanged,
+}
+
+/// A request that waits for trading to open.
+#[derive(Debug)]
+struct Waiting {
+    call: CallId,
+    caller: Caller,
+    request: OrderRequest,
+}
+
+/// The desk.
+#[derive(Debug)]
+pub struct Desk {
+    settings: TradingSettings,
+    principals: Principals,
+    client_id: i32,
+    clock: Clock,
+    book: Book,
+    executions: Executions,
+    facts: Facts,
+    brakes: Brakes,
+    reconciler: Reconciler,
+    /// The session, if there is one.
+    epoch: Option<u64>,
+    reconciled: Option<Instant>,
+    /// What waits in the queue or for the disk, by the number under which it waits.
+    departures: BTreeMap<i32, Departure>,
+    /// What-ifs under way: who waits for the answer, and until when.
+    previews: BTreeMap<i32, (CallId, Instant)>,
+    waiting: VecDeque<Waiting>,
+    /// Those of them that may try again.
+    ready: usize,
+    /// When each principal sent an order or a change, for a minute.
+    sent_lately: BTreeMap<String, VecDeque<Instant>>,
+    /// Changes that Gateway should answer by then.
+    answers_due: BTreeMap<i32, Instant>,
+    /// Instances of each principal that are connected.
+    instances: BTreeMap<String, BTreeSet<ClientId>>,
+    /// Principals whose last instance left, and when their orders are cancelled.
+    leaving: BTreeMap<String, Instant>,
+    next_id: i32,
+    next_key: i32,
+    telling: telling::Telling,
+    doings: VecDeque<Doing>,
+}
+
+/// Ids from here on belong to requests, with room in between.
+const HIGHEST_ORDER_ID: i32 = 1_400_000_000;
+
+impl Desk {
+    /// A desk that takes no orders until [`Self::open`].
+    pub fn new(
+        settings: TradingSettings,
+        principals: Principals,
+        client_id: i32,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            settings,
+            principals,
+            client_id,
+            clock,
+            book: Book::default(),
+            executions: Executions::default(),
+            facts: Facts::default(),
+            brakes: Brakes::default(),
+            reconciler: Reconciler::new(),
+            epoch: None,
+            reconciled: None,
+            departures: BTreeMap::new(),
+            previews: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            ready: 0,
+            sent_lately: BTreeMap::new(),
+            answers_due: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            next_id: 1,
+            next_key: 0,
+            telling: telling::Telling::default(),
+            doings: VecDeque::new(),
+        }
+    }
+
+    /// Goes on from what the journal holds. `name` is for a journal that is new.
+    pub fn open(&mut self, loaded: Loaded, name: u64, clock: Clock) {
+        self.clock = clock;
+        if let Some(damage) = loaded.damaged {
+            self.doubt(Doubt::Damaged, damage);
+        }
+        if let Some(place) = self.settings.volatile.clone() {
+            let what = format!(
+                "the journal of orders lies in {place}, where a restart forgets it; trading is \
+                 halted. Move the state directory, or `ibouncer trading adopt-state --reason …`"
+            );
+            self.doubt(Doubt::Volatile, what);
+        }
+        let millis = self.millis(clock.now);
+        self.facts = loaded.facts.unwrap_or_else(|| Facts {
+            journal_id: format!("{:08x}", name as u32),
+            client_id: self.client_id,
+            created_ms: millis,
+            ..Facts::default()
+        });
+        self.book = Book::load(loaded.orders);
+        self.executions = Executions::load(loaded.executions, clock.now);
+        self.telling.resume(loaded.newest_event);
+        self.next_id = self.facts.floor.max(self.book.highest_id()) + 1;
+        self.forget_intents();
+        let owed = self.facts.owed_cancels.clone();
+        for owner in owed {
+            // Our own downtime is not the client's: its grace begins anew.
+            let grace = self.principals.get(&owner).and_then(|one| one.cancel_on_disconnect);
+            self.leaving.insert(owner, clock.now + grace.unwrap_or_default());
+        }
+    }
+
+    /// Are orders taken at all?
+    pub fn is_enabled(&self) -> bool {
+        self.settings.enabled
+    }
+
+    /// Other numbers to decide by, from now on.
+    pub fn on_settings(&mut self, settings: TradingSettings, principals: Principals) {
+        let enabled = self.settings.enabled;
+        // Whether there is a journal is decided at start.
+        self.settings = TradingSettings { enabled, ..settings };
+        self.principals = principals;
+    }
+
+    /// What the session can do for orders now.
+    pub fn on_road(&mut self, road: Road) {
+        if self.brakes.road != road {
+            self.brakes.road = road;
+            self.doings.push_back(Doing::StatusChanged);
+            self.ready = self.waiting.len();
+        }
+    }
+
+    /// A request that waited for trading to open, and may try again.
+    pub(crate) fn poll_waiting(&mut self) -> Option<(CallId, Caller, OrderRequest)> {
+        self.ready = self.ready.checked_sub(1)?;
+        let waiting = self.waiting.pop_front()?;
+        Some((waiting.call, waiting.caller, waiting.request))
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.reconciler.handle_timeout(now);
+        self.tell_due_executions(now);
+        self.expire_previews(now);
+        let late: Vec<i32> =
+            self.answers_due.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        for id in late {
+            self.answers_due.remove(&id);
+            self.on_unanswered(id, now);
+        }
+        self.cancel_for_those_who_left(now);
+    }
+
+    /// The next time that matters.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let previews = self.previews.values().map(|(_, at)| *at);
+        let due = self.answers_due.values().copied();
+        let left = self.leaving.values().copied().filter(|_| self.may_cancel());
+        [self.reconciler.poll_timeout(), self.executions.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .chain(previews)
+            .chain(due)
+            .chain(left)
+            .min()
+    }
+
+    /// The next thing to do.
+    pub(crate) fn poll_doing(&mut self) -> Option<Doing> {
+        self.doings.pop_front()
+    }
+
+    /// The list to ask Gateway for now.
+    pub(crate) fn poll_listing(&mut self) -> Option<Listing> {
+        self.reconciler.poll_listing()
+    }
+
+    /// What is to be written since the last call, in one piece.
+    pub(crate) fn poll_journal(&mut self) -> Option<(u64, Vec<Write>)> {
+        self.telling.poll_batch()
+    }
+
+    /// Events whose numbers are on disk.
+    pub(crate) fn poll_event(&mut self) -> Option<Box<EventRecord>> {
+        self.telling.poll_event()
+    }
+
+    /// What must hold after every step.
+    pub(crate) fn check_invariants(&self) {
+        self.book.check_invariants();
+        for order in self.book.iter() {
+            let waits = self.departures.values().any(|one| one.holds(order.record.order_id));
+            if order.state() == ibouncer_proto::api::v1::OrderState::Intent {
+                assert!(waits, "an order that has not left waits to");
+            }
+        }
+    }
+
+    fn millis(&self, now: Instant) -> i64 {
+        i64::try_from(self.clock.millis(now)).unwrap_or(i64::MAX)
+    }
+
+    fn doubt(&mut self, kind: Doubt, what: String) {
+        if !self.settings.enabled || self.brakes.doubts.contains_key(&kind) {
+            return;
+        }
+        tracing::error!(what, "trading is halted");
+        let note = format!("trading is halted: {what}");
+        self.doings.push_back(Doing::Note(NoteKind::Order, Severity::Error, note));
+        self.doings.push_back(Doing::StatusChanged);
+        self.brakes.doubts.insert(kind, what);
+    }
+
+    fn note(&mut self, severity: Severity, text: String) {
+        self.doings.push_back(Doing::Note(NoteKind::Order, severity, text));
+    }
+
+    fn reply(&mut self, call: CallId, result: Result<Reply, Error>) {
+        self.doings.push_back(Doing::Reply(call, result));
+    }
+
+    fn answer(&mut self, call: CallId, response: &impl prost::Message) {
+        let answer = Bytes::from(response.encode_to_vec());
+        self.reply(call, Ok(Reply::Answer(answer)));
+    }
+}
+
+/// How long a preview may take.
+const PREVIEW: Duration = Duration::from_secs(20);

@@ -33,6 +33,7 @@ impl Hub {
         let session = &self.session;
         let next = session.next(now);
         let newest = session.history().newest();
+        let (trading, trading_status) = self.desk.status(clock);
         let mut status = v1::Status {
             instance: self.settings.instance.clone(),
             state: session.kind().wire().into(),
@@ -61,8 +62,8 @@ impl Hub {
             attempts: session.history().iter().map(|one| attempt_view(one, clock)).collect(),
             accounts: session.accounts().iter().map(|account| mask_account(account)).collect(),
             mode: mode(session.accounts()),
-            trading: "off".into(),
-            trading_status: None,
+            trading: trading.into(),
+            trading_status,
             clients: self.clients.len() as u32,
             lines: Some(v1::LineUsage {
                 used: self.lines.used(Allowance::MarketData),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ibouncer_core::error::{Error, Retry, Source};
+use ibouncer_core::error::{Delivery, Error, Retry, Source};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -36,6 +36,10 @@ pub fn status(error: &Error) -> Status {
         put("ibouncer-gateway-code", &error.gateway_code.to_string());
         about.insert("gateway_code".to_owned(), error.gateway_code.to_string());
     }
+    if let Some(delivery) = delivery_name(error.delivery()) {
+        put("ibouncer-delivery", delivery);
+        about.insert("delivery".to_owned(), delivery.to_owned());
+    }
     let mut details = ErrorDetails::with_error_info(error.code.clone(), DOMAIN, about);
     if error.retry() == Retry::After {
         details.set_retry_info(Some(AFTER));
@@ -63,7 +67,7 @@ pub fn unauthenticated(message: &str) -> Status {
         message: message.into(),
         source: Source::Client.into(),
         retry: Retry::Never.into(),
-        gateway_code: 0,
+        ..Error::default()
     })
 }
 
@@ -74,7 +78,7 @@ pub fn permission_denied(message: &str) -> Status {
         message: message.into(),
         source: Source::Client.into(),
         retry: Retry::Never.into(),
-        gateway_code: 0,
+        ..Error::default()
     })
 }
 
@@ -88,6 +92,14 @@ fn code_of(error: &Error) -> Code {
         }
         "NOT_READY" | "WORKER_ENDED" | "STOPPING" => Code::Unavailable,
         "GATEWAY_DEADLINE" => Code::DeadlineExceeded,
+        "ORDER_NOT_FOUND" => Code::NotFound,
+        "ORDER_EXISTS" => Code::AlreadyExists,
+        "RIGHT_DENIED" => Code::PermissionDenied,
+        "LIMIT_EXCEEDED" => Code::ResourceExhausted,
+        "TRADING_RECONCILING" | "JOURNAL_FAILED" | "NOT_LEFT" => Code::Unavailable,
+        "TRADING_OFF" | "TRADING_HALTED" | "ORDER_ENDED" | "ORDER_UNKNOWN" | "CHANGE_PENDING" => {
+            Code::FailedPrecondition
+        }
         "LIVE_SESSION" | "NO_WORKER" | "NOTHING_TO_RETRY" | "HELD" | "NOT_HELD"
         | "CANNOT_HAND_OVER" => Code::FailedPrecondition,
         "GATEWAY_ERROR" => gateway_code_of(error.gateway_code),
@@ -111,6 +123,14 @@ fn source_name(source: Source) -> &'static str {
         Source::Worker => "worker",
         Source::Upstream => "upstream",
         Source::Broker | Source::Unspecified => "broker",
+    }
+}
+
+fn delivery_name(delivery: Delivery) -> Option<&'static str> {
+    match delivery {
+        Delivery::NotSent => Some("not-sent"),
+        Delivery::MaybeSent => Some("maybe-sent"),
+        Delivery::Unspecified => None,
     }
 }
 

@@ -14,6 +14,7 @@ use super::{Hub, Output};
 use crate::ids::{ClientId, Epoch, RequestId};
 use crate::lines::kind::Cancel;
 use crate::notes::{NoteKind, Severity};
+use crate::orders::session::Before;
 
 /// What lies behind a worker that is READY; stages that were heard keep their stamps.
 const TO_READY: [Stage; 6] = [
@@ -47,6 +48,8 @@ impl Hub {
         self.continue_link(hello, now);
         self.counters.adoptions += 1;
         let facts = hello.session.clone().unwrap_or_default();
+        self.trading.next_valid_id = facts.next_order_id;
+        self.before = Before::TakenThrough(hello.taken_through);
         if !facts.notices.is_empty() {
             // What a late joiner must know: farms, and whether Gateway's own link is up. Before
             // the session counts as up: nothing was asked for that could be asked for again.
@@ -72,6 +75,7 @@ impl Hub {
         self.counters.relinks += 1;
         let lost = self.sent.saturating_sub(hello.taken_through);
         self.continue_link(hello, now);
+        self.desk.on_relinked(hello.taken_through, now);
         let because = "the link to the worker broke and is back; what was asked for is asked again";
         tracing::warn!(%epoch, lost, "the worker is back on a new link");
         let text = format!("the link to worker {} broke and is back", epoch.0);
@@ -105,6 +109,7 @@ impl Hub {
     /// Goes on with the numbers that the worker has.
     fn continue_link(&mut self, hello: &Hello, now: Instant) {
         self.linked_at = Some(now);
+        self.clear_outbox(now);
         self.sent = hello.taken_through;
         self.received = hello.next_number.max(1) - 1;
         self.acknowledged = self.received;

@@ -6,13 +6,14 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::trading::LISTING;
 use super::upstream::{Located, RATE_EXCEEDED, ends_request};
 use super::{Hub, Output, Reply};
 use crate::calls::open::{Open, Overdue, Progress};
 use crate::calls::{self, Asked};
 use crate::error::{self, Error};
 use crate::ids::{CallId, ClientId, RequestId};
-use crate::pacing::Waiting;
+use crate::pacing::{Lane, Waiting};
 use crate::routes::Route;
 use crate::wire;
 
@@ -106,14 +107,24 @@ impl Hub {
         if *asked.kind == calls::WSH_EVENT_DATA {
             self.ask_for_meta_data(client, now);
         }
-        Ok(Admitted::Open(self.open_call(client, asked)))
+        Ok(Admitted::Open(self.open_call(client, asked, None)))
+    }
+
+    /// A list that the desk wants; others that want the same share it.
+    pub(super) fn admit_for_us(&mut self, asked: Asked) -> Result<(), Error> {
+        let request = match self.calls.find(&asked) {
+            Some(request) => request,
+            None => self.open_call(ClientId(0), asked, Some(Lane::Control)),
+        };
+        self.calls.wait(request, LISTING);
+        Ok(())
     }
 
     /// Gateway answers the calendar only to those who have asked for its metadata.
     fn ask_for_meta_data(&mut self, client: ClientId, now: Instant) {
         let meta = Asked::wsh_meta_data();
         if self.kept.find(&meta, now).is_none() && self.calls.find(&meta).is_none() {
-            self.open_call(client, meta);
+            self.open_call(client, meta, None);
         }
     }
 
@@ -125,7 +136,7 @@ impl Hub {
         }
     }
 
-    fn open_call(&mut self, client: ClientId, asked: Asked) -> RequestId {
+    fn open_call(&mut self, client: ClientId, asked: Asked, lane: Option<Lane>) -> RequestId {
         let request = self.routes.open(Route::Call);
         let frame = if asked.kind.unkeyed {
             wire::unkeyed(asked.kind.request, &asked.body)
@@ -139,7 +150,7 @@ impl Hub {
             gate: asked.gate.clone(),
             what: (asked.kind.tws, asked.label.clone()),
         };
-        self.pacer.push(asked.kind.lane, client, waiting);
+        self.pacer.push(lane.unwrap_or(asked.kind.lane), client, waiting);
         self.calls.open(request, client, asked);
         request
     }
@@ -175,7 +186,7 @@ impl Hub {
         } else {
             self.cancel_request(request, open.asked.kind.cancel, open.client);
         }
-        let next = self.open_call(open.client, open.asked);
+        let next = self.open_call(open.client, open.asked, None);
         for call in open.waiters {
             self.calls.wait(next, call);
         }
@@ -257,6 +268,9 @@ impl Hub {
     }
 
     pub(super) fn reply(&mut self, call: CallId, result: Result<Reply, Error>) {
+        if call == LISTING {
+            return self.on_listing(result.is_ok());
+        }
         self.outputs.push_back(Output::Reply(call, result));
     }
 }

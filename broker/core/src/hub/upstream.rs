@@ -20,6 +20,7 @@ use crate::ids::RequestId;
 use crate::lines::kind;
 use crate::memory::{Identity, identity_of};
 use crate::notes::{NoteKind, Severity};
+use crate::orders::Desk;
 use crate::queue::Entry;
 use crate::routes::{Route, Routes};
 use crate::wire::message;
@@ -41,6 +42,7 @@ impl Located<'_> {
 impl Hub {
     pub(super) fn on_frames(&mut self, batch: &Bytes, now: Instant) {
         self.heartbeat.on_frames(now);
+        self.on_proven();
         self.counters.bytes_received += batch.len() as u64;
         for frame_body in frame::bodies(batch) {
             self.counters.frames_received += 1;
@@ -64,6 +66,13 @@ impl Hub {
                 return;
             }
         };
+        if Desk::wants(message.message_id)
+            && self.desk.is_enabled()
+            && !self.desk.on_message(message.message_id, message.body, now)
+        {
+            self.counters.malformed_frames += 1;
+            tracing::warn!(message_id = message.message_id, "an order's message was unreadable");
+        }
         match correlation.and_then(|request| self.routes.get(request)) {
             Some(Route::Line(slot)) if message.message_id != id::ERR_MSG => {
                 self.on_line_event(slot, message);
@@ -248,6 +257,18 @@ impl Hub {
             return;
         };
         let (code, text) = (notice.error_code(), notice.error_msg());
+        if let Some(order) = correlation.filter(|id| *id > 0)
+            && self.desk.is_enabled()
+            && self.desk.on_error(order, &notice, now)
+        {
+            if code == RATE_EXCEEDED {
+                self.on_rate_exceeded(None, text, now);
+            }
+            return;
+        }
+        if correlation.is_none_or(|id| id < 0) {
+            self.desk.on_connection_error(code, now);
+        }
         if correlation.is_some_and(Routes::is_ours) {
             if code == RATE_EXCEEDED {
                 self.on_rate_exceeded(correlation.map(RequestId), text, now);
@@ -264,8 +285,12 @@ impl Hub {
         }
         match code {
             1100 | 2110 => self.session.on_upstream_lost(&because(code, text), now),
-            1102 => self.session.on_upstream_restored(&because(code, text), now),
+            1102 => {
+                self.session.on_upstream_restored(&because(code, text), now);
+                self.desk.on_gap(&because(code, text), false, now);
+            }
             1101 => {
+                self.desk.on_gap(&because(code, text), false, now);
                 self.session.on_upstream_restored(&because(code, text), now);
                 // Before READY nothing was asked for yet.
                 if self.session.is_up() {
@@ -307,7 +332,7 @@ fn because(code: i32, text: &str) -> String {
 
 /// Does an error with this code end the request it is about? Warnings do not. Source: protocol
 /// fact sheet, section 8.
-pub(super) fn ends_request(code: i32) -> bool {
+pub(crate) fn ends_request(code: i32) -> bool {
     !matches!(
         code,
         0 | 165

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use ibouncer_proto::link::v1::{Acknowledge, Configure, StageReached, ToWorker, to_worker};
 use ibouncer_proto::link::v1::{Hello, Stage};
 
+use super::trading::is_desk;
 use super::{Hub, Output, WorkerEvent};
 use crate::heartbeat::Beat;
 use crate::ids::Epoch;
 use crate::notes::{NoteKind, Severity};
+use crate::orders::session::Before;
 use crate::routes::Route;
 use crate::session::{StateKind, Transition, Wish};
 use crate::supervisor::Order;
@@ -63,6 +64,7 @@ impl Hub {
                     gap.frames, gap.from, gap.to
                 );
                 self.on_frames_lost(&text);
+                self.desk.on_gap(&text, true, now);
                 self.note(NoteKind::Gap, Severity::Warning, text);
             }
             WorkerEvent::Ended(ended) => self.supervisor.on_ended(ended),
@@ -70,6 +72,7 @@ impl Hub {
                 self.received = number;
                 self.unacknowledged += frames.len() as u64;
                 self.on_frames(&frames, now);
+                self.raise_barrier(number);
                 self.acknowledge(epoch);
             }
             WorkerEvent::LinkClosed { because } => {
@@ -99,7 +102,11 @@ impl Hub {
                 break;
             }
         }
+        self.drive_desk(now);
         self.send_what_may_leave(now);
+        self.drive_desk(now);
+        self.release_outbox(now);
+        self.drive_desk(now);
         self.remember_block();
         if self.session.is_stopped() && self.supervisor.is_absent() && !self.stopped {
             self.stopped = true;
@@ -111,7 +118,7 @@ impl Hub {
         match self.heartbeat.handle_timeout(now) {
             Some(Beat::Ask) => {
                 self.pacer.charge(now);
-                self.send(super::upstream::current_time_request());
+                self.send(super::upstream::current_time_request(), now);
             }
             Some(Beat::Lost(because)) => {
                 self.heartbeat.stop();
@@ -119,16 +126,6 @@ impl Hub {
             }
             None => {}
         }
-    }
-
-    /// One frame to Gateway, now.
-    pub(super) fn send(&mut self, frames: Bytes) {
-        let Some(epoch) = self.supervisor.epoch() else {
-            return;
-        };
-        self.sent += 1;
-        self.counters.messages_sent += 1;
-        self.outputs.push_back(Output::Send { epoch, number: self.sent, frames });
     }
 
     pub(super) fn pacing_timeout(&self) -> Option<Instant> {
@@ -141,16 +138,20 @@ impl Hub {
         }
         while let Some(waiting) = self.pacer.pop(now) {
             let (request, frame) = (waiting.request, waiting.frame.clone());
+            if is_desk(request) {
+                self.send_order(request.0, frame, now);
+                continue;
+            }
             if let Some(feed) = waiting.feed.filter(|feed| *feed != self.feed_in_force) {
                 self.feed_in_force = feed;
                 self.pacer.charge(now);
-                self.send(super::upstream::market_data_type_request(feed));
+                self.send(super::upstream::market_data_type_request(feed), now);
             }
             let opens = self.on_left(request, now);
             if let Some(cancel) = opens {
                 self.outputs.push_back(Output::NoteOpen(request, cancel.code()));
             }
-            self.send(frame);
+            self.send(frame, now);
             if opens.is_none() {
                 self.outputs.push_back(Output::NoteClosed(request));
             }
@@ -185,6 +186,9 @@ impl Hub {
         };
         // The worker's own stamp, moved to the attempt's clock; never in the future.
         let begun = attempt.begun;
+        if stage.next_order_id > 0 {
+            self.trading.next_valid_id = stage.next_order_id;
+        }
         let stamp = self.linked_at.unwrap_or(now) + Duration::from_micros(stage.at_us);
         let at = stamp.min(now).saturating_duration_since(begun);
         self.session.on_stage(epoch, stage, at, now);
@@ -223,10 +227,13 @@ impl Hub {
                 // START_API has just left, and counts at Gateway.
                 self.pacer.charge(now);
                 self.on_session_up(epoch);
+                let before = std::mem::replace(&mut self.before, Before::New);
+                self.on_trading_up(epoch, before, now);
             }
             Wish::Down(epoch, because) => {
                 self.heartbeat.stop();
                 self.farms.clear();
+                self.on_trading_down(&because, now);
                 self.on_session_down(epoch, &because);
             }
             Wish::Transitioned(transition) => {
@@ -263,9 +270,13 @@ impl Hub {
         if self.received - self.acknowledged >= ACKNOWLEDGE_EVERY
             || self.unacknowledged >= self.settings.worker.buffer / ACKNOWLEDGE_PART
         {
+            let (through, unjournaled) = self.acknowledgeable();
+            if through <= self.acknowledged {
+                return;
+            }
             self.unacknowledged = 0;
-            self.acknowledged = self.received;
-            let acknowledge = Acknowledge { through: self.received, unjournaled: false };
+            self.acknowledged = through;
+            let acknowledge = Acknowledge { through, unjournaled };
             self.tell(epoch, to_worker::Message::Acknowledge(acknowledge));
         }
     }

@@ -73,6 +73,11 @@ impl Session {
         }
     }
 
+    /// Is a restart of Gateway expected now?
+    pub fn in_restart_window(&self, now: Instant) -> bool {
+        self.window_until.is_some_and(|until| now < until)
+    }
+
     /// An operator's window in which Gateway is restarted.
     pub fn on_restart_window(&mut self, until: Option<Instant>) {
         self.window_until = until;

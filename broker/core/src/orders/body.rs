@@ -1,0 +1,265 @@
+//! Bodies of orders between the client's terms and Gateway's: ids, names that all of the account
+//! share, our tag. Everything else passes as it is.
+//!
+//! In the client's terms an order has no ids of Gateway, its `ocaGroup` is its own, and its
+//! `orderRef` is what the client wrote. Source of the fields: protocol fact sheet, section 4.1.
+
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::patch::{Put, part, patched};
+use crate::error::{self, Error};
+
+/// Fields of `PlaceOrderRequest`.
+const ORDER_ID: u32 = 1;
+const ORDER: u32 = 3;
+const ATTACHED: u32 = 4;
+
+/// Fields of `Order`.
+mod order {
+    pub(super) const CLIENT_ID: u32 = 1;
+    pub(super) const ORDER_ID: u32 = 2;
+    pub(super) const PERM_ID: u32 = 3;
+    pub(super) const PARENT_ID: u32 = 4;
+    pub(super) const OCA_GROUP: u32 = 27;
+    pub(super) const ORDER_REF: u32 = 28;
+    pub(super) const WHAT_IF: u32 = 65;
+    pub(super) const TRANSMIT: u32 = 66;
+}
+
+/// Fields of `AttachedOrders`.
+mod attached {
+    pub(super) const STOP_LOSS_ID: u32 = 1;
+    pub(super) const PROFIT_TAKER_ID: u32 = 3;
+}
+
+/// Ids that an order has at Gateway; 0 is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct UpstreamIds {
+    pub(crate) order: i32,
+    pub(crate) parent: i32,
+    pub(crate) stop_loss: i32,
+    pub(crate) profit_taker: i32,
+}
+
+/// Whether an order is meant, or only asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Place,
+    WhatIf,
+}
+
+/// The client's request, checked for what it may not say.
+pub(crate) fn checked(body: &[u8]) -> Result<tws::PlaceOrderRequest, Error> {
+    let request = tws::PlaceOrderRequest::decode(body)
+        .map_err(|error| error::invalid(format!("request could not be read: {error}")))?;
+    let Some(order) = &request.order else {
+        return Err(error::invalid("request.order is missing"));
+    };
+    crate::checks::contract(request.contract.as_ref())?;
+    crate::checks::one_of("order.action", order.action(), &["BUY", "SELL", "SSHORT"])?;
+    crate::checks::needed("order.order_type", order.order_type(), "LMT")?;
+    let quantity = order.total_quantity();
+    let cash = order.cash_qty.is_some_and(|cash| cash > 0.0);
+    if !cash && !quantity.parse::<f64>().is_ok_and(|quantity| quantity > 0.0) {
+        return Err(error::invalid(format!(
+            "request.order.total_quantity {quantity:?} is not a number above 0"
+        )));
+    }
+    for (what, price) in [("lmt_price", order.lmt_price), ("aux_price", order.aux_price)] {
+        if price.is_some_and(|price| !price.is_finite()) {
+            return Err(error::invalid(format!("request.order.{what} is not a number")));
+        }
+    }
+    if order.order_type() == "LMT" && order.lmt_price.is_none() {
+        return Err(error::invalid("request.order.lmt_price is missing: a LMT order needs it"));
+    }
+    for (what, id) in [
+        ("request.order_id", request.order_id()),
+        ("request.order.order_id", order.order_id()),
+        ("request.order.parent_id", order.parent_id()),
+    ] {
+        if id != 0 {
+            return Err(error::invalid(format!(
+                "{what} is {id}: the broker gives the ids, leave it empty; a parent is named by \
+                 parent_client_order_id"
+            )));
+        }
+    }
+    if order.what_if() {
+        return Err(error::invalid(
+            "request.order.what_if is set: PreviewOrder asks without placing; PlaceOrder places",
+        ));
+    }
+    Ok(request)
+}
+
+/// The body for Gateway. `tag` is written where the client left `orderRef` empty.
+pub(crate) fn upstream(
+    body: &[u8],
+    ids: UpstreamIds,
+    owner: &str,
+    tag: &str,
+    purpose: Purpose,
+) -> Result<Vec<u8>, prost::DecodeError> {
+    let order_body = part(body, ORDER)?.unwrap_or_default();
+    let order = tws::Order::decode(&order_body[..])?;
+    let mut puts = vec![
+        (order::CLIENT_ID, Put::Nothing),
+        (order::ORDER_ID, Put::id(ids.order)),
+        (order::PERM_ID, Put::Nothing),
+        (order::PARENT_ID, if ids.parent == 0 { Put::Nothing } else { Put::id(ids.parent) }),
+        (order::WHAT_IF, Put::Number(u64::from(purpose == Purpose::WhatIf))),
+    ];
+    if !order.oca_group().is_empty() {
+        let group = format!("{owner}{OWNER_MARK}{}", order.oca_group());
+        puts.push((order::OCA_GROUP, Put::text(&group)));
+    }
+    if order.order_ref().is_empty() {
+        puts.push((order::ORDER_REF, Put::text(tag)));
+    }
+    if order.transmit.is_none() {
+        // Absent means false on the wire, and true in every client library.
+        puts.push((order::TRANSMIT, Put::Number(1)));
+    }
+    let order_body = patched(&order_body, &puts)?;
+    let mut puts = vec![(ORDER_ID, Put::id(ids.order)), (ORDER, Put::Bytes(order_body))];
+    if let Some(attached_body) = part(body, ATTACHED)? {
+        let given = |id| if id == 0 { Put::Nothing } else { Put::id(id) };
+        let ids = [
+            (attached::STOP_LOSS_ID, given(ids.stop_loss)),
+            (attached::PROFIT_TAKER_ID, given(ids.profit_taker)),
+        ];
+        puts.push((ATTACHED, Put::Bytes(patched(&attached_body, &ids)?)));
+    }
+    patched(body, &puts)
+}
+
+/// An order of Gateway in its owner's terms.
+pub(crate) fn downstream(mut order: tws::Order, owner: &str) -> tws::Order {
+    if let Some(own) = own_group(order.oca_group(), owner) {
+        order.oca_group = Some(own.to_owned());
+    }
+    if is_tag(order.order_ref()) {
+        order.order_ref = None;
+    }
+    order
+}
+
+/// Between an owner and the name of its group. Names of clients have no such sign.
+const OWNER_MARK: &str = "~";
+
+fn own_group<'a>(group: &'a str, owner: &str) -> Option<&'a str> {
+    group.strip_prefix(owner)?.strip_prefix(OWNER_MARK)
+}
+
+/// Our tag in `orderRef`: it finds an order again whose id Gateway does not tell.
+pub(crate) fn tag(journal_id: &str, order_id: i32) -> String {
+    format!("{TAG}{journal_id}:{order_id}")
+}
+
+const TAG: &str = "ibouncer:";
+
+/// Did we write this?
+pub(crate) fn is_tag(order_ref: &str) -> bool {
+    order_ref.starts_with(TAG)
+}
+
+/// The order id in a tag of this journal.
+pub(crate) fn tagged(order_ref: &str, journal_id: &str) -> Option<i32> {
+    order_ref.strip_prefix(TAG)?.strip_prefix(journal_id)?.strip_prefix(':')?.parse().ok()
+}
+
+/// Does a frame that is about to leave ask only? The last look before it does.
+pub(crate) fn asks_only(frame_body: &[u8]) -> bool {
+    tws::PlaceOrderRequest::decode(frame_body)
+        .is_ok_and(|request| request.order.is_some_and(|order| order.what_if()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> tws::PlaceOrderRequest {
+        tws::PlaceOrderRequest {
+            contract: Some(tws::Contract {
+                symbol: Some("AAPL".into()),
+                sec_type: Some("STK".into()),
+                exchange: Some("SMART".into()),
+                currency: Some("USD".into()),
+                ..Default::default()
+            }),
+            order: Some(tws::Order {
+                action: Some("BUY".into()),
+                order_type: Some("LMT".into()),
+                total_quantity: Some("10".into()),
+                lmt_price: Some(1.5),
+                oca_group: Some("exit".into()),
+                ..Default::default()
+            }),
+            attached_orders: Some(tws::AttachedOrders {
+                sl_order_type: Some("PRESET".into()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn ids_and_shared_names_are_rewritten_both_ways() {
+        let body = request().encode_to_vec();
+        let ids = UpstreamIds { order: 17, parent: 16, stop_loss: 18, profit_taker: 0 };
+        let up = upstream(&body, ids, "momentum", "ibouncer:j1:17", Purpose::Place).unwrap();
+        let up = tws::PlaceOrderRequest::decode(&up[..]).unwrap();
+        let order = up.order.clone().unwrap();
+        assert_eq!((up.order_id(), order.order_id(), order.parent_id()), (17, 17, 16));
+        assert_eq!(order.oca_group(), "momentum~exit");
+        assert_eq!(order.order_ref(), "ibouncer:j1:17");
+        assert!(order.transmit() && !order.what_if());
+        assert_eq!(up.attached_orders.unwrap().sl_order_id(), 18);
+        let down = downstream(order, "momentum");
+        assert_eq!((down.oca_group(), down.order_ref()), ("exit", ""));
+        assert_eq!(tagged("ibouncer:j1:17", "j1"), Some(17));
+        assert_eq!(tagged("ibouncer:j2:17", "j1"), None);
+    }
+
+    #[test]
+    fn a_ref_of_the_client_and_a_held_order_stay_as_they_are() {
+        let mut request = request();
+        let order = request.order.as_mut().unwrap();
+        order.order_ref = Some("mine".into());
+        order.transmit = Some(false);
+        let ids = UpstreamIds { order: 1, ..UpstreamIds::default() };
+        let up = upstream(&request.encode_to_vec(), ids, "m", "t", Purpose::Place).unwrap();
+        let order = tws::PlaceOrderRequest::decode(&up[..]).unwrap().order.unwrap();
+        assert_eq!((order.order_ref(), order.transmit()), ("mine", false));
+    }
+
+    #[test]
+    fn a_preview_asks_only_and_a_placement_never() {
+        let body = request().encode_to_vec();
+        let ids = UpstreamIds { order: 1, ..UpstreamIds::default() };
+        for (purpose, asks) in [(Purpose::WhatIf, true), (Purpose::Place, false)] {
+            assert_eq!(asks_only(&upstream(&body, ids, "m", "t", purpose).unwrap()), asks);
+        }
+    }
+
+    #[test]
+    fn what_an_order_may_not_say_is_refused_with_its_field() {
+        let refused = |change: &dyn Fn(&mut tws::PlaceOrderRequest)| {
+            let mut request = request();
+            change(&mut request);
+            checked(&request.encode_to_vec()).unwrap_err().message
+        };
+        let order = |change: fn(&mut tws::Order)| {
+            refused(&|request| change(request.order.as_mut().unwrap()))
+        };
+        assert!(order(|order| order.what_if = Some(true)).contains("PreviewOrder"));
+        assert!(order(|order| order.action = Some("HOLD".into())).contains("action"));
+        assert!(order(|order| order.total_quantity = Some("0".into())).contains("quantity"));
+        assert!(order(|order| order.lmt_price = None).contains("lmt_price"));
+        assert!(order(|order| order.parent_id = Some(4)).contains("parent_client_order_id"));
+        assert!(refused(&|request| request.order_id = Some(4)).contains("order_id"));
+        assert!(refused(&|request| request.contract = None).contains("contract"));
+    }
+}

@@ -1,0 +1,129 @@
+//! All orders, found by id, by their owner's name for them, and by permId; and those that others
+//! placed, as far as Gateway tells of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ibouncer_proto::tws::v1 as tws;
+
+use super::journal::OrderRecord;
+use super::order::Order;
+
+/// An open order that was not placed through this broker.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Foreign {
+    pub(crate) told: tws::OpenOrder,
+    pub(crate) status: tws::OrderStatus,
+}
+
+/// The orders.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    orders: BTreeMap<i32, Order>,
+    names: BTreeMap<String, BTreeMap<String, i32>>,
+    perm_ids: BTreeMap<i64, i32>,
+    live: BTreeMap<String, BTreeSet<i32>>,
+    pub(crate) foreign: BTreeMap<i64, Foreign>,
+}
+
+impl Book {
+    pub(crate) fn load(records: Vec<OrderRecord>) -> Self {
+        let mut book = Self::default();
+        for record in records {
+            let mut order = Order::new(record);
+            order.journaled = true;
+            book.add(order);
+        }
+        book
+    }
+
+    pub(crate) fn add(&mut self, order: Order) {
+        let id = order.record.order_id;
+        let names = self.names.entry(order.record.owner.clone()).or_default();
+        names.insert(order.record.client_order_id.clone(), id);
+        self.orders.insert(id, order);
+        self.note(id);
+    }
+
+    /// Forgets an order of which nothing is on disk and nothing has left.
+    pub(crate) fn forget(&mut self, id: i32) -> Option<Order> {
+        let order = self.orders.remove(&id)?;
+        if let Some(names) = self.names.get_mut(&order.record.owner) {
+            names.remove(&order.record.client_order_id);
+        }
+        if let Some(live) = self.live.get_mut(&order.record.owner) {
+            live.remove(&id);
+        }
+        Some(order)
+    }
+
+    pub(crate) fn get(&self, id: i32) -> Option<&Order> {
+        self.orders.get(&id)
+    }
+
+    /// To be followed by [`Self::note`].
+    pub(crate) fn get_mut(&mut self, id: i32) -> Option<&mut Order> {
+        self.orders.get_mut(&id)
+    }
+
+    /// After a change of this order: what it is found by.
+    pub(crate) fn note(&mut self, id: i32) {
+        let Some(order) = self.orders.get(&id) else {
+            return;
+        };
+        if order.record.perm_id != 0 {
+            self.perm_ids.insert(order.record.perm_id, id);
+        }
+        let live = self.live.entry(order.record.owner.clone()).or_default();
+        if order.is_live() {
+            live.insert(id);
+        } else {
+            live.remove(&id);
+        }
+    }
+
+    pub(crate) fn named(&self, owner: &str, client_order_id: &str) -> Option<i32> {
+        self.names.get(owner)?.get(client_order_id).copied()
+    }
+
+    pub(crate) fn by_perm_id(&self, perm_id: i64) -> Option<i32> {
+        self.perm_ids.get(&perm_id).copied()
+    }
+
+    pub(crate) fn live_of(&self, owner: &str) -> Vec<i32> {
+        self.live.get(owner).map(|live| live.iter().copied().collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn live_count(&self, owner: &str) -> usize {
+        self.live.get(owner).map_or(0, BTreeSet::len)
+    }
+
+    pub(crate) fn live(&self) -> Vec<i32> {
+        let mut all: Vec<i32> = self.live.values().flatten().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    pub(crate) fn of_group(&self, group: &str) -> Vec<i32> {
+        let live = self.live.values().flatten();
+        let is_in = |id: &&i32| self.orders.get(id).is_some_and(|one| one.record.group == group);
+        live.filter(is_in).copied().collect()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Order> {
+        self.orders.values()
+    }
+
+    pub(crate) fn highest_id(&self) -> i32 {
+        self.orders.keys().next_back().copied().unwrap_or(0)
+    }
+
+    pub(crate) fn check_invariants(&self) {
+        for (id, order) in &self.orders {
+            assert_eq!(*id, order.record.order_id);
+            let named = self.named(&order.record.owner, &order.record.client_order_id);
+            assert_eq!(named, Some(*id), "a name is one order's");
+            let listed = self.live.get(&order.record.owner).is_some_and(|live| live.contains(id));
+            assert_eq!(listed, order.is_live(), "order {id}");
+        }
+    }
+}

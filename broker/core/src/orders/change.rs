@@ -1,0 +1,372 @@
+//! Changing and cancelling orders that were taken in.
+//!
+//! A modification is a placement on the wire: it leaves only for an order that Gateway has told
+//! of in this session, with its permId, contract and side unchanged. A cancel is never held back
+//! by anything but the lack of a session: not by a halt, a doubt, a full disk, or by another
+//! change. One of an order that waits for its turn takes it back, and its whole group with it.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use ibouncer_proto::api::v1::{
+    self, CancelAllOrdersRequest, CancelAllOrdersResponse, CancelOrderRequest, ChangeKind,
+    ChangeState, OrderEventKind, OrderState as State,
+};
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::body::{self, Purpose, UpstreamIds};
+use super::brakes::{Gate, Road};
+use super::journal::Audit;
+use super::leaving::{Ask, Departure, What};
+use super::patch::part;
+use super::place::unreadable;
+use super::rights::{self, Known};
+use super::{Caller, Desk, Surroundings, view};
+use crate::checks;
+use crate::error::{self, Error};
+use crate::ids::CallId;
+use crate::pacing::Lane;
+use crate::principals::{Role, WhenAway};
+use crate::wire;
+
+impl Desk {
+    pub(super) fn modify(
+        &mut self,
+        caller: &Caller,
+        call: CallId,
+        raw: &Bytes,
+        around: Surroundings<'_>,
+    ) -> Result<(), Error> {
+        let (owner, principal) = self.trader(caller)?;
+        let asked = v1::ModifyOrderRequest::decode(&raw[..]).map_err(unreadable)?;
+        let body = part(raw, 2).map_err(unreadable)?.unwrap_or_default();
+        let request = body::checked(&body)?;
+        let order_id = self.own(&owner, &asked.client_order_id)?;
+        if let Gate::Closed(error) = self.gate(&owner, WhenAway::Reject) {
+            return Err(error);
+        }
+        self.may_modify(order_id, &request)?;
+        let contract = request.contract.clone().unwrap_or_default();
+        let order = request.order.clone().unwrap_or_default();
+        let known = Known {
+            name: &owner,
+            accounts: around.accounts,
+            // It is one of them already.
+            open_orders: 0,
+            last_minute: self.sent_in_last_minute(&owner, around.now),
+            quote: (around.quote)(&contract),
+        };
+        rights::check(&self.settings, &principal, known, &contract, &order)?;
+        let Some(order) = self.book.get_mut(order_id) else {
+            return Err(not_found(&asked.client_order_id));
+        };
+        let ids = UpstreamIds {
+            order: order_id,
+            parent: order.record.parent_id,
+            ..UpstreamIds::default()
+        };
+        order.begin_change(ChangeKind::Modify, &body);
+        let tag = body::tag(&self.facts.journal_id, order_id);
+        let frame_body =
+            body::upstream(&body, ids, &owner, &tag, Purpose::Place).map_err(unreadable)?;
+        let name = asked.client_order_id;
+        let audit = self.audit(caller, What::Modify, &owner, &name, order_id, &body);
+        let departure =
+            Departure::new(What::Modify, vec![order_id], audit).waiter(Some((call, Ask::Modify)));
+        let frames = wire::unkeyed(id::PLACE_ORDER, &frame_body);
+        self.push(Lane::Order, caller, departure, frames, ("placeOrder", checks::label(&contract)));
+        self.count_sent(&owner, 1, around.now);
+        Ok(())
+    }
+
+    fn may_modify(&self, order_id: i32, request: &tws::PlaceOrderRequest) -> Result<(), Error> {
+        let Some(order) = self.book.get(order_id) else {
+            return Err(not_found(""));
+        };
+        let record = &order.record;
+        let name = &record.client_order_id;
+        match order.state() {
+            State::Intent => {
+                let what = format!("order {name:?} has not left yet; cancel it, or wait");
+                return Err(error::order_later("NOT_LEFT", what));
+            }
+            State::Unknown => {
+                let what = format!(
+                    "order {name:?} is UNKNOWN ({}): a change of it could place it again. It is \
+                     looked for; cancel it if in doubt",
+                    record.because
+                );
+                return Err(error::order_later("ORDER_UNKNOWN", what));
+            }
+            _ if !order.is_live() => return Err(ended(name, order.state())),
+            _ => {}
+        }
+        if let Some(change) = order.pending() {
+            let what = format!(
+                "order {name:?} has a change that Gateway has not answered ({}, {}): wait for it",
+                change.kind().as_str_name().trim_start_matches("CHANGE_KIND_"),
+                change.state().as_str_name().trim_start_matches("CHANGE_STATE_"),
+            );
+            return Err(error::order_later("CHANGE_PENDING", what));
+        }
+        let seen = self.epoch.is_some_and(|epoch| order.is_seen_in(epoch));
+        if !seen || record.perm_id == 0 {
+            let what = format!(
+                "Gateway has not told of order {name:?} in this session yet; a change of it could \
+                 place it again"
+            );
+            return Err(error::order_later("ORDER_UNKNOWN", what));
+        }
+        if record.exercise {
+            return Err(error::order("INVALID_ARGUMENT", "an exercise can be cancelled only"));
+        }
+        let before = tws::PlaceOrderRequest::decode(&record.request[..]).unwrap_or_default();
+        let (old, new) =
+            (before.contract.unwrap_or_default(), request.contract.clone().unwrap_or_default());
+        if checks::plain(&old) != checks::plain(&new) {
+            return Err(error::order(
+                "INVALID_ARGUMENT",
+                "the contract differs from the order's: a change keeps it, cancel and place anew",
+            ));
+        }
+        let (old, new) =
+            (before.order.unwrap_or_default(), request.order.clone().unwrap_or_default());
+        if old.action() != new.action() || old.account() != new.account() {
+            return Err(error::order(
+                "INVALID_ARGUMENT",
+                "action or account differ from the order's: a change keeps them",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn cancel(
+        &mut self,
+        caller: &Caller,
+        call: CallId,
+        asked: &CancelOrderRequest,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let owner = self.may_cancel_of(caller, &asked.owner, &asked.reason)?;
+        let order_id = self.own(&owner, &asked.client_order_id)?;
+        let audit = self.cancel_audit(caller, &owner, order_id, &asked.reason);
+        match self.cancel_one(Some(caller), order_id, asked.order_cancel.clone(), audit, now)? {
+            Cancelling::Leaves => {
+                let key = self.departing(order_id, |what| what == What::Cancel);
+                if let Some(departure) = key.and_then(|key| self.departures.get_mut(&key)) {
+                    departure.waiters.push((call, Ask::Cancel));
+                }
+            }
+            Cancelling::Over => self.answer_left(call, Ask::Cancel, &[order_id]),
+        }
+        Ok(())
+    }
+
+    pub(super) fn cancel_all(
+        &mut self,
+        caller: &Caller,
+        call: CallId,
+        asked: &CancelAllOrdersRequest,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let owner = self.may_cancel_of(caller, &asked.owner, &asked.reason)?;
+        if self.brakes.road == Road::Down && self.book.live_count(&owner) > 0 {
+            return Err(no_session());
+        }
+        let orders = self.cancel_all_of(&owner, Some(caller), &asked.reason, now);
+        let orders = orders
+            .iter()
+            .filter_map(|id| self.book.get(*id))
+            .map(|order| view::order(&order.record, self.client_id))
+            .collect();
+        self.answer(call, &CancelAllOrdersResponse { orders });
+        Ok(())
+    }
+
+    /// Cancels for all live orders of an owner; by the broker itself if nobody asked.
+    pub(super) fn cancel_all_of(
+        &mut self,
+        owner: &str,
+        caller: Option<&Caller>,
+        reason: &str,
+        now: Instant,
+    ) -> Vec<i32> {
+        let mut orders = Vec::new();
+        for id in self.book.live_of(owner) {
+            let by = caller.cloned().unwrap_or_else(the_broker);
+            let audit = self.cancel_audit(&by, owner, id, reason);
+            if self.cancel_one(caller, id, None, audit, now).is_ok() {
+                orders.push(id);
+            }
+        }
+        orders
+    }
+
+    /// Whose orders this caller may cancel here.
+    fn may_cancel_of(&self, caller: &Caller, owner: &str, reason: &str) -> Result<String, Error> {
+        let named = caller.principal.as_deref().unwrap_or_default();
+        if owner.is_empty() || owner == named {
+            let (named, _) = self.trader(caller)?;
+            return Ok(named);
+        }
+        self.administrator(caller, "another client's orders")?;
+        if reason.trim().is_empty() {
+            return Err(error::order(
+                "INVALID_ARGUMENT",
+                "reason is empty: say why another client's order is cancelled",
+            ));
+        }
+        Ok(owner.to_owned())
+    }
+
+    pub(super) fn administrator(&self, caller: &Caller, what: &str) -> Result<(), Error> {
+        let role = caller.principal.as_ref().and_then(|name| self.principals.get(name));
+        if caller.operator || role.is_some_and(|one| one.role == Role::Admin) {
+            return Ok(());
+        }
+        let name = caller.principal.as_deref().unwrap_or("NAME");
+        let what = format!("{what} are for their owner and for administrators");
+        Err(error::forbidden("RIGHT_DENIED", &what, &format!("clients.{name}.role")))
+    }
+
+    /// One cancel: taken back, put into the queue, or over already.
+    pub(super) fn cancel_one(
+        &mut self,
+        caller: Option<&Caller>,
+        order_id: i32,
+        details: Option<tws::OrderCancel>,
+        audit: Audit,
+        now: Instant,
+    ) -> Result<Cancelling, Error> {
+        let places = |what| matches!(what, What::Place | What::Exercise);
+        if let Some(key) = self.departing(order_id, places)
+            && self.departures.get(&key).is_some_and(|one| !one.numbered)
+        {
+            self.end_unsent(key, now);
+            return Ok(Cancelling::Over);
+        }
+        let Some(order) = self.book.get_mut(order_id) else {
+            return Err(not_found(""));
+        };
+        match order.state() {
+            State::Cancelled | State::NotSent => return Ok(Cancelling::Over),
+            state if !order.is_live() => return Err(ended(&order.record.client_order_id, state)),
+            _ => {}
+        }
+        if order.pending().is_some_and(|change| {
+            change.kind() == ChangeKind::Cancel && change.state() != ChangeState::Unknown
+        }) {
+            let waits = self.departing(order_id, |what| what == What::Cancel).is_some();
+            return Ok(if waits { Cancelling::Leaves } else { Cancelling::Over });
+        }
+        if self.brakes.road == Road::Down {
+            return Err(no_session());
+        }
+        // A modification that waits for its turn is overtaken for good.
+        let because = error::order_later("WITHDRAWN", "the order is cancelled instead");
+        if let Some(key) = self.departing(order_id, |what| what == What::Modify) {
+            self.take_back(key, &because, now);
+        }
+        let Some(order) = self.book.get_mut(order_id) else {
+            return Err(not_found(""));
+        };
+        order.begin_change(ChangeKind::Cancel, b"");
+        let request = tws::CancelOrderRequest { order_id: Some(order_id), order_cancel: details };
+        let label = order.record.client_order_id.clone();
+        let departure = Departure::new(What::Cancel, vec![order_id], audit);
+        let frames = wire::message(id::CANCEL_ORDER, &request);
+        let caller = caller.cloned().unwrap_or_else(the_broker);
+        self.push(Lane::OrderCancel, &caller, departure, frames, ("cancelOrder", label));
+        self.tell(order_id, OrderEventKind::Change, now);
+        Ok(Cancelling::Leaves)
+    }
+
+    /// The frame of this kind in which this order waits for its turn or for the disk.
+    fn departing(&self, order_id: i32, kind: impl Fn(What) -> bool) -> Option<i32> {
+        let found = self.departures.iter().find(|(_, one)| kind(one.what) && one.holds(order_id));
+        found.map(|(key, _)| *key)
+    }
+
+    /// Its owner ends what has not left: it never will, whoever asks again.
+    fn end_unsent(&mut self, key: i32, now: Instant) {
+        let orders = self.departures.get(&key).map(|one| one.orders.clone()).unwrap_or_default();
+        for id in orders {
+            if let Some(order) = self.book.get_mut(id) {
+                order.begin_change(ChangeKind::Cancel, b"");
+            }
+        }
+        let because = error::order("CANCELLED", "it was cancelled before it left");
+        self.take_back(key, &because, now);
+    }
+
+    pub(super) fn own(&self, owner: &str, client_order_id: &str) -> Result<i32, Error> {
+        self.book.named(owner, client_order_id).ok_or_else(|| not_found(client_order_id))
+    }
+
+    fn sent_in_last_minute(&self, owner: &str, now: Instant) -> usize {
+        let in_minute = |at: &&Instant| now.saturating_duration_since(**at).as_secs() < 60;
+        self.sent_lately.get(owner).map_or(0, |sent| sent.iter().filter(in_minute).count())
+    }
+
+    pub(super) fn cancel_audit(
+        &self,
+        caller: &Caller,
+        owner: &str,
+        order_id: i32,
+        reason: &str,
+    ) -> Audit {
+        let name = self.book.get(order_id).map(|order| order.record.client_order_id.clone());
+        let name = name.unwrap_or_default();
+        let audit = self.audit(caller, What::Cancel, owner, &name, order_id, b"");
+        Audit { reason: reason.to_owned(), ..audit }
+    }
+
+    /// Gateway has not answered a change in time: it is looked for.
+    pub(super) fn on_unanswered(&mut self, id: i32, now: Instant) {
+        let Some(order) = self.book.get_mut(id) else {
+            return;
+        };
+        let what = "Gateway has not answered in time";
+        if order.move_change(ChangeState::Unknown, what, 0) {
+            self.tell(id, OrderEventKind::Change, now);
+            self.reconciler.begin();
+        }
+    }
+
+    /// Is there a way for cancels?
+    pub(super) fn may_cancel(&self) -> bool {
+        self.brakes.road != Road::Down && !self.brakes.reconciling
+    }
+}
+
+/// What became of a cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cancelling {
+    /// It is in the queue.
+    Leaves,
+    /// There is nothing to send.
+    Over,
+}
+
+pub(super) fn the_broker() -> Caller {
+    Caller { name: "broker".into(), ..Caller::default() }
+}
+
+pub(super) fn not_found(name: &str) -> Error {
+    error::order("ORDER_NOT_FOUND", format!("this client has no order {name:?}"))
+}
+
+fn ended(name: &str, state: State) -> Error {
+    let state = state.as_str_name().trim_start_matches("ORDER_STATE_");
+    error::order("ORDER_ENDED", format!("order {name:?} has ended: it is {state}"))
+}
+
+fn no_session() -> Error {
+    error::order_later(
+        "NOT_READY",
+        "there is no session with Gateway, so nothing can be cancelled: wait for READY and try \
+         again; orders at IB live on meanwhile",
+    )
+}

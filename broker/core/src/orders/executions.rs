@@ -1,0 +1,159 @@
+//! Executions, each once, with its commission, and with what it corrects.
+//!
+//! Gateway tells an execution when it happens, and again in lists; its commission follows and is
+//! keyed by the execution's id alone. An id that differs only after its last dot corrects the
+//! earlier one. Source: protocol fact sheet, section 7.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::journal::ExecutionRecord;
+
+/// An execution is told without its commission after this time; it comes within milliseconds.
+const COMMISSION: Duration = Duration::from_secs(5);
+
+/// Commissions that came before their executions.
+const EARLY: usize = 1_000;
+
+/// What an execution is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum News {
+    /// It was told before.
+    Known,
+    /// It is new.
+    New,
+    /// It replaces this one.
+    Corrects(String),
+}
+
+/// The executions.
+#[derive(Debug, Default)]
+pub(crate) struct Executions {
+    records: BTreeMap<String, ExecutionRecord>,
+    /// The newest of those whose ids differ only after the last dot.
+    newest: BTreeMap<String, String>,
+    early: VecDeque<(String, Vec<u8>)>,
+    untold: BTreeMap<String, Instant>,
+}
+
+impl Executions {
+    pub(crate) fn load(records: Vec<ExecutionRecord>, now: Instant) -> Self {
+        let mut executions = Self::default();
+        for record in records {
+            if !record.told {
+                executions.untold.insert(record.exec_id.clone(), now + COMMISSION);
+            }
+            executions.newest.insert(stem(&record.exec_id).into(), record.exec_id.clone());
+            executions.records.insert(record.exec_id.clone(), record);
+        }
+        executions
+    }
+
+    /// Takes an execution, without its commission. `corrects_exec_id` is filled in here.
+    pub(crate) fn add(&mut self, mut record: ExecutionRecord, now: Instant) -> News {
+        let id = record.exec_id.clone();
+        if self.records.contains_key(&id) {
+            return News::Known;
+        }
+        let before = self.newest.insert(stem(&id).to_owned(), id.clone());
+        let news = before.map_or(News::New, News::Corrects);
+        if let News::Corrects(before) = &news {
+            record.corrects_exec_id.clone_from(before);
+        }
+        if let Some(at) = self.early.iter().position(|(early, _)| *early == id)
+            && let Some((_, commission)) = self.early.remove(at)
+        {
+            record.commission = commission.into();
+        }
+        let wait = if record.commission.is_empty() { COMMISSION } else { Duration::ZERO };
+        self.untold.insert(id.clone(), now + wait);
+        self.records.insert(id, record);
+        news
+    }
+
+    /// Takes a commission. The execution, if it is known and had none.
+    pub(crate) fn commission(&mut self, id: &str, body: &[u8], now: Instant) -> Option<String> {
+        match self.records.get_mut(id) {
+            Some(record) if record.commission.is_empty() => {
+                record.commission = body.to_vec().into();
+                if let Some(at) = self.untold.get_mut(id) {
+                    *at = now;
+                }
+                Some(id.to_owned())
+            }
+            Some(_) => None,
+            None => {
+                self.early.push_back((id.to_owned(), body.to_vec()));
+                if self.early.len() > EARLY {
+                    self.early.pop_front();
+                }
+                None
+            }
+        }
+    }
+
+    /// Executions that are to be told now.
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<String> {
+        let due: Vec<String> =
+            self.untold.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
+        for id in &due {
+            self.untold.remove(id);
+            if let Some(record) = self.records.get_mut(id) {
+                record.told = true;
+            }
+        }
+        due
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.untold.values().min().copied()
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&ExecutionRecord> {
+        self.records.get(id)
+    }
+}
+
+fn stem(id: &str) -> &str {
+    id.rsplit_once('.').map_or(id, |(stem, _)| stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: &str) -> ExecutionRecord {
+        ExecutionRecord { exec_id: id.into(), ..Default::default() }
+    }
+
+    #[test]
+    fn an_execution_is_new_once_and_a_correction_names_the_one_before() {
+        let now = Instant::now();
+        let mut executions = Executions::default();
+        assert_eq!(executions.add(record("0001.02.01"), now), News::New);
+        assert_eq!(executions.add(record("0001.02.01"), now), News::Known);
+        assert_eq!(executions.add(record("0001.03.01"), now), News::New);
+        let corrects = News::Corrects("0001.02.01".into());
+        assert_eq!(executions.add(record("0001.02.02"), now), corrects);
+        assert_eq!(executions.get("0001.02.02").unwrap().corrects_exec_id, "0001.02.01");
+    }
+
+    #[test]
+    fn it_is_told_with_its_commission_or_after_a_wait() {
+        let now = Instant::now();
+        let mut executions = Executions::default();
+        executions.add(record("a.1"), now);
+        assert!(executions.due(now).is_empty());
+        assert_eq!(executions.commission("a.1", b"c", now), Some("a.1".into()));
+        assert_eq!(executions.due(now), ["a.1"]);
+        assert_eq!(executions.commission("b.1", b"early", now), None);
+        executions.add(record("b.1"), now);
+        assert_eq!(executions.due(now), ["b.1"]);
+        assert_eq!(executions.get("b.1").unwrap().commission, "early");
+        executions.add(record("c.1"), now);
+        assert_eq!(executions.due(now + COMMISSION), ["c.1"]);
+        assert_eq!(executions.commission("c.1", b"late", now), Some("c.1".into()));
+        assert!(executions.due(now + COMMISSION).is_empty(), "told already");
+        assert_eq!(executions.commission("c.1", b"twice", now), None);
+    }
+}

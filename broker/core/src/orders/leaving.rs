@@ -1,0 +1,289 @@
+//! From the queue to the link: what waits for its turn, is written down, and leaves; or does not.
+//!
+//! The number of the link frame and the intent are one row, on disk before the frame leaves. A
+//! frame whose row cannot be written is withheld. Cancels do not wait for a disk that fails.
+
+use std::time::{Duration, Instant};
+
+use ibouncer_proto::api::v1::{
+    CancelOrderResponse, ChangeState, ExerciseOptionsResponse, ModifyOrderResponse, OrderEventKind,
+    OrderState as State, PlaceOrderResponse, PlaceOrdersResponse,
+};
+
+use super::journal::{Audit, Sending};
+use super::{Desk, Doing, PREVIEW, view};
+use crate::error::{self, Error};
+use crate::ids::CallId;
+
+/// What leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Place,
+    Exercise,
+    Modify,
+    Cancel,
+    Preview,
+    CancelEvery,
+}
+
+impl What {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Place => "PlaceOrder",
+            Self::Exercise => "ExerciseOptions",
+            Self::Modify => "ModifyOrder",
+            Self::Cancel => "CancelOrder",
+            Self::Preview => "PreviewOrder",
+            Self::CancelEvery => "CancelEveryOrder",
+        }
+    }
+}
+
+/// The answer that a caller waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Place { again: bool },
+    Group { again: bool },
+    Exercise { again: bool },
+    Modify,
+    Cancel,
+}
+
+/// One frame on its way.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    pub(super) what: What,
+    /// In the order in which they lie in the frame.
+    pub(super) orders: Vec<i32>,
+    pub(super) waiters: Vec<(CallId, Ask)>,
+    /// It has its number, and waits for the disk.
+    pub(super) numbered: bool,
+    /// TWS messages in it.
+    pub(super) messages: usize,
+    /// Who is named in the audit log.
+    pub(super) audit: Audit,
+}
+
+impl Departure {
+    pub(super) fn new(what: What, orders: Vec<i32>, audit: Audit) -> Self {
+        Self { what, orders, waiters: Vec::new(), numbered: false, messages: 1, audit }
+    }
+
+    pub(super) fn waiter(mut self, waiter: Option<(CallId, Ask)>) -> Self {
+        self.waiters.extend(waiter);
+        self
+    }
+
+    pub(super) fn holds(&self, id: i32) -> bool {
+        self.orders.contains(&id)
+    }
+}
+
+/// A frame that got its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Numbered {
+    /// It may leave once this is on disk.
+    pub(crate) wait_for: u64,
+    /// It leaves also if that fails.
+    pub(crate) regardless: bool,
+    /// TWS messages in it.
+    pub(crate) messages: usize,
+}
+
+impl Desk {
+    /// A frame of ours has its turn, and will leave with this number.
+    pub(crate) fn on_numbered(&mut self, key: i32, number: u64, now: Instant) -> Option<Numbered> {
+        let sending = Sending { epoch: self.epoch?, number };
+        let departure = self.departures.get_mut(&key)?;
+        departure.numbered = true;
+        let messages = departure.messages;
+        let (what, orders) = (departure.what, departure.orders.clone());
+        for id in &orders {
+            match what {
+                What::Place | What::Exercise => self.place_leaves(*id, sending, now),
+                What::Modify | What::Cancel => self.change_leaves(*id, sending, now),
+                What::Preview => {
+                    if let Some((_, deadline)) = self.previews.get_mut(id) {
+                        *deadline = now + PREVIEW;
+                    }
+                }
+                What::CancelEvery => {}
+            }
+        }
+        Some(Numbered {
+            wait_for: self.telling.wait_for(),
+            regardless: matches!(what, What::Cancel | What::CancelEvery),
+            messages,
+        })
+    }
+
+    fn place_leaves(&mut self, id: i32, sending: Sending, now: Instant) {
+        let Some(order) = self.book.get_mut(id) else {
+            return;
+        };
+        order.on_leaving(sending);
+        if order.transition(State::Sent, "it leaves for Gateway") == Ok(true) {
+            self.tell(id, OrderEventKind::State, now);
+        }
+    }
+
+    fn change_leaves(&mut self, id: i32, sending: Sending, now: Instant) {
+        let due = now + self.settings.answer_deadline;
+        let Some(order) = self.book.get_mut(id) else {
+            return;
+        };
+        if let Some(change) = order.record.change.as_mut() {
+            change.sending = Some(sending);
+        }
+        if order.move_change(ChangeState::Sent, "", 0) {
+            self.answers_due.insert(id, due);
+            self.tell(id, OrderEventKind::Change, now);
+        }
+    }
+
+    /// It has left.
+    pub(crate) fn on_left(&mut self, key: i32) {
+        let Some(departure) = self.departures.remove(&key) else {
+            return;
+        };
+        for (call, ask) in &departure.waiters {
+            self.answer_left(*call, *ask, &departure.orders);
+        }
+        let mut audit = departure.audit;
+        audit.result = "sent";
+        self.doings.push_back(Doing::Audit(Box::new(audit)));
+    }
+
+    /// It has its number and does not leave after all: never.
+    pub(crate) fn on_withheld(&mut self, key: i32, error: &Error, now: Instant) {
+        let Some(departure) = self.departures.remove(&key) else {
+            return;
+        };
+        self.not_sent(departure, error, now);
+    }
+
+    /// Nothing of what waits leaves: the session is gone.
+    pub(super) fn withdraw_all(&mut self, error: &Error, now: Instant) {
+        for (_, departure) in std::mem::take(&mut self.departures) {
+            self.not_sent(departure, error, now);
+        }
+    }
+
+    /// Takes a frame out of the queue. Only what has no number can be.
+    pub(super) fn take_back(&mut self, key: i32, error: &Error, now: Instant) -> bool {
+        match self.departures.remove(&key) {
+            Some(departure) if !departure.numbered => {
+                self.doings.push_back(Doing::TakeBack(key));
+                self.not_sent(departure, error, now);
+                true
+            }
+            Some(departure) => {
+                self.departures.insert(key, departure);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn not_sent(&mut self, departure: Departure, error: &Error, now: Instant) {
+        let error = error::not_sent(error.clone());
+        for id in &departure.orders {
+            match departure.what {
+                What::Place | What::Exercise => self.place_not_sent(*id, &error.message, now),
+                What::Modify | What::Cancel => {
+                    self.answers_due.remove(id);
+                    if let Some(order) = self.book.get_mut(*id)
+                        && order.move_change(ChangeState::NotSent, &error.message, 0)
+                    {
+                        self.tell(*id, OrderEventKind::Change, now);
+                    }
+                }
+                What::Preview => {
+                    if let Some((call, _)) = self.previews.remove(id) {
+                        self.reply(call, Err(error.clone()));
+                    }
+                }
+                What::CancelEvery => {}
+            }
+        }
+        for (call, _) in departure.waiters {
+            self.reply(call, Err(error.clone()));
+        }
+        let mut audit = departure.audit;
+        audit.result = "not-sent";
+        audit.reason = error.message;
+        self.doings.push_back(Doing::Audit(Box::new(audit)));
+    }
+
+    fn place_not_sent(&mut self, id: i32, because: &str, now: Instant) {
+        let Some(order) = self.book.get_mut(id) else {
+            return;
+        };
+        // Of what nobody wrote down and nobody cancelled, nothing remains: it may be placed anew.
+        if !order.journaled && order.record.change.is_none() {
+            self.book.forget(id);
+            return;
+        }
+        order.move_change(ChangeState::Done, "the order has not left", 0);
+        if order.transition(State::NotSent, because) == Ok(true) {
+            self.tell(id, OrderEventKind::State, now);
+        }
+    }
+
+    /// Nobody waits for this call any more: what waits for its turn on its behalf is taken back,
+    /// but for cancels.
+    pub(crate) fn on_call_dropped(&mut self, call: CallId, now: Instant) {
+        if let Some(at) = self.waiting.iter().position(|one| one.call == call) {
+            self.waiting.remove(at);
+            self.ready = self.ready.min(self.waiting.len());
+        }
+        self.previews.retain(|_, (waits, _)| *waits != call);
+        let found = self.departures.iter_mut().find_map(|(key, departure)| {
+            let before = departure.waiters.len();
+            departure.waiters.retain(|(waits, _)| *waits != call);
+            let alone = before > departure.waiters.len() && departure.waiters.is_empty();
+            (alone && departure.what != What::Cancel).then_some(*key)
+        });
+        if let Some(key) = found {
+            let error = error::order_later("WITHDRAWN", "the caller went away before it left");
+            self.take_back(key, &error, now);
+        }
+    }
+
+    pub(super) fn answer_left(&mut self, call: CallId, ask: Ask, orders: &[i32]) {
+        let shown: Vec<_> = orders
+            .iter()
+            .filter_map(|id| self.book.get(*id))
+            .map(|order| view::order(&order.record, self.client_id))
+            .collect();
+        let order = shown.first().cloned();
+        match ask {
+            Ask::Place { again } => {
+                self.answer(call, &PlaceOrderResponse { order, already_placed: again });
+            }
+            Ask::Group { again } => {
+                let response = PlaceOrdersResponse { orders: shown, already_placed: again };
+                self.answer(call, &response);
+            }
+            Ask::Exercise { again } => {
+                self.answer(call, &ExerciseOptionsResponse { order, already_placed: again });
+            }
+            Ask::Modify => self.answer(call, &ModifyOrderResponse { order }),
+            Ask::Cancel => self.answer(call, &CancelOrderResponse { order }),
+        }
+    }
+
+    pub(super) fn expire_previews(&mut self, now: Instant) {
+        let late: Vec<i32> =
+            self.previews.iter().filter(|(_, (_, at))| *at <= now).map(|(id, _)| *id).collect();
+        for id in late {
+            if let Some((call, _)) = self.previews.remove(&id) {
+                let error = error::deadline("the preview", PREVIEW.as_secs_f64());
+                self.reply(call, Err(error));
+            }
+        }
+    }
+}
+
+/// While it waits for its turn, a preview has no deadline that matters.
+pub(super) const WAITS: Duration = Duration::from_secs(3600);

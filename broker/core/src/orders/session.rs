@@ -1,0 +1,264 @@
+//! What the life of the session means for orders: what is lost with it, what is proven by the
+//! link's numbers, and what has to be compared before trading opens.
+
+use std::time::Instant;
+
+use ibouncer_proto::api::v1::{ChangeKind, ChangeState, OrderEventKind, OrderState as State};
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::brakes::Doubt;
+use super::change::the_broker;
+use super::reconcile::Progress;
+use super::{Desk, Doing};
+use crate::error;
+use crate::notes::Severity;
+use crate::status::mask_account;
+
+/// What is known of what left before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// A new session: what left in earlier ones may be anywhere.
+    New,
+    /// The same session, under another broker or on another link: its worker took what left
+    /// through this number, and nothing above it.
+    TakenThrough(u64),
+}
+
+impl Desk {
+    /// The session is up.
+    pub(crate) fn on_session_up(
+        &mut self,
+        epoch: u64,
+        accounts: &[String],
+        next_valid_id: i32,
+        before: Before,
+        now: Instant,
+    ) {
+        self.epoch = Some(epoch);
+        if !self.settings.enabled {
+            return;
+        }
+        self.on_next_valid_id(next_valid_id);
+        match before {
+            Before::New => self.lose("the session before ended, and this one has not told", now),
+            Before::TakenThrough(through) => self.prove(epoch, through, now),
+        }
+        self.check_accounts(accounts);
+        self.brakes.reconciling = true;
+        self.reconciler.on_session();
+        self.doings.push_back(Doing::StatusChanged);
+    }
+
+    /// The link of the same session is back.
+    pub(crate) fn on_relinked(&mut self, through: u64, now: Instant) {
+        if let (Some(epoch), true) = (self.epoch, self.settings.enabled) {
+            self.prove(epoch, through, now);
+            self.reconciler.begin();
+        }
+    }
+
+    /// The session is gone.
+    pub(crate) fn on_session_down(&mut self, because: &str, now: Instant) {
+        self.epoch = None;
+        let error = error::not_ready("down", because);
+        self.withdraw_all(&error, now);
+        for (_, (call, _)) in std::mem::take(&mut self.previews) {
+            self.reply(call, Err(error.clone()));
+        }
+        self.lose(&format!("the session ended: {because}"), now);
+        self.answers_due.clear();
+        self.book.foreign.clear();
+        self.reconciler.on_session_down();
+        self.brakes.reconciling = false;
+        self.reconciled = None;
+    }
+
+    /// Frames from Gateway were lost on the way, or Gateway may not have told all.
+    pub(crate) fn on_gap(&mut self, because: &str, lost: bool, now: Instant) {
+        if self.epoch.is_some() && self.settings.enabled {
+            if lost {
+                self.lose(because, now);
+            }
+            self.reconciler.begin();
+        }
+    }
+
+    /// Everything that lives is UNKNOWN until Gateway tells of it.
+    fn lose(&mut self, because: &str, now: Instant) {
+        for id in self.book.live() {
+            let Some(order) = self.book.get_mut(id) else {
+                continue;
+            };
+            if !order.has_left() {
+                continue;
+            }
+            let changed = order.move_change(ChangeState::Unknown, because, 0);
+            if order.transition(State::Unknown, because) == Ok(true) {
+                self.tell(id, OrderEventKind::State, now);
+            } else if changed {
+                self.tell(id, OrderEventKind::Change, now);
+            }
+        }
+    }
+
+    /// What the worker has not taken was never sent: that is proof.
+    fn prove(&mut self, epoch: u64, through: u64, now: Instant) {
+        let because = "the link's numbers prove that it never left";
+        for id in self.book.live() {
+            let Some(order) = self.book.get_mut(id) else {
+                continue;
+            };
+            let unsent = |sending: &Option<super::journal::Sending>| {
+                sending.as_ref().is_some_and(|one| one.epoch == epoch && one.number > through)
+            };
+            let never = unsent(&order.record.sending)
+                && matches!(order.state(), State::Sent | State::Unknown);
+            let change_never = order.pending().is_some_and(|change| unsent(&change.sending));
+            if never && order.transition(State::NotSent, because) == Ok(true) {
+                order.move_change(ChangeState::NotSent, because, 0);
+                self.tell(id, OrderEventKind::State, now);
+            } else if change_never && order.move_change(ChangeState::NotSent, because, 0) {
+                self.answers_due.remove(&id);
+                self.tell(id, OrderEventKind::Change, now);
+            }
+        }
+    }
+
+    /// Orders that a journal holds as intents have not left: nothing leaves before it is there.
+    pub(super) fn forget_intents(&mut self) {
+        let now = self.clock.now;
+        for id in self.book.live() {
+            if let Some(order) = self.book.get_mut(id)
+                && order.state() == State::Intent
+                && order.transition(State::NotSent, "the broker ended before it left") == Ok(true)
+            {
+                self.tell(id, OrderEventKind::State, now);
+            }
+        }
+    }
+
+    /// The journal belongs to these accounts.
+    fn check_accounts(&mut self, accounts: &[String]) {
+        let mut accounts = accounts.to_vec();
+        accounts.sort();
+        if self.facts.accounts == accounts {
+            return;
+        }
+        if self.facts.accounts.is_empty() {
+            self.facts.accounts = accounts;
+            self.facts.client_id = self.client_id;
+            self.save_facts();
+            return;
+        }
+        let shown =
+            |all: &[String]| all.iter().map(|one| mask_account(one)).collect::<Vec<_>>().join(", ");
+        let what = format!(
+            "the journal of orders belongs to {}, and Gateway shows {}: another login answers on \
+             this port, or the login has changed. If that is meant, `ibouncer trading adopt-state \
+             --reason …`",
+            shown(&self.facts.accounts),
+            shown(&accounts)
+        );
+        self.doubt(Doubt::Accounts, what);
+    }
+
+    /// A list is complete, or will never be.
+    pub(crate) fn on_listed(&mut self, complete: bool, now: Instant) {
+        let next = now + self.settings.reconcile_every;
+        if self.reconciler.on_listed(complete, next, now) == Progress::Done {
+            self.on_reconciled(now);
+        }
+    }
+
+    /// An error about the connection as a whole may have ended the list that is asked for.
+    pub(crate) fn on_connection_error(&mut self, code: i32, now: Instant) {
+        if self.reconciler.is_listing() && crate::hub::ends_request(code) && code < 1100 {
+            self.on_listed(false, now);
+        }
+    }
+
+    fn on_reconciled(&mut self, now: Instant) {
+        self.reconciled = Some(now);
+        self.resolve_changes(now);
+        self.end_torn_groups(now);
+        if std::mem::take(&mut self.brakes.reconciling) {
+            let unknown = self.count_unknown();
+            let text = match unknown {
+                0 => "orders agree with Gateway's lists; trading is open".to_owned(),
+                _ => format!(
+                    "orders were compared with Gateway's lists; {unknown} are UNKNOWN, see \
+                     `ibouncer orders`"
+                ),
+            };
+            let severity = if unknown == 0 { Severity::Info } else { Severity::Warning };
+            self.note(severity, text);
+        }
+        self.ready = self.waiting.len();
+        self.doings.push_back(Doing::StatusChanged);
+    }
+
+    /// Gateway has shown the orders as they are: a change that is not in them was not made.
+    fn resolve_changes(&mut self, now: Instant) {
+        let Some(epoch) = self.epoch else {
+            return;
+        };
+        for id in self.book.live() {
+            let Some(order) = self.book.get_mut(id) else {
+                continue;
+            };
+            let unknown =
+                order.pending().is_some_and(|change| change.state() == ChangeState::Unknown);
+            let open =
+                matches!(order.state(), State::Working | State::Acknowledged | State::Inactive);
+            if unknown && open && order.is_seen_in(epoch) {
+                let because = match order.pending().map(super::journal::Change::kind) {
+                    Some(ChangeKind::Cancel) => "Gateway shows the order open",
+                    _ => "Gateway shows the order as it was before",
+                };
+                if order.move_change(ChangeState::Failed, because, 0) {
+                    self.tell(id, OrderEventKind::Change, now);
+                }
+            }
+        }
+    }
+
+    /// Of a group that was cut on its way, what Gateway holds back for the rest is cancelled.
+    fn end_torn_groups(&mut self, now: Instant) {
+        let Some(epoch) = self.epoch else {
+            return;
+        };
+        let mut torn = Vec::new();
+        for order in
+            self.book.iter().filter(|order| order.is_live() && !order.record.group.is_empty())
+        {
+            let members = self.book.of_group(&order.record.group);
+            let lost = members
+                .iter()
+                .filter_map(|id| self.book.get(*id))
+                .any(|member| member.state() == State::Unknown && !member.is_seen_in(epoch));
+            if lost && order.is_seen_in(epoch) && is_held(&order.record.request) {
+                torn.push(order.record.order_id);
+            }
+        }
+        for id in torn {
+            let audit = self.cancel_audit(&the_broker(), "", id, "its group was cut on its way");
+            let _ = self.cancel_one(None, id, None, audit, now);
+        }
+    }
+
+    pub(super) fn count_unknown(&self) -> usize {
+        let live = self.book.live();
+        let states =
+            live.iter().filter_map(|id| self.book.get(*id)).map(super::order::Order::state);
+        states.filter(|state| *state == State::Unknown).count()
+    }
+}
+
+/// Does Gateway hold this order back until another one comes?
+fn is_held(request: &[u8]) -> bool {
+    tws::PlaceOrderRequest::decode(request)
+        .ok()
+        .and_then(|request| request.order)
+        .is_some_and(|order| order.transmit == Some(false))
+}

@@ -1,0 +1,253 @@
+//! What is written down, and what is told of it: every change of an order is a row and a numbered
+//! event, in one piece; an event is shown once it is on disk, so that its number is never another
+//! event's.
+//!
+//! While the journal cannot be written, events are shown all the same: owners must hear of their
+//! fills. Their numbers are then not on disk, so the numbers of the next process begin far above.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use ibouncer_proto::api::journal::v1::event_record::Event;
+use ibouncer_proto::api::v1::{
+    ExecutionEvent, ExecutionEventKind, OrderEvent, OrderEventKind, TradingHalt, TradingStatus,
+};
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::brakes::Gate;
+use super::journal::{EventRecord, Write};
+use super::{Desk, Doing, view};
+use crate::clock::Clock;
+use crate::notes::Severity;
+use crate::principals::WhenAway;
+
+/// Numbers that a process can have used without their being on disk.
+const UNWRITTEN: u64 = 1_000_000;
+
+/// What is on its way to the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Telling {
+    batch: Vec<Write>,
+    /// The newest batch that was handed out.
+    written: u64,
+    committed: u64,
+    newest_event: u64,
+    untold: VecDeque<(u64, Box<EventRecord>)>,
+    failing: bool,
+}
+
+impl Telling {
+    pub(crate) fn resume(&mut self, newest_event: u64) {
+        self.newest_event = if newest_event == 0 { 0 } else { newest_event + UNWRITTEN };
+    }
+
+    pub(crate) fn write(&mut self, write: Write) {
+        self.batch.push(write);
+    }
+
+    pub(crate) fn event(&mut self, owner: &str, account: &str, event: impl FnOnce(u64) -> Event) {
+        self.newest_event += 1;
+        let sequence = self.newest_event;
+        let record = Box::new(EventRecord {
+            sequence,
+            owner: owner.to_owned(),
+            account: account.to_owned(),
+            event: Some(event(sequence)),
+        });
+        self.batch.push(Write::Event(record.clone()));
+        self.untold.push_back((self.written + 1, record));
+    }
+
+    /// What depends on everything written so far waits for this number.
+    pub(crate) fn wait_for(&self) -> u64 {
+        if self.batch.is_empty() { self.written } else { self.written + 1 }
+    }
+
+    pub(crate) fn poll_batch(&mut self) -> Option<(u64, Vec<Write>)> {
+        if self.batch.is_empty() {
+            return None;
+        }
+        self.written += 1;
+        Some((self.written, std::mem::take(&mut self.batch)))
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Box<EventRecord>> {
+        let (batch, _) = self.untold.front()?;
+        if *batch > self.committed && !(self.failing && *batch <= self.written) {
+            return None;
+        }
+        self.untold.pop_front().map(|(_, event)| event)
+    }
+
+    pub(crate) fn newest_event(&self) -> u64 {
+        self.newest_event
+    }
+}
+
+impl Desk {
+    /// Everything up to this number is on disk.
+    pub fn on_journaled(&mut self, through: u64) {
+        self.telling.committed = self.telling.committed.max(through);
+        if std::mem::take(&mut self.telling.failing) {
+            self.brakes.journal = None;
+            self.note(Severity::Info, "the journal of orders can be written again".into());
+            self.doings.push_back(Doing::StatusChanged);
+            self.ready = self.waiting.len();
+        }
+    }
+
+    /// The journal cannot be written. What waits for it does not leave.
+    pub fn on_journal_failed(&mut self, error: &str) {
+        if std::mem::replace(&mut self.telling.failing, true) {
+            return;
+        }
+        tracing::error!(error, "the journal of orders cannot be written; no order is taken");
+        let what = format!(
+            "the journal of orders cannot be written: {error}. No order is taken until it can; \
+             cancels and data go on"
+        );
+        self.note(Severity::Error, what);
+        self.brakes.journal = Some(error.to_owned());
+        self.doings.push_back(Doing::StatusChanged);
+    }
+
+    /// The audit log cannot be written, and why; or it can again.
+    pub fn on_audit(&mut self, error: Option<String>) {
+        if let Some(error) = &error {
+            tracing::error!(error, "the audit log cannot be written; no order is taken");
+            let what = format!("the audit log cannot be written: {error}; no order is taken");
+            self.note(Severity::Error, what);
+        }
+        self.brakes.audit = error;
+        self.doings.push_back(Doing::StatusChanged);
+        self.ready = self.waiting.len();
+    }
+
+    /// Is everything up to this number on disk?
+    pub(crate) fn is_on_disk(&self, number: u64) -> bool {
+        number <= self.telling.committed
+    }
+
+    pub(crate) fn is_journal_failing(&self) -> bool {
+        self.telling.failing
+    }
+
+    /// Trading as status shows it: a word, and the details; none if it is off.
+    pub(crate) fn status(&self, clock: &Clock) -> (&'static str, Option<TradingStatus>) {
+        if !self.settings.enabled {
+            return ("off", None);
+        }
+        let halt =
+            self.facts.halts.get("").map(|halt| format!("halted by {}: {}", halt.by, halt.reason));
+        let (word, because) = match (halt, self.brakes.gate(WhenAway::Reject)) {
+            (Some(halt), _) => ("halted", halt),
+            (None, Gate::Open) => ("on", "orders are taken".to_owned()),
+            (None, Gate::Wait) => ("down", String::new()),
+            (None, Gate::Closed(error)) => {
+                let word = match error.code.as_str() {
+                    "TRADING_RECONCILING" => "reconciling",
+                    "NOT_READY" => "down",
+                    _ => "halted",
+                };
+                (word, error.message)
+            }
+        };
+        let halts = self.facts.halts.iter().map(|(client, halt)| TradingHalt {
+            client: client.clone(),
+            reason: halt.reason.clone(),
+            by: halt.by.clone(),
+            since: Some(view::timestamp(halt.since_ms)),
+        });
+        let doubts = self.brakes.doubts.values().map(|doubt| TradingHalt {
+            reason: doubt.clone(),
+            by: "broker".into(),
+            ..TradingHalt::default()
+        });
+        let status = TradingStatus {
+            because,
+            halts: halts.chain(doubts).collect(),
+            open_orders: self.book.live().len() as u32,
+            unknown_orders: self.count_unknown() as u32,
+            foreign_orders: self.book.foreign.len() as u32,
+            journal: self.brakes.journal.clone().unwrap_or_else(|| "ok".into()),
+            next_order_id: self.next_id,
+            reconciled_at: self.reconciled.map(|at| clock.at(at)),
+        };
+        (word, Some(status))
+    }
+
+    /// What everything written so far waits for.
+    pub(crate) fn written(&self) -> u64 {
+        self.telling.wait_for()
+    }
+
+    pub(super) fn save_facts(&mut self) {
+        let facts = Box::new(self.facts.clone());
+        self.telling.write(Write::Facts(facts));
+    }
+
+    /// Something about this order changed: a row, and an event.
+    pub(super) fn tell(&mut self, id: i32, kind: OrderEventKind, now: Instant) {
+        let millis = self.millis(now);
+        let Some(order) = self.book.get_mut(id) else {
+            return;
+        };
+        order.record.updated_ms = millis;
+        order.record.sequence = self.telling.newest_event() + 1;
+        order.journaled = true;
+        let record = order.record.clone();
+        self.book.note(id);
+        let shown = view::order(&record, self.client_id);
+        self.telling.event(&record.owner, &record.account, |sequence| {
+            let event = OrderEvent {
+                sequence,
+                at: Some(view::timestamp(millis)),
+                kind: kind.into(),
+                order: Some(shown),
+            };
+            Event::Order(event.encode_to_vec().into())
+        });
+        self.telling.write(Write::Order(Box::new(record)));
+    }
+
+    /// Executions whose commission has come, or has not come in time.
+    pub(super) fn tell_due_executions(&mut self, now: Instant) {
+        for id in self.executions.due(now) {
+            self.tell_execution(&id, None, now);
+        }
+    }
+
+    pub(super) fn tell_execution(
+        &mut self,
+        id: &str,
+        kind: Option<ExecutionEventKind>,
+        now: Instant,
+    ) {
+        let millis = self.millis(now);
+        let Some(record) = self.executions.get(id).cloned() else {
+            return;
+        };
+        let kind = kind.unwrap_or(match record.corrects_exec_id.is_empty() {
+            true => ExecutionEventKind::New,
+            false => ExecutionEventKind::Corrected,
+        });
+        self.telling.event(&record.owner, &record.account, |sequence| {
+            let event = ExecutionEvent {
+                sequence,
+                at: Some(view::timestamp(millis)),
+                kind: kind.into(),
+                owner: record.owner.clone(),
+                client_order_id: record.client_order_id.clone(),
+                corrects_exec_id: record.corrects_exec_id.clone(),
+                execution: tws::ExecutionDetails::decode(&record.execution[..]).ok(),
+                commission: match record.commission.is_empty() {
+                    true => None,
+                    false => tws::CommissionAndFeesReport::decode(&record.commission[..]).ok(),
+                },
+            };
+            Event::Execution(event.encode_to_vec().into())
+        });
+        self.telling.write(Write::Execution(Box::new(record)));
+    }
+}

@@ -45,6 +45,26 @@ pub struct SimArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub next_order_id: i32,
 
+    /// Orders, cancels and exercises are refused with error 321
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// Limit and stop orders are filled only when told, by the happening fill
+    #[arg(long)]
+    pub manual_fills: bool,
+
+    /// Orders of more than this are filled in parts, four at most
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub fill_part: u32,
+
+    /// Between two parts
+    #[arg(long, value_name = "DURATION", default_value = "50ms", value_parser = interval)]
+    pub fill_interval: Duration,
+
+    /// Let happen what lines on standard input say, each as WHAT of --happen
+    #[arg(long)]
+    pub control: bool,
+
     /// How long a client id stays taken after its connection was reset
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub hold_client_id: Duration,
@@ -174,6 +194,10 @@ impl SimArgs {
                 server_version: self.server_version,
                 accounts: self.accounts.clone(),
                 next_order_id: self.next_order_id,
+                read_only: self.read_only,
+                manual_fills: self.manual_fills,
+                fill_part: self.fill_part,
+                fill_interval: self.fill_interval,
                 hold_client_id: self.hold_client_id,
                 seed: self.seed,
                 rate: self.ticks_per_second.unwrap_or(defaults.rate),
@@ -259,14 +283,14 @@ fn after_help() -> String {
         text.push_str(&format!("  {:<21} {usual:>3}  {summary}\n", limit.name()));
     }
     text.push_str("\nWhat can happen:\n");
-    for form in happening::FORMS.split("; ") {
+    for form in happening::FORMS.split("; ").chain(happening::ORDER_FORMS.split("; ")) {
         text.push_str(&format!("  {form}\n"));
     }
     text.push_str(
         "\nEvents are lines of JSON on stdout:\n  \
          {\"event\":\"listening\",\"address\":…} comes first; then accepted, stage (opening, \
          version_sent,\n  api_started, ready, mute, close_wait), request, limit, closed, fault_set, \
-         happened, and stopped at the end.\n",
+         happened, order, ledger, refused_command, and stopped at the end.\n",
     );
     text
 }

@@ -50,6 +50,15 @@ pub struct GatewayConfig {
     pub accounts: Vec<String>,
     /// What it answers as next valid order id.
     pub next_order_id: i32,
+    /// Everything that trades is error 321.
+    pub read_only: bool,
+    /// Only market orders, and those that must be filled at once, are filled by themselves; others
+    /// when told.
+    pub manual_fills: bool,
+    /// An order of more than this is filled in parts, four at most.
+    pub fill_part: u32,
+    /// Between two parts.
+    pub fill_interval: Duration,
     /// Connections at a time.
     pub connection_limit: usize,
     /// How long a client id stays taken after its connection was reset.
@@ -123,6 +132,10 @@ impl Default for GatewayConfig {
             server_version: SERVER_VERSION,
             accounts: vec!["DU0000001".to_owned()],
             next_order_id: 1,
+            read_only: false,
+            manual_fills: false,
+            fill_part: 100,
+            fill_interval: Duration::from_millis(50),
             connection_limit: 32,
             hold_client_id: Duration::ZERO,
             seed: 1,

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::fault::Fault;
+use crate::ledger::{Ledger, LedgerEntry, OrderChange};
 use crate::limits::Limit;
 pub use request::Request;
 
@@ -123,6 +124,31 @@ pub enum Event {
         at_ms: u64,
         /// What, as `--happen` spells it.
         what: String,
+    },
+    /// Something became of an order.
+    Order {
+        /// When.
+        at_ms: u64,
+        /// What.
+        what: OrderChange,
+        /// The order behind it, as the ledger has it.
+        #[serde(flatten)]
+        order: LedgerEntry,
+    },
+    /// All orders: when asked for, and before the last event if any was placed.
+    Ledger {
+        /// When.
+        at_ms: u64,
+        /// The orders, and requests that made none.
+        #[serde(flatten)]
+        ledger: Ledger,
+    },
+    /// A line on standard input is nothing that can happen.
+    RefusedCommand {
+        /// The line.
+        line: String,
+        /// What is wrong.
+        error: String,
     },
     /// The last event.
     Stopped {

@@ -21,6 +21,7 @@ use crate::config::{ClockBase, GatewayConfig};
 use crate::events::{CloseHow, ConnectionId, Event, Report};
 use crate::fault::{Fault, FaultPlan, FaultSpec};
 use crate::happening::Scheduled;
+use crate::ledger::Ledger;
 use crate::limits::Limit;
 use connection::{Connection, Ending};
 use shared::{Holder, Shared, volatility};
@@ -29,6 +30,7 @@ mod accounts;
 mod advisor;
 mod answer;
 mod bars;
+mod book;
 mod calendar;
 mod connection;
 mod contracts;
@@ -70,7 +72,9 @@ mod symbols;
 mod tests;
 mod tick_by_tick;
 mod ticks;
+mod trading;
 mod walk;
+mod wishes;
 mod wsh;
 
 /// What a driver must do.
@@ -126,6 +130,7 @@ impl Gateway {
             connections: BTreeMap::new(),
             shared: Shared::new(config, clock),
         };
+        gateway.shared.seed_orders();
         gateway.shared.seed_executions();
         gateway
     }
@@ -180,6 +185,7 @@ impl Gateway {
             shared.sums.received_bytes += bytes.len() as u64;
             connection.receive(bytes, shared, now)
         });
+        self.settle_orders(now);
         self.settle_account_updates(now);
     }
 
@@ -214,6 +220,8 @@ impl Gateway {
         for (id, ending) in endings {
             self.close(id, ending, now);
         }
+        self.step_orders(now);
+        self.settle_orders(now);
         self.settle_account_updates(now);
     }
 
@@ -230,7 +238,8 @@ impl Gateway {
             .values()
             .filter_map(|connection| connection.poll_timeout(&self.shared))
             .min();
-        [connections, self.agenda.front().map(|next| next.at)].into_iter().flatten().min()
+        let next = self.agenda.front().map(|next| next.at);
+        [connections, next, self.shared.book.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Replaces all faults. Connections that are open keep theirs; the count starts anew.
@@ -263,7 +272,10 @@ impl Gateway {
             let reason = "the simulator ends".to_owned();
             self.close(id, Ending::new(CloseHow::Shutdown, reason), now);
         }
-        let report = self.report();
+        let (report, ledger) = (self.report(), self.ledger());
+        if ledger.orders.iter().any(|order| !order.seeded) || !ledger.refused.is_empty() {
+            self.shared.event(Event::Ledger { at_ms: millis(now), ledger });
+        }
         self.shared.event(Event::Stopped { at_ms: millis(now), report });
     }
 
@@ -278,6 +290,11 @@ impl Gateway {
             report.lines += connection.feed.lines();
         }
         report
+    }
+
+    /// Every order that ever was, by permanent id: what a client must account for.
+    pub fn ledger(&self) -> Ledger {
+        self.shared.book.ledger()
     }
 
     /// Tells those whose account updates went to another account.

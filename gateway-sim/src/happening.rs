@@ -1,6 +1,7 @@
 //! What can happen at a Gateway while it runs, as text: for `--happen TIME:WHAT` and for handles.
 //!
-//! Only data. What each does is in `gateway/happenings.rs`.
+//! Only data. What each does is in `gateway/happenings.rs`; those of orders are in
+//! `happening/orders.rs`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,6 +10,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::seeds::SeedOwner;
+pub(crate) use orders::FORMS as ORDER_FORMS;
+pub use orders::{DropAtOrder, OrderHappening, OrderName};
+
+mod orders;
 
 /// One of IB's data farms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +27,7 @@ pub enum Farm {
 }
 
 /// Something that happens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Happening {
     /// A farm is broken: 2103, 2105 or 2157, and its data stop.
     FarmDown(Farm),
@@ -54,10 +59,12 @@ pub enum Happening {
     DepthReset,
     /// A bulletin is published.
     Bulletin(String),
+    /// Something happens to an order, or to the next ones.
+    Order(OrderHappening),
 }
 
 /// A happening and when, counted from the start: `10s:1100`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scheduled {
     /// When.
     pub at: Duration,
@@ -68,7 +75,7 @@ pub struct Scheduled {
 /// A text that is no happening.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "\"{0}\" is nothing that can happen; write TIME:WHAT, such as 10s:1100, with WHAT one of: {FORMS}"
+    "\"{0}\" is nothing that can happen; write TIME:WHAT, such as 10s:1100, with WHAT one of: {FORMS}; {ORDER_FORMS}"
 )]
 pub struct HappeningError(String);
 
@@ -112,6 +119,7 @@ impl fmt::Display for Happening {
             }
             Self::DepthReset => formatter.write_str("depth-reset"),
             Self::Bulletin(text) => write!(formatter, "bulletin={text}"),
+            Self::Order(what) => what.fmt(formatter),
         }
     }
 }
@@ -144,7 +152,7 @@ impl FromStr for Happening {
             ("execution", Some(value)) => execution(value).ok_or_else(error),
             ("depth-reset", None) => Ok(Self::DepthReset),
             ("bulletin", _) => Ok(Self::Bulletin(word()?)),
-            _ => Err(error()),
+            (name, value) => orders::read(name, value).map(Self::Order).ok_or_else(error),
         }
     }
 }

@@ -55,10 +55,12 @@
 
 mod args;
 mod config;
+mod control;
 mod events;
 mod fault;
 mod gateway;
 mod happening;
+mod ledger;
 mod limits;
 mod run;
 mod seeds;
@@ -69,7 +71,10 @@ pub use config::{ClockBase, GatewayConfig, Rate, SERVER_VERSION, SimConfig};
 pub use events::{CloseHow, ConnectionId, Event, Report, Request, Stage};
 pub use fault::{Fault, FaultError, FaultPlan, FaultSpec};
 pub use gateway::{End, Gateway, Output};
-pub use happening::{Farm, Happening, HappeningError, Scheduled};
+pub use happening::{
+    DropAtOrder, Farm, Happening, HappeningError, OrderHappening, OrderName, Scheduled,
+};
+pub use ledger::{Ledger, LedgerEntry, LedgerRefusal, OrderChange};
 pub use limits::{Limit, LimitError, LimitSpec, Limits};
 pub use run::run;
 pub use seeds::{SeedExecution, SeedOrder, SeedOwner, SeedPosition, SeedState};

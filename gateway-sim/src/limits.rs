@@ -76,6 +76,8 @@ limits! {
     RealTimeBars = "real_time_bars", 60;
     /// Regulatory snapshots in a second; error 322.
     RegulatorySnapshots = "regulatory_snapshots", 1;
+    /// Active orders of one contract, side and account; error 201.
+    ActiveOrders = "active_orders", 20;
     /// Wall Street Horizon requests at a time; error 10281 or 10283.
     Wsh = "wsh", 1;
 }

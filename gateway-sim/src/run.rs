@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::SimArgs;
+use crate::control;
 use crate::shell::start_observed;
 use crate::shell::stdout::EventWriter;
 
@@ -31,10 +32,21 @@ async fn until_told(args: &SimArgs, writer: &EventWriter) -> anyhow::Result<()> 
             None => pending().await,
         }
     };
+    let commands = async {
+        if args.control {
+            let mut observer = writer.observer();
+            let mut lines = control::start().context("read standard input")?;
+            while let Some(line) = lines.recv().await {
+                control::obey(&line, &sim, &mut observer).await;
+            }
+        }
+        pending::<anyhow::Result<()>>().await
+    };
     tokio::select! {
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}
         () = time_is_up => {}
+        failed = commands => failed?,
     }
     sim.shutdown().await;
     Ok(())

@@ -17,6 +17,7 @@ use crate::events::{Event, Report};
 use crate::fault::Fault;
 use crate::gateway::{End, Gateway};
 use crate::happening::Happening;
+use crate::ledger::Ledger;
 use serve::{Command, Server};
 
 mod relay;
@@ -139,6 +140,11 @@ impl SimHandle {
     /// Sums over all connections.
     pub async fn report(&self) -> Report {
         self.ask(Command::Report).await.unwrap_or_default()
+    }
+
+    /// Every order that ever was, and every request that made none.
+    pub async fn ledger(&self) -> Ledger {
+        self.ask(Command::Ledger).await.unwrap_or_default()
     }
 
     /// Ends it and waits for its end: the port is free afterwards.

@@ -79,6 +79,8 @@ pub(super) struct Connection {
     pub(super) meter: Meter,
     /// It has the meta data of Wall Street Horizon.
     pub(super) knows_wsh: bool,
+    /// It ends before anything else is read.
+    pub(super) dies: bool,
     pub(super) received_bytes: u64,
 }
 
@@ -149,6 +151,7 @@ impl Connection {
             data_type: 1,
             meter: Meter::default(),
             knows_wsh: false,
+            dies: false,
             received_bytes: 0,
         }
     }

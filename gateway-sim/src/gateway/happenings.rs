@@ -6,16 +6,14 @@
 use std::time::Duration;
 
 use super::connection::Connection;
-use super::holdings::Holding;
+use super::executions::LIVE;
+use super::holdings::{Holding, Trade};
 use super::streams::Family;
 use super::subscriptions::{Stream, is_live};
 use super::{End, Gateway, Shared, millis};
 use crate::events::Event;
-use crate::happening::{Farm, Happening};
+use crate::happening::{Farm, Happening, OrderHappening};
 use crate::seeds::{SeedExecution, SeedOwner};
-
-/// Order id in executions of orders that were given by hand.
-const MANUAL_ORDER_ID: i32 = i32::MAX;
 
 /// First order and permanent ids of executions that happen.
 const FIRST_ORDER_ID: i32 = 900;
@@ -96,6 +94,7 @@ impl Gateway {
             Happening::FarmUp(farm) => self.set_farm(*farm, true, now),
             Happening::LinkLost => {
                 self.shared.farms.linked = false;
+                self.shared.trade(now, |book, desk| book.set_linked(false, desk));
                 let text = "Connectivity between IB and Trader Workstation has been lost.";
                 self.announce(1100, text, now);
             }
@@ -107,17 +106,18 @@ impl Gateway {
                 let text = "Connectivity between IB and Trader Workstation has been restored - \
                             data lost.";
                 self.announce(1101, text, now);
+                self.shared.trade(now, |book, desk| book.set_linked(true, desk));
             }
             Happening::RestoredWithData => {
                 self.shared.farms.linked = true;
                 let text = "Connectivity between IB and Trader Workstation has been restored - \
                             data maintained.";
                 self.announce(1102, text, now);
+                self.shared.trade(now, |book, desk| book.set_linked(true, desk));
             }
             Happening::Restart { roll_back } => {
-                let config = &mut self.shared.config;
-                config.next_order_id = config.next_order_id.saturating_sub(*roll_back).max(1);
                 self.close_all(End::Fin, now);
+                self.shared.trade(now, |book, desk| book.restart(*roll_back, desk));
                 self.shared.farms = Farms::default();
                 self.shared.pacing = Default::default();
             }
@@ -125,6 +125,7 @@ impl Gateway {
             Happening::Execution { symbol, quantity, owner } => {
                 self.execute(symbol, *quantity, *owner, now);
             }
+            Happening::Order(what) => self.happen_to_order(what, now),
             Happening::DepthReset => {
                 for connection in self.connections.values_mut() {
                     connection.reset_depth(&mut self.shared, now);
@@ -139,6 +140,7 @@ impl Gateway {
         for connection in self.connections.values_mut() {
             connection.hold_feed(&mut self.shared, now);
         }
+        self.settle_orders(now);
     }
 
     fn set_farm(&mut self, farm: Farm, connected: bool, now: Duration) {
@@ -153,7 +155,7 @@ impl Gateway {
     }
 
     fn vanish(&mut self, symbol: &str, now: Duration) {
-        let positions = &mut self.shared.positions;
+        let positions = &mut self.shared.portfolio.positions;
         let place = positions.iter().position(|one| one.listing.instrument().symbol == symbol);
         let Some(place) = place else {
             return;
@@ -162,6 +164,7 @@ impl Gateway {
         self.each(now, |connection, shared| connection.on_position_changed(&gone, shared, now));
     }
 
+    /// An execution out of nowhere: nobody has seen its order.
     fn execute(&mut self, symbol: &str, quantity: i32, owner: SeedOwner, now: Duration) {
         let shared = &mut self.shared;
         let wanted = shared.stock(symbol);
@@ -170,15 +173,11 @@ impl Gateway {
         else {
             return;
         };
-        let number = shared.executions.len() as i32;
+        let number = shared.book.executions.len() as i32;
         let price = shared.fair_price(listing, now);
-        let order_id = match owner {
-            SeedOwner::Manual => MANUAL_ORDER_ID,
-            _ => FIRST_ORDER_ID + number,
-        };
         let seed = SeedExecution {
             owner,
-            order_id,
+            order_id: FIRST_ORDER_ID + number,
             perm_id: FIRST_PERM_ID + i64::from(number),
             account: 0,
             symbol: symbol.to_owned(),
@@ -188,27 +187,42 @@ impl Gateway {
             seconds_ago: 0,
         };
         let done = shared.execute(seed, shared.unix_seconds(now));
-        let held = shared
-            .positions
-            .iter_mut()
-            .find(|one| one.account == account && one.listing == listing);
-        let holding = match held {
-            Some(held) => {
-                held.quantity += f64::from(quantity);
-                held.clone()
-            }
-            None => {
-                let quantity = f64::from(quantity);
-                let new =
-                    Holding { account, listing, quantity, average_cost: price, realized: 0.0 };
-                shared.positions.push(new.clone());
-                new
-            }
-        };
+        let (holding, _) = shared.portfolio.trade(&Trade {
+            account: &account,
+            listing,
+            quantity: f64::from(quantity),
+            price,
+            commission: done.commission,
+        });
+        let client_id = shared.book.client_of(owner);
         self.each(now, |connection, shared| {
-            connection.on_execution(&done, shared);
+            if connection.client_id == Some(client_id) {
+                connection.say_execution(LIVE, &done, shared);
+                connection.say_commission(&done);
+            }
             connection.on_position_changed(&holding, shared, now);
         });
+    }
+
+    fn happen_to_order(&mut self, what: &OrderHappening, now: Duration) {
+        let shared = &mut self.shared;
+        match what {
+            OrderHappening::Price { symbol, price } => {
+                shared.set_price(symbol, *price);
+                self.step_orders(now);
+            }
+            OrderHappening::Place { owner, order_id, symbol, quantity, limit } => {
+                shared.place_foreign(*owner, *order_id, (symbol, *quantity, *limit), now);
+            }
+            OrderHappening::Ledger => {
+                let (at_ms, ledger) = (millis(now), shared.book.ledger());
+                shared.event(Event::Ledger { at_ms, ledger });
+            }
+            what => {
+                shared.refresh_quotes(now);
+                shared.trade(now, |book, desk| book.happen(what, desk));
+            }
+        }
     }
 
     /// Tells every connection that can be told something.

@@ -1,7 +1,9 @@
 //! What the accounts hold: positions, and what they and the accounts are worth.
 //!
-//! Shared by all connections. Positions change only by events; their values follow the market.
+//! Shared by all connections. Positions change only by executions and events; their values follow
+//! the market. Cash is that of the start and what trading made of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ibouncer_proto::tws::v1::Contract;
@@ -22,6 +24,84 @@ pub(super) struct Holding {
     pub(super) average_cost: f64,
     /// Of today.
     pub(super) realized: f64,
+}
+
+/// What the accounts hold, and what trading has done to their money.
+#[derive(Debug)]
+pub(super) struct Portfolio {
+    pub(super) positions: Vec<Holding>,
+    /// By account.
+    purses: BTreeMap<String, Purse>,
+}
+
+/// Money that has come or gone since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Purse {
+    pub(super) cash: f64,
+    pub(super) realized: f64,
+}
+
+/// An execution as an account sees it; the quantity is negative if it was sold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trade<'a> {
+    pub(super) account: &'a str,
+    pub(super) listing: Listing,
+    pub(super) quantity: f64,
+    pub(super) price: f64,
+    pub(super) commission: f64,
+}
+
+impl Portfolio {
+    pub(super) fn new(positions: Vec<Holding>) -> Self {
+        Self { positions, purses: BTreeMap::new() }
+    }
+
+    /// What trading has done to an account's money.
+    pub(super) fn purse(&self, account: &str) -> Purse {
+        self.purses.get(account).copied().unwrap_or_default()
+    }
+
+    /// Changes position and money; what the position is now, and what was realized if it became
+    /// smaller.
+    pub(super) fn trade(&mut self, trade: &Trade<'_>) -> (Holding, Option<f64>) {
+        let Trade { account, listing, quantity, .. } = *trade;
+        let cost = trade.price * listing.value_factor();
+        let held = |one: &Holding| one.account == account && one.listing == listing;
+        let place = self.positions.iter().position(held).unwrap_or_else(|| {
+            let account = account.to_owned();
+            let (quantity, average_cost, realized) = (0.0, cost, 0.0);
+            self.positions.push(Holding { account, listing, quantity, average_cost, realized });
+            self.positions.len() - 1
+        });
+        let holding = &mut self.positions[place];
+        let (before, after) = (holding.quantity, tidy(holding.quantity + quantity));
+        let smaller = before * quantity < 0.0;
+        let closed = if smaller { before.abs().min(quantity.abs()) } else { 0.0 };
+        let gain = closed * (cost - holding.average_cost) * before.signum();
+        let realized = smaller.then(|| tidy(gain - trade.commission));
+        if !smaller {
+            let paid = holding.average_cost * before.abs() + cost * quantity.abs();
+            holding.average_cost = tidy(paid / (before.abs() + quantity.abs()));
+        } else if before * after < 0.0 {
+            holding.average_cost = cost;
+        }
+        holding.quantity = after;
+        holding.realized += realized.unwrap_or_default();
+        let mut now = holding.clone();
+        if after == 0.0 {
+            now.average_cost = 0.0;
+            self.positions.remove(place);
+        }
+        let purse = self.purses.entry(account.to_owned()).or_default();
+        purse.cash -= cost * quantity + trade.commission;
+        purse.realized += realized.unwrap_or_default();
+        (now, realized)
+    }
+}
+
+/// Without the dust of fractions.
+fn tidy(value: f64) -> f64 {
+    (value * 1e8).round() / 1e8
 }
 
 /// What a position is worth.
@@ -117,7 +197,8 @@ impl Shared {
     /// Positions of an account; of all accounts if none is named.
     pub(super) fn holdings(&self, account: &str) -> impl Iterator<Item = &Holding> {
         let account = account.to_owned();
-        self.positions
+        self.portfolio
+            .positions
             .iter()
             .filter(move |one| account.is_empty() || account == "All" || one.account == account)
     }
@@ -128,23 +209,23 @@ impl Shared {
 
     /// Unrealized, realized and daily profit of an account.
     pub(super) fn profit(&self, account: &str, now: Duration) -> (f64, f64, f64) {
-        self.holdings(account).fold((0.0, 0.0, 0.0), |sums, holding| {
+        let all = account.is_empty() || account == "All";
+        let accounts = self.config.accounts.iter().filter(|known| all || *known == account);
+        let realized: f64 = accounts.map(|known| self.portfolio.purse(known).realized).sum();
+        self.holdings(account).fold((0.0, realized, realized), |sums, holding| {
             let worth = self.worth(holding, now);
-            (
-                sums.0 + worth.unrealized,
-                sums.1 + holding.realized,
-                sums.2 + worth.daily + holding.realized,
-            )
+            (sums.0 + worth.unrealized, sums.1, sums.2 + worth.daily)
         })
     }
 
     /// Everything that is said of an account, in the order in which it is said.
     pub(super) fn account_facts(&self, account: &str, now: Duration) -> Vec<AccountFact> {
         let place = self.config.accounts.iter().position(|known| known == account);
-        let cash = 1_000_000.0 + 25_000.0 * place.unwrap_or_default() as f64;
+        let start = 1_000_000.0 + 25_000.0 * place.unwrap_or_default() as f64;
+        let cash = start + self.portfolio.purse(account).cash;
         let gross: f64 = self.holdings(account).map(|one| self.worth(one, now).value.abs()).sum();
         let held: f64 = self.holdings(account).map(|one| self.worth(one, now).value).sum();
-        let (net, margin) = (cash + held / 10.0, gross * 0.25);
+        let (net, margin) = (cash + held, gross * 0.25);
         let funds = net - margin;
         let usd = |key, value| (key, money(value), "USD");
         let bare = |key, value: &str| (key, value.to_owned(), "");

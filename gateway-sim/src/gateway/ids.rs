@@ -21,6 +21,8 @@ macro_rules! ids {
 
 ids! {
     outgoing as ask {
+        PLACE_ORDER = 203,
+        CANCEL_ORDER = 204,
         REQ_OPEN_ORDERS = 205,
         REQ_ACCT_DATA = 206,
         REQ_EXECUTIONS = 207,
@@ -35,6 +37,7 @@ ids! {
         REQ_FA = 218,
         REPLACE_FA = 219,
         REQ_HISTORICAL_DATA = 220,
+        EXERCISE_OPTIONS = 221,
         REQ_SCANNER_SUBSCRIPTION = 222,
         CANCEL_SCANNER_SUBSCRIPTION = 223,
         REQ_SCANNER_PARAMETERS = 224,

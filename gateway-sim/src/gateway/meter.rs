@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::answer::Refusal;
 use super::connection::{Connection, Ending, State};
-use super::{Shared, millis};
+use super::{Shared, millis, trading};
 use crate::events::{CloseHow, Event};
 use crate::limits::Limit;
 
@@ -95,6 +95,9 @@ impl Connection {
             };
             if self.meter.take(shared.config.limits.of(Limit::MessageRate), now) {
                 self.on_frame(&body, shared, now);
+                if self.dies {
+                    return Err(trading::death());
+                }
             } else if shared.config.reject_above_rate {
                 self.on_frame_above_rate(&body, shared, now)?;
             } else {

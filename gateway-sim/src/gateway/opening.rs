@@ -109,7 +109,7 @@ impl Connection {
         }
         shared.client_ids.insert(client_id, Holder::Connection);
         self.client_id = Some(client_id);
-        shared.own_client_id.get_or_insert(client_id);
+        shared.book.adopt(client_id);
         if let State::VersionSent(handshake) = &mut self.state {
             let started = State::Started(std::mem::take(handshake).into_deframer());
             self.transition(started, "the client started the API");
@@ -120,7 +120,7 @@ impl Connection {
     /// What follows START_API, or what the fault makes of it.
     fn send_ids(&mut self, shared: &mut Shared, now: Duration) -> Result<(), Ending> {
         let accounts = shared.config.accounts.join(",");
-        let next_order_id = shared.config.next_order_id;
+        let next_order_id = shared.book.next_order_id(self.client_id.unwrap_or_default());
         let fault = self.fault;
         let mut replies = self.replies(shared, now);
         match fault {
@@ -155,6 +155,7 @@ impl Connection {
         }
         let farms = shared.farms;
         self.replies(shared, now).farm_notices(&farms);
+        self.hear_late_answers(shared, now);
         if fault == Some(Fault::MuteAfterReady) {
             self.fall_silent(shared, now);
         }

@@ -1,4 +1,4 @@
-//! Orders that are open or completed, and who gets to see them. Nobody can place one here.
+//! Lists of orders that are open or completed, and who gets to see them.
 //!
 //! A client sees its own; client id 0 also those that were given by hand. Whose the orders of
 //! "our" client are is said by the configuration, or by who comes first. Rules: protocol fact
@@ -7,14 +7,13 @@
 use std::time::Duration;
 
 use ibouncer_proto::tws::v1::{
-    AllOpenOrdersRequest, AutoOpenOrdersRequest, CompletedOrder, CompletedOrdersEnd,
-    CompletedOrdersRequest, Contract, OpenOrder, OpenOrdersEnd, OpenOrdersRequest, Order,
-    OrderState, OrderStatus,
+    AllOpenOrdersRequest, AutoOpenOrdersRequest, CompletedOrdersEnd, CompletedOrdersRequest,
+    Contract, OpenOrdersEnd, OpenOrdersRequest, Order,
 };
 
 use super::Shared;
 use super::answer::{Answer, Refusal};
-use super::calendar;
+use super::book::{Entry, Frame, Kind, NewEntry, Quantity, Status, wire};
 use super::connection::Connection;
 use super::ids::tell;
 use crate::seeds::{SeedOrder, SeedOwner, SeedState};
@@ -27,17 +26,17 @@ impl Connection {
         &mut self,
         _: OpenOrdersRequest,
         shared: &mut Shared,
-        _: Duration,
+        now: Duration,
     ) -> Answer {
         let client_id = self.client_id.unwrap_or_default();
-        for order in shared.open_orders() {
-            let owner = shared.client_of(order.owner);
-            let manual = order.owner == SeedOwner::Manual;
-            if owner == client_id && (!manual || client_id == BINDING_CLIENT) {
-                self.say_order(order, shared);
-            }
-        }
-        self.say(tell::OPEN_ORDER_END, &OpenOrdersEnd {});
+        shared.binds |= client_id == BINDING_CLIENT;
+        let book = &shared.book;
+        let own = |entry: &&Entry| {
+            let manual = entry.owner == SeedOwner::Manual;
+            book.client_of(entry.owner) == client_id && (!manual || client_id == BINDING_CLIENT)
+        };
+        let own: Vec<_> = shared.open_orders().filter(own).cloned().collect();
+        self.say_orders(own, shared, now);
         Ok(())
     }
 
@@ -45,22 +44,21 @@ impl Connection {
         &mut self,
         _: AllOpenOrdersRequest,
         shared: &mut Shared,
-        _: Duration,
+        now: Duration,
     ) -> Answer {
-        for order in shared.open_orders() {
-            self.say_order(order, shared);
-        }
-        self.say(tell::OPEN_ORDER_END, &OpenOrdersEnd {});
+        let all: Vec<_> = shared.open_orders().cloned().collect();
+        self.say_orders(all, shared, now);
         Ok(())
     }
 
     pub(super) fn on_auto_open_orders(
         &mut self,
-        _: AutoOpenOrdersRequest,
-        _: &mut Shared,
+        body: AutoOpenOrdersRequest,
+        shared: &mut Shared,
         _: Duration,
     ) -> Answer {
         if self.client_id == Some(BINDING_CLIENT) {
+            shared.binds = body.auto_bind();
             return Ok(());
         }
         let text = "Only the default client (i.e. 0) can auto bind orders.";
@@ -73,70 +71,38 @@ impl Connection {
         shared: &mut Shared,
         now: Duration,
     ) -> Answer {
-        let by_api = |order: &&SeedOrder| order.owner != SeedOwner::Manual || !body.api_only();
-        for order in shared.orders().filter(by_api) {
-            let (status, filled) = match order.state {
-                SeedState::Submitted => continue,
-                SeedState::Filled => ("Filled", order.quantity),
-                SeedState::Cancelled => ("Cancelled", 0),
-            };
-            let completed = shared.unix_seconds(now) - 1800;
-            let message = CompletedOrder {
-                contract: Some(shared.stock(&order.symbol)),
-                order: Some(Order {
-                    filled_quantity: Some(filled.to_string()),
-                    ..shared.order(order)
-                }),
-                order_state: Some(OrderState {
-                    status: Some(status.to_owned()),
-                    completed_time: Some(calendar::date_time(completed)),
-                    completed_status: Some(format!("{status} Size: {filled}")),
-                    ..Default::default()
-                }),
-            };
-            self.say(tell::COMPLETED_ORDER, &message);
+        let unix = shared.unix_seconds(now);
+        for entry in shared.book.entries() {
+            let over = !entry.is_alive() && entry.status() != Status::Vanished;
+            if over && (entry.owner != SeedOwner::Manual || !body.api_only()) {
+                self.say(tell::COMPLETED_ORDER, &wire::completed(entry, unix));
+            }
         }
         self.say(tell::COMPLETED_ORDERS_END, &CompletedOrdersEnd {});
         Ok(())
     }
 
-    fn say_order(&mut self, order: &SeedOrder, shared: &Shared) {
-        let status = Some("Submitted".to_owned());
-        let message = OpenOrder {
-            order_id: Some(order.order_id),
-            contract: Some(shared.stock(&order.symbol)),
-            order: Some(shared.order(order)),
-            order_state: Some(OrderState { status: status.clone(), ..Default::default() }),
-        };
-        self.say(tell::OPEN_ORDER, &message);
-        let message = OrderStatus {
-            order_id: Some(order.order_id),
-            status,
-            filled: Some("0".to_owned()),
-            remaining: Some(order.quantity.to_string()),
-            avg_fill_price: Some(0.0),
-            perm_id: Some(order.perm_id),
-            parent_id: Some(0),
-            last_fill_price: Some(0.0),
-            client_id: Some(shared.client_of(order.owner)),
-            why_held: None,
-            mkt_cap_price: Some(0.0),
-        };
-        self.say(tell::ORDER_STATUS, &message);
+    /// The list and its end. Nothing says to which request an end belongs, and by fault it comes
+    /// too early, or there is one too many.
+    fn say_orders(&mut self, list: Vec<Entry>, shared: &mut Shared, now: Duration) {
+        let script = &mut shared.book.script;
+        let (early, foreign) = (script.early_end(), script.foreign_end());
+        if early || foreign {
+            self.say(tell::OPEN_ORDER_END, &OpenOrdersEnd {});
+        }
+        for entry in list {
+            let held = shared.book.why_held(&entry);
+            let entry = Box::new(entry);
+            self.hear(&Frame::OpenOrder(entry.clone(), true), shared, now);
+            self.hear(&Frame::Status(entry, held), shared, now);
+        }
+        if !early {
+            self.say(tell::OPEN_ORDER_END, &OpenOrdersEnd {});
+        }
     }
 }
 
 impl Shared {
-    /// The client id on the orders of an owner. Manual ones have that of the client that binds
-    /// them.
-    pub(super) fn client_of(&self, owner: SeedOwner) -> i32 {
-        match owner {
-            SeedOwner::Own => self.own_client_id.unwrap_or_default(),
-            SeedOwner::Client(client_id) => client_id,
-            SeedOwner::Manual => BINDING_CLIENT,
-        }
-    }
-
     /// A stock by its symbol.
     pub(super) fn stock(&self, symbol: &str) -> Contract {
         let wanted = Contract { symbol: Some(symbol.to_owned()), ..Default::default() };
@@ -146,33 +112,54 @@ impl Shared {
         }
     }
 
-    fn orders(&self) -> impl Iterator<Item = &SeedOrder> {
-        self.config.orders.iter().filter(|order| order.account < self.config.accounts.len())
-    }
-
-    fn open_orders(&self) -> impl Iterator<Item = &SeedOrder> {
-        self.orders().filter(|order| order.state == SeedState::Submitted)
-    }
-
-    fn order(&self, order: &SeedOrder) -> Order {
-        let text = |text: &str| Some(text.to_owned());
-        Order {
-            client_id: Some(self.client_of(order.owner)),
-            order_id: Some(order.order_id),
-            perm_id: Some(order.perm_id),
-            parent_id: Some(0),
-            action: text(if order.buy { "BUY" } else { "SELL" }),
-            total_quantity: Some(order.quantity.to_string()),
-            order_type: text("LMT"),
-            lmt_price: Some(order.limit_price),
-            aux_price: Some(0.0),
-            tif: text("GTC"),
-            account: self.config.accounts.get(order.account).cloned(),
-            clearing_intent: text("IB"),
-            oca_type: Some(3),
-            order_ref: text(&order.order_ref),
-            transmit: Some(true),
-            ..Default::default()
+    /// Puts the orders of the configuration into the book, as far as account and stock exist.
+    pub(super) fn seed_orders(&mut self) {
+        let unix = self.unix_seconds(Duration::ZERO) - 1800;
+        for seed in self.config.orders.clone() {
+            let contract = self.stock(&seed.symbol);
+            let account = self.config.accounts.get(seed.account).cloned();
+            let (Ok(listing), Some(account)) = (self.directory.one(Some(&contract)), account)
+            else {
+                continue;
+            };
+            let quantity = Quantity::whole(seed.quantity);
+            let (status, filled) = match seed.state {
+                SeedState::Submitted => (Status::Submitted, Quantity::ZERO),
+                SeedState::Filled => (Status::Filled, quantity),
+                SeedState::Cancelled => (Status::Cancelled, Quantity::ZERO),
+            };
+            let new = NewEntry {
+                perm_id: seed.perm_id,
+                owner: seed.owner,
+                order_id: seed.order_id,
+                listing,
+                contract,
+                order: order(&seed, account),
+                kind: Kind::Limit,
+                buy: seed.buy,
+                quantity,
+                parent: None,
+            };
+            self.book.seed(new, (status, unix), filled);
         }
+    }
+
+    /// Whatever is alive, also what Gateway has kept.
+    fn open_orders(&self) -> impl Iterator<Item = &Entry> {
+        self.book.living()
+    }
+}
+
+fn order(seed: &SeedOrder, account: String) -> Order {
+    let text = |text: &str| Some(text.to_owned());
+    Order {
+        action: text(if seed.buy { "BUY" } else { "SELL" }),
+        order_type: text("LMT"),
+        lmt_price: Some(seed.limit_price),
+        tif: text("GTC"),
+        account: Some(account),
+        order_ref: text(&seed.order_ref),
+        transmit: Some(true),
+        ..Default::default()
     }
 }

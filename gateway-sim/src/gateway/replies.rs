@@ -58,10 +58,10 @@ impl Replies<'_> {
         write_message(id::NEXT_VALID_ID, &message, self.out);
     }
 
-    /// The settings of a paper Gateway as it is installed: read-only, this host only, paced.
-    pub(crate) fn configuration(&mut self, request_id: i32) {
+    /// The settings of a paper Gateway that may trade: this host only, paced.
+    pub(crate) fn configuration(&mut self, request_id: i32, read_only: bool) {
         let settings = ApiSettingsConfig {
-            read_only_api: Some(true),
+            read_only_api: Some(read_only),
             download_open_orders_on_connection: Some(false),
             socket_port: Some(4002),
             master_client_id: Some(0),

@@ -1,14 +1,14 @@
 //! Requests after START_API: one row of a table each, and how those that are refused are answered.
 //!
-//! Every read request is answered, in the file of its family. Orders are refused as a Gateway in
-//! read-only mode refuses them, display groups as one that has no windows. Below server version
-//! 213 requests are only reported.
+//! Every request is answered, in the file of its family; display groups are refused as by a Gateway
+//! that has no windows, and changes of the advisor's groups as by one in read-only mode. Below
+//! server version 213 requests are only reported.
 
 use std::time::Duration;
 
 use ibouncer_proto::tws::PROTOBUF_ID_OFFSET;
 use ibouncer_proto::tws::envelope::{Direction, Envelope};
-use ibouncer_proto::tws::messages::{self, Key, id};
+use ibouncer_proto::tws::messages::{self, id};
 use prost::Message;
 
 use super::answer::{Answer, Refusal};
@@ -108,6 +108,10 @@ impl Connection {
             ask::REQ_PNL_SINGLE => self.serve(Self::on_pnl_single, body, shared, now),
             ask::CANCEL_PNL_SINGLE => self.cancel(Family::PnlSingle, request_id, 10185, shared),
 
+            ask::PLACE_ORDER => self.serve(Self::on_place_order, body, shared, now),
+            ask::CANCEL_ORDER => self.serve(Self::on_cancel_order, body, shared, now),
+            ask::REQ_GLOBAL_CANCEL => self.serve(Self::on_global_cancel, body, shared, now),
+            ask::EXERCISE_OPTIONS => self.serve(Self::on_exercise_options, body, shared, now),
             ask::REQ_OPEN_ORDERS => self.serve(Self::on_open_orders, body, shared, now),
             ask::REQ_ALL_OPEN_ORDERS => self.serve(Self::on_all_open_orders, body, shared, now),
             ask::REQ_AUTO_OPEN_ORDERS => self.serve(Self::on_auto_open_orders, body, shared, now),
@@ -144,7 +148,7 @@ impl Connection {
                 self.say_with(shared, now, |replies| replies.current_time_in_millis())
             }
             id::REQ_IDS => {
-                let next = shared.config.next_order_id;
+                let next = shared.book.next_order_id(self.client_id.unwrap_or_default());
                 self.say_with(shared, now, |replies| replies.next_valid_id(next))
             }
             id::REQ_MANAGED_ACCTS => {
@@ -153,14 +157,12 @@ impl Connection {
             }
             id::REQ_CONFIG => {
                 let request_id = request_id.unwrap_or_default();
-                self.say_with(shared, now, |replies| replies.configuration(request_id))
+                let read_only = shared.config.read_only;
+                self.say_with(shared, now, |replies| replies.configuration(request_id, read_only))
             }
             ask::SET_SERVER_LOGLEVEL | ask::CANCEL_CONTRACT_DATA => Ok(()),
-            ask::REPLACE_FA | ask::REQ_GLOBAL_CANCEL => Err(Refusal::read_only()),
-            other => match messages::outgoing(other) {
-                Some(row) if row.key == Key::Order => Err(Refusal::read_only()),
-                _ => Err(Refusal::invalid(&format!("message {other} is not simulated"))),
-            },
+            ask::REPLACE_FA => Err(Refusal::read_only()),
+            other => Err(Refusal::invalid(&format!("message {other} is not simulated"))),
         }
     }
 

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::book::OrderBook;
 use super::calendar::DAY;
-use super::executions::Done;
 use super::happenings::Farms;
-use super::holdings::{self, Holding};
+use super::holdings::{self, Portfolio};
 use super::listings::{Directory, Listing, Term};
 use super::pacing::Pacing;
 use super::walk::Market;
-use super::{Output, millis, model};
+use super::{Output, millis, model, trading};
 use crate::config::{ClockBase, GatewayConfig};
 use crate::events::{ConnectionId, Event, Report};
 
@@ -35,10 +35,11 @@ pub(super) struct Shared {
     pub(super) ticker_since: BTreeMap<Listing, Duration>,
     /// When real-time bars began, in the last ten minutes.
     pub(super) bars_since: VecDeque<Duration>,
-    pub(super) positions: Vec<Holding>,
-    pub(super) executions: Vec<Done>,
-    /// Whose the orders of "our" client are, once that is known.
-    pub(super) own_client_id: Option<i32>,
+    pub(super) portfolio: Portfolio,
+    /// Orders and executions.
+    pub(super) book: OrderBook,
+    /// Client id 0 has orders bound that are given by hand.
+    pub(super) binds: bool,
     /// Which account's updates each connection has.
     pub(super) account_updates: BTreeMap<ConnectionId, String>,
     /// Some of them were taken away, and their connections do not know yet.
@@ -73,9 +74,9 @@ impl Shared {
         let directory = Directory::new((clock.unix_millis / 1000) as i64);
         Self {
             market: Market::new(config.seed),
-            positions: holdings::seeded(&config, &directory),
-            executions: Vec::new(),
-            own_client_id: config.own_client_id,
+            portfolio: Portfolio::new(holdings::seeded(&config, &directory)),
+            book: OrderBook::new(trading::settings(&config), config.own_client_id),
+            binds: false,
             account_updates: BTreeMap::new(),
             account_updates_taken: false,
             summaries: 0,

@@ -10,16 +10,22 @@ use ibouncer_proto::tws::envelope::{Envelope, write_message};
 use ibouncer_proto::tws::frame::Deframer;
 use ibouncer_proto::tws::handshake::{ClientHandshake, start_api};
 use ibouncer_proto::tws::messages::id;
-use ibouncer_proto::tws::v1::{Contract, ErrorMessage, MarketDataRequest};
+use ibouncer_proto::tws::v1::{
+    CancelOrderRequest, Contract, ErrorMessage, ExecutionDetails, MarketDataRequest, OpenOrder,
+    Order, OrderStatus, PlaceOrderRequest,
+};
 use prost::Message;
 
+use super::ids::{ask, tell};
 use super::{End, Gateway, Output};
 use crate::config::{ClockBase, GatewayConfig};
 use crate::events::{CloseHow, ConnectionId, Event, Stage};
 use crate::fault::Fault;
+use crate::ledger::LedgerEntry;
 
 mod accounts;
 mod faults;
+mod groups;
 mod happenings;
 mod history;
 mod live;
@@ -27,7 +33,10 @@ mod market_data;
 mod opening;
 mod orders;
 mod reference;
+mod scripts;
 mod services;
+mod sessions;
+mod trading;
 
 const CLOCK: ClockBase =
     ClockBase { unix_millis: 1_795_457_715_000, monotonic_nanos: 5_000_000_000 };
@@ -42,6 +51,8 @@ struct World {
     events: Vec<Event>,
     /// Whether sent bytes are reported as written.
     reads: bool,
+    /// Lines of its story that each client has been asked for.
+    heard: BTreeMap<ConnectionId, usize>,
 }
 
 impl World {
@@ -53,6 +64,7 @@ impl World {
             closed: BTreeMap::new(),
             events: Vec::new(),
             reads: true,
+            heard: BTreeMap::new(),
         }
     }
 
@@ -210,5 +222,89 @@ fn market_data(request_id: i32, symbol: &str) -> MarketDataRequest {
             ..contract(symbol, "STK")
         }),
         ..Default::default()
+    }
+}
+
+/// An order of this client for a stock; transmitted, and of the only account.
+fn order(action: &str, quantity: u32, order_type: &str, limit: f64) -> Order {
+    Order {
+        action: Some(action.to_owned()),
+        total_quantity: Some(quantity.to_string()),
+        order_type: Some(order_type.to_owned()),
+        lmt_price: (limit != 0.0).then_some(limit),
+        transmit: Some(true),
+        ..Default::default()
+    }
+}
+
+impl World {
+    /// No orders to begin with, so that ids count from 1.
+    fn of_orders(config: GatewayConfig) -> Self {
+        Self::new(GatewayConfig { orders: vec![], ..config })
+    }
+
+    fn place(&mut self, client: ConnectionId, order_id: i32, symbol: &str, order: &Order) {
+        let request = PlaceOrderRequest {
+            order_id: Some(order_id),
+            contract: Some(contract(symbol, "STK")),
+            order: Some(order.clone()),
+            ..Default::default()
+        };
+        self.request(client, ask::PLACE_ORDER, &request);
+    }
+
+    fn cancel(&mut self, client: ConnectionId, order_id: i32) {
+        let request = CancelOrderRequest { order_id: Some(order_id), ..Default::default() };
+        self.request(client, ask::CANCEL_ORDER, &request);
+    }
+
+    fn happen(&mut self, what: &str) {
+        self.gateway.happen(&what.parse().unwrap(), self.now);
+        self.drain();
+    }
+
+    /// What a client was told of orders since the last time, a line each: `open 1 Submitted`,
+    /// `status 1 Submitted 0/100`, `exec 1 100@231.41`, `fee`, `error 1 202`, `end`.
+    fn story(&mut self, client: ConnectionId) -> Vec<String> {
+        let mut story = Vec::new();
+        for body in self.bodies(client) {
+            let envelope = Envelope::parse(&body).unwrap();
+            let body = envelope.body;
+            let line = match envelope.message_id {
+                tell::OPEN_ORDER => {
+                    let told = OpenOrder::decode(body).unwrap();
+                    let state = told.order_state.clone().unwrap();
+                    format!("open {} {}", told.order_id(), state.status())
+                }
+                tell::ORDER_STATUS => {
+                    let told = OrderStatus::decode(body).unwrap();
+                    let (done, left) = (told.filled(), told.remaining());
+                    format!("status {} {} {done}/{left}", told.order_id(), told.status())
+                }
+                tell::EXECUTION_DATA => {
+                    let told = ExecutionDetails::decode(body).unwrap().execution.unwrap();
+                    format!("exec {} {}@{}", told.order_id(), told.shares(), told.price())
+                }
+                tell::COMMISSION_AND_FEES_REPORT => "fee".to_owned(),
+                tell::OPEN_ORDER_END => "end".to_owned(),
+                id::ERR_MSG => {
+                    let told = ErrorMessage::decode(body).unwrap();
+                    format!("error {} {}", told.id(), told.error_code())
+                }
+                _ => continue,
+            };
+            if !line.starts_with("error -1 ") {
+                story.push(line);
+            }
+        }
+        let heard = self.heard.entry(client).or_default();
+        let new = story.split_off(*heard);
+        *heard += new.len();
+        new
+    }
+
+    fn line(&self, perm_id: i64) -> LedgerEntry {
+        let ledger = self.gateway.ledger();
+        ledger.orders.into_iter().find(|line| line.perm_id == perm_id).unwrap()
     }
 }

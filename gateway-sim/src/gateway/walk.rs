@@ -63,6 +63,14 @@ impl Walk {
         steps as f64 / f64::from(self.instrument.steps)
     }
 
+    /// Jumps to a price: bid and ask are a step below and above. The walk goes on around it.
+    pub(crate) fn set(&mut self, price: f64) {
+        let last = ((price * f64::from(self.instrument.steps)).round() as i64).max(2);
+        (self.bid, self.ask, self.last) = (last - 1, last + 1, last);
+        (self.high, self.low) = (self.high.max(last), self.low.min(last));
+        (self.floor, self.ceiling) = ((last - last / 5).max(1), last + last / 5);
+    }
+
     /// Moves bid and ask together, by one step at most.
     #[inline]
     pub(crate) fn quote(&mut self, rng: &mut Rng) {

@@ -22,6 +22,7 @@ use crate::events::{ConnectionId, Report};
 use crate::fault::Fault;
 use crate::gateway::{End, Gateway, Output};
 use crate::happening::Happening;
+use crate::ledger::Ledger;
 
 /// Bytes per read, and reads per turn of one connection.
 const READ_SIZE: usize = 64 * 1024;
@@ -38,6 +39,7 @@ pub(super) enum Command {
     Happen(Happening, oneshot::Sender<()>),
     CloseAll(End, oneshot::Sender<()>),
     Report(oneshot::Sender<Report>),
+    Ledger(oneshot::Sender<Ledger>),
 }
 
 /// What ended a wait.
@@ -122,6 +124,7 @@ impl Server {
                 self.gateway.close_all(how, now);
                 done.send(())
             }
+            Command::Ledger(answer) => answer.send(self.gateway.ledger()).map_err(drop),
             Command::Report(answer) => answer.send(self.gateway.report()).map_err(drop),
         };
     }

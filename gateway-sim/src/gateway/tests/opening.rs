@@ -33,7 +33,7 @@ proptest! {
 fn a_client_becomes_ready_with_accounts_id_and_notices_in_this_order() {
     let mut world = World::new(GatewayConfig {
         accounts: vec!["DU0000001".to_owned(), "DU0000002".to_owned()],
-        next_order_id: 12,
+        next_order_id: 120,
         ..GatewayConfig::default()
     });
     let id = world.connect(7);
@@ -41,7 +41,7 @@ fn a_client_becomes_ready_with_accounts_id_and_notices_in_this_order() {
     let accounts: Vec<ManagedAccounts> = world.messages(id, id::MANAGED_ACCTS);
     assert_eq!(accounts[0].accounts_list(), "DU0000001,DU0000002");
     let ids: Vec<NextValidId> = world.messages(id, id::NEXT_VALID_ID);
-    assert_eq!(ids[0].order_id(), 12);
+    assert_eq!(ids[0].order_id(), 120);
     assert_eq!(world.errors(id, -1), [2104, 2106, 2158]);
     let stages = [
         Stage::Opening { offer_low: 100, offer_high: 226, options: String::new() },
@@ -83,9 +83,10 @@ fn the_lower_of_both_highest_versions_is_chosen() {
 
 #[test]
 fn an_old_gateway_makes_a_text_client_ready() {
+    // The client has used 102.
     for (version, accounts, next_id) in [
-        (187, &b"15\x001\0DU0000001\0"[..], &b"9\x001\x001\0"[..]),
-        (205, b"\0\0\0\x0f1\0DU0000001\0", b"\0\0\0\x091\x001\0"),
+        (187, &b"15\x001\0DU0000001\0"[..], &b"9\x001\x00103\0"[..]),
+        (205, b"\0\0\0\x0f1\0DU0000001\0", b"\0\0\0\x091\x00103\0"),
     ] {
         let mut world =
             World::new(GatewayConfig { server_version: version, ..GatewayConfig::default() });
@@ -161,8 +162,8 @@ fn times_ids_and_accounts_are_answered() {
 }
 
 #[test]
-fn orders_and_what_is_not_simulated_are_refused_by_id() {
-    let mut world = World::new(GatewayConfig::default());
+fn orders_in_read_only_mode_and_what_is_not_simulated_are_refused_by_id() {
+    let mut world = World::new(GatewayConfig { read_only: true, ..GatewayConfig::default() });
     let client = world.connect(7);
     let order = PlaceOrderRequest { order_id: Some(31), ..Default::default() };
     world.request(client, 203, &order);

@@ -133,7 +133,12 @@ impl World {
     fn open(&mut self, number: u64) -> StreamId {
         let (client, stream) = (ClientId(number), StreamId(number));
         self.queues.insert(stream, StreamQueue::new(1 << 20));
-        self.input(Input::ClientJoined { client, name: "test".into(), peer: "here".into() });
+        self.input(Input::ClientJoined {
+            client,
+            name: "test".into(),
+            peer: "here".into(),
+            credential: Default::default(),
+        });
         self.input(Input::StreamOpened { client, stream, single: false });
         stream
     }

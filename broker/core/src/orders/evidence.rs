@@ -178,6 +178,11 @@ impl Desk {
             );
             return self.doubt(Doubt::TwoPermIds, what);
         }
+        let (from, next) = (order.state(), meaning(told.status));
+        if !order.is_live() && next.is_some_and(|next| !follows(from, next)) {
+            // Gateway repeats itself.
+            return;
+        }
         let before = order.record.clone();
         if told.perm_id != 0 {
             order.record.perm_id = told.perm_id;
@@ -205,8 +210,6 @@ impl Desk {
                 order.record.order_state = state.encode_to_vec().into();
             }
         }
-        let next = meaning(told.status);
-        let from = order.state();
         let mut moved = false;
         if let Some(next) = next.filter(|next| follows(from, *next)) {
             let because = format!("Gateway says {}", told.status);

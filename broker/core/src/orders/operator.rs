@@ -69,7 +69,11 @@ impl Desk {
         };
         if let Err(error) = done {
             self.refuse(caller, request, &error);
-            self.reply(call, Err(error));
+            let looks_only = matches!(
+                request,
+                OrderRequest::Get(_) | OrderRequest::List(_) | OrderRequest::Watch { .. }
+            );
+            self.reply(call, Err(if looks_only { error } else { error::not_sent(error) }));
         }
     }
 

@@ -1,1 +1,383 @@
-//! The desk, step by step.
+//! The desk by hand: a queue, a link, a disk and a Gateway that do what the test says.
+
+mod books;
+mod changes;
+mod losses;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use ibouncer_proto::api::journal::v1::event_record::Event;
+use ibouncer_proto::api::v1::{
+    self, CancelOrderRequest, ExecutionEvent, OrderEvent, OrderState as State,
+};
+use ibouncer_proto::tws::envelope::Envelope;
+use ibouncer_proto::tws::frame::bodies;
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::journal::{EventRecord, ExecutionRecord, OrderRecord};
+use super::session::Before;
+use super::*;
+use crate::principals::{Principal, Role, WhenAway};
+
+const CLIENT_ID: i32 = 410;
+
+/// The world around a desk.
+struct Floor {
+    desk: Desk,
+    now: Instant,
+    queue: VecDeque<(i32, Bytes)>,
+    /// The newest number on the link.
+    number: u64,
+    /// What left: message id and body.
+    left: Vec<(u32, Bytes)>,
+    replies: BTreeMap<CallId, Result<Reply, Error>>,
+    events: Vec<EventRecord>,
+    audit: Vec<Audit>,
+    notes: Vec<String>,
+    /// The rows on disk.
+    disk: Loaded,
+    /// The disk takes what it is given.
+    disk_works: bool,
+    calls: u64,
+    accounts: Vec<String>,
+}
+
+fn principals() -> Principals {
+    let trader = Principal { role: Role::Trade, ..Principal::default() };
+    let patient = Principal { when_away: WhenAway::Queue, ..trader.clone() };
+    let leaver =
+        Principal { cancel_on_disconnect: Some(Duration::from_secs(30)), ..trader.clone() };
+    let admin = Principal { role: Role::Admin, ..Principal::default() };
+    [
+        ("momentum", trader.clone()),
+        ("carry", trader),
+        ("patient", patient),
+        ("leaver", leaver),
+        ("observer", Principal::default()),
+        ("risk", admin),
+    ]
+    .into_iter()
+    .map(|(name, principal)| (name.to_owned(), principal))
+    .collect()
+}
+
+impl Floor {
+    /// Trading is open.
+    fn open() -> Self {
+        let mut floor = Self::closed(Loaded::default());
+        floor.session(1, Before::New);
+        floor.reconcile();
+        floor
+    }
+
+    /// There is no session.
+    fn closed(loaded: Loaded) -> Self {
+        let now = Instant::now();
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000);
+        let clock = Clock { now, wall };
+        let settings = TradingSettings { enabled: true, ..TradingSettings::default() };
+        let mut desk = Desk::new(settings, principals(), CLIENT_ID, clock);
+        let disk = loaded.clone();
+        desk.open(loaded, 7, clock);
+        let mut floor = Self {
+            desk,
+            now,
+            queue: VecDeque::new(),
+            number: 0,
+            left: Vec::new(),
+            replies: BTreeMap::new(),
+            events: Vec::new(),
+            audit: Vec::new(),
+            notes: Vec::new(),
+            disk,
+            disk_works: true,
+            calls: 0,
+            accounts: vec!["DU0000001".into()],
+        };
+        floor.settle();
+        floor
+    }
+
+    fn session(&mut self, epoch: u64, before: Before) {
+        self.desk.on_road(Road::Open);
+        let accounts = self.accounts.clone();
+        self.desk.on_session_up(epoch, &accounts, 1, before, self.now);
+        self.settle();
+    }
+
+    fn down(&mut self) {
+        self.desk.on_session_down("test", self.now);
+        self.desk.on_road(Road::Down);
+        self.queue.clear();
+        self.number = 0;
+        self.settle();
+    }
+
+    /// All lists come, empty unless the test told something in between.
+    fn reconcile(&mut self) {
+        while self.desk.poll_listing().is_some() {
+            self.desk.on_listed(true, self.now);
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        loop {
+            if let Some(doing) = self.desk.poll_doing() {
+                match doing {
+                    Doing::Push { key, frames, .. } => self.queue.push_back((key, frames)),
+                    Doing::TakeBack(key) => self.queue.retain(|(one, _)| *one != key),
+                    Doing::Reply(call, result) => {
+                        assert!(self.replies.insert(call, result).is_none(), "{call} twice");
+                    }
+                    Doing::Audit(audit) => self.audit.push(*audit),
+                    Doing::Note(_, _, text) => self.notes.push(text),
+                    Doing::StatusChanged => {}
+                }
+            } else if let Some((call, caller, request)) = self.desk.poll_waiting() {
+                self.ask(&caller, call, &request);
+            } else if let Some((number, writes)) = self.desk.poll_journal() {
+                if self.disk_works {
+                    self.write(writes);
+                    self.desk.on_journaled(number);
+                } else {
+                    self.desk.on_journal_failed("disk full");
+                }
+            } else if let Some(event) = self.desk.poll_event() {
+                self.events.push(*event);
+            } else {
+                break;
+            }
+        }
+        self.desk.check_invariants();
+    }
+
+    fn write(&mut self, writes: Vec<Write>) {
+        for write in writes {
+            match write {
+                Write::Facts(facts) => self.disk.facts = Some(*facts),
+                Write::Order(record) => {
+                    self.disk.orders.retain(|one| one.order_id != record.order_id);
+                    self.disk.orders.push(*record);
+                }
+                Write::Execution(record) => {
+                    self.disk.executions.retain(|one| one.exec_id != record.exec_id);
+                    self.disk.executions.push(*record);
+                }
+                Write::Event(event) => self.disk.newest_event = event.sequence,
+            }
+        }
+    }
+
+    /// Everything that waits has its turn.
+    fn leave(&mut self) {
+        while let Some((key, frames)) = self.queue.pop_front() {
+            self.number += 1;
+            let numbered = self.desk.on_numbered(key, self.number, self.now).expect("a departure");
+            self.settle();
+            if self.desk.is_on_disk(numbered.wait_for) || numbered.regardless {
+                for body in bodies(&frames) {
+                    let envelope = Envelope::parse(body).unwrap();
+                    let body = Bytes::copy_from_slice(envelope.body);
+                    self.left.push((envelope.message_id, body));
+                }
+                self.desk.on_left(key);
+            } else {
+                let error = crate::error::order_later("JOURNAL_FAILED", "disk full");
+                self.desk.on_withheld(key, &error, self.now);
+            }
+            self.settle();
+        }
+    }
+
+    fn ask(&mut self, caller: &Caller, call: CallId, request: &OrderRequest) {
+        let accounts = self.accounts.clone();
+        let around =
+            Surroundings { accounts: &accounts, quote: &|_: &tws::Contract| None, now: self.now };
+        self.desk.handle(caller, call, request, around);
+    }
+
+    fn call(&mut self, who: &str, request: OrderRequest) -> CallId {
+        self.calls += 1;
+        let call = CallId(self.calls);
+        self.ask(&caller(who), call, &request);
+        self.settle();
+        call
+    }
+
+    fn place(&mut self, who: &str, name: &str) -> CallId {
+        self.call(who, OrderRequest::Place(place(name, limit(10.0))))
+    }
+
+    /// Places and lets it leave; its id at Gateway.
+    fn placed(&mut self, who: &str, name: &str) -> i32 {
+        let call = self.place(who, name);
+        self.leave();
+        self.answer::<v1::PlaceOrderResponse>(call).order.unwrap().order_id
+    }
+
+    fn cancel(&mut self, who: &str, name: &str) -> CallId {
+        let client_order_id = name.to_owned();
+        self.call(
+            who,
+            OrderRequest::Cancel(CancelOrderRequest { client_order_id, ..Default::default() }),
+        )
+    }
+
+    fn answer<T: prost::Message + Default>(&self, call: CallId) -> T {
+        match &self.replies[&call] {
+            Ok(Reply::Answer(bytes)) => T::decode(bytes.clone()).unwrap(),
+            other => panic!("{call}: {other:?}"),
+        }
+    }
+
+    fn refused(&self, call: CallId) -> &Error {
+        let error = self.replies[&call].as_ref().unwrap_err();
+        assert_eq!(error.delivery(), crate::error::Delivery::NotSent, "{error:?}");
+        error
+    }
+
+    fn order(&self, who: &str, name: &str) -> &OrderRecord {
+        let id = self.desk.book.named(who, name).expect("an order of this name");
+        &self.desk.book.get(id).unwrap().record
+    }
+
+    fn state(&self, who: &str, name: &str) -> State {
+        self.order(who, name).state()
+    }
+
+    /// Gateway says something.
+    fn hear(&mut self, message_id: u32, body: &impl prost::Message) {
+        assert!(self.desk.on_message(message_id, &body.encode_to_vec(), self.now));
+        self.settle();
+    }
+
+    fn told(&mut self, order_id: i32, status: &str) {
+        let status = tws::OrderStatus {
+            order_id: Some(order_id),
+            status: Some(status.into()),
+            perm_id: Some(i64::from(order_id) + 1_000_000),
+            client_id: Some(CLIENT_ID),
+            ..Default::default()
+        };
+        self.hear(id::ORDER_STATUS, &status);
+    }
+
+    fn opened(&mut self, order_id: i32, status: &str, price: f64) {
+        let open = tws::OpenOrder {
+            order_id: Some(order_id),
+            order: Some(tws::Order {
+                client_id: Some(CLIENT_ID),
+                order_id: Some(order_id),
+                perm_id: Some(i64::from(order_id) + 1_000_000),
+                lmt_price: Some(price),
+                total_quantity: Some("10".into()),
+                ..Default::default()
+            }),
+            order_state: Some(tws::OrderState {
+                status: Some(status.into()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        self.hear(id::OPEN_ORDER, &open);
+    }
+
+    fn executed(&mut self, order_id: i32, exec_id: &str, cum_qty: &str) {
+        let told = tws::ExecutionDetails {
+            req_id: Some(-1),
+            contract: Some(stock()),
+            execution: Some(tws::Execution {
+                order_id: Some(order_id),
+                client_id: Some(CLIENT_ID),
+                exec_id: Some(exec_id.into()),
+                cum_qty: Some(cum_qty.into()),
+                ..Default::default()
+            }),
+        };
+        self.hear(id::EXECUTION_DATA, &told);
+    }
+
+    fn failed(&mut self, order_id: i32, code: i32) {
+        let told = tws::ErrorMessage {
+            id: Some(order_id),
+            error_code: Some(code),
+            error_msg: Some("no".into()),
+            ..Default::default()
+        };
+        self.desk.on_error(order_id, &told, self.now);
+        self.settle();
+    }
+
+    fn order_events(&self) -> Vec<OrderEvent> {
+        let orders = self.events.iter().filter_map(|event| match &event.event {
+            Some(Event::Order(body)) => Some(OrderEvent::decode(body.clone()).unwrap()),
+            _ => None,
+        });
+        orders.collect()
+    }
+
+    fn execution_events(&self) -> Vec<ExecutionEvent> {
+        let executions = self.events.iter().filter_map(|event| match &event.event {
+            Some(Event::Execution(body)) => Some(ExecutionEvent::decode(body.clone()).unwrap()),
+            _ => None,
+        });
+        executions.collect()
+    }
+
+    /// Order ids of the placements that left.
+    fn placements(&self) -> Vec<i32> {
+        let placed = self.left.iter().filter(|(message, _)| *message == id::PLACE_ORDER);
+        placed
+            .map(|(_, body)| tws::PlaceOrderRequest::decode(body.clone()).unwrap().order_id())
+            .collect()
+    }
+}
+
+fn caller(who: &str) -> Caller {
+    let principal = Some(who.to_owned()).filter(|who| who != "nobody");
+    Caller { client: ClientId(1), name: who.into(), principal, ..Caller::default() }
+}
+
+fn stock() -> tws::Contract {
+    tws::Contract {
+        symbol: Some("AAPL".into()),
+        sec_type: Some("STK".into()),
+        exchange: Some("SMART".into()),
+        currency: Some("USD".into()),
+        ..Default::default()
+    }
+}
+
+fn limit(price: f64) -> tws::PlaceOrderRequest {
+    tws::PlaceOrderRequest {
+        contract: Some(stock()),
+        order: Some(tws::Order {
+            action: Some("BUY".into()),
+            order_type: Some("LMT".into()),
+            total_quantity: Some("10".into()),
+            lmt_price: Some(price),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn new_order(name: &str, request: tws::PlaceOrderRequest) -> v1::NewOrder {
+    v1::NewOrder { client_order_id: name.into(), request: Some(request), ..Default::default() }
+}
+
+fn place(name: &str, request: tws::PlaceOrderRequest) -> Bytes {
+    v1::PlaceOrderRequest { order: Some(new_order(name, request)) }.encode_to_vec().into()
+}
+
+fn modify(name: &str, price: f64) -> OrderRequest {
+    let request =
+        v1::ModifyOrderRequest { client_order_id: name.into(), request: Some(limit(price)) };
+    OrderRequest::Modify(request.encode_to_vec().into())
+}

@@ -1,0 +1,189 @@
+//! An order's way: taken in, once, to its end.
+
+use super::*;
+
+#[test]
+fn an_order_leaves_once_however_often_it_is_asked_for() {
+    let mut floor = Floor::open();
+    let first = floor.place("momentum", "a");
+    let second = floor.place("momentum", "a");
+    assert_eq!(floor.queue.len(), 1, "the second call waits for the same departure");
+    floor.leave();
+    let third = floor.place("momentum", "a");
+    let answer = |call| floor.answer::<v1::PlaceOrderResponse>(call);
+    let id = answer(first).order.unwrap().order_id;
+    for (call, again) in [(first, false), (second, true), (third, true)] {
+        assert_eq!(answer(call).already_placed, again);
+        assert_eq!(answer(call).order.unwrap().state(), State::Sent);
+    }
+    assert_eq!(floor.placements(), [id]);
+    let other = floor.call("momentum", OrderRequest::Place(place("a", limit(11.0))));
+    assert_eq!(floor.refused(other).code, "ORDER_EXISTS");
+    assert_eq!(floor.placed("carry", "a"), id + 1, "names are an owner's own");
+}
+
+#[test]
+fn what_is_told_of_an_order_is_an_event_once() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.opened(id, "PreSubmitted", 10.0);
+    floor.told(id, "PreSubmitted");
+    floor.told(id, "Submitted");
+    floor.told(id, "Submitted");
+    floor.told(id, "Filled");
+    floor.told(id, "Submitted");
+    let states: Vec<_> =
+        floor.order_events().iter().map(|event| event.order.clone().unwrap().state()).collect();
+    assert_eq!(states, [State::Sent, State::Working, State::Working, State::Filled]);
+    assert!(floor.order_events().windows(2).all(|pair| pair[0].sequence < pair[1].sequence));
+    let answer = floor.call("momentum", OrderRequest::List(v1::ListOrdersRequest::default()));
+    assert!(floor.answer::<v1::ListOrdersResponse>(answer).orders.is_empty());
+}
+
+#[test]
+fn an_error_ends_what_gateway_never_told_of_and_only_that() {
+    let mut floor = Floor::open();
+    let (a, b) = (floor.placed("momentum", "a"), floor.placed("momentum", "b"));
+    floor.failed(a, 399);
+    assert_eq!(floor.state("momentum", "a"), State::Sent, "a warning ends nothing");
+    floor.failed(a, 201);
+    assert_eq!(floor.state("momentum", "a"), State::Rejected);
+    floor.told(a, "Inactive");
+    assert_eq!(floor.state("momentum", "a"), State::Rejected);
+    floor.told(a, "Submitted");
+    assert_eq!(floor.state("momentum", "a"), State::Working, "Gateway says that it lives");
+    floor.told(b, "Submitted");
+    floor.failed(b, 201);
+    assert_eq!(floor.state("momentum", "b"), State::Working);
+}
+
+#[test]
+fn inactive_comes_back_and_a_fill_after_cancelled_is_taken() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Inactive");
+    assert_eq!(floor.state("momentum", "a"), State::Inactive);
+    floor.told(id, "Submitted");
+    floor.told(id, "Cancelled");
+    floor.executed(id, "e.1.01", "4");
+    assert_eq!(floor.state("momentum", "a"), State::Cancelled);
+    assert_eq!(floor.order("momentum", "a").filled, "4");
+    floor.executed(id, "e.2.01", "10");
+    assert_eq!(floor.state("momentum", "a"), State::Filled);
+}
+
+#[test]
+fn a_market_order_fills_without_a_status() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.executed(id, "e.1.01", "10");
+    assert_eq!(floor.state("momentum", "a"), State::Filled);
+}
+
+#[test]
+fn each_execution_is_told_once_with_its_commission_and_corrections_name_the_first() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.executed(id, "e.1.01", "5");
+    floor.executed(id, "e.1.01", "5");
+    assert!(floor.execution_events().is_empty(), "its commission is waited for");
+    let commission = tws::CommissionAndFeesReport {
+        exec_id: Some("e.1.01".into()),
+        commission_and_fees: Some(1.0),
+        ..Default::default()
+    };
+    floor.hear(id::COMMISSION_AND_FEES_REPORT, &commission);
+    floor.hear(id::COMMISSION_AND_FEES_REPORT, &commission);
+    floor.executed(id, "e.1.02", "6");
+    floor.now += Duration::from_secs(6);
+    floor.desk.handle_timeout(floor.now);
+    floor.settle();
+    let events = floor.execution_events();
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!(events[0].owner, "momentum");
+    assert_eq!(events[0].commission.as_ref().unwrap().commission_and_fees(), 1.0);
+    assert_eq!(events[1].kind(), v1::ExecutionEventKind::Corrected);
+    assert_eq!(events[1].corrects_exec_id, "e.1.01");
+    assert!(events[1].commission.is_none());
+}
+
+#[test]
+fn a_bracket_leaves_in_one_frame_with_its_links() {
+    let mut floor = Floor::open();
+    let held = |price| {
+        let mut request = limit(price);
+        request.order.as_mut().unwrap().transmit = Some(false);
+        request
+    };
+    let child = |name: &str, request| v1::NewOrder {
+        parent_client_order_id: "entry".into(),
+        ..new_order(name, request)
+    };
+    let group = v1::PlaceOrdersRequest {
+        orders: vec![
+            new_order("entry", held(10.0)),
+            child("stop", held(9.0)),
+            child("target", limit(11.0)),
+        ],
+    };
+    let group = OrderRequest::PlaceGroup(group.encode_to_vec().into());
+    let call = floor.call("momentum", group.clone());
+    assert_eq!(floor.queue.len(), 1);
+    floor.leave();
+    let orders = floor.answer::<v1::PlaceOrdersResponse>(call).orders;
+    let ids: Vec<i32> = orders.iter().map(|order| order.order_id).collect();
+    assert_eq!(floor.placements(), ids);
+    let sent: Vec<_> = floor
+        .left
+        .iter()
+        .map(|(_, body)| tws::PlaceOrderRequest::decode(body.clone()).unwrap().order.unwrap())
+        .map(|order| (order.parent_id(), order.transmit()))
+        .collect();
+    assert_eq!(sent, [(0, false), (ids[0], false), (ids[0], true)]);
+    assert!(orders.iter().all(|order| order.group == orders[0].group));
+    let again = floor.call("momentum", group);
+    assert!(floor.answer::<v1::PlaceOrdersResponse>(again).already_placed);
+    let orphan = v1::PlaceOrderRequest { order: Some(child("late", limit(1.0))) };
+    let orphan = floor.call("carry", OrderRequest::Place(orphan.encode_to_vec().into()));
+    assert_eq!(floor.refused(orphan).code, "ORDER_NOT_FOUND", "the parent is another's");
+}
+
+#[test]
+fn orders_that_gateway_attaches_have_names_and_ids_of_ours() {
+    let mut floor = Floor::open();
+    let mut request = limit(10.0);
+    request.attached_orders = Some(tws::AttachedOrders {
+        sl_order_type: Some("PRESET".into()),
+        pt_order_type: Some("PRESET".into()),
+        ..Default::default()
+    });
+    let order =
+        v1::NewOrder { stop_loss_client_order_id: "my-stop".into(), ..new_order("a", request) };
+    let order = v1::PlaceOrderRequest { order: Some(order) };
+    let call = floor.call("momentum", OrderRequest::Place(order.encode_to_vec().into()));
+    floor.leave();
+    let id = floor.answer::<v1::PlaceOrderResponse>(call).order.unwrap().order_id;
+    let sent = tws::PlaceOrderRequest::decode(floor.left[0].1.clone()).unwrap();
+    let attached = sent.attached_orders.unwrap();
+    assert_eq!((attached.sl_order_id(), attached.pt_order_id()), (id + 1, id + 2));
+    assert_eq!(floor.order("momentum", "my-stop").order_id, id + 1);
+    assert_eq!(floor.order("momentum", "a.pt").parent_client_order_id, "a");
+}
+
+#[test]
+fn a_preview_is_answered_and_is_no_order() {
+    let mut floor = Floor::open();
+    let request = v1::PreviewOrderRequest { request: Some(limit(10.0)) };
+    let call = floor.call("momentum", OrderRequest::Preview(request.encode_to_vec().into()));
+    floor.leave();
+    let sent = tws::PlaceOrderRequest::decode(floor.left[0].1.clone()).unwrap();
+    assert!(sent.order.clone().unwrap().what_if());
+    floor.opened(sent.order_id(), "PreSubmitted", 10.0);
+    assert!(floor.answer::<v1::PreviewOrderResponse>(call).preview.is_some());
+    assert!(floor.desk.book.get(sent.order_id()).is_none());
+    assert!(floor.placed("momentum", "a") > sent.order_id(), "its id is used up");
+    let mut asks = limit(10.0);
+    asks.order.as_mut().unwrap().what_if = Some(true);
+    let call = floor.call("momentum", OrderRequest::Place(place("b", asks)));
+    assert!(floor.refused(call).message.contains("PreviewOrder"));
+}

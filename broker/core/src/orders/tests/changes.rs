@@ -1,0 +1,175 @@
+//! Changes and cancels.
+
+use super::*;
+
+fn change(floor: &Floor, name: &str) -> v1::ChangeState {
+    floor.order("momentum", name).change.as_ref().unwrap().state()
+}
+
+#[test]
+fn a_cancel_of_what_waits_takes_it_back_for_good() {
+    let mut floor = Floor::open();
+    let placed = floor.place("momentum", "a");
+    let cancelled = floor.cancel("momentum", "a");
+    assert!(floor.queue.is_empty());
+    assert_eq!(floor.refused(placed).code, "CANCELLED");
+    let order = floor.answer::<v1::CancelOrderResponse>(cancelled).order.unwrap();
+    assert_eq!(order.state(), State::NotSent);
+    let again = floor.place("momentum", "a");
+    floor.leave();
+    let again = floor.answer::<v1::PlaceOrderResponse>(again).order.unwrap();
+    assert_eq!(again.state(), State::NotSent, "a late copy of the call does not revive it");
+    assert!(floor.left.is_empty());
+}
+
+#[test]
+fn a_caller_who_goes_away_leaves_nothing_behind() {
+    let mut floor = Floor::open();
+    let placed = floor.place("momentum", "a");
+    floor.desk.on_call_dropped(placed, floor.now);
+    floor.settle();
+    assert!(floor.queue.is_empty());
+    floor.placed("momentum", "a");
+    assert_eq!(floor.placements().len(), 1);
+}
+
+#[test]
+fn a_modification_keeps_its_id_and_an_error_fails_it_and_not_the_order() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    let early = floor.call("momentum", modify("a", 11.0));
+    assert_eq!(floor.refused(early).code, "ORDER_UNKNOWN", "Gateway has not told of it");
+    floor.opened(id, "Submitted", 10.0);
+    let call = floor.call("momentum", modify("a", 11.0));
+    floor.leave();
+    floor.answer::<v1::ModifyOrderResponse>(call);
+    assert_eq!(floor.placements(), [id, id]);
+    let second = floor.call("momentum", modify("a", 12.0));
+    assert_eq!(floor.refused(second).code, "CHANGE_PENDING");
+    floor.opened(id, "Submitted", 10.0);
+    assert_eq!(change(&floor, "a"), v1::ChangeState::Sent, "that is the old price");
+    floor.failed(id, 110);
+    assert_eq!(change(&floor, "a"), v1::ChangeState::Failed);
+    assert_eq!(floor.state("momentum", "a"), State::Working);
+    floor.call("momentum", modify("a", 12.0));
+    floor.leave();
+    floor.opened(id, "Submitted", 12.0);
+    assert_eq!(change(&floor, "a"), v1::ChangeState::Done);
+    let request = tws::PlaceOrderRequest::decode(floor.order("momentum", "a").request.clone());
+    assert_eq!(request.unwrap().order.unwrap().lmt_price(), 12.0);
+}
+
+#[test]
+fn contract_and_side_stay() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.opened(id, "Submitted", 10.0);
+    let mut other = limit(10.0);
+    other.contract.as_mut().unwrap().symbol = Some("MSFT".into());
+    let mut sell = limit(10.0);
+    sell.order.as_mut().unwrap().action = Some("SELL".into());
+    for request in [other, sell] {
+        let request =
+            v1::ModifyOrderRequest { client_order_id: "a".into(), request: Some(request) };
+        let call = floor.call("momentum", OrderRequest::Modify(request.encode_to_vec().into()));
+        assert_eq!(floor.refused(call).code, "INVALID_ARGUMENT");
+    }
+}
+
+#[test]
+fn a_cancel_is_done_when_gateway_says_so_and_can_come_too_late() {
+    let mut floor = Floor::open();
+    let (a, b) = (floor.placed("momentum", "a"), floor.placed("momentum", "b"));
+    floor.told(a, "Submitted");
+    floor.told(b, "Submitted");
+    for name in ["a", "b"] {
+        let call = floor.cancel("momentum", name);
+        floor.leave();
+        floor.answer::<v1::CancelOrderResponse>(call);
+    }
+    floor.failed(a, 202);
+    assert_eq!(floor.state("momentum", "a"), State::Working, "only a status ends it");
+    floor.told(a, "Cancelled");
+    assert_eq!(change(&floor, "a"), v1::ChangeState::Done);
+    assert_eq!(floor.state("momentum", "a"), State::Cancelled);
+    floor.told(b, "Filled");
+    assert_eq!(change(&floor, "b"), v1::ChangeState::Failed);
+    let again = floor.cancel("momentum", "b");
+    assert_eq!(floor.refused(again).code, "ORDER_ENDED");
+    let idempotent = floor.cancel("momentum", "a");
+    floor.answer::<v1::CancelOrderResponse>(idempotent);
+}
+
+#[test]
+fn a_cancel_overtakes_a_modification_that_waits() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.opened(id, "Submitted", 10.0);
+    let modified = floor.call("momentum", modify("a", 11.0));
+    floor.cancel("momentum", "a");
+    assert_eq!(floor.refused(modified).code, "WITHDRAWN");
+    floor.leave();
+    assert_eq!(floor.placements(), [id]);
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+}
+
+#[test]
+fn what_is_another_s_can_be_seen_and_not_touched() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.opened(id, "Submitted", 10.0);
+    let not_found = floor.cancel("carry", "a");
+    assert_eq!(floor.refused(not_found).code, "ORDER_NOT_FOUND");
+    let of = |reason: &str| {
+        OrderRequest::Cancel(CancelOrderRequest {
+            client_order_id: "a".into(),
+            owner: "momentum".into(),
+            reason: reason.into(),
+            ..Default::default()
+        })
+    };
+    for (who, reason, code) in [
+        ("carry", "mine now", "RIGHT_DENIED"),
+        ("observer", "why not", "RIGHT_DENIED"),
+        ("nobody", "why not", "RIGHT_DENIED"),
+        ("risk", "", "INVALID_ARGUMENT"),
+    ] {
+        let call = floor.call(who, of(reason));
+        assert_eq!(floor.refused(call).code, code, "{who}");
+        let audit = floor.audit.last().unwrap();
+        assert_eq!((audit.result, audit.what), ("refused", "CancelOrder"), "{who}");
+    }
+    floor.call("risk", of("over its limit"));
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+    let audit = floor.audit.last().unwrap();
+    assert_eq!((audit.result, audit.reason.as_str()), ("sent", "over its limit"));
+}
+
+#[test]
+fn orders_by_hand_and_of_others_are_shown_and_have_no_owner() {
+    let mut floor = Floor::open();
+    for (client_id, order_id) in [(0, 0), (77, 5), (77, i32::MAX)] {
+        let open = tws::OpenOrder {
+            order_id: Some(order_id),
+            order: Some(tws::Order {
+                client_id: Some(client_id),
+                perm_id: Some(i64::from(client_id) + i64::from(order_id) + 9),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        floor.hear(id::OPEN_ORDER, &open);
+    }
+    let list = |scope: v1::OrderScope| {
+        OrderRequest::List(v1::ListOrdersRequest { scope: scope.into(), ended: false })
+    };
+    let all = floor.call("observer", list(v1::OrderScope::All));
+    let all = floor.answer::<v1::ListOrdersResponse>(all).orders;
+    assert_eq!(all.len(), 3);
+    assert!(all.iter().all(|order| order.owner.is_empty()));
+    let own = floor.call("momentum", list(v1::OrderScope::Own));
+    assert!(floor.answer::<v1::ListOrdersResponse>(own).orders.is_empty());
+    assert!(floor.desk.brakes.doubts.is_empty());
+    assert!(floor.placed("momentum", "a") > 5, "ids that Gateway has seen are not used");
+}

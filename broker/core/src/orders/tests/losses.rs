@@ -1,0 +1,169 @@
+//! What is lost, what is proven, and what nobody may conclude.
+
+use super::*;
+
+#[test]
+fn after_a_session_is_lost_an_order_is_unknown_until_gateway_tells_of_it() {
+    let mut floor = Floor::open();
+    let (a, b) = (floor.placed("momentum", "a"), floor.placed("momentum", "b"));
+    floor.told(a, "Submitted");
+    floor.down();
+    floor.session(2, Before::New);
+    for name in ["a", "b"] {
+        assert_eq!(floor.state("momentum", name), State::Unknown);
+    }
+    floor.desk.poll_listing();
+    floor.opened(a, "Submitted", 10.0);
+    floor.desk.on_listed(true, floor.now);
+    floor.settle();
+    floor.reconcile();
+    assert_eq!(floor.state("momentum", "a"), State::Working);
+    assert_eq!(floor.state("momentum", "b"), State::Unknown, "absence is no evidence");
+    let call = floor.call("momentum", modify("b", 11.0));
+    assert_eq!(floor.refused(call).code, "ORDER_UNKNOWN");
+    let _ = b;
+    floor.cancel("momentum", "b");
+    floor.leave();
+    floor.failed(b, 10_147);
+    assert_eq!(floor.state("momentum", "b"), State::Unknown, "nor is that");
+}
+
+#[test]
+fn a_completed_order_is_evidence_also_by_our_tag_alone() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.down();
+    floor.session(2, Before::New);
+    let completed = tws::CompletedOrder {
+        order: Some(tws::Order {
+            perm_id: Some(99),
+            order_ref: Some(body::tag(&floor.desk.facts.journal_id, id)),
+            filled_quantity: Some("10".into()),
+            ..Default::default()
+        }),
+        order_state: Some(tws::OrderState { status: Some("Filled".into()), ..Default::default() }),
+        ..Default::default()
+    };
+    floor.hear(id::COMPLETED_ORDER, &completed);
+    assert_eq!(floor.state("momentum", "a"), State::Filled);
+    assert_eq!(floor.order("momentum", "a").perm_id, 99);
+}
+
+#[test]
+fn what_the_worker_has_not_taken_was_never_sent() {
+    let mut floor = Floor::open();
+    floor.placed("momentum", "a");
+    floor.placed("momentum", "b");
+    floor.desk.on_relinked(1, floor.now);
+    floor.settle();
+    assert_eq!(floor.state("momentum", "a"), State::Sent);
+    assert_eq!(floor.state("momentum", "b"), State::NotSent);
+    let id = floor.placed("momentum", "b");
+    assert_eq!(floor.placements().len(), 3, "the same call may send it after all");
+    assert_eq!(floor.order("momentum", "b").order_id, id);
+}
+
+#[test]
+fn another_broker_goes_on_from_the_journal() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.placed("momentum", "b");
+    floor.told(id, "Submitted");
+    floor.executed(id, "e.1.01", "4");
+    let mut next = Floor::closed(floor.disk.clone());
+    next.session(1, Before::TakenThrough(1));
+    assert_eq!(next.state("momentum", "a"), State::Working);
+    assert_eq!(next.state("momentum", "b"), State::NotSent, "proof by the link's numbers");
+    next.executed(id, "e.1.01", "4");
+    next.now += Duration::from_secs(6);
+    next.desk.handle_timeout(next.now);
+    next.settle();
+    assert_eq!(next.execution_events().len(), 1, "it was not told before");
+    next.reconcile();
+    let again = next.place("momentum", "a");
+    assert!(next.answer::<v1::PlaceOrderResponse>(again).already_placed);
+    assert!(next.placed("momentum", "c") > id + 1, "ids are never used again");
+    let (old, new) = (&floor.order_events(), &next.order_events());
+    assert!(new[0].sequence > old.last().unwrap().sequence);
+}
+
+#[test]
+fn a_new_session_under_a_new_broker_makes_all_unknown() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    let mut next = Floor::closed(floor.disk.clone());
+    next.session(2, Before::New);
+    assert_eq!(next.state("momentum", "a"), State::Unknown);
+}
+
+#[test]
+fn a_cancel_that_was_lost_can_be_made_again() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    floor.cancel("momentum", "a");
+    floor.leave();
+    floor.down();
+    floor.session(2, Before::New);
+    floor.desk.poll_listing();
+    floor.opened(id, "Submitted", 10.0);
+    floor.desk.on_listed(true, floor.now);
+    floor.settle();
+    floor.reconcile();
+    let change = floor.order("momentum", "a").change.clone().unwrap();
+    assert_eq!(change.state(), v1::ChangeState::Failed);
+    floor.cancel("momentum", "a");
+    floor.leave();
+    let cancels = floor.left.iter().filter(|(message, _)| *message == id::CANCEL_ORDER).count();
+    assert_eq!(cancels, 2);
+}
+
+#[test]
+fn what_gateway_holds_of_a_torn_group_is_cancelled() {
+    let mut floor = Floor::open();
+    let mut entry = limit(10.0);
+    entry.order.as_mut().unwrap().transmit = Some(false);
+    let child =
+        v1::NewOrder { parent_client_order_id: "entry".into(), ..new_order("stop", limit(9.0)) };
+    let group = v1::PlaceOrdersRequest { orders: vec![new_order("entry", entry), child] };
+    floor.call("momentum", OrderRequest::PlaceGroup(group.encode_to_vec().into()));
+    floor.leave();
+    let id = floor.order("momentum", "entry").order_id;
+    floor.down();
+    floor.session(2, Before::New);
+    floor.desk.poll_listing();
+    floor.opened(id, "Inactive", 10.0);
+    floor.desk.on_listed(true, floor.now);
+    floor.settle();
+    floor.reconcile();
+    floor.leave();
+    let (message, body) = floor.left.last().unwrap();
+    assert_eq!(*message, id::CANCEL_ORDER);
+    assert_eq!(tws::CancelOrderRequest::decode(body.clone()).unwrap().order_id(), id);
+    assert_eq!(floor.state("momentum", "stop"), State::Unknown);
+}
+
+#[test]
+fn a_disk_that_fails_withholds_orders_and_lets_cancels_and_news_pass() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    let waits = floor.place("momentum", "b");
+    floor.disk_works = false;
+    floor.leave();
+    assert_eq!(floor.refused(waits).code, "JOURNAL_FAILED");
+    assert_eq!(floor.placements(), [id]);
+    let next = floor.place("momentum", "c");
+    assert_eq!(floor.refused(next).code, "JOURNAL_FAILED");
+    floor.cancel("momentum", "a");
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+    let before = floor.order_events().len();
+    floor.told(id, "Cancelled");
+    assert!(floor.order_events().len() > before, "its owner hears of it all the same");
+    floor.disk_works = true;
+    floor.desk.on_journaled(1_000);
+    floor.settle();
+    floor.placed("momentum", "b");
+}

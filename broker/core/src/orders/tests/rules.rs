@@ -1,0 +1,279 @@
+//! Halts, doubts, policies: what closes trading, and for whom.
+
+use super::*;
+
+#[test]
+fn trading_opens_with_the_second_reading_of_the_lists() {
+    let mut floor = Floor::closed(Loaded::default());
+    let early = floor.place("momentum", "a");
+    assert_eq!(floor.refused(early).code, "NOT_READY");
+    floor.session(1, Before::New);
+    let early = floor.place("momentum", "a");
+    assert_eq!(floor.refused(early).code, "TRADING_RECONCILING");
+    let mut lists = Vec::new();
+    while let Some(listing) = floor.desk.poll_listing() {
+        lists.push(listing);
+        let refused = floor.place("momentum", "a");
+        assert_eq!(floor.refused(refused).code, "TRADING_RECONCILING");
+        floor.desk.on_listed(true, floor.now);
+        floor.settle();
+    }
+    assert_eq!(lists.len(), 6);
+    floor.placed("momentum", "a");
+}
+
+#[test]
+fn a_patient_client_waits_and_an_impatient_one_is_told() {
+    let mut floor = Floor::closed(Loaded::default());
+    let waits = floor.place("patient", "a");
+    let dropped = floor.place("patient", "b");
+    floor.desk.on_call_dropped(dropped, floor.now);
+    floor.session(1, Before::New);
+    assert!(!floor.replies.contains_key(&waits));
+    floor.reconcile();
+    floor.leave();
+    floor.answer::<v1::PlaceOrderResponse>(waits);
+    assert_eq!(floor.placements().len(), 1);
+    floor.desk.on_road(Road::UpstreamLost);
+    let refused = floor.place("momentum", "c");
+    assert_eq!(floor.refused(refused).code, "NOT_READY");
+    let id = floor.order("patient", "a").order_id;
+    floor.told(id, "Submitted");
+    floor.cancel("patient", "a");
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER, "cancels pass");
+}
+
+fn halt(client: &str, cancel_open: bool) -> OrderRequest {
+    OrderRequest::Halt(v1::HaltTradingRequest {
+        client: client.into(),
+        cancel_open,
+        reason: "too hot".into(),
+    })
+}
+
+#[test]
+fn a_halt_takes_back_what_waits_refuses_what_comes_and_is_kept() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    let waits = floor.place("momentum", "b");
+    let denied = floor.call("carry", halt("momentum", true));
+    assert_eq!(floor.refused(denied).code, "RIGHT_DENIED");
+    let halted = floor.call("risk", halt("momentum", true));
+    assert_eq!(floor.answer::<v1::HaltTradingResponse>(halted).cancels, 1);
+    assert_eq!(floor.refused(waits).code, "TRADING_HALTED");
+    floor.leave();
+    assert_eq!(floor.placements(), [id]);
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+    let refused = floor.call("momentum", modify("a", 11.0));
+    assert_eq!(floor.refused(refused).code, "TRADING_HALTED");
+    floor.placed("carry", "x");
+    let mut next = Floor::closed(floor.disk.clone());
+    next.session(2, Before::New);
+    next.reconcile();
+    let refused = next.place("momentum", "c");
+    let error = next.refused(refused);
+    assert_eq!(error.code, "TRADING_HALTED");
+    assert!(error.message.contains("too hot") && error.message.contains("risk"));
+    let resume = OrderRequest::Resume(v1::ResumeTradingRequest {
+        client: "momentum".into(),
+        reason: "cooled".into(),
+    });
+    next.call("risk", resume);
+    next.placed("momentum", "c");
+}
+
+#[test]
+fn a_halt_while_the_session_is_down_owes_the_cancels() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    floor.down();
+    floor.call("risk", halt("", true));
+    let refused = floor.place("momentum", "b");
+    assert_eq!(floor.refused(refused).code, "TRADING_HALTED");
+    floor.session(2, Before::New);
+    floor.opened(id, "Submitted", 10.0);
+    floor.reconcile();
+    floor.desk.handle_timeout(floor.now);
+    floor.settle();
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+}
+
+#[test]
+fn those_who_leave_for_longer_than_their_grace_are_cancelled_for() {
+    let mut floor = Floor::open();
+    floor.desk.on_joined("leaver", ClientId(1));
+    floor.desk.on_joined("leaver", ClientId(2));
+    let id = floor.placed("leaver", "a");
+    floor.told(id, "Submitted");
+    floor.desk.on_parted("leaver", ClientId(1), floor.now);
+    floor.now += Duration::from_secs(31);
+    floor.desk.handle_timeout(floor.now);
+    floor.settle();
+    assert!(floor.queue.is_empty(), "another instance is there");
+    floor.desk.on_parted("leaver", ClientId(2), floor.now);
+    floor.now += Duration::from_secs(29);
+    floor.desk.handle_timeout(floor.now);
+    floor.desk.on_joined("leaver", ClientId(3));
+    floor.now += Duration::from_secs(60);
+    floor.desk.handle_timeout(floor.now);
+    floor.settle();
+    assert!(floor.queue.is_empty(), "it came back in time");
+    floor.desk.on_parted("leaver", ClientId(3), floor.now);
+    floor.settle();
+    // The broker ends meanwhile, and is away for long: the grace begins anew.
+    let mut next = Floor::closed(floor.disk.clone());
+    next.session(1, Before::TakenThrough(100));
+    next.reconcile();
+    next.desk.handle_timeout(next.now);
+    next.settle();
+    assert!(next.queue.is_empty());
+    next.now += Duration::from_secs(30);
+    next.desk.handle_timeout(next.now);
+    next.settle();
+    next.leave();
+    assert_eq!(next.left.last().unwrap().0, id::CANCEL_ORDER);
+}
+
+#[test]
+fn what_does_not_fit_halts_trading_until_a_person_has_looked() {
+    let adopt = |floor: &mut Floor| {
+        let reason = "looked".to_owned();
+        let call =
+            floor.call("risk", OrderRequest::AdoptState(v1::AdoptTradingStateRequest { reason }));
+        floor.answer::<v1::AdoptTradingStateResponse>(call).adopted
+    };
+    // An order of our client id that the journal does not know.
+    let mut floor = Floor::open();
+    floor.opened(500, "Submitted", 10.0);
+    let refused = floor.place("momentum", "a");
+    assert!(floor.refused(refused).message.contains("500"));
+    assert_eq!(adopt(&mut floor).len(), 1);
+    assert!(floor.placed("momentum", "a") > 500);
+    // Other accounts.
+    let mut next = Floor::closed(floor.disk.clone());
+    next.accounts = vec!["DU0000009".into()];
+    next.session(2, Before::New);
+    next.reconcile();
+    let refused = next.place("momentum", "b");
+    let message = &next.refused(refused).message;
+    assert!(message.contains("accounts") || message.contains("belongs"), "{message}");
+    assert!(!message.contains("DU0000009"), "accounts are masked: {message}");
+    adopt(&mut next);
+    next.placed("momentum", "b");
+    // Ids near those of requests, and two permIds.
+    let high = tws::OrderStatus {
+        order_id: Some(1_700_000_000),
+        client_id: Some(77),
+        ..Default::default()
+    };
+    next.hear(id::ORDER_STATUS, &high);
+    let refused = next.place("momentum", "c");
+    assert!(next.refused(refused).message.contains("77"));
+    adopt(&mut next);
+    let id = next.placed("momentum", "c");
+    next.told(id, "Submitted");
+    let twice = tws::OrderStatus {
+        order_id: Some(id),
+        client_id: Some(CLIENT_ID),
+        perm_id: Some(5),
+        status: Some("Submitted".into()),
+        ..Default::default()
+    };
+    next.hear(id::ORDER_STATUS, &twice);
+    let refused = next.place("momentum", "d");
+    assert!(next.refused(refused).message.contains("permId"));
+}
+
+#[test]
+fn an_unknown_order_is_resolved_by_a_person_with_a_reason() {
+    let mut floor = Floor::open();
+    floor.placed("momentum", "a");
+    floor.down();
+    floor.session(2, Before::New);
+    floor.reconcile();
+    let resolve = |reason: &str| {
+        OrderRequest::Resolve(v1::ResolveOrderRequest {
+            owner: "momentum".into(),
+            client_order_id: "a".into(),
+            resolution: v1::Resolution::NeverArrived.into(),
+            reason: reason.into(),
+        })
+    };
+    let refused = floor.call("momentum", resolve("mine"));
+    assert_eq!(floor.refused(refused).code, "RIGHT_DENIED");
+    let refused = floor.call("risk", resolve(" "));
+    assert_eq!(floor.refused(refused).code, "INVALID_ARGUMENT");
+    floor.call("risk", resolve("not in TWS, asked IB"));
+    assert_eq!(floor.state("momentum", "a"), State::NotSent);
+    assert_eq!(floor.audit.last().unwrap().what, "ResolveOrder");
+}
+
+#[test]
+fn everything_of_everybody_needs_the_typed_words() {
+    let mut floor = Floor::open();
+    let every = |confirmation: &str| {
+        OrderRequest::CancelEvery(v1::CancelEveryOrderRequest {
+            confirmation: confirmation.into(),
+            reason: "fire".into(),
+        })
+    };
+    let words = "cancel every order of every program";
+    let denied = floor.call("momentum", every(words));
+    assert_eq!(floor.refused(denied).code, "RIGHT_DENIED");
+    let refused = floor.call("risk", every("yes"));
+    assert!(floor.refused(refused).message.contains(words));
+    floor.call("risk", every(words));
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::REQ_GLOBAL_CANCEL);
+}
+
+#[test]
+fn nobody_trades_without_being_configured_and_whoami_says_why() {
+    let mut floor = Floor::open();
+    for who in ["nobody", "observer"] {
+        let refused = floor.place(who, "a");
+        assert_eq!(floor.refused(refused).code, "RIGHT_DENIED");
+        let me = floor.call(who, OrderRequest::WhoAmI);
+        let me = floor.answer::<v1::WhoAmIResponse>(me);
+        assert!(!me.may_trade && !me.because.is_empty(), "{me:?}");
+    }
+    let me = floor.call("momentum", OrderRequest::WhoAmI);
+    assert!(floor.answer::<v1::WhoAmIResponse>(me).may_trade);
+}
+
+#[test]
+fn unknown_orders_count_against_limits() {
+    let mut floor = Floor::open();
+    let mut all = principals();
+    all.get_mut("momentum").unwrap().limits.open_orders = Some(1);
+    let settings = TradingSettings { enabled: true, ..TradingSettings::default() };
+    floor.desk.on_settings(settings, all);
+    floor.placed("momentum", "a");
+    floor.down();
+    floor.session(2, Before::New);
+    floor.reconcile();
+    assert_eq!(floor.state("momentum", "a"), State::Unknown);
+    let refused = floor.place("momentum", "b");
+    let message = &floor.refused(refused).message;
+    assert!(message.contains("clients.momentum.max_open_orders = 1"), "{message}");
+}
+
+/// Rows of the tests' disk are what the journal would hold.
+#[test]
+fn the_journal_has_the_number_before_the_frame_leaves() {
+    let mut floor = Floor::open();
+    floor.place("momentum", "a");
+    assert!(floor.disk.orders.is_empty(), "what waits is not on disk");
+    let (key, _) = floor.queue[0].clone();
+    let numbered = floor.desk.on_numbered(key, 77, floor.now).unwrap();
+    assert!(!floor.desk.is_on_disk(numbered.wait_for));
+    floor.settle();
+    assert!(floor.desk.is_on_disk(numbered.wait_for));
+    let sending = floor.disk.orders[0].sending.clone().unwrap();
+    assert_eq!((sending.epoch, sending.number), (1, 77));
+    let _unused: Option<ExecutionRecord> = None;
+}

@@ -5,6 +5,7 @@
 //! - [`ledger`]: what is remembered of attempts over restarts.
 //! - [`open_requests`]: what is open at Gateway, for whoever takes the session over.
 //! - [`events`]: what happened, for operators.
+//! - [`journal`]: the journal of orders.
 //! - [`trust`]: whose worker is it that outlived its broker.
 //! - [`handover`]: another build takes over in our process.
 //! - [`notify`]: the word to the service manager.
@@ -23,6 +24,7 @@ pub mod events;
 pub mod grpc;
 pub mod handle;
 pub mod handover;
+pub mod journal;
 pub mod ledger;
 pub mod link;
 #[cfg(target_os = "linux")]

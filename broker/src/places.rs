@@ -151,6 +151,12 @@ impl Locks {
         self.folder.join(format!("{}.requests", self.key))
     }
 
+    /// The journal of orders: in the instance's own state folder, which is the one that is kept
+    /// and backed up.
+    pub fn journal(&self, state: &Path) -> PathBuf {
+        state.join(format!("{}.orders.db", self.key))
+    }
+
     /// What the broker wrote about its newest worker.
     pub fn worker_file(&self) -> PathBuf {
         self.folder.join(format!("{}.worker.json", self.key))
@@ -224,8 +230,8 @@ fn address_in_names(gateway: SocketAddr) -> String {
     gateway.to_string().replace([':', '[', ']', '%'], "_")
 }
 
-/// A short name for a long path; the same in every build.
-fn fnv(bytes: &[u8]) -> u64 {
+/// A short number for long content; the same in every build.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
     })
@@ -243,6 +249,35 @@ pub fn lock_folder(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> 
         .unwrap_or_else(|| {
             std::env::temp_dir().join(format!("ibouncer-{}/locks", Uid::effective()))
         })
+}
+
+/// Where this folder's content is forgotten, in words, if it is: in memory, or in a container's
+/// own layer. What cannot be told counts as a disk.
+pub fn volatile(folder: &Path) -> Option<String> {
+    let what = volatile_kind(file_system(folder)?)?;
+    let advice = "put the state folder on a disk or a mounted volume";
+    Some(format!("{} lies {what}: {advice}", folder.display()))
+}
+
+#[cfg(target_os = "linux")]
+fn file_system(folder: &Path) -> Option<u32> {
+    let kind = nix::sys::statfs::statfs(folder).ok()?.filesystem_type().0;
+    // Its width differs between C libraries; the numbers have 32 bits.
+    u32::try_from(i128::from(kind) & 0xffff_ffff).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system(_folder: &Path) -> Option<u32> {
+    None
+}
+
+/// By the kernel's numbers of file systems (linux/magic.h).
+fn volatile_kind(magic: u32) -> Option<&'static str> {
+    match magic {
+        0x0102_1994 | 0x8584_58f6 => Some("in memory, which a restart of the machine empties"),
+        0x794c_7630 => Some("in the container's own layer, which goes with the container"),
+        _ => None,
+    }
 }
 
 /// Writes a file that only we can read, in one step: readers see the old or the new one.
@@ -313,6 +348,21 @@ mod tests {
         let _runtime = locks.take_runtime(folder.path(), "pid 78").unwrap();
         let error = other.take_runtime(folder.path(), "me").unwrap_err().to_string();
         assert!(error.contains("pid 78") && error.contains("--instance"), "{error}");
+    }
+
+    #[test]
+    fn memory_and_container_layers_are_volatile_and_disks_are_not() {
+        for (magic, word) in
+            [(0x0102_1994, "memory"), (0x8584_58f6, "memory"), (0x794c_7630, "layer")]
+        {
+            assert!(volatile_kind(magic).unwrap().contains(word));
+        }
+        for disk in [0xef53, 0x9123_683e, 0x5846_5342] {
+            assert_eq!(volatile_kind(disk), None);
+        }
+        #[cfg(target_os = "linux")]
+        assert!(file_system(Path::new("/proc")) == Some(0x9fa0));
+        assert_eq!(volatile(Path::new("/no/such/folder")), None);
     }
 
     #[test]

@@ -1,0 +1,212 @@
+//! The journal of orders: what the desk wants written, on disk and synced before it counts.
+//!
+//! ```text
+//!   driver ── write(number, rows) ──▶ queue ──▶ thread: one transaction, one sync for all that
+//!   driver ◀── news: Committed | Failed ────────        waits (group commit)
+//! ```
+//!
+//! SQLite on a thread of its own, because a disk may take its time. Batches are written in the
+//! order in which they came; one that fails is tried again every second, with all behind it
+//! waiting, until it works. Nothing is dropped while the process lives, and nothing is repaired
+//! or removed by itself: a journal that cannot be trusted is left as it is, and said. Decides
+//! nothing.
+//!
+//! Read on in `journal/store.rs` (the file and its transactions), `journal/schema.rs` (tables),
+//! `journal/load.rs` (what is found at start), `journal/reader.rs` (old events).
+
+mod load;
+mod reader;
+mod schema;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use ibouncer_core::orders::journal::{Loaded, Write};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+pub use reader::JournalReader;
+use store::Store;
+
+/// Batches that may wait for the thread, and that are written in one transaction at most.
+const GROUP: usize = 256;
+
+/// News that may wait for the driver.
+const NEWS: usize = 64;
+
+/// After a failure it is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Why something of the journal could not be done.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// An operation on its file failed.
+    #[error("{action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: std::path::PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("{action} the journal of orders")]
+    Sqlite {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// What stands there cannot be trusted, in words.
+    #[error("{0}")]
+    Untrusted(String),
+}
+
+impl JournalError {
+    fn sqlite(action: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |source| Self::Sqlite { action, source }
+    }
+}
+
+/// Rows that are one transaction, under their number.
+#[derive(Debug)]
+struct Batch {
+    number: u64,
+    rows: Vec<Write>,
+}
+
+/// What became of what was to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Everything up to this number is on disk; after a failure: again.
+    Committed {
+        /// The number.
+        through: u64,
+    },
+    /// It is not, and why; said once, and tried again until it works.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}
+
+/// The driver's end.
+#[derive(Debug)]
+pub struct Journal {
+    queue: SyncSender<Batch>,
+    /// What the queue does not take yet, in order.
+    waiting: VecDeque<Batch>,
+    news: mpsc::Receiver<News>,
+    /// Newest number that was to be written, and newest that is on disk.
+    newest: u64,
+    through: u64,
+    gone: bool,
+    reader: JournalReader,
+}
+
+impl Journal {
+    /// Opens or makes the journal at this place, whose folder must be private. Blocks while it
+    /// is read. Whatever is wrong with it stands in the answer; nothing is then written to it.
+    pub fn open(path: &Path) -> std::io::Result<(Self, Loaded)> {
+        match Store::open(path) {
+            Ok((store, loaded)) => Ok((Self::start(path, Ok(store))?, loaded)),
+            Err(error) => {
+                let damaged = load::in_words(path, &error);
+                let loaded = Loaded { damaged: Some(damaged.clone()), ..Loaded::default() };
+                Ok((Self::start(path, Err(damaged))?, loaded))
+            }
+        }
+    }
+
+    fn start(path: &Path, store: Result<Store, String>) -> std::io::Result<Self> {
+        let (queue, inbox) = sync_channel(GROUP);
+        let (teller, news) = mpsc::channel(NEWS);
+        let thread = std::thread::Builder::new().name("journal".into());
+        thread.spawn(move || write_all(store, &inbox, &teller))?;
+        let reader = JournalReader::of(path);
+        let waiting = VecDeque::new();
+        Ok(Self { queue, waiting, news, newest: 0, through: 0, gone: false, reader })
+    }
+
+    /// Takes what is to be written; never waits. Numbers rise.
+    pub fn write(&mut self, number: u64, rows: Vec<Write>) {
+        self.newest = number;
+        self.waiting.push_back(Batch { number, rows });
+        self.pump();
+    }
+
+    /// The next news. Loses none if it is not waited for to the end.
+    pub async fn news(&mut self) -> News {
+        let Some(news) = self.news.recv().await else {
+            // The thread ends only after us, or by a panic, which is told once.
+            if std::mem::replace(&mut self.gone, true) {
+                return std::future::pending().await;
+            }
+            return News::Failed { error: "the thread of the journal of orders is gone".into() };
+        };
+        if let News::Committed { through } = news {
+            self.through = through;
+            // There is room now. After a failure as well: the thread takes more only then.
+            self.pump();
+        }
+        news
+    }
+
+    /// Is everything on disk that was to be?
+    pub fn is_settled(&self) -> bool {
+        self.through >= self.newest
+    }
+
+    /// Where old events are read.
+    pub fn reader(&self) -> JournalReader {
+        self.reader.clone()
+    }
+
+    fn pump(&mut self) {
+        while let Some(batch) = self.waiting.pop_front() {
+            if let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) =
+                self.queue.try_send(batch)
+            {
+                self.waiting.push_front(batch);
+                return;
+            }
+        }
+    }
+}
+
+/// The thread. Ends with the driver's end of it, after what was still to be written.
+fn write_all(mut store: Result<Store, String>, inbox: &Receiver<Batch>, news: &mpsc::Sender<News>) {
+    let mut group = Vec::new();
+    while let Ok(first) = inbox.recv() {
+        group.push(first);
+        group.extend(inbox.try_iter().take(GROUP - 1));
+        let mut told = false;
+        while let Err(error) = write_group(&mut store, &group) {
+            if !std::mem::replace(&mut told, true) {
+                let _ = news.blocking_send(News::Failed { error });
+            }
+            std::thread::sleep(AGAIN);
+            if news.is_closed() {
+                return;
+            }
+        }
+        let through = group.last().map_or(0, |batch| batch.number);
+        group.clear();
+        // Whoever is gone needs no news; the rest is written all the same.
+        let _ = news.blocking_send(News::Committed { through });
+    }
+}
+
+fn write_group(store: &mut Result<Store, String>, group: &[Batch]) -> Result<(), String> {
+    let store = store.as_mut().map_err(|damaged| damaged.clone())?;
+    store.write(group.iter().flat_map(|batch| &batch.rows)).map_err(|error| crate::chain(&error))
+}

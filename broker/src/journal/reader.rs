@@ -1,0 +1,76 @@
+//! Old events, read beside the thread that writes.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ibouncer_core::orders::journal::EventRecord;
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::JournalError;
+use super::load::message;
+use super::store::connect;
+
+/// Reads events. Cheap to clone; readers take turns.
+#[derive(Debug, Clone)]
+pub struct JournalReader {
+    path: PathBuf,
+    /// Opened when it is needed first.
+    connection: Arc<Mutex<Option<Connection>>>,
+}
+
+impl JournalReader {
+    pub(super) fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), connection: Arc::default() }
+    }
+
+    /// Events behind this number that are on disk, at most so many, oldest first.
+    pub async fn events_after(
+        &self,
+        sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, JournalError> {
+        let reader = self.clone();
+        let read = tokio::task::spawn_blocking(move || reader.read(sequence, limit)).await;
+        read.unwrap_or_else(|_| Err(JournalError::Untrusted("reading events panicked".into())))
+    }
+
+    fn read(&self, sequence: u64, limit: usize) -> Result<Vec<EventRecord>, JournalError> {
+        let mut slot = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match slot.take() {
+            Some(open) => open,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                connect(&self.path, flags)?
+            }
+        };
+        // One that failed is not used again.
+        let connection = slot.insert(connection);
+        let found = events(connection, sequence, limit);
+        if found.is_err() {
+            *slot = None;
+        }
+        found
+    }
+}
+
+fn events(
+    connection: &Connection,
+    sequence: u64,
+    limit: usize,
+) -> Result<Vec<EventRecord>, JournalError> {
+    let read = || -> rusqlite::Result<Vec<Option<EventRecord>>> {
+        let sql = "SELECT body, sum, sequence FROM events WHERE sequence > ?1
+                   ORDER BY sequence LIMIT ?2";
+        let mut query = connection.prepare(sql)?;
+        let (after, limit) = (sequence.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX));
+        let found = query.query_map(params![after, limit], |row| {
+            let key = row.get::<_, i64>(2)?.cast_unsigned();
+            Ok(message::<EventRecord>(row)?.filter(|event| event.sequence == key))
+        })?;
+        found.collect()
+    };
+    let found = read().map_err(JournalError::sqlite("read events of"))?;
+    found.into_iter().collect::<Option<_>>().ok_or_else(|| {
+        JournalError::Untrusted("an event of the journal is not what was written".into())
+    })
+}

@@ -1,0 +1,196 @@
+//! The journal's file, and one transaction on it.
+//!
+//! WAL with synchronous=FULL: a commit is on disk when it returns. The file is ours alone (0600),
+//! is opened through no link, and must still be there, under its name, whenever it is written:
+//! SQLite would go on writing into a file that was removed.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ibouncer_core::orders::journal::{Loaded, Write};
+use nix::fcntl::OFlag;
+use nix::unistd::Uid;
+use prost::Message;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+
+use super::{JournalError, load, schema};
+use crate::places::fnv;
+
+/// A person may look into the file with `sqlite3` meanwhile.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// An open journal.
+#[derive(Debug)]
+pub(super) struct Store {
+    connection: Connection,
+    path: PathBuf,
+    /// Device and inode of the file that was opened.
+    identity: (u64, u64),
+}
+
+impl Store {
+    /// Opens or makes it, checks it, and reads what stands there.
+    pub(super) fn open(path: &Path) -> Result<(Self, Loaded), JournalError> {
+        let identity = identity_of(&own_file(path)?, path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = connect(path, flags)?;
+        // What cannot be trusted is not changed, not even by closing it.
+        leave_untouched(&connection, true)?;
+        let version = schema::version(&connection)?;
+        load::check(&connection)?;
+        let durable = "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
+                       PRAGMA checkpoint_fullfsync = ON; PRAGMA foreign_keys = OFF;";
+        let mode = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))
+            .and_then(|mode| connection.execute_batch(durable).map(|()| mode))
+            .map_err(JournalError::sqlite("set up"))?;
+        if mode != "wal" {
+            let why = format!("its file system offers journal_mode {mode} and not wal");
+            return Err(JournalError::Untrusted(why));
+        }
+        schema::migrate(&mut connection, version)?;
+        let loaded = load::all(&connection)?;
+        leave_untouched(&connection, false)?;
+        Ok((Self { connection, path: path.to_owned(), identity }, loaded))
+    }
+
+    /// All rows or none; on disk when it returns.
+    pub(super) fn write<'a>(
+        &mut self,
+        rows: impl Iterator<Item = &'a Write>,
+    ) -> Result<(), JournalError> {
+        self.check_place()?;
+        let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let written = begun.and_then(|change| {
+            rows.into_iter().try_for_each(|row| put(&change, row))?;
+            change.commit()
+        });
+        written.map_err(JournalError::sqlite("write to"))
+    }
+
+    fn check_place(&self) -> Result<(), JournalError> {
+        let looked = std::fs::symlink_metadata(&self.path);
+        let file =
+            |source| JournalError::File { action: "look at", path: self.path.clone(), source };
+        let metadata = looked.map_err(file)?;
+        if (metadata.dev(), metadata.ino()) != self.identity {
+            let path = self.path.display();
+            let why = format!("{path} was moved or replaced while the broker runs; put it back");
+            return Err(JournalError::Untrusted(why));
+        }
+        Ok(())
+    }
+
+    /// A full disk, for tests: the file takes no more pages.
+    #[cfg(test)]
+    pub(super) fn allow_no_more_pages(&self) {
+        let pages: i64 =
+            self.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let set = format!("PRAGMA max_page_count = {pages}");
+        self.connection.query_row(&set, [], |row| row.get::<_, i64>(0)).unwrap();
+    }
+}
+
+/// Opens it through no link; the folder may be reached through one.
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, JournalError> {
+    let file = |source| JournalError::File { action: "open", path: path.to_owned(), source };
+    let folder = path.parent().unwrap_or(Path::new(".")).canonicalize().map_err(file)?;
+    let real = folder.join(path.file_name().unwrap_or_default());
+    let open = || {
+        let connection =
+            Connection::open_with_flags(real, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
+        connection.busy_timeout(BUSY)?;
+        Ok(connection)
+    };
+    open().map_err(JournalError::sqlite("open"))
+}
+
+/// Checksum of a body.
+pub(super) fn sum(body: &[u8]) -> i64 {
+    fnv(body).cast_signed()
+}
+
+fn leave_untouched(connection: &Connection, on: bool) -> Result<(), JournalError> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on)
+        .map(drop)
+        .map_err(JournalError::sqlite("set up"))
+}
+
+/// The file itself, made private, or refused.
+fn own_file(path: &Path) -> Result<File, JournalError> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(path);
+    opened.map_err(|source| JournalError::File { action: "open", path: path.to_owned(), source })
+}
+
+fn identity_of(file: &File, path: &Path) -> Result<(u64, u64), JournalError> {
+    let looked = file.metadata();
+    let metadata = looked.map_err(|source| JournalError::File {
+        action: "look at",
+        path: path.to_owned(),
+        source,
+    })?;
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    if !metadata.is_file() || owner != Uid::effective().as_raw() || mode & 0o077 != 0 {
+        let why = format!("it is not private: owner uid {owner}, mode {mode:04o}, not 0600");
+        return Err(JournalError::Untrusted(why));
+    }
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+fn put(change: &Transaction<'_>, row: &Write) -> rusqlite::Result<()> {
+    match row {
+        Write::Facts(facts) => {
+            let body = facts.encode_to_vec();
+            let sql = "INSERT OR REPLACE INTO facts (one, body, sum) VALUES (1, ?1, ?2)";
+            change.execute(sql, params![body, sum(&body)])
+        }
+        Write::Order(order) => {
+            let body = order.encode_to_vec();
+            // Not OR REPLACE, which would remove another order of the same name.
+            let sql = "INSERT INTO orders
+                           (order_id, owner, client_order_id, perm_id, state, body, sum)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                       ON CONFLICT (order_id) DO UPDATE SET
+                           owner = excluded.owner, client_order_id = excluded.client_order_id,
+                           perm_id = excluded.perm_id, state = excluded.state,
+                           body = excluded.body, sum = excluded.sum";
+            change.execute(
+                sql,
+                params![
+                    order.order_id,
+                    order.owner,
+                    order.client_order_id,
+                    order.perm_id,
+                    order.state,
+                    body,
+                    sum(&body)
+                ],
+            )
+        }
+        Write::Execution(execution) => {
+            let body = execution.encode_to_vec();
+            let sql = "INSERT OR REPLACE INTO executions (exec_id, order_id, body, sum)
+                       VALUES (?1, ?2, ?3, ?4)";
+            change.execute(sql, params![execution.exec_id, execution.order_id, body, sum(&body)])
+        }
+        Write::Event(event) => {
+            let body = event.encode_to_vec();
+            let sql = "INSERT OR REPLACE INTO events (sequence, owner, body, sum)
+                       VALUES (?1, ?2, ?3, ?4)";
+            let sequence = event.sequence.cast_signed();
+            change.execute(sql, params![sequence, event.owner, body, sum(&body)])
+        }
+    }
+    .map(drop)
+}

@@ -63,6 +63,13 @@ pub struct LedgerEntry {
     pub cancels: u32,
 }
 
+impl LedgerEntry {
+    /// Whether nothing can become of it any more, besides a late fill.
+    pub fn is_over(&self) -> bool {
+        matches!(self.status, "Filled" | "Cancelled" | "Rejected" | "Vanished")
+    }
+}
+
 /// A request that made no order and changed none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgerRefusal {

@@ -7,11 +7,16 @@
 //!
 //! # What it does
 //! Handshake in the server's role (protobuf from server version 213 on; below it the handshake
-//! only), client ids, and an answer to every read request, derived from a seed. It keeps
-//! Gateway's limits ([`Limits`]), and things happen to it ([`Happening`]). Orders are refused as
-//! in read-only mode. Which request gets what is listed in `docs/simulator.md`. How it can fail
-//! is listed at [`Fault`]; every connection takes the first fault of the list that has
-//! connections left, when it is accepted.
+//! only), client ids, an answer to every read request, derived from a seed, and an order book that
+//! outlives connections and restarts. It keeps Gateway's limits ([`Limits`]), and things happen to
+//! it ([`Happening`]) and to orders ([`OrderHappening`]). Which request gets what is listed in
+//! `docs/simulator.md`. How it can fail is listed at [`Fault`]; every connection takes the first
+//! fault of the list that has connections left, when it is accepted.
+//!
+//! # Exposure
+//! [`Gateway::ledger`], [`SimHandle::ledger`] and the event `ledger` tell of every permanent id that
+//! ever was, and of every request that made none: a client that sends an order twice shows there,
+//! whatever it believes itself ([`Ledger`]).
 //!
 //! Two faults need care:
 //! - `never-accept:N`: there is no way to take the connection behind N others out of the kernel's
@@ -47,6 +52,9 @@
 //! | `closed` | `connection`, `at_ms`, `how`, `reason`, `received_bytes`, `sent_ticks`, `dropped`, `output_dropped`, `lines` |
 //! | `fault_set` | `at_ms`; `fault` and `connections` unless none and all |
 //! | `happened` | `at_ms`, `what` |
+//! | `order` | `at_ms`, `what` ([`OrderChange`]), and the fields of [`LedgerEntry`] |
+//! | `ledger` | `at_ms`, `orders`, `refused`: when asked for, and before `stopped` if any order came |
+//! | `refused_command` | `line`, `error`: of standard input, with `--control` |
 //! | `stopped` | `at_ms`, and the sums of [`Report`]. Always last |
 //!
 //! `how` is `fin` or `reset` when the client ended it, otherwise `refused`, `violation`, `fault`,

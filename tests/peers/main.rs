@@ -1,6 +1,7 @@
 //! Peers: real third-party clients at pinned versions.
 //!
-//! - The official Python client against the simulator directly: so the simulator tells the truth.
+//! - The official Python client against the simulator directly, reading and trading: so the simulator
+//!   tells the truth.
 //! - The official client's own message descriptors against our schema.
 //! - The Python SDK: its own tests and checks, its committed stubs, its examples, and each of its
 //!   calls that read against a real broker.
@@ -14,6 +15,7 @@
     reason = "helpers of tests; a test that cannot go on says where it stopped"
 )]
 
+mod orders;
 mod side_by_side;
 
 use std::path::{Path, PathBuf};

@@ -96,6 +96,33 @@ pub struct Request {
     /// Of executions: the client id in the filter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter_client_id: Option<i32>,
+    /// Of orders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Of orders: a decimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<String>,
+    /// Of orders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_type: Option<String>,
+    /// Of orders, when it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_price: Option<f64>,
+    /// Of orders, when it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_ref: Option<String>,
+    /// Of orders, when they have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<i32>,
+    /// Of orders, when they are in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oca_group: Option<String>,
+    /// Of orders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transmit: Option<bool>,
+    /// Of orders that only ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what_if: Option<bool>,
     /// Of scanners.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan_code: Option<String>,

@@ -59,6 +59,13 @@ pub(super) fn describe(request: &mut Request, envelope: &Envelope<'_>) {
             request.symbol = filter.symbol;
             request.sec_type = filter.sec_type;
         }
+        ask::PLACE_ORDER => order(request, read(body)),
+        ask::EXERCISE_OPTIONS => {
+            let body: tws::ExerciseOptionsRequest = read(body);
+            request.quantity = body.exercise_quantity.map(|quantity| quantity.to_string());
+            request.account = body.account;
+            contract(request, body.contract);
+        }
         ask::REQ_AUTO_OPEN_ORDERS => {
             request.subscribe = read::<tws::AutoOpenOrdersRequest>(body).auto_bind;
         }
@@ -93,6 +100,22 @@ fn contract(request: &mut Request, contract: Option<tws::Contract>) {
     request.expiry = contract.last_trade_date_or_contract_month.filter(|date| !date.is_empty());
     request.strike = contract.strike.filter(|strike| *strike != 0.0 && *strike < 1e300);
     request.right = contract.right.filter(|right| !right.is_empty());
+}
+
+fn order(request: &mut Request, body: tws::PlaceOrderRequest) {
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let order = body.order.unwrap_or_default();
+    request.transmit = Some(order.transmit());
+    request.what_if = order.what_if.filter(|question| *question);
+    request.action = order.action;
+    request.quantity = order.total_quantity;
+    request.order_type = order.order_type;
+    request.limit_price = order.lmt_price.filter(|price| *price != 0.0 && *price < 1e300);
+    request.order_ref = text(order.order_ref);
+    request.account = text(order.account);
+    request.parent_id = order.parent_id.filter(|parent| *parent != 0);
+    request.oca_group = text(order.oca_group);
+    contract(request, body.contract);
 }
 
 fn market_data(request: &mut Request, body: &tws::MarketDataRequest) {

@@ -32,6 +32,7 @@ mod live;
 mod market_data;
 mod opening;
 mod orders;
+mod random_orders;
 mod reference;
 mod scripts;
 mod services;

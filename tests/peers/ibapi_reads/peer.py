@@ -71,6 +71,17 @@ class Peer(Recorder, EClient):
                 self.changed.wait(min(left, 0.2))
         return found
 
+    def wait_until(self, reached):
+        """Whether a condition holds before the deadline; it is asked anew at every callback."""
+        end = time.monotonic() + self.deadline
+        while not reached():
+            with self.changed:
+                left = end - time.monotonic()
+                if left <= 0:
+                    return False
+                self.changed.wait(min(left, 0.2))
+        return True
+
     def code(self, request_id):
         """Codes of all errors for an id, once there is one."""
         return [call[2] for call in self.wait("error", request_id)]

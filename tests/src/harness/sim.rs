@@ -112,6 +112,22 @@ impl Sim {
         event["how"].as_str().unwrap().to_owned()
     }
 
+    /// Lets something happen, as `--happen` spells it; the simulator needs `--control`.
+    #[track_caller]
+    pub fn happen(&mut self, what: &str) {
+        let before = self.named("happened").len();
+        self.program.say(what);
+        self.wait_count("happened", before + 1);
+    }
+
+    /// Ends it; answers with its ledger of orders, which is there if one was placed.
+    #[track_caller]
+    pub fn ledger(mut self) -> Value {
+        self.program.signal(Signal::SIGTERM);
+        self.program.exit(PATIENCE);
+        self.named("ledger").pop().expect("a ledger")
+    }
+
     /// Ends it; answers with its report.
     #[track_caller]
     pub fn stop(mut self) -> Value {

@@ -54,3 +54,33 @@ impl OrderBook {
         }
     }
 }
+
+#[cfg(test)]
+impl OrderBook {
+    /// What holds after every step, whatever was done.
+    pub(in super::super) fn check_invariants(&self) {
+        use super::{Quantity, Status};
+
+        for entry in self.entries.values() {
+            let perm_id = entry.perm_id;
+            assert!(entry.filled <= entry.quantity, "{perm_id} has more than it wants");
+            assert_eq!(entry.is_alive(), self.alive.contains(&perm_id), "{perm_id}");
+            let complete = entry.remaining() == Quantity::ZERO;
+            assert!(!complete || !entry.is_alive(), "{perm_id} wants nothing and lives");
+            let executions = self.executions.iter().filter(|done| done.perm_id == perm_id);
+            let sum = executions.fold(Quantity::ZERO, |sum, done| sum + done.quantity);
+            assert!(entry.seeded || sum == entry.filled, "{perm_id}: {sum}");
+            if let Some(parent) = entry.parent.and_then(|parent| self.entries.get(&parent)) {
+                let orphan = matches!(parent.status(), Status::Cancelled | Status::Rejected);
+                assert!(!orphan || !entry.is_alive(), "{perm_id} outlives its parent");
+                assert!(parent.is_alive() || parent.status() != Status::Untransmitted);
+            }
+            if entry.order_id > 0 && self.own_client_id.is_some() {
+                let name = (self.client_of(entry.owner), entry.order_id);
+                assert_eq!(self.names.get(&name), Some(&perm_id), "{name:?}");
+            }
+            assert!(entry.next_part.is_none() || entry.filled > Quantity::ZERO);
+        }
+        assert!(!self.linked || (self.queue.is_empty() && self.withheld.is_empty()));
+    }
+}

@@ -86,6 +86,19 @@ impl OrderBook {
         let Some(entry) = self.entries.get_mut(&perm_id).filter(|entry| entry.is_alive()) else {
             return;
         };
+        let kept = entry.status() == Status::Untransmitted;
+        if let Some(refusal) = wish.rejection.clone().filter(|_| !kept) {
+            // IB says no to the change: the order stays as it was.
+            let order_id = entry.order_id;
+            self.tell(perm_id, Frame::Error(order_id, refusal.code, refusal.text));
+            return;
+        }
+        if wish.quantity <= entry.filled {
+            // It was filled while the change waited for the link.
+            let (order_id, refusal) = (entry.order_id, Refusal::filled_order());
+            self.tell(perm_id, Frame::Error(order_id, refusal.code, refusal.text));
+            return;
+        }
         entry.stuck &= !entry.seeded;
         let group = std::mem::take(&mut entry.order.oca_group);
         let transmit = wish.order.transmit();
@@ -94,7 +107,6 @@ impl OrderBook {
         if entry.order.oca_group().is_empty() {
             entry.order.oca_group = group;
         }
-        let kept = entry.status() == Status::Untransmitted;
         self.changed(perm_id, OrderChange::Modified);
         if kept {
             if transmit {

@@ -1,6 +1,7 @@
 //! What the book has to tell, on its way to whom it concerns.
 
 use super::{Audience, Frame, OrderBook};
+use crate::seeds::SeedOwner;
 
 impl OrderBook {
     /// Frames for one client, in order; those for everyone wait.
@@ -9,7 +10,12 @@ impl OrderBook {
         let mut taken = Vec::new();
         for (audience, frame) in news {
             match audience {
-                Audience::Owner(owner) if self.client_of(owner) == client_id => taken.push(frame),
+                // What was done by hand concerns client 0 only if it is bound.
+                Audience::Owner(owner)
+                    if self.client_of(owner) == client_id && owner != SeedOwner::Manual =>
+                {
+                    taken.push(frame);
+                }
                 _ => self.news.push_back((audience, frame)),
             }
         }

@@ -186,6 +186,11 @@ fn modifies_are_applied_or_refused_by_state() {
     // Another client's 3 is another order.
     world.place(other, 3, "AAPL", &plain);
     assert_eq!(world.story(other).len(), 4);
+    // What IB says no to stays as it was.
+    world.happen("reject-next=201");
+    world.place(client, 3, "AAPL", &plain);
+    assert_eq!(world.story(client), ["error 3 201"]);
+    assert_eq!(world.line(3_000_000_001).quantity, "50");
     // A modify can be what fills it.
     world.place(client, 3, "AAPL", &Order { lmt_price: Some(240.0), ..plain.clone() });
     assert!(world.story(client).contains(&"exec 3 100@231.41".to_owned()));
@@ -198,7 +203,7 @@ fn modifies_are_applied_or_refused_by_state() {
     world.place(client, 4, "AAPL", &plain);
     assert_eq!(world.story(client), ["error 4 104"]);
     let line = world.line(3_000_000_001);
-    assert_eq!((line.client_id, line.order_id, line.places), (7, 3, 6));
+    assert_eq!((line.client_id, line.order_id, line.places), (7, 3, 7));
 }
 
 #[test]

@@ -1,0 +1,43 @@
+//! The official Python client trades at the simulator directly: so the simulator's order book tells
+//! the truth, and its ledger agrees with what the client was told.
+
+use std::time::Duration;
+
+use ibouncer_tests::harness::{Program, Sim, peers};
+use serde_json::Value;
+
+use super::{binary, python, scripts, temporary};
+
+#[test]
+fn the_official_client_trades_at_the_simulator_as_at_a_gateway() {
+    let Some(interpreter) = peers::official_python(temporary()) else {
+        return peers::skip("python3");
+    };
+    let sim = Sim::start(binary(), &["--accounts", "DU0000001"]);
+    let mut command = python(&interpreter);
+    command.arg(scripts().join("ibapi_orders.py"));
+    command.args(["127.0.0.1", &sim.port().to_string(), "--deadline", "20"]);
+    let mut program = Program::start("ibapi_orders.py", command);
+    let status = program.exit(Duration::from_secs(180));
+    let text = program.stdout.all().join("\n");
+    assert!(status.success(), "{text}\n{}", program.stderr.all().join("\n"));
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["ok"], true, "{report:#}");
+
+    sim.wait("the last cancel", |event| event["event"] == "order" && event["what"] == "cancelled");
+    let placed = sim.requests("PLACE_ORDER").len();
+    let ledger = sim.ledger();
+    let lines = ledger["orders"].as_array().unwrap();
+    let ours: Vec<_> = lines.iter().filter(|line| line["seeded"] != true).collect();
+    let frames: u64 = ours.iter().map(|line| line["places"].as_u64().unwrap()).sum();
+    let refused = ledger["refused"].as_array().unwrap();
+    // Two of those that were refused would have modified an order, where they are counted too.
+    let questions = 1;
+    assert_eq!(frames as usize + refused.len() - 2 + questions, placed, "{ledger:#}");
+    let over = |line: &&&Value| {
+        ["Filled", "Cancelled", "Rejected"].contains(&line["status"].as_str().unwrap())
+    };
+    assert_eq!(ours.iter().filter(over).count(), ours.len(), "nothing is left: {ledger:#}");
+    let first = ours.iter().find(|line| line["order_ref"] == "first").unwrap();
+    assert_eq!((&first["filled"], &first["places"]), (&"100".into(), &1.into()));
+}

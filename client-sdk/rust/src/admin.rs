@@ -102,6 +102,76 @@ impl Admin {
         Ok(answer.into_inner())
     }
 
+    /// Refuses new and changed orders of `client`, or of all if it is empty, over restarts;
+    /// cancels pass. With `cancel_open` what is open is cancelled: the number of cancels.
+    pub async fn halt_trading(
+        &self,
+        client: impl Into<String>,
+        cancel_open: bool,
+        reason: impl Into<String>,
+    ) -> Result<u32, Error> {
+        let request = api::HaltTradingRequest {
+            client: client.into(),
+            cancel_open,
+            reason: reason.into(),
+        };
+        Ok(self.stub.clone().halt_trading(request).await?.into_inner().cancels)
+    }
+
+    /// Ends a halt.
+    pub async fn resume_trading(
+        &self,
+        client: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Result<(), Error> {
+        let request =
+            api::ResumeTradingRequest { client: client.into(), reason: reason.into() };
+        self.stub.clone().resume_trading(request).await?;
+        Ok(())
+    }
+
+    /// Takes the journal of orders as it is for the accounts that Gateway shows. What was doubted.
+    pub async fn adopt_trading_state(
+        &self,
+        reason: impl Into<String>,
+    ) -> Result<Vec<String>, Error> {
+        let request = api::AdoptTradingStateRequest { reason: reason.into() };
+        Ok(self.stub.clone().adopt_trading_state(request).await?.into_inner().adopted)
+    }
+
+    /// Says what became of an order that is UNKNOWN.
+    pub async fn resolve_order(
+        &self,
+        owner: impl Into<String>,
+        client_order_id: impl Into<String>,
+        resolution: api::Resolution,
+        reason: impl Into<String>,
+    ) -> Result<(), Error> {
+        let request = api::ResolveOrderRequest {
+            owner: owner.into(),
+            client_order_id: client_order_id.into(),
+            resolution: resolution.into(),
+            reason: reason.into(),
+        };
+        self.stub.clone().resolve_order(request).await?;
+        Ok(())
+    }
+
+    /// Cancels every order of the login, also those by hand and of other programs (TWS:
+    /// reqGlobalCancel). `confirmation` is "cancel every order of every program".
+    pub async fn cancel_every_order(
+        &self,
+        confirmation: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Result<(), Error> {
+        let request = api::CancelEveryOrderRequest {
+            confirmation: confirmation.into(),
+            reason: reason.into(),
+        };
+        self.stub.clone().cancel_every_order(request).await?;
+        Ok(())
+    }
+
     /// What happened after the event of this number (0: all that is kept), oldest first; with
     /// `follow`, then what happens.
     pub async fn events(&self, after: u64, follow: bool) -> Result<EventStream, Error> {

@@ -65,6 +65,11 @@ impl Client {
         answer.into_inner().status.ok_or_else(no_status)
     }
 
+    /// Who we are for the broker, and what we may do.
+    pub async fn who_am_i(&self) -> Result<api::WhoAmIResponse, Error> {
+        Ok(stub(self.service()).who_am_i(api::WhoAmIRequest {}).await?.into_inner())
+    }
+
     /// The status now, then again at every change.
     pub async fn watch_status(&self) -> Result<StatusStream, Error> {
         let open = Opener::new(|service| async move {
@@ -110,9 +115,9 @@ impl Client {
         Accounts::new(self.service(), self.finder())
     }
 
-    /// Orders and executions, for reading.
+    /// Orders: placed, changed, cancelled, watched; and executions.
     pub fn orders(&self) -> Orders {
-        Orders::new(self.service())
+        Orders::new(self.service(), self.finder())
     }
 
     /// Headlines, articles, bulletins, the calendar of corporate events.

@@ -1,7 +1,7 @@
 //! What a call, a stream or a subscription can fail with: one type, made in one place.
 //!
 //! The broker explains its errors in the trailers `ibouncer-code`, `ibouncer-source`,
-//! `ibouncer-retry` and `ibouncer-gateway-code`. Where they are missing (the broker died, or
+//! `ibouncer-retry`, `ibouncer-gateway-code` and `ibouncer-delivery`. Where they are missing (the broker died, or
 //! something else answered), the gRPC status decides.
 
 use thiserror::Error;
@@ -66,6 +66,16 @@ impl Retry {
     }
 }
 
+/// Whether what a call was to send has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// It has not left, and never will.
+    NotSent,
+    /// It may have left. The same `place` with the same name is safe; anything else needs a look
+    /// first.
+    MaybeSent,
+}
+
 /// One error, of a call or of one subscription.
 #[derive(Debug, Clone, Error)]
 #[error("{message} ({code})")]
@@ -75,6 +85,7 @@ pub struct Error {
     origin: Origin,
     retry: Retry,
     gateway_code: Option<i32>,
+    delivery: Option<Delivery>,
     #[source]
     status: Option<Box<Status>>,
 }
@@ -118,6 +129,11 @@ impl Error {
         self.gateway_code
     }
 
+    /// Whether what the call was to send has left; of calls that send.
+    pub fn delivery(&self) -> Option<Delivery> {
+        self.delivery
+    }
+
     /// The gRPC status, if the error ended a call.
     pub fn status(&self) -> Option<&Status> {
         self.status.as_deref()
@@ -153,8 +169,15 @@ impl Error {
             origin,
             retry,
             gateway_code: None,
+            delivery: None,
             status: None,
         }
+    }
+
+    /// The error of a call that sends: where the broker does not say, it may have left.
+    pub(crate) fn of_sending(status: Status) -> Self {
+        let error = Self::from(status);
+        Self { delivery: error.delivery.or(Some(Delivery::MaybeSent)), ..error }
     }
 }
 
@@ -184,6 +207,11 @@ impl From<Status> for Error {
             gateway_code: trailer("ibouncer-gateway-code")
                 .and_then(|number| number.parse().ok())
                 .filter(|number| *number != 0),
+            delivery: match trailer("ibouncer-delivery") {
+                Some("not-sent") => Some(Delivery::NotSent),
+                Some("maybe-sent") => Some(Delivery::MaybeSent),
+                _ => None,
+            },
             status: Some(Box::new(status)),
         }
     }
@@ -207,6 +235,11 @@ impl From<api::Error> for Error {
             origin,
             retry,
             gateway_code: Some(error.gateway_code).filter(|number| *number != 0),
+            delivery: match error.delivery() {
+                api::ErrorDelivery::NotSent => Some(Delivery::NotSent),
+                api::ErrorDelivery::MaybeSent => Some(Delivery::MaybeSent),
+                api::ErrorDelivery::Unspecified => None,
+            },
             code: error.code,
             message: error.message,
             status: None,
@@ -289,6 +322,7 @@ mod tests {
             source: api::ErrorSource::Broker.into(),
             retry: api::ErrorRetry::After.into(),
             gateway_code: 0,
+            ..Default::default()
         });
         assert_eq!((error.origin(), error.retry()), (Origin::Broker, Retry::After));
         assert_eq!(error.gateway_code(), None);

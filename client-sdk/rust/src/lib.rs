@@ -26,6 +26,8 @@
 //! - [`Client::history`], [`contracts`](Client::contracts), [`accounts`](Client::accounts),
 //!   [`orders`](Client::orders), [`news`](Client::news), [`scanners`](Client::scanners) group the
 //!   calls; a [`Subscription`] is what goes on.
+//! - [`Orders::place`] answers with an [`OrderHandle`], whose [`Outcome`] can be waited for;
+//!   [`order`] writes the usual orders.
 //! - [`Error`] says who made the error and whether trying again makes sense.
 //! - Messages are those of the schema: [`api`] and [`tws`].
 //!
@@ -42,6 +44,7 @@ mod error;
 mod identity;
 mod market_data;
 mod options;
+pub mod order;
 mod reconnect;
 mod services;
 mod status;
@@ -49,6 +52,7 @@ pub mod stubs;
 mod subscription;
 pub mod ticks;
 mod told;
+mod trading;
 
 pub use ibouncer_proto::api::v1 as api;
 pub use ibouncer_proto::api::v1::MarketDataFeed as Feed;
@@ -60,7 +64,7 @@ pub use crate::admin::{Admin, EventStream};
 pub use crate::book::{Book, BookChange, BookRow};
 pub use crate::client::{Client, Service};
 pub use crate::connect::{ConnectError, Target, Tried};
-pub use crate::error::{Error, Origin, Retry};
+pub use crate::error::{Delivery, Error, Origin, Retry};
 pub use crate::identity::Identity;
 pub use crate::market_data::{
     DepthChange, EventBatch, EventKind, EventRef, Events, LineRequest, Malformed, MarketDataStream,
@@ -74,3 +78,4 @@ pub use crate::services::{
 pub use crate::status::{Readiness, StatusStream, StatusUpdate};
 pub use crate::subscription::Subscription;
 pub use crate::told::Event as SubscriptionEvent;
+pub use crate::trading::{ExecutionStream, OrderHandle, OrderStream, Outcome};

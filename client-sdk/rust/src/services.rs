@@ -49,7 +49,7 @@ impl<T> DerefMut for Answer<T> {
 }
 
 /// A body without which an answer says nothing.
-fn present<T>(body: Option<T>, what: &str) -> Result<T, Error> {
+pub(crate) fn present<T>(body: Option<T>, what: &str) -> Result<T, Error> {
     body.ok_or_else(|| Error::bad_answer(format!("the broker answered without {what}")))
 }
 

@@ -1,16 +1,19 @@
-//! Orders and executions of the login, for reading: nothing here sends or changes an order.
+//! Orders and executions of the login as Gateway lists them. Those of the broker, and all that
+//! sends, are in `trading.rs`.
 
 use super::Answer;
 use crate::api::{self, OrderScope};
 use crate::client::{LARGEST_ANSWER, Service};
 use crate::error::Error;
+use crate::reconnect::Finder;
 use crate::stubs::order_service_client::OrderServiceClient;
 use crate::tws;
 
-/// Orders and executions, as Gateway lists them.
+/// Orders: placed, changed, cancelled, watched; and as Gateway lists them.
 #[derive(Debug, Clone)]
 pub struct Orders {
-    stub: OrderServiceClient<Service>,
+    service: Service,
+    finder: Option<Finder>,
 }
 
 /// Open orders, and how far they have come.
@@ -32,16 +35,27 @@ pub struct Executions {
 }
 
 impl Orders {
-    pub(crate) fn new(service: Service) -> Self {
-        let stub = OrderServiceClient::new(service).max_decoding_message_size(LARGEST_ANSWER);
-        Self { stub }
+    pub(crate) fn new(service: Service, finder: Option<Finder>) -> Self {
+        Self { service, finder }
+    }
+
+    pub(crate) fn stub(&self) -> OrderServiceClient<Service> {
+        OrderServiceClient::new(self.service()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn service(&self) -> Service {
+        self.service.clone()
+    }
+
+    pub(crate) fn finder(&self) -> Option<Finder> {
+        self.finder.clone()
     }
 
     /// Open orders, whoever placed them, or only those of this session's client id (TWS:
     /// reqAllOpenOrders, reqOpenOrders).
     pub async fn open(&self, scope: OrderScope) -> Result<Answer<OpenOrders>, Error> {
         let request = api::ListOpenOrdersRequest { scope: scope.into() };
-        let answer = self.stub.clone().list_open_orders(request).await?.into_inner();
+        let answer = self.stub().list_open_orders(request).await?.into_inner();
         let value = OpenOrders { orders: answer.open_orders, statuses: answer.order_statuses };
         Ok(Answer { value, notices: answer.notices })
     }
@@ -54,7 +68,7 @@ impl Orders {
     ) -> Result<Answer<Vec<tws::CompletedOrder>>, Error> {
         let request = tws::CompletedOrdersRequest { api_only: Some(api_only) };
         let request = api::ListCompletedOrdersRequest { request: Some(request) };
-        let answer = self.stub.clone().list_completed_orders(request).await?.into_inner();
+        let answer = self.stub().list_completed_orders(request).await?.into_inner();
         Ok(Answer { value: answer.completed_orders, notices: answer.notices })
     }
 
@@ -66,7 +80,7 @@ impl Orders {
     ) -> Result<Answer<Executions>, Error> {
         let request = tws::ExecutionRequest { execution_filter: Some(filter), req_id: None };
         let request = api::ListExecutionsRequest { request: Some(request), scope: scope.into() };
-        let answer = self.stub.clone().list_executions(request).await?.into_inner();
+        let answer = self.stub().list_executions(request).await?.into_inner();
         let value = Executions { executions: answer.executions, commissions: answer.commissions };
         Ok(Answer { value, notices: answer.notices })
     }

@@ -219,6 +219,14 @@ impl stubs::session_service_server::SessionService for Calls {
         Ok(Response::new(api::GetGatewayConfigurationResponse::default()))
     }
 
+    async fn who_am_i(
+        &self,
+        _: Request<api::WhoAmIRequest>,
+    ) -> Answer<api::WhoAmIResponse> {
+        let answer = api::WhoAmIResponse { principal: "momentum".into(), ..Default::default() };
+        Ok(Response::new(answer))
+    }
+
     async fn wait_ready(
         &self,
         request: Request<api::WaitReadyRequest>,
@@ -286,6 +294,49 @@ impl stubs::admin_service_server::AdminService for Calls {
     ) -> Answer<api::ListConnectionsResponse> {
         let answer = api::ListConnectionsResponse { path: "local".into(), ..Default::default() };
         Ok(Response::new(answer))
+    }
+
+    async fn halt_trading(
+        &self,
+        request: Request<api::HaltTradingRequest>,
+    ) -> Answer<api::HaltTradingResponse> {
+        let cancels = u32::from(request.into_inner().cancel_open);
+        Ok(Response::new(api::HaltTradingResponse { cancels }))
+    }
+
+    async fn resume_trading(
+        &self,
+        _: Request<api::ResumeTradingRequest>,
+    ) -> Answer<api::ResumeTradingResponse> {
+        Ok(Response::new(api::ResumeTradingResponse {}))
+    }
+
+    async fn adopt_trading_state(
+        &self,
+        request: Request<api::AdoptTradingStateRequest>,
+    ) -> Answer<api::AdoptTradingStateResponse> {
+        let adopted = vec![request.into_inner().reason];
+        Ok(Response::new(api::AdoptTradingStateResponse { adopted }))
+    }
+
+    async fn resolve_order(
+        &self,
+        request: Request<api::ResolveOrderRequest>,
+    ) -> Answer<api::ResolveOrderResponse> {
+        match request.into_inner().resolution() {
+            api::Resolution::Filled => Ok(Response::new(api::ResolveOrderResponse {})),
+            _ => Err(Status::invalid_argument("not UNKNOWN")),
+        }
+    }
+
+    async fn cancel_every_order(
+        &self,
+        request: Request<api::CancelEveryOrderRequest>,
+    ) -> Answer<api::CancelEveryOrderResponse> {
+        match request.into_inner().confirmation.as_str() {
+            "" => Err(Status::invalid_argument("no confirmation")),
+            _ => Ok(Response::new(api::CancelEveryOrderResponse {})),
+        }
     }
 
     type WatchEventsStream = Answers<api::WatchEventsResponse>;

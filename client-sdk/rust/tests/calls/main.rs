@@ -5,6 +5,7 @@
 
 mod broker;
 mod read_side;
+mod trading;
 
 use std::time::Duration;
 

@@ -33,13 +33,19 @@ macro_rules! service {
 
                 async fn $stream(&self, request: Request<api::$asked>) -> Answer<Self::$kind> {
                     let send: fn(api::$asked) -> Vec<_> = $send;
-                    let answer = api::$told { events: send(request.into_inner()) };
+                    let mut answer = api::$told::default();
+                    answer.events = send(request.into_inner());
                     let stream = tokio_stream::once(Ok(answer)).chain(tokio_stream::pending());
                     Ok(Response::new(Box::pin(stream)))
                 }
             )*
         }
     };
+}
+
+fn sent(client_order_id: String) -> api::Order {
+    let state = api::OrderState::Sent.into();
+    api::Order { client_order_id, state, sequence: 4, ..Default::default() }
 }
 
 service! {
@@ -239,8 +245,66 @@ service! {
             let executions = vec![tws::ExecutionDetails::default()];
             Ok(api::ListExecutionsResponse { executions, ..Default::default() })
         };
+        place_order: PlaceOrderRequest => PlaceOrderResponse, |asked| {
+            let order = asked.order.unwrap_or_default();
+            match order.client_order_id.as_str() {
+                "halted" => Err(super::explained(
+                    tonic::Code::FailedPrecondition,
+                    "trading is halted",
+                    &[("ibouncer-code", "TRADING_HALTED"), ("ibouncer-delivery", "not-sent")],
+                )),
+                "lost" => Err(tonic::Status::unavailable("gone")),
+                _ => {
+                    let order = Some(sent(order.client_order_id));
+                    Ok(api::PlaceOrderResponse { order, already_placed: false })
+                }
+            }
+        };
+        place_orders: PlaceOrdersRequest => PlaceOrdersResponse, |asked| {
+            let orders = asked.orders.into_iter().map(|one| sent(one.client_order_id)).collect();
+            Ok(api::PlaceOrdersResponse { orders, already_placed: false })
+        };
+        modify_order: ModifyOrderRequest => ModifyOrderResponse, |asked| {
+            Ok(api::ModifyOrderResponse { order: Some(sent(asked.client_order_id)) })
+        };
+        preview_order: PreviewOrderRequest => PreviewOrderResponse, |_| {
+            Ok(api::PreviewOrderResponse { preview: Some(tws::OpenOrder::default()) })
+        };
+        cancel_order: CancelOrderRequest => CancelOrderResponse, |asked| {
+            Ok(api::CancelOrderResponse { order: Some(sent(asked.client_order_id)) })
+        };
+        cancel_all_orders: CancelAllOrdersRequest => CancelAllOrdersResponse, |asked| {
+            Ok(api::CancelAllOrdersResponse { orders: vec![sent(asked.owner)] })
+        };
+        exercise_options: ExerciseOptionsRequest => ExerciseOptionsResponse, |asked| {
+            let order = Some(sent(asked.client_order_id));
+            Ok(api::ExerciseOptionsResponse { order, already_placed: false })
+        };
+        get_order: GetOrderRequest => GetOrderResponse, |asked| {
+            Ok(api::GetOrderResponse { order: Some(sent(asked.client_order_id)) })
+        };
+        list_orders: ListOrdersRequest => ListOrdersResponse, |_| {
+            let orders = vec![sent("a".into())];
+            Ok(api::ListOrdersResponse { orders, through_sequence: 4 })
+        };
     }
-    streams {}
+    streams {
+        watch_orders, WatchOrdersStream: WatchOrdersRequest => WatchOrdersResponse, |asked| {
+            let event = |sequence, state: api::OrderState| api::OrderEvent {
+                sequence,
+                order: Some(api::Order { state: state.into(), sequence, ..sent("a".into()) }),
+                ..Default::default()
+            };
+            let events =
+                [event(5, api::OrderState::Working), event(6, api::OrderState::Filled)];
+            let after = asked.after_sequence();
+            events.into_iter().filter(|event| event.sequence > after).collect()
+        };
+        watch_executions, WatchExecutionsStream:
+            WatchExecutionsRequest => WatchExecutionsResponse, |_| {
+            vec![api::ExecutionEvent { sequence: 7, ..Default::default() }]
+        };
+    }
 }
 
 service! {

@@ -16,22 +16,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from ibouncer import errors, subscribing
 from ibouncer._pb.ibouncer.v1 import market_data_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
 from ibouncer.batched import Batched
+from ibouncer.bulk import decode_bytes
 from ibouncer.connection import Comeback, Connection
 from ibouncer.continuity import Continuity
 from ibouncer.contracts import as_contract
 from ibouncer.streams import Reader
 from ibouncer.subscribing import TickByTickKind
-from ibouncer.ticks import Event, Feed, decode
+from ibouncer.ticks import Event, Feed
 
 if TYPE_CHECKING:
-    Call = grpc.aio.StreamStreamCall[
-        market_data_pb2.StreamMarketDataRequest, market_data_pb2.StreamMarketDataResponse
-    ]
+    Call = grpc.aio.StreamStreamCall[market_data_pb2.StreamMarketDataRequest, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class MarketDataStream(Batched[Event]):
         self._continuity = Continuity(self._on_ended)
         self._last_id = 0
         self._call: Call | None = None
-        self._reader: Reader[market_data_pb2.StreamMarketDataResponse] | None = None
+        self._reader: Reader[bytes] | None = None
         self._writing = asyncio.Lock()
         self._writers: set[asyncio.Future[None]] = set()
         self._own_marks: list[Event] = []
@@ -184,7 +184,12 @@ class MarketDataStream(Batched[Event]):
             if response is None:
                 return None
             continuity = self._continuity
-            batch = continuity.pass_on(decode(response.events, continuity.contracts))
+            try:
+                events = decode_bytes(response, continuity.contracts)
+            except DecodeError as error:
+                await self.close()
+                raise errors.malformed("the batch of market data", error) from error
+            batch = continuity.pass_on(events)
             if batch:
                 return batch
         return None
@@ -214,7 +219,7 @@ class MarketDataStream(Batched[Event]):
     async def _open(self) -> None:
         self._broken = False
         opened = self._comeback.opened
-        self._call = opened.market_data.StreamMarketData(metadata=opened.endpoint.metadata())
+        self._call = opened.stream_market_data(metadata=opened.endpoint.metadata())
         self._reader = Reader(self._call)
         self._comeback.on_opened()
         # One write behind the lock: what is asked or ended meanwhile comes after it.

@@ -1,25 +1,23 @@
 """A batch of market data as it came from the wire, decoded as a whole.
 
 Nearly all of it is prices, sizes and generic values. Those are read by columns (`columns`), and
-become ticks in one loop. Everything else, and every batch that cannot be read that way, goes
-event by event through `ticks.decode`, with the same result.
+become ticks in one loop, or stay what they are (`TickColumns`). Everything else, and every batch
+that cannot be read that way, goes event by event through `ticks.decode`, with the same result.
 """
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-from collections.abc import Iterable, Mapping
-from itertools import repeat
+from collections.abc import Mapping
 from typing import Any
 
 from ibouncer._pb.ibouncer.v1 import market_data_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
 from ibouncer.columns import BYTES, DOUBLE, INT32, STRING, UINT32, UINT64, Column, Layout, Uneven
+from ibouncer.tick_columns import TickColumns
 from ibouncer.ticks import TICK_FIELDS, BareTick, Event, Tick, decode
 
 # Tick types, values and sizes.
-_Numbers = tuple[Iterable[int | None], Iterable[float], Iterable[float | None]]
+_Numbers = tuple[list[int | None], list[float], list[float | None]]
 
 # Below this the columns cost more than they save.
 _FEWEST = 4
@@ -28,7 +26,6 @@ _FEWEST = 4
 _NO_BODY = b"\xff"
 # Gateway has no such tick type, price or size, and what is 0 is not sent.
 _NO_KIND, _NO_VALUE, _NO_SIZE = -1, -1.2345e300, "-"
-
 _RESPONSE = Layout("Response", Column(1, BYTES, b"", _NO_BODY))
 _EVENTS = Layout(
     "Events",
@@ -53,31 +50,17 @@ _GENERICS = Layout("Generics", Column(2, INT32, 0, _NO_KIND), Column(3, DOUBLE, 
 def decode_bytes(wire: bytes, contracts: Mapping[int, Contract]) -> list[Event]:
     """The events of a StreamMarketDataResponse; raises DecodeError if it is none."""
     response = market_data_pb2.StreamMarketDataResponse.FromString(wire)
-    # Written anew it is as long, unless a message has a field twice, or holds what no usual
-    # encoder writes. That is legal, but cannot be read by columns.
-    if len(response.events) >= _FEWEST and response.ByteSize() == len(wire):
-        with contextlib.suppress(Uneven):
-            return _by_columns(wire, response.events, contracts)
-    return decode(response.events, contracts)
-
-
-def _by_columns(wire: bytes, events: Any, contracts: Mapping[int, Contract]) -> list[Event]:
-    (messages,) = _RESPONSE.read_one(wire)
-    subscriptions, sequences, skips, replays, *bodies = _EVENTS.read(messages)
+    rows = _rows(wire, response)
+    if rows is None:
+        return decode(response.events, contracts)
     decoded: list[Event] = []
     append, contract_of = decoded.append, contracts.get
     fields, known, bare_tick, tick_class = TICK_FIELDS, len(TICK_FIELDS), BareTick, Tick
-    rows = zip(
-        itertools.count(),
-        subscriptions or repeat(0),
-        sequences or repeat(0),
-        map(bool, replays) if replays else repeat(False),
-        skips or repeat(0),
-        *_numbers(len(messages), bodies),
-    )
-    for place, subscription, sequence, replayed, skipped, kind, value, size in rows:
+    place = -1
+    for subscription, sequence, kind, value, size, replayed, skipped in zip(*rows, strict=True):
+        place += 1
         if kind is None:
-            decoded += decode((events[place],), contracts)
+            decoded += decode((response.events[place],), contracts)
             continue
         contract = contract_of(subscription)
         if contract is None:
@@ -96,6 +79,50 @@ def _by_columns(wire: bytes, events: Any, contracts: Mapping[int, Contract]) -> 
     return decoded
 
 
+def read_columns(wire: bytes, contracts: Mapping[int, Contract]) -> TickColumns | None:
+    """The same without objects; None if there is anything but ticks of these contracts."""
+    response = market_data_pb2.StreamMarketDataResponse.FromString(wire)
+    rows = _rows(wire, response)
+    if rows is None:
+        return None
+    subscriptions, sequences, kinds, values, sizes, replayed, skipped = rows
+    if None in kinds or not contracts.keys() >= set(subscriptions):
+        return None
+    # Contracts of a stream come and go, and these ticks keep theirs.
+    kept = dict(contracts)
+    return TickColumns(
+        subscriptions, sequences, kinds, values, sizes, replayed, skipped, contracts=kept
+    )
+
+
+def _rows(wire: bytes, response: Any) -> tuple[list[Any], ...] | None:
+    """Subscription, sequence, tick type, value, size, replayed and skipped of each event.
+
+    A tick type of None is for a body without figures. None if the batch has to be read event by
+    event.
+    """
+    count = len(response.events)
+    # Written anew it is as long, unless a message has a field twice, or holds what no usual
+    # encoder writes. That is legal, but cannot be read by columns.
+    if count < _FEWEST or response.ByteSize() != len(wire):
+        return None
+    try:
+        (messages,) = _RESPONSE.read_one(wire)
+        subscriptions, sequences, skips, replays, *bodies = _EVENTS.read(messages)
+        kinds, values, sizes = _numbers(count, bodies)
+    except Uneven:
+        return None
+    return (
+        subscriptions or [0] * count,
+        sequences or [0] * count,
+        kinds,
+        values,
+        sizes,
+        [flag != 0 for flag in replays] if replays else [False] * count,
+        skips or [0] * count,
+    )
+
+
 def _numbers(count: int, bodies: list[list[Any] | None]) -> _Numbers:
     """Those of each event; the tick type is None where the body is another one."""
     present = [
@@ -107,6 +134,7 @@ def _numbers(count: int, bodies: list[list[Any] | None]) -> _Numbers:
         ((messages, read),) = present
         if None not in messages:
             return read(messages)
+    # Lists and no tuples: a thousand more objects would call the garbage collector.
     kinds: list[int | None] = [None] * count
     values: list[float] = [0.0] * count
     sizes: list[float | None] = [None] * count
@@ -119,23 +147,26 @@ def _numbers(count: int, bodies: list[list[Any] | None]) -> _Numbers:
 
 
 def _prices(messages: list[bytes]) -> _Numbers:
+    count = len(messages)
     kinds, values, texts = _PRICES.read(messages)
-    sizes: Iterable[float | None] = repeat(None)
+    sizes: list[float | None] = [None] * count
     if texts is not None:
         try:
             sizes = list(map(float, texts))
         except ValueError:
             # Empty where there is none; or no number, which is an error here as well.
             sizes = [float(text) if text else None for text in texts]
-    return kinds or repeat(0, len(messages)), values or repeat(0.0), sizes
+    return kinds or [0] * count, values or [0.0] * count, sizes
 
 
 def _sizes(messages: list[bytes]) -> _Numbers:
+    count = len(messages)
     kinds, texts = _SIZES.read(messages)
-    values = [float(text or 0) for text in texts] if texts else repeat(0.0)
-    return kinds or repeat(0, len(messages)), values, repeat(None)
+    values = [float(text or 0) for text in texts] if texts else [0.0] * count
+    return kinds or [0] * count, values, [None] * count
 
 
 def _generics(messages: list[bytes]) -> _Numbers:
+    count = len(messages)
     kinds, values = _GENERICS.read(messages)
-    return kinds or repeat(0, len(messages)), values or repeat(0.0), repeat(None)
+    return kinds or [0] * count, values or [0.0] * count, [None] * count

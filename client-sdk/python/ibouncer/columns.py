@@ -13,6 +13,7 @@ there are no columns, and the caller reads the messages one by one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,16 +97,15 @@ class Layout:
 
 
 def _spread(values: list[Any], column: Column, count: int) -> list[Any]:
-    """One value for each message, from a column with separators."""
+    """One value for each message, from a column with a separator behind each of them."""
     absent, never = column.absent, column.never
-    spread: list[Any] = []
-    value = absent
-    for one in values:
-        if one == never:
-            spread.append(value)
-            value = absent
-        else:
-            value = one
+    # What stands before a separator is the message's value, or the separator of the one before.
+    before = itertools.chain((never,), values)
+    spread = [
+        absent if value == never else value
+        for value, behind in zip(before, values, strict=False)
+        if behind == never
+    ]
     if len(spread) != count:
         raise Uneven
     return spread

@@ -1,5 +1,7 @@
-//! The Python SDK, one process, with line, price and size of every tick read, beside what
-//! ib_async receives directly: measured here, unless it is known from this run.
+//! The Python SDK, one process, with line, price and size of every tick read, as objects and by
+//! columns, beside what ib_async receives directly: measured here, unless it is known from this run.
+
+use std::path::Path;
 
 use crate::steady;
 use crate::{Lengths, chain, peers};
@@ -11,20 +13,25 @@ pub(crate) async fn run(of_ib_async: Option<u64>, lengths: Lengths) {
         return println!("python3 is missing: left out");
     };
     steady::print_head();
-    let with_sdk = steady::climb("SDK", 200_000, async |rate| {
-        let sim = chain::simulator(rate);
-        let broker = chain::broker(&sim);
-        let target = format!("unix:{}", broker.socket().display());
-        peers::receive(peers::script(&sdk, "sdk_ticks.py"), &target, rate, lengths)
-    })
-    .await;
+    let with_sdk = climb(&sdk, "SDK", "sdk_ticks.py", lengths).await;
+    let by_columns = climb(&sdk, "SDK, columns", "sdk_columns.py", lengths).await;
     let direct = match of_ib_async {
         Some(best) => best,
         None => peers::ib_async(&others, lengths).await,
     };
-    println!(
-        "highest steady lossless rates: SDK {with_sdk} ticks/s, ib_async, direct {direct} ticks/s: \
-         {:.1} x",
-        peers::ratio(with_sdk, direct)
-    );
+    println!("highest steady lossless rates: ib_async, direct {direct} ticks/s");
+    for (name, rate) in [("tick by tick", with_sdk), ("by columns", by_columns)] {
+        println!("  SDK, {name}: {rate} ticks/s: {:.1} x", peers::ratio(rate, direct));
+    }
+}
+
+/// The SDK with one of its programs, each rate with a chain of its own.
+async fn climb(sdk: &Path, way: &str, program: &str, lengths: Lengths) -> u64 {
+    steady::climb(way, 200_000, async |rate| {
+        let sim = chain::simulator(rate);
+        let broker = chain::broker(&sim);
+        let target = format!("unix:{}", broker.socket().display());
+        peers::receive(peers::script(sdk, program), &target, rate, lengths)
+    })
+    .await
 }

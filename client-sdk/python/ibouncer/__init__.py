@@ -61,6 +61,7 @@ from ibouncer.rows import Rows
 from ibouncer.scanners import ScanRow
 from ibouncer.session import Queue, QueuedRequest, Session, connect
 from ibouncer.status import SessionState, Status, StatusWatch, Transition
+from ibouncer.tick_columns import TickColumns
 from ibouncer.ticks import TICK_FIELDS, Event, Feed, OptionTick, Snapshot, TextTick, Tick
 from ibouncer.trades import BidAsk, Midpoint, Trade
 
@@ -149,6 +150,7 @@ __all__ = [
     "TextTick",
     "Tick",
     "TickByTick",
+    "TickColumns",
     "Trade",
     "TradingSession",
     "Transition",

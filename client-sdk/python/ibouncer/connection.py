@@ -19,6 +19,7 @@ import grpc.aio
 
 from ibouncer import endpoint, errors
 from ibouncer._pb import stubs
+from ibouncer._pb.ibouncer.v1 import market_data_pb2
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -40,6 +41,13 @@ class Opened:
         self.session = stubs.SessionServiceStub(self.channel)
         self.account = stubs.AccountServiceStub(self.channel)
         self.market_data = stubs.MarketDataServiceStub(self.channel)
+        # Its answers stay bytes: `bulk` reads more of them than a message at a time.
+        self.stream_market_data: grpc.aio.StreamStreamMultiCallable[
+            market_data_pb2.StreamMarketDataRequest, bytes
+        ] = self.channel.stream_stream(
+            "/ibouncer.v1.MarketDataService/StreamMarketData",
+            request_serializer=market_data_pb2.StreamMarketDataRequest.SerializeToString,
+        )
         self.admin = stubs.AdminServiceStub(self.channel)
         self.contract = stubs.ContractServiceStub(self.channel)
         self.history = stubs.HistoryServiceStub(self.channel)

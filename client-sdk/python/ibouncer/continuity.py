@@ -10,7 +10,7 @@ and sequence numbers go on.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ibouncer._pb.ibouncer.v1 import stream_pb2
@@ -61,6 +61,13 @@ class Continuity:
             else:
                 sequences[event.subscription] = event.sequence  # type: ignore[attr-defined]
         return batch if plain else list(self._after_marks(batch))
+
+    def pass_ticks(self, subscriptions: Iterable[int], sequences: Iterable[int]) -> bool:
+        """Notes ticks by columns; False while they may have to be told of, event by event."""
+        if self._rejoining:
+            return False
+        self._sequences.update(zip(subscriptions, sequences, strict=True))
+        return True
 
     def on_broken(self, because: str, kept: Mapping[int, Contract]) -> list[Mark]:
         """The stream broke; what its reader is told. `kept` are those that are asked for again."""

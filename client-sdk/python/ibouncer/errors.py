@@ -175,6 +175,11 @@ def unavailable(detail: str) -> BrokerUnavailable:
     return BrokerUnavailable(f"{_UNREACHABLE}{detail}", code="BROKER_UNAVAILABLE", retry="after")
 
 
+def malformed(what: str, error: Exception) -> BrokerError:
+    """What came is no message of the schema; another attempt would bring the same."""
+    return BrokerError(f"{what} cannot be read: {error}", code="MALFORMED_RESPONSE")
+
+
 def away(error: IBouncerError) -> str:
     """The same for those who need do nothing, because a stream comes back by itself."""
     return f"the broker is away: {error.message.removeprefix(_UNREACHABLE)}"

@@ -6,7 +6,7 @@ its lines have ended; then the last one's error is raised, if it ended by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from ibouncer.batched import Batched
 from ibouncer.depth import Book
 from ibouncer.market_data import MarketDataStream
 from ibouncer.marks import Info, Mark, MarkKind, Notice
+from ibouncer.tick_columns import TickColumns
 from ibouncer.ticks import Event
 from ibouncer.trades import BidAsk, Midpoint, Trade
 
@@ -44,14 +45,15 @@ class FixedLines(Batched[Item], Generic[Item]):
         self._end: errors.IBouncerError | None = None
 
     async def next_batch(self) -> list[Item] | None:
-        events: list[Any] | None = await self._next_events()
-        return events
+        return await self._next(self.stream.next_batch)
 
-    async def _next_events(self) -> list[Event] | None:
+    async def _next(
+        self, read: Callable[[], Coroutine[Any, Any, list[Any] | None]]
+    ) -> list[Any] | None:
         while self._wanted:
             one = self._wanted.pop(0)
             await self.stream.start(one.contract, one.subscribe, one.wait_for_line, one.resumable)
-        batch = await self.stream.next_batch() if self.stream.subscriptions else None
+        batch = await read() if self.stream.subscriptions else None
         if batch is None:
             await self.stream.close()
             end, self._end = self._end, None
@@ -69,6 +71,10 @@ class FixedLines(Batched[Item], Generic[Item]):
 
 class Quotes(FixedLines[Event]):
     """Quotes of some contracts."""
+
+    async def next_columns(self) -> list[TickColumns | Event] | None:
+        """The next batch, with ticks that follow each other as columns and not as objects."""
+        return await self._next(self.stream.next_columns)
 
 
 class TickByTick(FixedLines[Trade | BidAsk | Midpoint | Mark | Notice | Info]):
@@ -93,7 +99,7 @@ class Depth(FixedLines[Book]):
 
     async def next_batch(self) -> list[Book] | None:
         while True:
-            events = await self._next_events()
+            events = await self._next(self.stream.next_batch)
             if events is None:
                 return None
             mark, changed = self.book.mark, False

@@ -11,27 +11,28 @@ is `resumable` says where it broke. An error that will not go away by itself is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from ibouncer import errors, subscribing
 from ibouncer._pb.ibouncer.v1 import market_data_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
 from ibouncer.batched import Batched
+from ibouncer.bulk import decode_bytes, read_columns
 from ibouncer.connection import Comeback, Connection
 from ibouncer.continuity import Continuity
 from ibouncer.contracts import as_contract
 from ibouncer.streams import Reader
 from ibouncer.subscribing import TickByTickKind
-from ibouncer.ticks import Event, Feed, decode
+from ibouncer.tick_columns import TickColumns, in_columns
+from ibouncer.ticks import Event, Feed
 
 if TYPE_CHECKING:
-    Call = grpc.aio.StreamStreamCall[
-        market_data_pb2.StreamMarketDataRequest, market_data_pb2.StreamMarketDataResponse
-    ]
+    Call = grpc.aio.StreamStreamCall[market_data_pb2.StreamMarketDataRequest, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class MarketDataStream(Batched[Event]):
         self._continuity = Continuity(self._on_ended)
         self._last_id = 0
         self._call: Call | None = None
-        self._reader: Reader[market_data_pb2.StreamMarketDataResponse] | None = None
+        self._reader: Reader[bytes] | None = None
         self._writing = asyncio.Lock()
         self._writers: set[asyncio.Future[None]] = set()
         self._own_marks: list[Event] = []
@@ -168,6 +169,13 @@ class MarketDataStream(Batched[Event]):
 
         May be cancelled, as by `asyncio.wait_for`, without loss.
         """
+        return await self._next(self._events_of)
+
+    async def next_columns(self) -> list[TickColumns | Event] | None:
+        """The same, with ticks that follow each other as columns and not as objects."""
+        return await self._next(self._columns_of)
+
+    async def _next(self, read: Callable[[bytes], list[Any]]) -> list[Any] | None:
         while not self._comeback.closing.is_set():
             if self._own_marks:
                 marks, self._own_marks = self._own_marks, []
@@ -183,11 +191,25 @@ class MarketDataStream(Batched[Event]):
                 continue
             if response is None:
                 return None
-            continuity = self._continuity
-            batch = continuity.pass_on(decode(response.events, continuity.contracts))
+            try:
+                batch = read(response)
+            except DecodeError as error:
+                await self.close()
+                raise errors.malformed("the batch of market data", error) from error
             if batch:
                 return batch
         return None
+
+    def _events_of(self, response: bytes) -> list[Event]:
+        continuity = self._continuity
+        return continuity.pass_on(decode_bytes(response, continuity.contracts))
+
+    def _columns_of(self, response: bytes) -> list[TickColumns | Event]:
+        continuity = self._continuity
+        columns = read_columns(response, continuity.contracts)
+        if columns is not None and continuity.pass_ticks(columns.subscriptions, columns.sequences):
+            return [columns]
+        return in_columns(self._events_of(response))
 
     async def close(self) -> None:
         """Ends the stream and with it all its subscriptions."""
@@ -214,7 +236,7 @@ class MarketDataStream(Batched[Event]):
     async def _open(self) -> None:
         self._broken = False
         opened = self._comeback.opened
-        self._call = opened.market_data.StreamMarketData(metadata=opened.endpoint.metadata())
+        self._call = opened.stream_market_data(metadata=opened.endpoint.metadata())
         self._reader = Reader(self._call)
         self._comeback.on_opened()
         # One write behind the lock: what is asked or ended meanwhile comes after it.

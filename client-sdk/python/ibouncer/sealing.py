@@ -17,3 +17,12 @@ def open_twin(frozen: type[Any]) -> Any:
     """
     names = [(item.name, Any) for item in dataclasses.fields(frozen)]
     return dataclasses.make_dataclass(f"_Open{frozen.__name__}", names, slots=True)
+
+
+def bare_twin(frozen: type[Any]) -> Any:
+    """The same without an `__init__`, for a loop that sets the fields itself.
+
+    Handing over eight arguments costs as much as making the object.
+    """
+    names = tuple(item.name for item in dataclasses.fields(frozen))
+    return type(f"_Bare{frozen.__name__}", (), {"__slots__": names})

@@ -1,7 +1,7 @@
 """What comes out of a market-data stream: ticks here, and how all of it is made.
 
-The hot path is `decode`: per event one WhichOneof, the fields once, one object. Prices are as
-Gateway sends them: -1 means that there is no quote.
+`decode` goes event by event; batches of a stream come through `bulk`, which knows a faster way.
+Prices are as Gateway sends them: -1 means that there is no quote.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ibouncer._pb.ibouncer.v1 import market_data_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
 from ibouncer._pb.tws.v1.option_pb2 import TickOptionComputation
 from ibouncer.marks import Info, Mark, Notice, mark_from, notice_from
-from ibouncer.sealing import open_twin
+from ibouncer.sealing import bare_twin
 
 # IB's tick types by number.
 TICK_FIELDS: tuple[str, ...] = (
@@ -182,7 +182,8 @@ class Snapshot:
         return iter(self.events)
 
 
-_OpenTick = open_twin(Tick)
+# A tick that is being made.
+BareTick = bare_twin(Tick)
 _PAGES = {"historical_ticks", "historical_ticks_bid_ask", "historical_ticks_last"}
 
 
@@ -192,7 +193,7 @@ def decode(
     """Events of one batch as typed objects; those of unknown subscriptions are left out."""
     decoded: list[Event] = []
     append = decoded.append
-    fields, known, open_tick, tick_class = TICK_FIELDS, _FIELDS_KNOWN, _OpenTick, Tick
+    fields, known, bare_tick, tick_class = TICK_FIELDS, _FIELDS_KNOWN, BareTick, Tick
     for event in events:
         subscription = event.subscription_id
         contract = contracts.get(subscription)
@@ -219,16 +220,15 @@ def decode(
         else:
             decoded += _decode_other(event, body, subscription, contract)
             continue
-        tick = open_tick(
-            subscription,
-            contract,
-            event.sequence,
-            fields[kind] if 0 <= kind < known else f"tick_{kind}",
-            value,
-            size,
-            event.replayed,
-            event.skipped,
-        )
+        tick = bare_tick()
+        tick.subscription = subscription
+        tick.contract = contract
+        tick.sequence = event.sequence
+        tick.field = fields[kind] if 0 <= kind < known else f"tick_{kind}"
+        tick.value = value
+        tick.size = size
+        tick.replayed = event.replayed
+        tick.skipped = event.skipped
         tick.__class__ = tick_class
         append(tick)
     return decoded

@@ -51,6 +51,10 @@ class Stream:
         for number in self.contracts:
             self.push(mark(number, kind, because, error))
 
+    def push_bytes(self, data: bytes) -> None:
+        """An answer that need be no message."""
+        self.outbox.put_nowait(data)
+
     def break_with(self, code: grpc.StatusCode, message: str, **trailers: str) -> None:
         self.outbox.put_nowait((code, message, trailers))
 
@@ -163,7 +167,7 @@ class FakeBroker:
                 "StreamMarketData": grpc.stream_stream_rpc_method_handler(
                     self._stream,
                     market.StreamMarketDataRequest.FromString,
-                    market.StreamMarketDataResponse.SerializeToString,
+                    lambda sent: sent if isinstance(sent, bytes) else sent.SerializeToString(),
                 ),
                 "GetSnapshot": unary(
                     lambda _: market.GetSnapshotResponse(

@@ -79,6 +79,15 @@ def test_calls_answer_and_raise(runtime: Path) -> None:
             session._streams  # noqa: B018
 
 
+def test_ticks_come_by_columns(runtime: Path) -> None:
+    with served(runtime) as (_, session), session.quotes("AAPL") as quotes:
+        seen: list[Any] = []
+        while len(seen) < 2:
+            seen += quotes.next_columns()
+        assert isinstance(seen[0], ibouncer.Mark) and isinstance(seen[1], ibouncer.TickColumns)
+        assert seen[1].values[0] == 189.5 and str(next(iter(seen[1]))) == "AAPL bid 189.5 x 200"
+
+
 def test_streams_are_iterators_and_come_back(runtime: Path) -> None:
     with served(runtime) as (server, session):
         kinds: list[str] = []

@@ -209,6 +209,19 @@ async def test_an_error_that_stays_is_raised_in_spite_of_reconnect(runtime: Path
                 pass
 
 
+async def test_an_answer_that_cannot_be_read_ends_the_stream_with_an_error(runtime: Path) -> None:
+    async with served(runtime, auto_ticks=False) as (broker, session):
+        stream = session.market_data(reconnect=True)
+        await stream.subscribe("AAPL")
+        server = await broker.stream()
+        assert [str(event) for event in await anext(stream.batches())] == ["AAPL SUBSCRIBED"]
+        server.push_bytes(b"\x0a\x05\x08\x01")
+        with pytest.raises(ibouncer.BrokerError, match="MALFORMED_RESPONSE") as raised:
+            await anext(stream)
+        assert raised.value.retry == "never"
+        assert [event async for event in stream] == []
+
+
 async def test_closing_while_someone_reads_ends_the_reading(runtime: Path) -> None:
     async with served(runtime, auto_ticks=False) as (broker, session):
         for reconnect in (False, True):

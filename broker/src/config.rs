@@ -4,25 +4,29 @@
 //! and remembers where each value came from. A key that does not exist is an error with its
 //! place.
 
+mod clients;
 pub mod layers;
 mod sections;
 mod values;
 mod window;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use ibouncer_core::Settings;
 use ibouncer_core::settings::{
-    AttemptSettings, Deadlines, HeartbeatSettings, LimitSettings, PacingSettings, WorkerSettings,
+    AttemptSettings, Deadlines, Expect, HeartbeatSettings, LimitSettings, PacingSettings,
+    WorkerSettings,
 };
 use ibouncer_eyes::Setting;
 use thiserror::Error;
 
+pub use clients::{ClientConfig, RoleConfig, TradingConfig, VolatileState, WhenAwayConfig};
 pub use layers::{ConfigError, Layers, Loaded, Source};
 pub use sections::{
-    AttemptConfig, Config, DeadlineConfig, Gateway, GrpcConfig, HeartbeatConfig, LogConfig,
-    LogFormat, PacingConfig, WorkerConfig,
+    AttemptConfig, Config, DeadlineConfig, ExpectConfig, Gateway, GrpcConfig, HeartbeatConfig,
+    LogConfig, LogFormat, PacingConfig, WorkerConfig,
 };
 pub use values::{ByteSize, Span};
 pub use window::RestartWindows;
@@ -32,18 +36,28 @@ pub use window::RestartWindows;
 #[error("{key} = {value}: {problem}")]
 pub struct BadValue {
     /// Which key.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// What it was set to.
     pub value: String,
     /// What is wrong, and what would be right.
     pub problem: String,
 }
 
+impl BadValue {
+    fn new(
+        key: impl Into<Cow<'static, str>>,
+        value: &dyn std::fmt::Display,
+        problem: &str,
+    ) -> Self {
+        Self { key: key.into(), value: value.to_string(), problem: problem.to_owned() }
+    }
+}
+
 impl Config {
     /// Checks what the types cannot.
     pub fn check(&self) -> Result<(), BadValue> {
-        let bad = |key, value: &dyn std::fmt::Display, problem: &str| {
-            Err(BadValue { key, value: value.to_string(), problem: problem.to_owned() })
+        let bad = |key: &'static str, value: &dyn std::fmt::Display, problem: &str| {
+            Err(BadValue::new(key, value, problem))
         };
         let address = &self.gateway.address;
         let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
@@ -117,16 +131,14 @@ impl Config {
         self.tcp_listener()?;
         self.eyes()?;
         self.restart_windows()?;
-        Ok(())
+        self.check_trading()
     }
 
     /// Which eyes count.
     pub fn eyes(&self) -> Result<Setting, BadValue> {
-        self.gateway.eyes.parse().map_err(|_| BadValue {
-            key: "gateway.eyes",
-            value: self.gateway.eyes.clone(),
-            problem: "use auto, local, relayed, remote or none".into(),
-        })
+        let eyes = &self.gateway.eyes;
+        let problem = "use auto, local, relayed, remote or none";
+        eyes.parse().map_err(|_| BadValue::new("gateway.eyes", eyes, problem))
     }
 
     /// When restarts of Gateway are expected.
@@ -141,21 +153,13 @@ impl Config {
         u32::from_str_radix(text, 8)
             .ok()
             .filter(|mode| mode & 0o600 == 0o600 && mode & !0o660 == 0)
-            .ok_or_else(|| BadValue {
-                key: "grpc.socket_mode",
-                value: text.clone(),
-                problem: problem.into(),
-            })
+            .ok_or_else(|| BadValue::new("grpc.socket_mode", text, problem))
     }
 
     /// Address of the TCP listener, if there is to be one.
     pub fn tcp_listener(&self) -> Result<Option<SocketAddr>, BadValue> {
         let text = &self.grpc.listen;
-        let bad = |problem: &str| BadValue {
-            key: "grpc.listen",
-            value: text.clone(),
-            problem: problem.to_owned(),
-        };
+        let bad = |problem: &str| BadValue::new("grpc.listen", text, problem);
         if text == "off" {
             return Ok(None);
         }
@@ -191,6 +195,7 @@ impl Config {
         note("gateway.eyes", one.eyes != other.eyes);
         note("worker.buffer", self.worker.buffer != next.worker.buffer);
         note("worker.adoption_grace", self.worker.adoption_grace != next.worker.adoption_grace);
+        note("trading.enabled", next.trading.enabled && !self.trading.enabled);
         note("grpc", self.grpc != next.grpc);
         note("log", self.log != next.log);
         keys
@@ -205,6 +210,8 @@ impl Config {
         self.gateway.eyes.clone_from(&gateway.eyes);
         self.worker.buffer = running.worker.buffer;
         self.worker.adoption_grace = running.worker.adoption_grace;
+        // The journal is opened at start; what is switched off is off at once.
+        self.trading.enabled &= running.trading.enabled;
         self.grpc = running.grpc.clone();
         self.log = running.log.clone();
         self
@@ -261,7 +268,13 @@ impl Config {
                 answer: self.heartbeat.answer.0,
                 misses: self.heartbeat.misses,
             },
-            ..Settings::default()
+            trading: self.trading.settings(),
+            principals: self.principals(),
+            expect: match self.gateway.expect {
+                ExpectConfig::Any => Expect::Any,
+                ExpectConfig::Paper => Expect::Paper,
+                ExpectConfig::Live => Expect::Live,
+            },
         }
     }
 }
@@ -289,6 +302,37 @@ mod tests {
         let keys = text.lines().filter(|line| line.contains(" = ") && !line.starts_with('#'));
         let all = layers::flatten(&toml::Table::try_from(Config::default()).unwrap());
         assert_eq!(keys.count(), all.len(), "the template names every key");
+    }
+
+    #[test]
+    fn the_template_shows_a_client_with_every_setting() {
+        let example: String = template()
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let config: Config = toml::from_str(&example).unwrap();
+        config.check().unwrap();
+        let client = &config.clients["momentum"];
+        let shown = toml::Table::try_from(client).unwrap().len();
+        // All but the credential that is not offered yet.
+        assert_eq!(shown, 15, "{example}");
+        assert_eq!(example.lines().count(), shown + 1, "{example}");
+        let settings = config.settings("a", "127.0.0.1:4002".parse().unwrap(), "lock");
+        let principal = &settings.principals["momentum"];
+        assert_eq!(principal.cancel_on_disconnect, Some(Duration::from_secs(30)));
+        assert_eq!(principal.limits.price_band, Some(5.0));
+    }
+
+    #[test]
+    fn trading_is_switched_off_at_once_and_on_at_the_next_start() {
+        let mut on = Config::default();
+        on.trading.enabled = true;
+        let off = Config::default();
+        assert_eq!(off.fixed_changes(&on), ["trading.enabled"]);
+        assert!(!on.clone().with_fixed_of(&off).trading.enabled);
+        assert!(on.fixed_changes(&off).is_empty());
+        assert!(!off.with_fixed_of(&on).trading.enabled);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The public services, on a Unix socket and on loopback TCP.
 //!
 //! - [`listeners`]: both of them, and the services on each.
-//! - [`connection`]: who is at the other end, and under which names it is known; [`capacity`]:
-//!   how many there may be.
+//! - [`connection`]: who is at the other end, and under which names it is known;
+//!   [`credentials`]: which configured client that is; [`capacity`]: how many there may be.
 //! - [`reader`], [`reads`]: the reading services, which hand on Gateway's bytes.
 //! - [`stream`], [`codec`]: from a stream's queue straight into response bodies.
 //! - [`status`], [`complete`]: errors as gRPC knows them, ours and its own.
@@ -14,6 +14,7 @@ pub mod capacity;
 pub mod codec;
 pub mod complete;
 pub mod connection;
+pub mod credentials;
 pub mod listeners;
 pub mod market_data;
 pub mod orders;

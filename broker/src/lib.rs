@@ -6,6 +6,7 @@
 //! - [`open_requests`]: what is open at Gateway, for whoever takes the session over.
 //! - [`events`]: what happened, for operators.
 //! - [`journal`]: the journal of orders.
+//! - `tokens`: secrets of clients, in files.
 //! - [`trust`]: whose worker is it that outlived its broker.
 //! - [`handover`]: another build takes over in our process.
 //! - [`notify`]: the word to the service manager.
@@ -34,6 +35,7 @@ pub mod places;
 pub mod process;
 pub mod serve;
 pub mod telemetry;
+mod tokens;
 pub mod trust;
 pub mod watch;
 

@@ -297,11 +297,7 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), PlaceError> {
 
 /// A fresh token in the token file.
 pub fn new_token(places: &Places) -> Result<String, PlaceError> {
-    let path = Path::new("/dev/urandom");
-    let mut random = [0_u8; 32];
-    let mut source = io(File::open(path), "open", path)?;
-    io(source.read_exact(&mut random), "read", path)?;
-    let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = io(crate::tokens::random(), "read", Path::new("/dev/urandom"))?;
     write_private(&places.token(), &format!("{token}\n"))?;
     Ok(token)
 }

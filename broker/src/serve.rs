@@ -1,10 +1,11 @@
 //! The daemon from start to end: places, locks, link, listeners, driver; then signals, and all
 //! of it in the opposite order.
 //!
-//! Read on in `serve/signals.rs` (what each signal means) and `serve/ground.rs` (what must stand
-//! before anything is served).
+//! Read on in `serve/ground.rs` (what must stand before anything is served), `serve/signals.rs`
+//! (what each signal means) and `serve/reload.rs` (SIGHUP).
 
 mod ground;
+mod reload;
 mod signals;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ use crate::driver::{Driver, Ending, Files, Parts};
 use crate::events::Events;
 use crate::grpc::capacity::Capacity;
 use crate::grpc::connection::Doorkeeper;
+use crate::grpc::credentials::Roster;
 use crate::grpc::listeners::{bind_tcp, bind_unix, routes, serve_tcp, serve_unix};
 use crate::handle::{Command, Handle, Published};
 use crate::handover::{Proof, own_path, prove};
@@ -39,6 +41,7 @@ use crate::places;
 use crate::process::Nursery;
 use crate::watch::Watcher;
 use ground::Ground;
+use reload::Reloader;
 use signals::{Order, Signals};
 
 /// After the session has ended, clients get so long to read their last messages.
@@ -94,7 +97,9 @@ pub async fn serve(
         .with_context(|| format!("bind {}", places.link_socket().display()))?;
     let nursery = Nursery::start(places.link_socket(), places.worker_logs())
         .context("start the thread that starts workers")?;
+    let own_uid = Uid::effective().as_raw();
     let token = places::new_token(&places)?;
+    let roster = Roster::new(own_uid, &token).with_clients(&config)?;
     let unix = bind_unix(&places.socket(), config.socket_mode()?)?;
     let tcp = match config.tcp_listener()? {
         Some(address) => Some(bind_tcp(address).await?),
@@ -140,7 +145,7 @@ pub async fn serve(
     let parts = Parts { hub, broker, nursery, listener, watcher, files, windows, inbox, publisher };
     let mut driver = tokio::spawn(Driver::new(parts).run());
 
-    let doorkeeper = Doorkeeper::new(&token, Uid::effective().as_raw(), handle.clone());
+    let doorkeeper = Doorkeeper::new(roster, handle.clone());
     let stream_buffer = usize::try_from(config.grpc.stream_buffer.0).unwrap_or(usize::MAX);
     let routes = routes(&doorkeeper, &handle, stream_buffer, &proof)?;
     let (end, ended) = watch::channel(false);
@@ -172,6 +177,15 @@ pub async fn serve(
     #[cfg(target_os = "linux")]
     crate::notify::tell("READY=1");
 
+    let reloader = Reloader {
+        reload: &reload,
+        ground: &ground,
+        places: &places,
+        handle: &handle,
+        doorkeeper: &doorkeeper,
+        own_uid,
+        own_token: &token,
+    };
     let mut current = config;
     let (because, lets_go) = loop {
         let order = tokio::select! {
@@ -194,7 +208,7 @@ pub async fn serve(
         };
         match order {
             Order::End(because) => break (because, false),
-            Order::Reload => current = reread(&reload, current, &ground, &places, &handle).await,
+            Order::Reload => current = reloader.reread(current).await,
             Order::LetGo => match prove_own(proof.clone()).await {
                 Ok(()) => break ("SIGUSR2", true),
                 Err(error) => tracing::error!(
@@ -237,44 +251,6 @@ async fn finish(mut servers: JoinSet<anyhow::Result<()>>) {
     if drained.await.is_err() {
         servers.abort_all();
     }
-}
-
-/// SIGHUP: what can be decided by other numbers from now on is; of the rest it is said that it
-/// waits. The session is not touched.
-async fn reread(
-    reload: &Reload,
-    current: Config,
-    ground: &Ground,
-    places: &Places,
-    handle: &Handle,
-) -> Config {
-    let next = match reload() {
-        Ok(next) => next,
-        Err(error) => {
-            let because = format!("{error:#}");
-            tracing::error!(because, "SIGHUP: the configuration is not good; the old one stays");
-            return current;
-        }
-    };
-    let waiting = current.fixed_changes(&next);
-    if !waiting.is_empty() {
-        let keys = waiting.join(", ");
-        tracing::warn!(
-            keys,
-            "SIGHUP: these settings wait for the next start, or ibouncer handover"
-        );
-    }
-    let next = next.with_fixed_of(&current);
-    let told = match (ground.settings(&next, places), next.restart_windows()) {
-        (Ok(settings), Ok(windows)) => {
-            handle.tell(Command::Reload(Box::new(settings), windows)).await.is_ok()
-        }
-        _ => false,
-    };
-    if told {
-        tracing::info!("SIGHUP: the configuration was read again; the session is not touched");
-    }
-    next
 }
 
 async fn prove_own(ours: Proof) -> anyhow::Result<()> {

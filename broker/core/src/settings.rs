@@ -33,6 +33,20 @@ pub struct Settings {
     pub trading: TradingSettings,
     /// The configured clients.
     pub principals: Principals,
+    /// Accounts that are meant.
+    pub expect: Expect,
+}
+
+/// Accounts that are meant; a session with others is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Expect {
+    /// Whatever there is.
+    #[default]
+    Any,
+    /// Paper accounts.
+    Paper,
+    /// Live accounts.
+    Live,
 }
 
 /// Deadlines of a handshake. All are kept by the broker; the worker has none.
@@ -250,6 +264,7 @@ impl Default for Settings {
             heartbeat: HeartbeatSettings::default(),
             trading: TradingSettings::default(),
             principals: Principals::new(),
+            expect: Expect::default(),
         }
     }
 }

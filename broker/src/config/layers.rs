@@ -140,7 +140,7 @@ impl Layers {
         }
         let config: Config = merged.try_into().expect("every layer was checked");
         config.check().map_err(|bad| {
-            let source_of = provenance.get(bad.key).cloned().unwrap_or(Source::Default);
+            let source_of = provenance.get(bad.key.as_ref()).cloned().unwrap_or(Source::Default);
             ConfigError::Bad { bad, source_of }
         })?;
         Ok(Loaded { config, provenance, file: read })
@@ -211,16 +211,24 @@ impl Config {
 }
 
 fn set(table: &mut Table, key: &str, value: Value) {
-    match key.split_once('.') {
-        None => {
-            table.insert(key.to_owned(), value);
-        }
-        Some((head, rest)) => {
-            let inner = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(inner) = inner {
-                set(inner, rest, value);
-            }
-        }
+    let mut inner = table;
+    let mut path = path_of(key);
+    let last = path.pop().unwrap_or(key);
+    for head in path {
+        let entry = inner.entry(head).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(next) = entry else {
+            return;
+        };
+        inner = next;
+    }
+    inner.insert(last.to_owned(), value);
+}
+
+/// A key's parts. A client's name can have dots of its own; its settings have none below them.
+fn path_of(key: &str) -> Vec<&str> {
+    match key.strip_prefix("clients.").and_then(|rest| rest.rsplit_once('.')) {
+        Some((name, setting)) => vec!["clients", name, setting],
+        None => key.split('.').collect(),
     }
 }
 
@@ -234,6 +242,7 @@ fn key_of_variable(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RoleConfig;
 
     fn layers(environment: &[(&str, &str)], flags: &[&str]) -> Layers {
         Layers {
@@ -288,6 +297,64 @@ mod tests {
         let loaded = layers(&[], &flags).load().unwrap();
         assert_eq!(loaded.config.attempts.backoff.len(), 1);
         assert_eq!(loaded.config.gateway.address, "localhost:7497");
+    }
+
+    #[test]
+    fn clients_can_be_set_in_every_layer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let text =
+            "[clients.momentum]\nuid = 7\nrole = \"trade\"\n[clients.\"risk.eu\"]\nuid = 8\n";
+        std::fs::write(&path, text).unwrap();
+        let mut layers = layers(
+            &[("IBOUNCER_CLIENTS__MOMENTUM__MAX_QUANTITY", "100")],
+            &[
+                "clients.momentum.role=admin",
+                "clients.risk.eu.role=trade",
+                "clients.desk-2.uid=9",
+                "clients.desk-2.accounts=[\"DU0000001\"]",
+            ],
+        );
+        layers.file = Some((path, true));
+        let loaded = layers.load().unwrap();
+        let clients = &loaded.config.clients;
+        let names: Vec<_> = clients.keys().collect();
+        assert_eq!(names, ["desk-2", "momentum", "risk.eu"]);
+        assert_eq!(clients["momentum"].role, RoleConfig::Admin);
+        assert_eq!(clients["momentum"].max_quantity, Some(100.0));
+        assert_eq!((clients["risk.eu"].role, clients["risk.eu"].uid), (RoleConfig::Trade, Some(8)));
+        assert_eq!(clients["desk-2"].accounts, ["DU0000001"]);
+        let from = &loaded.provenance["clients.momentum.role"];
+        assert_eq!(from, &Source::Flag("--set".into()));
+    }
+
+    #[test]
+    fn bad_clients_are_named_with_their_layer() {
+        for (flags, wanted) in [
+            (&["clients.momentum.role=trader"][..], "unknown variant `trader`"),
+            (&["clients.momentum.rôle=trade"], "unknown field"),
+            (&["clients.momentum.role=trade"], "no credential"),
+            (&["clients.momentum.uid=-5"], "clients.momentum.uid=-5"),
+            (&["clients.momentum=5"], "clients.momentum"),
+            (&["clients.momentum.uid=5", "clients.momentum.max_quantity=-1"], "above 0"),
+            (&["clients.momentum.uid=5", "clients.momentum.max_open_orders=0"], "1 or more"),
+            (&["clients.momentum.tls_subject=CN=x"], "not offered yet"),
+            (&["clients.momentum.token_file=x/y"], "absolute"),
+            (&["clients.a b.uid=5"], "letters, digits"),
+            (&["clients.a.uid=5", "clients.A.uid=5"], "upper and lower case"),
+            (&["clients.a.token_file=/t", "clients.b.token_file=/t"], "names one client"),
+            (&["clients.a.uid=5", "clients.a.cancel_on_disconnect_grace=5s"], "as well"),
+            (&["clients.a.uid=5", "clients.a.exercise=true"], "exercises nothing"),
+            (&["trading.allow_live=true"], "name the live accounts"),
+            (&["trading.live_accounts=[\"U0000001\"]"], "allow_live"),
+            (&["trading.volatile_state=ignore"], "unknown variant"),
+            (&["gateway.expect=demo"], "unknown variant"),
+        ] {
+            let error = layers(&[], flags).load().unwrap_err().to_string();
+            assert!(error.contains(wanted), "{flags:?}: {error}");
+        }
+        let error = layers(&[], &["clients.a.uid=5", "clients.a.price_band=0"]).load().unwrap_err();
+        assert!(error.to_string().contains("(from --set)"), "{error}");
     }
 
     #[test]

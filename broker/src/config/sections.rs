@@ -1,11 +1,14 @@
 //! The sections of the configuration, with their defaults, which are the machines' own.
 
+use std::collections::BTreeMap;
+
 use ibouncer_core::Settings;
 use ibouncer_core::settings::{
     AttemptSettings, Deadlines, HeartbeatSettings, LimitSettings, PacingSettings, WorkerSettings,
 };
 use serde::{Deserialize, Serialize};
 
+use super::clients::{ClientConfig, TradingConfig};
 use super::values::{ByteSize, Span};
 
 /// Everything that can be configured.
@@ -30,6 +33,10 @@ pub struct Config {
     pub grpc: GrpcConfig,
     /// Logs.
     pub log: LogConfig,
+    /// Whether orders are taken.
+    pub trading: TradingConfig,
+    /// Who may do more than read.
+    pub clients: BTreeMap<String, ClientConfig>,
 }
 
 /// `[gateway]`
@@ -50,6 +57,21 @@ pub struct Gateway {
     pub restart_window: String,
     /// IANA time zone of `restart_window`; empty is this host's.
     pub time_zone: String,
+    /// Accounts that are meant; a session with others is not used.
+    pub expect: ExpectConfig,
+}
+
+/// `gateway.expect`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExpectConfig {
+    /// Whatever there is.
+    #[default]
+    Any,
+    /// Paper accounts.
+    Paper,
+    /// Live accounts.
+    Live,
 }
 
 /// `[deadlines]`
@@ -186,6 +208,7 @@ impl Default for Gateway {
             startup_grace: Span(settings.attempts.startup_grace),
             restart_window: String::new(),
             time_zone: String::new(),
+            expect: ExpectConfig::Any,
         }
     }
 }

@@ -17,11 +17,8 @@ pub struct RestartWindows {
 impl RestartWindows {
     /// `"23:45-00:30, 06:00-06:15"` and an IANA name; an empty one is this host's zone.
     pub fn parse(windows: &str, zone: &str) -> Result<Self, BadValue> {
-        let bad = |key, value: &str, problem: &str| BadValue {
-            key,
-            value: value.to_owned(),
-            problem: problem.to_owned(),
-        };
+        let bad =
+            |key: &'static str, value: &str, problem: &str| BadValue::new(key, &value, problem);
         let zone = match zone.trim() {
             "" => TimeZone::system(),
             name => TimeZone::get(name).map_err(|_| {

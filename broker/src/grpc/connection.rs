@@ -1,25 +1,25 @@
 //! Who is at the other end of a connection, and under which names it is known to the hub.
 //!
-//! Rights hang on the credential: the kernel's word for a Unix peer, the token for TCP. The name
-//! that a client gives is for people. A client is one name on one connection; it leaves when the
-//! connection and all its streams are gone.
+//! Rights hang on the credential: the kernel's word for a Unix peer, the token for TCP; read on in
+//! `credentials.rs`. A client is one name with one credential on one connection; it leaves when
+//! the connection and all its streams are gone.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use ibouncer_core::hub::Input;
 use ibouncer_core::ids::ClientId;
 use ibouncer_core::principals::Credential;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tonic::metadata::MetadataMap;
 use tonic::transport::server::Connected;
 use tonic::{Request, Status};
 
 use super::capacity::Seat;
+use super::credentials::Roster;
 use super::status::{permission_denied, status, unauthenticated};
 use crate::handle::{Command, Handle};
 
@@ -68,7 +68,16 @@ pub struct Connection {
     peer: Peer,
     handle: Handle,
     seat: Seat,
-    clients: Mutex<BTreeMap<String, ClientId>>,
+    clients: Mutex<BTreeMap<Identity, ClientId>>,
+}
+
+/// What makes a client. One connection can carry requests with several tokens, so the name alone
+/// does not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Identity {
+    name: String,
+    principal: Option<String>,
+    operator: bool,
 }
 
 impl Connection {
@@ -108,15 +117,24 @@ pub struct Caller {
 /// Checks credentials and names.
 #[derive(Debug, Clone)]
 pub struct Doorkeeper {
-    token: Arc<str>,
-    own_uid: u32,
+    roster: Arc<RwLock<Arc<Roster>>>,
     handle: Handle,
 }
 
 impl Doorkeeper {
-    /// For a broker of this user, with this token.
-    pub fn new(token: &str, own_uid: u32, handle: Handle) -> Self {
-        Self { token: token.into(), own_uid, handle }
+    /// With these credentials.
+    pub fn new(roster: Roster, handle: Handle) -> Self {
+        Self { roster: Arc::new(RwLock::new(Arc::new(roster))), handle }
+    }
+
+    /// Other credentials count from now on. Clients that are known keep theirs until they connect
+    /// again, or send another token.
+    pub fn replace(&self, roster: Roster) {
+        *self.roster.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(roster);
+    }
+
+    fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.roster.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Who calls, if it may.
@@ -126,13 +144,17 @@ impl Doorkeeper {
             .get::<Arc<Connection>>()
             .cloned()
             .ok_or_else(|| unauthenticated("the connection has no credential"))?;
-        let rights = self.rights(&connection.peer, request.metadata())?;
-        connection.seat.check()?;
-        let name = match request.metadata().get("x-client-name") {
-            Some(name) => checked_name(name.to_str().unwrap_or_default())?,
-            None => connection.default_name(),
+        let header = |key| request.metadata().get(key);
+        let name = match header("x-client-name") {
+            Some(name) => Some(checked_name(name.to_str().unwrap_or_default())?),
+            None => None,
         };
-        let client = self.client(&connection, name).await?;
+        let authorization = header("authorization").map(|text| text.to_str().unwrap_or_default());
+        let (credential, rights) =
+            self.roster().prove(&connection.peer, authorization, name.as_deref())?;
+        connection.seat.check()?;
+        let name = name.unwrap_or_else(|| connection.default_name());
+        let client = self.client(&connection, name, credential).await?;
         Ok(Caller { client, rights, connection })
     }
 
@@ -142,42 +164,28 @@ impl Doorkeeper {
         match caller.rights {
             Rights::Admin => Ok(caller),
             Rights::Observe => Err(permission_denied(
-                "AdminService is for the broker's own user on its Unix socket, or for its token",
+                "AdminService is for the broker's own user on its Unix socket, for its token, and \
+                 for clients with role = \"admin\"",
             )),
         }
     }
 
-    fn rights(&self, peer: &Peer, metadata: &MetadataMap) -> Result<Rights, Status> {
-        match peer {
-            Peer::Unix { uid, .. } if *uid == self.own_uid || *uid == 0 => Ok(Rights::Admin),
-            // The socket's mode has let it in.
-            Peer::Unix { .. } => Ok(Rights::Observe),
-            Peer::Tcp(_) => {
-                let given = metadata.get("authorization").ok_or_else(|| {
-                    unauthenticated(
-                        "no token: send \"authorization: Bearer TOKEN\" with the content of the \
-                         file \"token\" in the broker's runtime folder",
-                    )
-                })?;
-                let given = given.to_str().unwrap_or_default();
-                match given.strip_prefix("Bearer ") {
-                    Some(token) if same(token.trim().as_bytes(), self.token.as_bytes()) => {
-                        Ok(Rights::Admin)
-                    }
-                    Some(_) => Err(unauthenticated(
-                        "wrong token: it changes with every start of the broker, read it again",
-                    )),
-                    None => Err(unauthenticated("authorization must be \"Bearer TOKEN\"")),
-                }
-            }
-        }
-    }
-
-    /// The client of this name on this connection; a new one joins.
-    async fn client(&self, connection: &Arc<Connection>, name: String) -> Result<ClientId, Status> {
+    /// The client of this name and credential on this connection; a new one joins.
+    async fn client(
+        &self,
+        connection: &Arc<Connection>,
+        name: String,
+        credential: Credential,
+    ) -> Result<ClientId, Status> {
+        let identity = Identity {
+            name,
+            principal: credential.principal.clone(),
+            operator: credential.operator,
+        };
+        let name = identity.name.clone();
         let client = {
             let mut clients = connection.clients.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(client) = clients.get(&name) {
+            if let Some(client) = clients.get(&identity) {
                 return Ok(*client);
             }
             if clients.len() == MOST_NAMES {
@@ -186,16 +194,11 @@ impl Doorkeeper {
                 ));
             }
             let client = ClientId(self.handle.number());
-            clients.insert(name.clone(), client);
+            clients.insert(identity, client);
             client
         };
         let peer = connection.peer.to_string();
-        let joined = Command::Input(Input::ClientJoined {
-            client,
-            name,
-            peer,
-            credential: Credential::default(),
-        });
+        let joined = Command::Input(Input::ClientJoined { client, name, peer, credential });
         self.handle.tell(joined).await.map_err(|error| status(&error))?;
         Ok(client)
     }
@@ -212,12 +215,6 @@ fn checked_name(name: &str) -> Result<String, Status> {
         )));
     }
     Ok(name.to_owned())
-}
-
-/// Comparison whose time does not tell where the difference is.
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len()
-        && one.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 /// A socket that knows its connection.
@@ -294,14 +291,6 @@ mod tests {
         for bad in ["", "a b", "name#2", "naïve", "x\n", &"y".repeat(129)] {
             let error = checked_name(bad).unwrap_err();
             assert_eq!(error.code(), tonic::Code::PermissionDenied, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn tokens_are_compared_whole() {
-        assert!(same(b"abc", b"abc"));
-        for other in [&b"abd"[..], b"ab", b"abcd", b""] {
-            assert!(!same(b"abc", other));
         }
     }
 }

@@ -11,7 +11,7 @@ use ibouncer_core::ledger::Ledger;
 use ibouncer_proto::places::Places;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::config::Config;
+use crate::config::{Config, VolatileState};
 use crate::ledger::{LedgerFile, MovedAside};
 use crate::places::{self, Locks};
 
@@ -79,7 +79,11 @@ impl Ground {
     pub(super) fn settings(&self, config: &Config, places: &Places) -> anyhow::Result<Settings> {
         let lock = self.locks.worker();
         let lock = lock.to_str().context("the lock folder's path is not UTF-8")?;
-        Ok(config.settings(places.instance(), self.gateway, lock))
+        let mut settings = config.settings(places.instance(), self.gateway, lock);
+        if config.trading.volatile_state == VolatileState::Halt {
+            settings.trading.volatile = places::volatile(places.state());
+        }
+        Ok(settings)
     }
 }
 

@@ -1,0 +1,289 @@
+//! Which configured client a caller is, and what it may do: by its credential, and among the
+//! clients of one Unix user by the name that it gives.
+//!
+//! Pure but for reading token files. Another configuration is another [`Roster`]; callers that are
+//! known already keep what they were until they connect again.
+
+use std::collections::BTreeMap;
+
+use anyhow::ensure;
+use ibouncer_core::principals::Credential;
+use tonic::Status;
+
+use super::connection::{Peer, Rights};
+use super::status::{permission_denied, unauthenticated};
+use crate::config::{Config, RoleConfig};
+use crate::tokens;
+
+/// What stands between a client's name and that of an instance.
+const SEPARATORS: &[u8] = b"-./@:#";
+
+/// All credentials that count.
+#[derive(Debug)]
+pub struct Roster {
+    own_uid: u32,
+    own_token: Secret,
+    clients: BTreeMap<String, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    uid: Option<u32>,
+    token: Option<Secret>,
+    admin: bool,
+}
+
+/// Not shown by Debug.
+struct Secret(Box<[u8]>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secret")
+    }
+}
+
+impl Secret {
+    fn of(text: &str) -> Self {
+        Self(text.as_bytes().into())
+    }
+
+    /// Comparison whose time does not tell where the difference is.
+    fn is(&self, other: &[u8]) -> bool {
+        self.0.len() == other.len()
+            && self.0.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    }
+}
+
+impl Roster {
+    /// A broker of this user, with this token, and no configured clients.
+    pub fn new(own_uid: u32, own_token: &str) -> Self {
+        Self { own_uid, own_token: Secret::of(own_token), clients: BTreeMap::new() }
+    }
+
+    /// With the configured clients. Reads their tokens, and makes those that are missing.
+    pub fn with_clients(mut self, config: &Config) -> anyhow::Result<Self> {
+        for (name, client) in &config.clients {
+            let token = client.token_file.as_deref();
+            let token = token.map(|path| tokens::of_client(name, path)).transpose()?;
+            let token = token.as_deref().map(Secret::of);
+            if let Some(token) = &token {
+                let same = |known: &Known| known.token.as_ref().is_some_and(|one| one.is(&token.0));
+                let other = self.clients.iter().find(|(_, known)| same(known));
+                let other = other.map(|(other, _)| other.as_str());
+                let other = other.or_else(|| self.own_token.is(&token.0).then_some("the broker"));
+                ensure!(other.is_none(), "clients.{name} has the token of {}", other.unwrap_or(""));
+            }
+            let admin = client.role == RoleConfig::Admin;
+            self.clients.insert(name.clone(), Known { uid: client.uid, token, admin });
+        }
+        Ok(self)
+    }
+
+    /// What a caller is proven to be. `authorization` is its header, `name` the one that it asks
+    /// for.
+    pub fn prove(
+        &self,
+        peer: &Peer,
+        authorization: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<(Credential, Rights), Status> {
+        let credential = match peer {
+            Peer::Unix { uid, .. } => self.by_uid(*uid, name),
+            Peer::Tcp(_) => self.by_token(authorization)?,
+        };
+        if let Some(name) = name
+            && self.clients.contains_key(name)
+            && credential.principal.as_deref() != Some(name)
+        {
+            return Err(permission_denied(&format!(
+                "x-client-name {name:?} is the name of a configured client that this caller is \
+                 not ({}): leave the name out, choose another one, or use that client's credential",
+                credential.shown
+            )));
+        }
+        let known = credential.principal.as_ref().and_then(|name| self.clients.get(name));
+        let admin = credential.operator || known.is_some_and(|known| known.admin);
+        Ok((credential, if admin { Rights::Admin } else { Rights::Observe }))
+    }
+
+    /// Whoever the socket's mode has let in.
+    fn by_uid(&self, uid: u32, name: Option<&str>) -> Credential {
+        let operator = uid == self.own_uid || uid == 0;
+        let mine = || {
+            let of_user = |(_, known): &(&String, &Known)| known.uid == Some(uid);
+            self.clients.iter().filter(of_user).map(|(name, _)| name)
+        };
+        let named = name.and_then(|name| {
+            mine().filter(|client| is_instance(name, client)).max_by_key(|client| client.len())
+        });
+        // An operator's tools are no instances of a client that happens to be of the same user.
+        let only = || (!operator && mine().count() == 1).then(|| mine().next()).flatten();
+        let principal = named.or_else(only).cloned();
+        let shown = match operator {
+            true if uid == self.own_uid => format!("the broker's own user, uid {uid}"),
+            true => "root".into(),
+            false => format!("unix user {uid}"),
+        };
+        Credential { principal, operator, shown }
+    }
+
+    fn by_token(&self, authorization: Option<&str>) -> Result<Credential, Status> {
+        let given = authorization.ok_or_else(|| {
+            unauthenticated(
+                "no token: send \"authorization: Bearer TOKEN\" with the content of the file \
+                 \"token\" in the broker's runtime folder, or with the token of your client",
+            )
+        })?;
+        let given = given
+            .strip_prefix("Bearer ")
+            .ok_or_else(|| unauthenticated("authorization must be \"Bearer TOKEN\""))?;
+        let given = given.trim().as_bytes();
+        // All are compared, so that the time does not tell which one it was.
+        let own = self.own_token.is(given);
+        let mut found = None;
+        for (name, known) in &self.clients {
+            if known.token.as_ref().is_some_and(|token| token.is(given)) {
+                found = Some(name);
+            }
+        }
+        match found {
+            _ if own => {
+                let shown = "the broker's own token".into();
+                Ok(Credential { principal: None, operator: true, shown })
+            }
+            Some(name) => {
+                let shown = format!("the token of clients.{name}");
+                Ok(Credential { principal: Some(name.clone()), operator: false, shown })
+            }
+            None => Err(unauthenticated(
+                "wrong token: the broker's own changes with every start, read it again; that of a \
+                 client stands in its token_file",
+            )),
+        }
+    }
+}
+
+/// NAME itself, or NAME and more behind a separator.
+fn is_instance(given: &str, name: &str) -> bool {
+    given.strip_prefix(name).is_some_and(|rest| {
+        rest.is_empty() || rest.bytes().next().is_some_and(|byte| SEPARATORS.contains(&byte))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: u32 = 1000;
+
+    fn roster() -> Roster {
+        let mut roster = Roster::new(OWN, "own-token");
+        for (name, uid, token, admin) in [
+            ("momentum", Some(2000), None, false),
+            ("momentum-eu", Some(2000), None, false),
+            ("risk", Some(3000), Some("risk-token"), true),
+            ("house", Some(OWN), None, false),
+            ("remote", None, Some("remote-token"), false),
+        ] {
+            let token = token.map(Secret::of);
+            roster.clients.insert(name.into(), Known { uid, token, admin });
+        }
+        roster
+    }
+
+    fn unix(uid: u32, name: Option<&str>) -> Result<(Option<String>, bool, Rights), String> {
+        let proven = roster().prove(&Peer::Unix { uid, pid: Some(7) }, None, name);
+        let proven = proven.map_err(|status| status.message().to_owned());
+        proven.map(|(proven, rights)| (proven.principal, proven.operator, rights))
+    }
+
+    fn tcp(token: &str, name: Option<&str>) -> Result<(Option<String>, bool, Rights), String> {
+        let peer = Peer::Tcp("127.0.0.1:5000".parse().unwrap());
+        let header = format!("Bearer {token}");
+        let proven = roster().prove(&peer, Some(&header), name);
+        let proven = proven.map_err(|status| status.message().to_owned());
+        proven.map(|(proven, rights)| (proven.principal, proven.operator, rights))
+    }
+
+    #[test]
+    fn a_user_chooses_by_name_among_its_own_clients_only() {
+        let observes = |name: &str| Ok((Some(name.to_owned()), false, Rights::Observe));
+        assert_eq!(unix(2000, Some("momentum")), observes("momentum"));
+        assert_eq!(unix(2000, Some("momentum/2")), observes("momentum"));
+        assert_eq!(unix(2000, Some("momentum.py@host:17")), observes("momentum"));
+        assert_eq!(unix(2000, Some("momentum-eu")), observes("momentum-eu"));
+        assert_eq!(unix(2000, Some("momentum-eu:3")), observes("momentum-eu"));
+        let nobody = Ok((None, false, Rights::Observe));
+        assert_eq!(unix(2000, Some("momentums")), nobody, "two clients, and neither is named");
+        assert_eq!(unix(2000, None), nobody);
+        assert_eq!(unix(4000, Some("quotes")), nobody);
+        let risk = Ok((Some("risk".to_owned()), false, Rights::Admin));
+        assert_eq!(unix(3000, Some("anything")), risk, "the only client of that user");
+        assert_eq!(unix(3000, None), risk);
+    }
+
+    #[test]
+    fn the_own_user_and_root_are_operators_and_a_client_only_by_name() {
+        for (uid, name, principal) in [
+            (OWN, Some("house@host"), Some("house")),
+            (OWN, Some("ibouncer@host:5"), None),
+            (OWN, None, None),
+            (0, Some("quotes"), None),
+        ] {
+            let proven = (principal.map(str::to_owned), true, Rights::Admin);
+            assert_eq!(unix(uid, name), Ok(proven), "{uid} {name:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_takes_the_name_of_a_client_that_it_is_not() {
+        for refused in [
+            unix(2000, Some("risk")),
+            unix(OWN, Some("momentum")),
+            unix(0, Some("house")),
+            unix(3000, Some("momentum-eu")),
+            tcp("own-token", Some("risk")),
+            tcp("risk-token", Some("remote")),
+        ] {
+            let error = refused.unwrap_err();
+            assert!(error.contains("is the name of a configured client"), "{error}");
+            assert!(!error.contains("uid = ") && !error.contains("3000,"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_one_client_and_an_unknown_one_is_nobody() {
+        assert_eq!(tcp("own-token", Some("cli")), Ok((None, true, Rights::Admin)));
+        let remote = Ok((Some("remote".to_owned()), false, Rights::Observe));
+        assert_eq!(tcp("remote-token", None), remote);
+        assert_eq!(tcp("remote-token", Some("remote-7")), remote);
+        assert_eq!(tcp("risk-token", None).unwrap().2, Rights::Admin);
+        for wrong in ["remote-toke", "remote-token2", "", "remote-tokem"] {
+            assert!(tcp(wrong, None).unwrap_err().contains("wrong token"), "{wrong}");
+        }
+        let peer = Peer::Tcp("127.0.0.1:5000".parse().unwrap());
+        for header in [None, Some("Basic own-token")] {
+            assert!(roster().prove(&peer, header, None).is_err());
+        }
+    }
+
+    #[test]
+    fn clients_with_one_token_are_refused_and_tokens_are_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = |other: &str| {
+            let path = |name: &str| folder.path().join(name).display().to_string();
+            let text = format!(
+                "[clients.a]\ntoken_file = {:?}\n[clients.b]\ntoken_file = {:?}\n",
+                path("a.token"),
+                path(other)
+            );
+            toml::from_str::<Config>(&text).unwrap()
+        };
+        let roster = Roster::new(OWN, "own").with_clients(&config("b.token")).unwrap();
+        let token = std::fs::read_to_string(folder.path().join("a.token")).unwrap();
+        assert!(!format!("{roster:?}").contains(token.trim()));
+        std::fs::copy(folder.path().join("a.token"), folder.path().join("c.token")).unwrap();
+        let error = Roster::new(OWN, "own").with_clients(&config("c.token")).unwrap_err();
+        assert!(error.to_string().contains("the token of a"), "{error}");
+    }
+}

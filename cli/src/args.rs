@@ -2,7 +2,7 @@
 //!
 //! - [`broker`], [`doctor`]: commands that run a broker, or need none.
 //! - [`ask`]: what is asked about the broker and the session.
-//! - [`read`]: what is asked of Gateway.
+//! - [`read`]: what is asked of Gateway. [`trade`]: what is sent, and by whom.
 
 use std::path::PathBuf;
 
@@ -16,15 +16,17 @@ mod broker;
 mod doctor;
 mod periods;
 mod read;
+mod trade;
 mod values;
 
 pub(crate) use ask::{Ask, Connections, Quotes, Session, Worker};
 pub(crate) use broker::{Config, Demo, Schema, Serve, Settings};
 pub(crate) use doctor::Doctor;
 pub(crate) use read::{
-    Account, Bars, Depth, Executions, News, NewsCommand, Orders, Pnl, Positions, Read, Scan, Top,
+    Account, Bars, Depth, Executions, News, NewsCommand, Pnl, Positions, Read, Scan, Top,
     Whose,
 };
+pub(crate) use trade::{Action, Cancel, Orders, OrdersCommand, Place, Trade, Trading};
 
 /// One Gateway login, every strategy.
 #[derive(Debug, Parser)]

@@ -19,6 +19,7 @@ mod session;
 mod sim;
 mod status;
 mod support_bundle;
+mod trade;
 mod until;
 mod wait_ready;
 mod worker;
@@ -63,6 +64,7 @@ async fn ask_broker(ask: &Ask, global: &Global, output: &mut Output) -> Result<E
         }
         Ask::Quotes(wishes) => quotes::run(&client.await?, wishes, output).await,
         Ask::Read(read) => read::run(&client.await?, read, output).await,
+        Ask::Trade(order) => trade::run(&client.await?, order, output).await,
         Ask::Clients => clients::run(&client.await?, output).await,
         Ask::Lines => lines::run(&client.await?, output).await,
         // It needs no broker.

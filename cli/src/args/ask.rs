@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::read::Read;
+use super::trade::Trade;
 use super::values::{FeedName, duration};
 
 /// What is asked of a running broker.
@@ -33,6 +34,8 @@ pub(crate) enum Ask {
     Quotes(Quotes),
     #[command(flatten)]
     Read(Read),
+    #[command(flatten)]
+    Trade(Trade),
     /// List the connected clients.
     Clients,
     /// List the lines at Gateway, and who shares them.

@@ -32,8 +32,6 @@ pub(crate) enum Read {
     Positions(Positions),
     /// Show profit and loss of the day.
     Pnl(Pnl),
-    /// List open orders, whoever placed them.
-    Orders(Orders),
     /// List executions with their commissions.
     Executions(Executions),
     /// Headlines about a symbol, articles, bulletins.
@@ -169,16 +167,6 @@ pub(crate) struct Pnl {
     /// Stop after this time, such as 5s [default: until Ctrl-C].
     #[arg(long = "for", value_name = "TIME", value_parser = duration, requires = "watch")]
     pub(crate) period: Option<Duration>,
-}
-
-/// `ibouncer orders`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Orders {
-    #[command(flatten)]
-    pub(crate) whose: Whose,
-    /// Those that are filled or cancelled.
-    #[arg(long)]
-    pub(crate) completed: bool,
 }
 
 /// `ibouncer executions`.

@@ -23,7 +23,7 @@ mod whose;
 
 use ibouncer_client::Client;
 
-use crate::args::Read;
+use crate::args::{Orders, Read};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
@@ -41,10 +41,18 @@ pub(crate) async fn run(
         Read::Account(wishes) => account::run(client, wishes, output).await,
         Read::Positions(wishes) => positions::run(client, wishes, output).await,
         Read::Pnl(wishes) => pnl::run(client, wishes, output).await,
-        Read::Orders(wishes) => orders::run(client, wishes, output).await,
         Read::Executions(wishes) => executions::run(client, wishes, output).await,
         Read::News(wishes) => news::run(client, wishes, output).await,
         Read::Queue(wishes) => queue::run(client, wishes.client.as_deref(), output).await,
         Read::Top(wishes) => top::run(client, wishes, output).await,
     }
+}
+
+/// Open or completed orders, as Gateway lists them.
+pub(crate) async fn orders(
+    client: &Client,
+    wishes: &Orders,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    orders::run(client, wishes, output).await
 }

@@ -9,7 +9,7 @@ use crate::output::mask::masked;
 
 impl Whose {
     /// The account as it is shown; "-" where Gateway named none.
-    pub(super) fn name(&self, account: &str) -> String {
+    pub(crate) fn name(&self, account: &str) -> String {
         match account {
             "" => "-".to_owned(),
             _ if self.show_accounts => account.to_owned(),
@@ -18,7 +18,7 @@ impl Whose {
     }
 
     /// True for an account that is to be shown. It may be named in full, or as it is shown.
-    pub(super) fn shows(&self, account: &str) -> bool {
+    pub(crate) fn shows(&self, account: &str) -> bool {
         match &self.account {
             None => true,
             Some(wanted) => wanted == account || *wanted == masked(account),

@@ -1,0 +1,53 @@
+//! Commands that send orders, and those that say who may.
+
+mod cancel;
+mod place;
+mod rows;
+mod trading;
+mod watch;
+mod whoami;
+
+use ibouncer_client::{Client, Error};
+
+use crate::args::{Orders, OrdersCommand, Trade};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+pub(crate) async fn run(
+    client: &Client,
+    order: &Trade,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    match order {
+        Trade::Place(wishes) => place::run(client, wishes, output).await,
+        Trade::Cancel(wishes) => cancel::run(client, wishes, output).await,
+        Trade::Orders(wishes) => orders(client, wishes, output).await,
+        Trade::Trading(order) => trading::run(client, order, output).await,
+        Trade::Whoami => whoami::run(client, output).await,
+    }
+}
+
+async fn orders(client: &Client, wishes: &Orders, output: &mut Output) -> Result<Exit, Failure> {
+    if let Some(OrdersCommand::Resolve { id, owner, as_what, reason }) = &wishes.order {
+        let resolution = (*as_what).into();
+        client.admin().resolve_order(owner, id, resolution, reason).await.map_err(told)?;
+        if output.json() {
+            output.value(&serde_json::json!({ "resolved": id, "owner": owner }))?;
+        } else {
+            output.text(&format!("Order {id} of {owner} is resolved; the audit log says by whom."))?;
+        }
+        return Ok(Exit::Good);
+    }
+    if wishes.watch {
+        return watch::run(client, wishes, output).await;
+    }
+    if wishes.mine || wishes.broker || wishes.ended {
+        return rows::run(client, wishes, output).await;
+    }
+    super::read::orders(client, wishes, output).await
+}
+
+/// An error of a call that sends, as it is told: with what it means for the order.
+fn told(error: Error) -> Failure {
+    error.into()
+}

@@ -1,5 +1,6 @@
 //! The broker: the daemon's shells around the pure machines of `ibouncer-core`.
 //!
+//! - [`audit`]: who asked for what about orders.
 //! - [`config`]: where each setting comes from.
 //! - [`places`]: private folders, the broker's lock, the token, the endpoints file.
 //! - [`ledger`]: what is remembered of attempts over restarts.
@@ -19,6 +20,7 @@
 //! - [`telemetry`]: what is logged, and how.
 //! - [`watch`]: the thread that looks at Gateway's port.
 
+pub mod audit;
 pub mod config;
 pub mod driver;
 pub mod events;

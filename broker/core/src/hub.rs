@@ -35,11 +35,13 @@ use std::time::Instant;
 use crate::calls::kept::Kept;
 use crate::calls::open::OpenCalls;
 use crate::clients::Clients;
+use crate::clock::Clock;
 use crate::farms::Farms;
 use crate::heartbeat::Heartbeat;
 use crate::ids::{CallId, ClientId, StreamId};
 use crate::lines::Lines;
 use crate::lines::wanted::LIVE;
+use crate::orders::journal::Loaded;
 use crate::pacing::Pacer;
 use crate::routes::Routes;
 use crate::session::{Memory, Session};
@@ -148,6 +150,9 @@ impl Hub {
             settings,
         }
     }
+
+    /// What the journal of orders holds. Told once, before the start.
+    pub fn open_trading(&mut self, _loaded: Loaded, _clock: Clock) {}
 
     /// Something happened.
     pub fn handle_input(&mut self, input: Input, now: Instant) {

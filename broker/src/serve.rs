@@ -114,6 +114,7 @@ pub async fn serve(
     let (journal, loaded) = ground.open_journal(&config, &places)?;
     let damaged = loaded.damaged.clone();
     let desk = Desk::new(journal, loaded.newest_event, places.state().join("audit.jsonl"));
+    let log = desk.log();
     let mut hub = Hub::new(settings, memory, seed(), now);
     hub.open_trading(loaded, crate::driver::clock());
     let broker = BrokerProcess {
@@ -155,7 +156,7 @@ pub async fn serve(
 
     let doorkeeper = Doorkeeper::new(roster, handle.clone());
     let stream_buffer = usize::try_from(config.grpc.stream_buffer.0).unwrap_or(usize::MAX);
-    let routes = routes(&doorkeeper, &handle, stream_buffer, &proof)?;
+    let routes = routes(&doorkeeper, &handle, stream_buffer, &proof, log)?;
     let (end, ended) = watch::channel(false);
     let until_end = || {
         let mut ended = ended.clone();

@@ -86,7 +86,7 @@ fn code_of(error: &Error) -> Code {
         "LINES_EXHAUSTED" | "SLOW_CLIENT" | "TOO_MANY" | "TOO_FAST" | "ANSWER_TOO_LARGE" => {
             Code::ResourceExhausted
         }
-        "NOT_READY" | "WORKER_ENDED" | "STOPPING" => Code::Unavailable,
+        "NOT_READY" | "WORKER_ENDED" | "STOPPING" | "JOURNAL_UNREADABLE" => Code::Unavailable,
         "GATEWAY_DEADLINE" => Code::DeadlineExceeded,
         "LIVE_SESSION" | "NO_WORKER" | "NOTHING_TO_RETRY" | "HELD" | "NOT_HELD"
         | "CANNOT_HAND_OVER" => Code::FailedPrecondition,

@@ -2,9 +2,12 @@
 //! time, and carries out what the hub decides. Decides nothing itself.
 //!
 //! Read on in `driver/orders.rs` (what the hub decides), `driver/workers.rs` (processes and their
-//! links), `driver/answers.rs` (what others ask).
+//! links), `driver/answers.rs` (what others ask), `driver/looks.rs` (what is seen, and when it is
+//! time), `driver/desk.rs` (what is kept of orders).
 
 mod answers;
+mod desk;
+mod looks;
 mod orders;
 mod workers;
 
@@ -32,11 +35,13 @@ use crate::config::RestartWindows;
 use crate::events::Events;
 use crate::grpc::stream::StreamShared;
 use crate::handle::{Command, Published};
+use crate::journal::News;
 use crate::ledger::LedgerFile;
 use crate::link::{Link, LinkListener, Peer};
 use crate::open_requests::OpenRequests;
 use crate::process::{Nursery, Worker};
-use crate::watch::{CALM_PERIOD, Observed, PERIOD, Watcher};
+use crate::watch::{Observed, Watcher};
+pub use desk::Desk;
 use workers::Greeting;
 
 /// Commands that are taken in one go, so that frames from Gateway are not kept waiting.
@@ -49,9 +54,6 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(20);
 /// window, and facts of the tables that only age.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Who tests the port by connecting is named again after this time.
-const PORT_CHECK_AGAIN: Duration = Duration::from_secs(3600);
-
 /// Everything that the driver drives.
 pub struct Driver {
     hub: Hub,
@@ -60,6 +62,7 @@ pub struct Driver {
     listener: LinkListener,
     watcher: Watcher,
     files: Files,
+    desk: Desk,
     windows: RestartWindows,
     window_open: bool,
     /// The session is live, so that looks are in no hurry.
@@ -118,6 +121,8 @@ pub struct Parts {
     pub watcher: Watcher,
     /// What is kept on disk.
     pub files: Files,
+    /// What is kept of orders.
+    pub desk: Desk,
     /// When restarts of Gateway are expected.
     pub windows: RestartWindows,
     /// Commands from everybody else.
@@ -145,6 +150,7 @@ enum Woken {
     Greeted(Result<Hello, String>),
     Looked(Option<Arc<Observed>>),
     Seen(Observed),
+    Journal(News),
     Tick,
     Timer,
 }
@@ -159,6 +165,7 @@ impl Driver {
             listener: parts.listener,
             watcher: parts.watcher,
             files: parts.files,
+            desk: parts.desk,
             windows: parts.windows,
             window_open: false,
             calm: false,
@@ -195,6 +202,7 @@ impl Driver {
             self.carry_out().await;
             self.flush_link().await;
             if self.stopped {
+                self.desk.finish().await;
                 let ending = self.successor.map_or(Ending::Stopped, Ending::HandOver);
                 return Ok(ending);
             }
@@ -275,6 +283,7 @@ impl Driver {
             hello = greeting => Woken::Greeted(hello),
             observed = look => Woken::Looked(observed),
             observed = self.watcher.changed() => Woken::Seen(observed),
+            news = self.desk.news() => Woken::Journal(news),
             () = tick => Woken::Tick,
             () = timer => Woken::Timer,
         }
@@ -303,58 +312,15 @@ impl Driver {
                 let blind = || Arc::new(Observed::blind("the look failed", Instant::now()));
                 self.on_observed(&observed.unwrap_or_else(blind)).await;
             }
-            Woken::Seen(observed) => {
-                for change in &observed.changes {
-                    self.say(NoteKind::Gateway, Severity::Info, change.clone());
-                }
-                self.note_port_checks(&observed);
-                self.on_observed(&observed).await;
+            Woken::Seen(observed) => self.on_seen(&observed).await,
+            Woken::Journal(news) => {
+                let input = self.desk.on_news(news);
+                self.input(input).await;
             }
             Woken::Tick => self.on_tick().await,
             Woken::Timer => {}
         }
         Ok(())
-    }
-
-    async fn on_observed(&mut self, observed: &Observed) {
-        let sight = Box::new(observed.sight.clone());
-        self.input(Input::Sight { sight, clock: clock() }).await;
-    }
-
-    /// Whoever tests the port by connecting is named, once an hour.
-    fn note_port_checks(&mut self, observed: &Observed) {
-        for short in &observed.short {
-            let Some(advice) = &short.advice else {
-                continue;
-            };
-            let now = observed.at;
-            let told = self.port_checks.get(&short.owner).copied();
-            if told.is_none_or(|told| now.duration_since(told) >= PORT_CHECK_AGAIN) {
-                self.port_checks.insert(short.owner.clone(), now);
-                self.say(NoteKind::PortCheck, Severity::Warning, advice.clone());
-            }
-        }
-        self.port_checks.retain(|_, told| observed.at.duration_since(*told) < PORT_CHECK_AGAIN);
-    }
-
-    async fn on_tick(&mut self) {
-        self.ticked = Instant::now();
-        let calm = self.hub.is_up();
-        if std::mem::replace(&mut self.calm, calm) != calm {
-            self.watcher.pace(if calm { CALM_PERIOD } else { PERIOD });
-        }
-        self.tick_window();
-        self.look_for_orphan().await;
-    }
-
-    /// The window is told when it opens and when it closes.
-    fn tick_window(&mut self) {
-        let left = self.windows.left(SystemTime::now());
-        if left.is_some() != self.window_open {
-            self.window_open = left.is_some();
-            let until = left.map(|left| Instant::now() + left);
-            self.hub.handle_input(Input::RestartWindow { until }, Instant::now());
-        }
     }
 
     async fn input(&mut self, input: Input) {

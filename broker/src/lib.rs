@@ -1,8 +1,10 @@
 //! The broker: the daemon's shells around the pure machines of `ibouncer-core`.
 //!
+//! - [`audit`]: who asked for what about orders.
 //! - [`config`]: where each setting comes from.
 //! - [`places`]: private folders, the broker's lock, the token, the endpoints file.
 //! - [`ledger`]: what is remembered of attempts over restarts.
+//! - [`order_log`]: what happened to orders, for those who watch.
 //! - [`open_requests`]: what is open at Gateway, for whoever takes the session over.
 //! - [`events`]: what happened, for operators.
 //! - [`journal`]: the journal of orders.
@@ -19,6 +21,7 @@
 //! - [`telemetry`]: what is logged, and how.
 //! - [`watch`]: the thread that looks at Gateway's port.
 
+pub mod audit;
 pub mod config;
 pub mod driver;
 pub mod events;
@@ -31,6 +34,7 @@ pub mod link;
 #[cfg(target_os = "linux")]
 pub mod notify;
 pub mod open_requests;
+pub mod order_log;
 pub mod places;
 pub mod process;
 pub mod serve;

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::driver::{Driver, Ending, Files, Parts};
+use crate::driver::{Desk, Driver, Ending, Files, Parts};
 use crate::events::Events;
 use crate::grpc::capacity::Capacity;
 use crate::grpc::connection::Doorkeeper;
@@ -111,7 +111,12 @@ pub async fn serve(
     let now = Instant::now();
     let settings = ground.settings(&config, &places)?;
     let memory = Memory { ledger: ground.ledger.clone(), clock: crate::driver::clock() };
-    let hub = Hub::new(settings, memory, seed(), now);
+    let (journal, loaded) = ground.open_journal(&config, &places)?;
+    let damaged = loaded.damaged.clone();
+    let desk = Desk::new(journal, loaded.newest_event, places.state().join("audit.jsonl"));
+    let log = desk.log();
+    let mut hub = Hub::new(settings, memory, seed(), now);
+    hub.open_trading(loaded, crate::driver::clock());
     let broker = BrokerProcess {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
@@ -133,6 +138,9 @@ pub async fn serve(
         );
         events.say(NoteKind::Broker, Severity::Error, text, Epoch(0));
     }
+    if let Some(damaged) = damaged {
+        events.say(NoteKind::Broker, Severity::Error, damaged, Epoch(0));
+    }
     let files = Files {
         ledger: ground.ledger_file(),
         worker: ground.locks.worker_file(),
@@ -142,12 +150,13 @@ pub async fn serve(
         events,
     };
     let windows = config.restart_windows()?;
-    let parts = Parts { hub, broker, nursery, listener, watcher, files, windows, inbox, publisher };
+    let parts =
+        Parts { hub, broker, nursery, listener, watcher, files, desk, windows, inbox, publisher };
     let mut driver = tokio::spawn(Driver::new(parts).run());
 
     let doorkeeper = Doorkeeper::new(roster, handle.clone());
     let stream_buffer = usize::try_from(config.grpc.stream_buffer.0).unwrap_or(usize::MAX);
-    let routes = routes(&doorkeeper, &handle, stream_buffer, &proof)?;
+    let routes = routes(&doorkeeper, &handle, stream_buffer, &proof, log)?;
     let (end, ended) = watch::channel(false);
     let until_end = || {
         let mut ended = ended.clone();

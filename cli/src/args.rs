@@ -23,8 +23,7 @@ pub(crate) use ask::{Ask, Connections, Quotes, Session, Worker};
 pub(crate) use broker::{Config, Demo, Schema, Serve, Settings};
 pub(crate) use doctor::Doctor;
 pub(crate) use read::{
-    Account, Bars, Depth, Executions, News, NewsCommand, Pnl, Positions, Read, Scan, Top,
-    Whose,
+    Account, Bars, Depth, Executions, News, NewsCommand, Pnl, Positions, Read, Scan, Top, Whose,
 };
 pub(crate) use trade::{Action, Cancel, Orders, OrdersCommand, Place, Trade, Trading};
 

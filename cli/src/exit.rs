@@ -223,6 +223,7 @@ mod tests {
             source: api::ErrorSource::Broker.into(),
             retry: retry.into(),
             gateway_code: 0,
+            ..Default::default()
         };
         Error::from(error).into()
     }

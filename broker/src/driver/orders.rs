@@ -44,7 +44,15 @@ impl Driver {
                 Output::NoteOpen(request, cancel) => self.files.requests.opened(request, cancel),
                 Output::NoteClosed(request) => self.files.requests.closed(request),
                 Output::NoteNone => self.files.requests.clear(),
-                Output::Journal(..) | Output::Audit(_) | Output::OrderEvent(_) => {}
+                Output::Journal(number, rows) => {
+                    let refused = self.desk.write(number, rows);
+                    self.tell_hub(refused);
+                }
+                Output::Audit(audit) => {
+                    let failed = self.desk.audit(&audit);
+                    self.tell_hub(failed);
+                }
+                Output::OrderEvent(event) => self.desk.show(*event),
                 Output::Note(note) => self.files.events.add(note),
                 Output::Deliver(stream, chunk) => {
                     let (now, patience) = (Instant::now(), self.hub.patience());
@@ -90,6 +98,13 @@ impl Driver {
                     }
                 }
             }
+        }
+    }
+
+    /// While its outputs are carried out.
+    fn tell_hub(&mut self, input: Option<Input>) {
+        if let Some(input) = input {
+            self.hub.handle_input(input, Instant::now());
         }
     }
 

@@ -40,6 +40,7 @@ use super::servers::session_service_server::SessionServiceServer;
 use super::session::Session;
 use crate::handle::Handle;
 use crate::handover::Proof;
+use crate::order_log::OrderLog;
 
 /// Largest request; a real one has some hundred bytes.
 const LARGEST_REQUEST: usize = 256 * 1024;
@@ -66,6 +67,7 @@ pub fn routes(
     handle: &Handle,
     stream_buffer: usize,
     proof: &Proof,
+    log: Arc<OrderLog>,
 ) -> anyhow::Result<Routes> {
     let (doorkeeper, handle) = (doorkeeper.clone(), handle.clone());
     let reader = Reader { doorkeeper: doorkeeper.clone(), handle: handle.clone(), stream_buffer };
@@ -87,7 +89,7 @@ pub fn routes(
         MarketDataServiceServer(reader.clone()),
         HistoryServiceServer(reader.clone()),
         AccountServiceServer(reader.clone()),
-        OrderServiceServer(Orders { reader: reader.clone() }),
+        OrderServiceServer(Orders { reader: reader.clone(), log }),
         NewsServiceServer(reader.clone()),
         ScannerServiceServer(reader),
         AdminServiceServer(admin),

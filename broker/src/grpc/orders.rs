@@ -1,8 +1,13 @@
 //! `OrderService`: what is asked goes to the desk in the hub; what it says goes back as it is.
+//! Watches read the log of events from where the hub says; read on in `orders/watch.rs`.
+
+mod watch;
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use ibouncer_core::calls::Asked;
+use ibouncer_core::error;
 use ibouncer_core::hub::{Input, Reply};
 use ibouncer_core::orders::request::OrderRequest;
 use ibouncer_proto::api::v1::{self as api, OrderScope};
@@ -15,12 +20,47 @@ use super::raw::Raw;
 use super::reader::Reader;
 use super::servers::order_service_server::OrderService;
 use super::status::status;
+use crate::order_log::{Kind, OrderLog};
+use watch::{Cursor, Watch};
 
 /// The service.
 #[derive(Debug, Clone)]
 pub struct Orders {
     /// Checks callers, and knows the way to the driver.
     pub reader: Reader,
+    /// What happened.
+    pub log: Arc<OrderLog>,
+}
+
+impl Orders {
+    /// Begins a watch behind a number, or with what the hub says first.
+    async fn watch<T>(
+        &self,
+        request: Request<T>,
+        kind: Kind,
+        asked: impl FnOnce(T) -> (OrderScope, Option<u64>),
+    ) -> Result<Response<Watched>, Status> {
+        let caller = self.reader.doorkeeper.admit(&request).await?;
+        let (scope, after) = asked(request.into_inner());
+        let snapshot = kind == Kind::Orders && after.is_none();
+        let request = OrderRequest::Watch { scope, snapshot };
+        let made = |call| Input::Order { client: caller.client, call, request };
+        let reply = self.reader.handle.call(made).await.map_err(|error| status(&error))?;
+        let Reply::Watch(first, through, view) = reply else {
+            return Err(unexpected(&reply));
+        };
+        if let Some(after) = after.filter(|after| *after > through) {
+            let what = format!(
+                "after_sequence {after} is above the newest event, {through}: it is not of this \
+                 journal; begin again without it"
+            );
+            return Err(status(&error::invalid(what)));
+        }
+        let first = snapshot.then_some(Answer(first));
+        let at = after.unwrap_or(through);
+        let cursor = Cursor::new(Arc::clone(&self.log), view, kind, at, Some(caller));
+        Ok(Response::new(Box::pin(Watch::new(first, cursor))))
+    }
 }
 
 type Watched = Pin<Box<dyn Stream<Item = Result<Answer, Status>> + Send>>;
@@ -55,24 +95,18 @@ service! {
         &self,
         request: Request<api::WatchOrdersRequest>,
     ) -> Result<Response<Watched>, Status> {
-        let caller = self.reader.doorkeeper.admit(&request).await?;
-        let asked = request.into_inner();
-        let request =
-            OrderRequest::Watch { scope: asked.scope(), snapshot: asked.after_sequence.is_none() };
-        let made = |call| Input::Order { client: caller.client, call, request };
-        match self.reader.handle.call(made).await.map_err(|error| status(&error))? {
-            Reply::Watch(..) => Err(Status::unimplemented("not yet")),
-            other => Err(unexpected(&other)),
-        }
+        let asked = |asked: api::WatchOrdersRequest| (asked.scope(), asked.after_sequence);
+        self.watch(request, Kind::Orders, asked).await
     }
 
     also type WatchExecutionsStream = Watched;
 
     also async fn watch_executions(
         &self,
-        _request: Request<api::WatchExecutionsRequest>,
+        request: Request<api::WatchExecutionsRequest>,
     ) -> Result<Response<Watched>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let asked = |asked: api::WatchExecutionsRequest| (asked.scope(), asked.after_sequence);
+        self.watch(request, Kind::Executions, asked).await
     }
 
     also async fn list_open_orders(

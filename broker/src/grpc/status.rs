@@ -90,7 +90,7 @@ fn code_of(error: &Error) -> Code {
         "LINES_EXHAUSTED" | "SLOW_CLIENT" | "TOO_MANY" | "TOO_FAST" | "ANSWER_TOO_LARGE" => {
             Code::ResourceExhausted
         }
-        "NOT_READY" | "WORKER_ENDED" | "STOPPING" => Code::Unavailable,
+        "NOT_READY" | "WORKER_ENDED" | "STOPPING" | "JOURNAL_UNREADABLE" => Code::Unavailable,
         "GATEWAY_DEADLINE" => Code::DeadlineExceeded,
         "ORDER_NOT_FOUND" => Code::NotFound,
         "ORDER_EXISTS" => Code::AlreadyExists,

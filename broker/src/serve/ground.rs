@@ -8,10 +8,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use ibouncer_core::Settings;
 use ibouncer_core::ledger::Ledger;
+use ibouncer_core::orders::journal::Loaded;
 use ibouncer_proto::places::Places;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::config::{Config, VolatileState};
+use crate::journal::Journal;
 use crate::ledger::{LedgerFile, MovedAside};
 use crate::places::{self, Locks};
 
@@ -73,6 +75,24 @@ impl Ground {
 
     pub(super) fn ledger_file(&self) -> LedgerFile {
         LedgerFile::at(self.locks.ledger())
+    }
+
+    /// The journal of orders and what it holds; nothing is made while trading is off.
+    pub(super) fn open_journal(
+        &self,
+        config: &Config,
+        places: &Places,
+    ) -> anyhow::Result<(Option<Journal>, Loaded)> {
+        if !config.trading.enabled {
+            return Ok((None, Loaded::default()));
+        }
+        let path = self.locks.journal(places.state());
+        let opened = Journal::open(&path).context("start the thread of the journal of orders");
+        let (journal, loaded) = opened?;
+        if let Some(damaged) = &loaded.damaged {
+            tracing::error!(damaged, "no order is taken; data is served");
+        }
+        Ok((Some(journal), loaded))
     }
 
     /// What the machines are told.

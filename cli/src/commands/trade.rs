@@ -34,7 +34,8 @@ async fn orders(client: &Client, wishes: &Orders, output: &mut Output) -> Result
         if output.json() {
             output.value(&serde_json::json!({ "resolved": id, "owner": owner }))?;
         } else {
-            output.text(&format!("Order {id} of {owner} is resolved; the audit log says by whom."))?;
+            output
+                .text(&format!("Order {id} of {owner} is resolved; the audit log says by whom."))?;
         }
         return Ok(Exit::Good);
     }

@@ -110,11 +110,8 @@ impl Admin {
         cancel_open: bool,
         reason: impl Into<String>,
     ) -> Result<u32, Error> {
-        let request = api::HaltTradingRequest {
-            client: client.into(),
-            cancel_open,
-            reason: reason.into(),
-        };
+        let request =
+            api::HaltTradingRequest { client: client.into(), cancel_open, reason: reason.into() };
         Ok(self.stub.clone().halt_trading(request).await?.into_inner().cancels)
     }
 
@@ -124,8 +121,7 @@ impl Admin {
         client: impl Into<String>,
         reason: impl Into<String>,
     ) -> Result<(), Error> {
-        let request =
-            api::ResumeTradingRequest { client: client.into(), reason: reason.into() };
+        let request = api::ResumeTradingRequest { client: client.into(), reason: reason.into() };
         self.stub.clone().resume_trading(request).await?;
         Ok(())
     }

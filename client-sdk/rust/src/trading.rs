@@ -52,10 +52,7 @@ impl Orders {
     }
 
     /// Margin and commission of an order that is not placed (TWS: whatIf).
-    pub async fn preview(
-        &self,
-        request: tws::PlaceOrderRequest,
-    ) -> Result<tws::OpenOrder, Error> {
+    pub async fn preview(&self, request: tws::PlaceOrderRequest) -> Result<tws::OpenOrder, Error> {
         let request = api::PreviewOrderRequest { request: Some(request) };
         let answer = self.stub().preview_order(request).await?;
         present(answer.into_inner().preview, "a preview")
@@ -72,10 +69,7 @@ impl Orders {
 
     /// Cancels with all that can be said: another client's order (for administrators, with a
     /// reason), regulatory details.
-    pub async fn cancel_with(
-        &self,
-        request: api::CancelOrderRequest,
-    ) -> Result<api::Order, Error> {
+    pub async fn cancel_with(&self, request: api::CancelOrderRequest) -> Result<api::Order, Error> {
         let answer = self.stub().cancel_order(request).await.map_err(Error::of_sending)?;
         present(answer.into_inner().order, "an order")
     }
@@ -112,10 +106,8 @@ impl Orders {
         owner: impl Into<String>,
         client_order_id: impl Into<String>,
     ) -> Result<api::Order, Error> {
-        let request = api::GetOrderRequest {
-            owner: owner.into(),
-            client_order_id: client_order_id.into(),
-        };
+        let request =
+            api::GetOrderRequest { owner: owner.into(), client_order_id: client_order_id.into() };
         present(self.stub().get_order(request).await?.into_inner().order, "an order")
     }
 

@@ -45,8 +45,12 @@ pub(super) async fn run(
         output.text("No order was open.")?;
     } else {
         for order in &orders {
-            let line =
-                format!("{}  {}  {}", order.client_order_id, rows::state(order), rows::change(order));
+            let line = format!(
+                "{}  {}  {}",
+                order.client_order_id,
+                rows::state(order),
+                rows::change(order)
+            );
             output.text(line.trim_end())?;
         }
     }

@@ -219,10 +219,7 @@ impl stubs::session_service_server::SessionService for Calls {
         Ok(Response::new(api::GetGatewayConfigurationResponse::default()))
     }
 
-    async fn who_am_i(
-        &self,
-        _: Request<api::WhoAmIRequest>,
-    ) -> Answer<api::WhoAmIResponse> {
+    async fn who_am_i(&self, _: Request<api::WhoAmIRequest>) -> Answer<api::WhoAmIResponse> {
         let answer = api::WhoAmIResponse { principal: "momentum".into(), ..Default::default() };
         Ok(Response::new(answer))
     }

@@ -1,0 +1,231 @@
+//! The audit log: who asked for what about orders, and what came of it. One JSON object a line,
+//! appended, for ever: it is never rotated, shortened or read by the broker; whoever keeps
+//! archives moves it away while no broker runs.
+//!
+//! Names no account and no order's content, only the hash of what was asked. What cannot be
+//! written waits in memory, in order, and is tried again; the hub is told when that begins and
+//! when it ends.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use ibouncer_core::orders::journal::Audit;
+use nix::fcntl::OFlag;
+
+/// After a failure it is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Lines that wait for a disk; what is beyond is counted in a line behind them. Orders do not
+/// leave meanwhile, so these are refusals.
+const WAITING: usize = 10_000;
+
+/// The file. Made with the first entry.
+#[derive(Debug)]
+pub struct AuditLog {
+    path: PathBuf,
+    file: Option<File>,
+    waiting: VecDeque<String>,
+    /// Entries that were too many to wait.
+    lost: u64,
+    /// When it failed last; none while it works.
+    failed: Option<Instant>,
+}
+
+/// What the hub is to be told: why it cannot be written, or that it can again.
+pub type AuditNews = Option<Option<String>>;
+
+impl AuditLog {
+    /// At this place.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, file: None, waiting: VecDeque::new(), lost: 0, failed: None }
+    }
+
+    /// Adds an entry, as of this moment.
+    pub fn add(&mut self, audit: &Audit, wall: SystemTime, now: Instant) -> AuditNews {
+        if self.waiting.len() == WAITING {
+            self.lost += 1;
+        } else {
+            self.waiting.push_back(line(audit, wall));
+        }
+        self.retry(now)
+    }
+
+    /// Tries again what could not be written, once a second.
+    pub fn retry(&mut self, now: Instant) -> AuditNews {
+        let waits = self.failed.is_some_and(|at| now.duration_since(at) < AGAIN);
+        if waits || (self.waiting.is_empty() && self.failed.is_none()) {
+            return None;
+        }
+        match self.write() {
+            Ok(()) => self.failed.take().map(|_| {
+                tracing::info!("the audit log can be written again");
+                None
+            }),
+            Err(error) => {
+                self.file = None;
+                if self.failed.replace(now).is_some() {
+                    return None;
+                }
+                tracing::error!(
+                    path = %self.path.display(), %error,
+                    "the audit log cannot be written: no order leaves until it can"
+                );
+                Some(Some(format!("write {}: {error}", self.path.display())))
+            }
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        if self.file.is_none() {
+            self.file = Some(open(&self.path)?);
+        }
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        while let Some(line) = self.waiting.front() {
+            append(file, line.as_bytes())?;
+            self.waiting.pop_front();
+        }
+        if self.lost > 0 {
+            append(file, format!("{{\"lost\":{}}}\n", self.lost).as_bytes())?;
+            self.lost = 0;
+        }
+        Ok(())
+    }
+}
+
+/// The whole text, or none of it: half a line would make two entries unreadable.
+fn append(file: &mut File, text: &[u8]) -> io::Result<()> {
+    let before = file.metadata()?.len();
+    let written = file.write_all(text);
+    if written.is_err() {
+        // What cannot even be cut stays half; a reader skips it.
+        let _ = file.set_len(before);
+    }
+    written
+}
+
+fn open(path: &std::path::Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    let own = metadata.uid() == nix::unistd::Uid::effective().as_raw();
+    if !metadata.is_file() || !own || metadata.mode() & 0o077 != 0 {
+        let mode = metadata.mode() & 0o7777;
+        return Err(io::Error::other(format!("it is not ours alone (mode {mode:04o})")));
+    }
+    Ok(file)
+}
+
+fn line(audit: &Audit, wall: SystemTime) -> String {
+    let object = serde_json::json!({
+        "at": humantime::format_rfc3339_millis(wall).to_string(),
+        "client": audit.client,
+        "principal": audit.principal,
+        "what": audit.what,
+        "result": audit.result,
+        "reason": audit.reason,
+        "owner": audit.owner,
+        "client_order_id": audit.client_order_id,
+        "order_id": audit.order_id,
+        "perm_id": audit.perm_id,
+        "body_sha256": audit.body_sha256,
+    });
+    format!("{object}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn audit(reason: &str) -> Audit {
+        Audit {
+            client: "momentum-1".into(),
+            what: "PlaceOrder",
+            result: "done",
+            reason: reason.into(),
+            order_id: 5,
+            ..Audit::default()
+        }
+    }
+
+    fn wall() -> SystemTime {
+        humantime::parse_rfc3339("2026-03-01T12:00:00.250Z").unwrap()
+    }
+
+    #[test]
+    fn an_entry_is_a_line_with_all_its_fields_and_the_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let mut log = AuditLog::at(path.clone());
+        assert!(!path.exists(), "made with the first entry");
+        assert_eq!(log.add(&audit("two\nlines"), wall(), Instant::now()), None);
+        assert_eq!(AuditLog::at(path.clone()).add(&audit(""), wall(), Instant::now()), None);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0]["at"], "2026-03-01T12:00:00.250Z");
+        assert_eq!(lines[0]["reason"], "two\nlines");
+        assert_eq!(lines[0].as_object().unwrap().len(), 11);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said_once_and_written_later_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/audit.jsonl");
+        let mut log = AuditLog::at(path.clone());
+        let now = Instant::now();
+        let said = log.add(&audit("one"), wall(), now).unwrap().unwrap();
+        assert!(said.contains("audit.jsonl"), "{said}");
+        assert_eq!(log.add(&audit("two"), wall(), now), None);
+        assert_eq!(log.retry(now + AGAIN), None, "said once");
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        assert_eq!(log.retry(now + AGAIN + AGAIN / 2), None, "tried once a second");
+        assert_eq!(log.retry(now + AGAIN * 2), Some(None));
+        assert_eq!(log.retry(now + AGAIN * 3), None);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.find("one").unwrap() < text.find("two").unwrap());
+        assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn more_than_may_wait_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/audit.jsonl");
+        let mut log = AuditLog::at(path.clone());
+        let now = Instant::now();
+        for _ in 0..WAITING + 5 {
+            log.add(&audit("one"), wall(), now);
+        }
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        assert_eq!(log.retry(now + AGAIN), Some(None));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), WAITING + 1);
+        assert_eq!(text.lines().last(), Some("{\"lost\":5}"));
+    }
+
+    #[test]
+    fn a_link_and_a_file_that_others_can_read_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("audit.jsonl"), folder.path().join("link"));
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for place in [path, link] {
+            let said = AuditLog::at(place).add(&audit(""), wall(), Instant::now());
+            assert!(said.unwrap().is_some());
+        }
+    }
+}

@@ -77,6 +77,14 @@ impl JournalError {
     }
 }
 
+/// Could this build go on with the journal at this place, as far as its version says? Changes
+/// nothing.
+pub fn look(path: &Path) -> Result<(), JournalError> {
+    use rusqlite::OpenFlags;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    schema::version(&store::connect(path, flags)?).map(drop)
+}
+
 /// Rows that are one transaction, under their number.
 #[derive(Debug)]
 struct Batch {

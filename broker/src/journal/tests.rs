@@ -226,10 +226,12 @@ async fn a_newer_version_and_a_foreign_database_are_refused_and_never_written() 
     let (_folder, path) = place();
     filled(&path).await;
     let connection = Connection::open(&path).unwrap();
+    look(&path).unwrap();
     connection.pragma_update(None, "user_version", 9).unwrap();
     drop(connection);
     let damaged = damage_of(&path);
     assert!(damaged.contains("version 9") && damaged.contains("newer"), "{damaged}");
+    assert!(look(&path).is_err());
     let (mut journal, _) = opened(&path);
     journal.write(1, vec![event(900)]);
     assert!(matches!(next(&mut journal).await, News::Failed { .. }));

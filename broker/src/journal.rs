@@ -174,6 +174,17 @@ impl Journal {
         self.through >= self.newest
     }
 
+    /// Writes what waits, and closes the file: in order, without a rest in the -wal file unless
+    /// somebody still reads.
+    pub async fn close(mut self) {
+        while !self.is_settled() {
+            self.news().await;
+        }
+        let Self { queue, mut news, .. } = self;
+        drop(queue);
+        while news.recv().await.is_some() {}
+    }
+
     /// Where old events are read.
     pub fn reader(&self) -> JournalReader {
         self.reader.clone()

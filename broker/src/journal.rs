@@ -77,6 +77,14 @@ impl JournalError {
     }
 }
 
+/// Could this build go on with the journal at this place, as far as its version says? Changes
+/// nothing.
+pub fn look(path: &Path) -> Result<(), JournalError> {
+    use rusqlite::OpenFlags;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    schema::version(&store::connect(path, flags)?).map(drop)
+}
+
 /// Rows that are one transaction, under their number.
 #[derive(Debug)]
 struct Batch {
@@ -164,6 +172,17 @@ impl Journal {
     /// Is everything on disk that was to be?
     pub fn is_settled(&self) -> bool {
         self.through >= self.newest
+    }
+
+    /// Writes what waits, and closes the file: in order, without a rest in the -wal file unless
+    /// somebody still reads.
+    pub async fn close(mut self) {
+        while !self.is_settled() {
+            self.news().await;
+        }
+        let Self { queue, mut news, .. } = self;
+        drop(queue);
+        while news.recv().await.is_some() {}
     }
 
     /// Where old events are read.

@@ -151,12 +151,6 @@ impl Locks {
         self.folder.join(format!("{}.requests", self.key))
     }
 
-    /// The journal of orders: in the instance's own state folder, which is the one that is kept
-    /// and backed up.
-    pub fn journal(&self, state: &Path) -> PathBuf {
-        state.join(format!("{}.orders.db", self.key))
-    }
-
     /// What the broker wrote about its newest worker.
     pub fn worker_file(&self) -> PathBuf {
         self.folder.join(format!("{}.worker.json", self.key))
@@ -180,6 +174,12 @@ impl Locks {
             Err(holder) => Err(PlaceError::FolderTaken { path: runtime.to_owned(), holder }),
         }
     }
+}
+
+/// The journal of orders of one (Gateway, client id): in the instance's own state folder, which is
+/// the one that is kept and backed up.
+pub fn journal(state: &Path, gateway: SocketAddr, client_id: i32) -> PathBuf {
+    state.join(format!("{}_{client_id}.orders.db", address_in_names(gateway)))
 }
 
 /// Does anybody hold this lock? It is not created by looking.

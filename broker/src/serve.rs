@@ -251,6 +251,15 @@ pub fn prove_here(config: &Config, places: &Places) -> anyhow::Result<Proof> {
     for folder in [places.runtime(), places.state()] {
         std::fs::metadata(folder).with_context(|| format!("look at {}", folder.display()))?;
     }
+    for (name, client) in &config.clients {
+        if let Some(path) = &client.token_file {
+            crate::tokens::read(name, path)?;
+        }
+    }
+    let journal = places::journal(places.state(), gateway, config.gateway.client_id);
+    if config.trading.enabled && journal.exists() {
+        crate::journal::look(&journal).context("look at the journal of orders")?;
+    }
     Ok(Proof::of_this_build(gateway.to_string(), config.gateway.client_id))
 }
 

@@ -22,17 +22,27 @@ pub(crate) fn random() -> io::Result<String> {
 
 /// The token of a configured client; made if its file is missing.
 pub(crate) fn of_client(name: &str, path: &Path) -> anyhow::Result<String> {
-    let about = || format!("clients.{name}.token_file {}", path.display());
+    if let Some(token) = read(name, path)? {
+        return Ok(token);
+    }
+    let token = random().context("read /dev/urandom")?;
+    write_private(path, &format!("{token}\n")).with_context(|| about(name, path))?;
+    tracing::info!(
+        client = name, path = %path.display(),
+        "a token was made for this client: give it to the client, and to nobody else"
+    );
+    Ok(token)
+}
+
+/// The token of a configured client, if its file is there. Changes nothing.
+pub(crate) fn read(name: &str, path: &Path) -> anyhow::Result<Option<String>> {
+    let about = || about(name, path);
     let text = match read_own(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let token = random().context("read /dev/urandom")?;
-            write_private(path, &format!("{token}\n")).with_context(about)?;
-            tracing::info!(
-                client = name, path = %path.display(),
-                "a token was made for this client: give it to the client, and to nobody else"
-            );
-            return Ok(token);
+            let folder = path.parent().filter(|folder| folder.is_dir());
+            ensure!(folder.is_some(), "{}: its folder does not exist", about());
+            return Ok(None);
         }
         Err(error) => return Err(error).with_context(about),
     };
@@ -45,7 +55,11 @@ pub(crate) fn of_client(name: &str, path: &Path) -> anyhow::Result<String> {
          the file to have one made",
         about()
     );
-    Ok(token.to_owned())
+    Ok(Some(token.to_owned()))
+}
+
+fn about(name: &str, path: &Path) -> String {
+    format!("clients.{name}.token_file {}", path.display())
 }
 
 #[cfg(test)]
@@ -58,6 +72,8 @@ mod tests {
     fn a_missing_token_is_made_once_and_a_bad_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("momentum.token");
+        assert_eq!(read("momentum", &path).unwrap(), None);
+        assert!(!path.exists(), "looking makes none");
         let made = of_client("momentum", &path).unwrap();
         assert_eq!(made.len(), 64);
         assert_eq!(of_client("momentum", &path).unwrap(), made);

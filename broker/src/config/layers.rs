@@ -116,6 +116,14 @@ impl Layers {
                 provenance.insert(key.clone(), source.clone());
                 set(&mut merged, &key, value);
             }
+            // A client without any setting is a mistake that must be seen.
+            for name in
+                table.get("clients").and_then(Value::as_table).into_iter().flat_map(Table::keys)
+            {
+                let clients = merged.entry("clients").or_insert_with(|| Table::new().into());
+                let clients = clients.as_table_mut().expect("every layer was checked");
+                clients.entry(name.clone()).or_insert_with(|| Table::new().into());
+            }
         };
         let mut read = None;
         if let Some((path, must_exist)) = &self.file
@@ -353,6 +361,11 @@ mod tests {
             let error = layers(&[], flags).load().unwrap_err().to_string();
             assert!(error.contains(wanted), "{flags:?}: {error}");
         }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "[clients.momentum]\n").unwrap();
+        let empty = Layers { file: Some((path, true)), ..Layers::default() };
+        assert!(empty.load().unwrap_err().to_string().contains("no credential"));
         let error = layers(&[], &["clients.a.uid=5", "clients.a.price_band=0"]).load().unwrap_err();
         assert!(error.to_string().contains("(from --set)"), "{error}");
     }

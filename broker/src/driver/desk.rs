@@ -106,15 +106,10 @@ impl Desk {
     /// The broker ends: watchers are told, and what waits is written.
     pub(super) async fn finish(&mut self) {
         self.log.end();
-        let Some(journal) = &mut self.journal else {
+        let Some(journal) = self.journal.take() else {
             return;
         };
-        let written = async {
-            while !journal.is_settled() {
-                journal.news().await;
-            }
-        };
-        if tokio::time::timeout(LAST_ROWS, written).await.is_err() {
+        if tokio::time::timeout(LAST_ROWS, journal.close()).await.is_err() {
             tracing::error!("the newest changes of orders could not be written before the end");
         }
     }
@@ -166,7 +161,6 @@ mod tests {
         let log = desk.log();
         assert!(log.newest().borrow().ended);
         assert_eq!(log.after(0, &View::default(), Kind::Orders).await.unwrap().events.len(), 1);
-        drop(desk);
         assert_eq!(Journal::open(&path).unwrap().1.newest_event, 599);
     }
 }

@@ -88,10 +88,8 @@ async fn filled(path: &Path) {
     let rows =
         (1..=300).flat_map(|id| [order(id, &format!("o{id}")), event(id.unsigned_abs().into())]);
     journal.write(1, rows.collect());
-    settle(&mut journal).await;
-    drop(journal);
-    let connection = Connection::open(path).unwrap();
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    journal.close().await;
+    assert!(!path.with_extension("db-wal").exists(), "closed in order");
 }
 
 #[tokio::test]
@@ -226,10 +224,12 @@ async fn a_newer_version_and_a_foreign_database_are_refused_and_never_written() 
     let (_folder, path) = place();
     filled(&path).await;
     let connection = Connection::open(&path).unwrap();
+    look(&path).unwrap();
     connection.pragma_update(None, "user_version", 9).unwrap();
     drop(connection);
     let damaged = damage_of(&path);
     assert!(damaged.contains("version 9") && damaged.contains("newer"), "{damaged}");
+    assert!(look(&path).is_err());
     let (mut journal, _) = opened(&path);
     journal.write(1, vec![event(900)]);
     assert!(matches!(next(&mut journal).await, News::Failed { .. }));

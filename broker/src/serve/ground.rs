@@ -86,7 +86,7 @@ impl Ground {
         if !config.trading.enabled {
             return Ok((None, Loaded::default()));
         }
-        let path = self.locks.journal(places.state());
+        let path = places::journal(places.state(), self.gateway, config.gateway.client_id);
         let opened = Journal::open(&path).context("start the thread of the journal of orders");
         let (journal, loaded) = opened?;
         if let Some(damaged) = &loaded.damaged {

@@ -4,6 +4,7 @@
 //! an id that a rolled-back counter gave out again.
 
 use super::super::answer::{Answer, Refusal};
+use super::groups::attached_ids;
 use super::{Audience, Desk, Frame, Kind, OrderBook, Queued, Status, Wish, wire};
 use crate::ledger::OrderChange;
 use crate::seeds::SeedOwner;
@@ -42,8 +43,15 @@ impl OrderBook {
             return Ok(());
         }
         self.admit(&wish)?;
+        if let Some(attached) = &wish.attached {
+            let next = self.next_order_id(client_id).max(wish.order_id + 1);
+            let ids: Vec<_> = attached_ids(attached).map(|(order_id, _)| order_id).collect();
+            if ids.iter().any(|order_id| *order_id < next) || (ids.len() == 2 && ids[0] == ids[1]) {
+                return Err(Refusal::duplicate_order());
+            }
+        }
         let transmit = wish.order.transmit();
-        let perm_id = self.enter(wish, parent);
+        let perm_id = self.enter(wish, parent, 1);
         if transmit {
             self.transmit(perm_id, desk);
         }
@@ -186,7 +194,8 @@ impl OrderBook {
         let Some(entry) = self.entries.get_mut(&perm_id) else {
             return;
         };
-        if !entry.transition(Status::Cancelled, "it is cancelled") {
+        if !entry.may(Status::Cancelled) || !entry.transition(Status::Cancelled, "it is cancelled")
+        {
             return;
         }
         entry.ended = Some(desk.unix);

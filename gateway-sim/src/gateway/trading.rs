@@ -128,6 +128,9 @@ impl Connection {
     ) -> Answer {
         shared.allow_trading()?;
         let listing = shared.directory.one(body.contract.as_ref())?;
+        if body.order_id() == i32::MAX {
+            return Err(Refusal::unreadable());
+        }
         if !listing.is_option() {
             return Err(Refusal::invalid("Only options can be exercised"));
         }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use ibouncer_gateway_sim::{
-    CloseHow, End, Event, Fault, GatewayConfig, Rate, SimConfig, SimHandle, Stage, StartError,
-    start, start_observed,
+    CloseHow, End, Event, Fault, GatewayConfig, OrderChange, Rate, SimConfig, SimHandle, Stage,
+    StartError, start, start_observed,
 };
 use ibouncer_proto::tws::envelope::{Envelope, write_message};
 use ibouncer_proto::tws::frame::Deframer;
@@ -348,4 +348,16 @@ async fn other_addresses_than_loopback_are_refused() {
     let config = SimConfig { listen: "0.0.0.0:0".parse().unwrap(), ..SimConfig::default() };
     let refused = start(config).await;
     assert!(matches!(refused, Err(StartError::NotLoopback(_))));
+}
+
+#[tokio::test]
+async fn the_ledger_can_be_asked_for_and_each_change_is_an_event() {
+    let sim = Sim::start(SimConfig::default()).await;
+    sim.handle.happen("order=55/1700000000:AAPL:10".parse().unwrap()).await;
+    sim.wait_for("fill", |event| matches!(event, Event::Order { what: OrderChange::Filled, .. }));
+    let ledger = sim.handle.ledger().await;
+    let line = ledger.orders.iter().find(|line| line.order_id == 1_700_000_000).unwrap();
+    assert_eq!((line.client_id, line.filled.as_str(), line.is_over()), (55, "10", true));
+    sim.handle.shutdown().await;
+    assert!(sim.events.iter().any(|event| matches!(event, Event::Ledger { .. })));
 }

@@ -128,7 +128,14 @@ def check_single_orders(trader, told, report):
     large = trader.place(order("SELL", 300, "MKT"))
     part = ["open Submitted", "status Submitted 100", "open Submitted", "fee"]
     parts = [f"exec 100@{BID}", *part, f"exec 100@{BID}", *part[:1], "status Submitted 200"]
-    parts += [*part[2:], f"exec 100@{BID}", "open Filled", "status Filled 300", "open Filled", "fee"]
+    parts += [
+        *part[2:],
+        f"exec 100@{BID}",
+        "open Filled",
+        "status Filled 300",
+        "open Filled",
+        "fee",
+    ]
     told("parts", trader, large, NEW + parts)
 
     limit = trader.place(order("BUY", 10, "LMT", lmtPrice=200.0))
@@ -180,9 +187,7 @@ def check_refusals(trader, told):
 
 def check_groups(trader, told, report, other):
     parent = trader.place(order("BUY", 50, "MKT", transmit=False))
-    profit = trader.place(
-        order("SELL", 50, "LMT", lmtPrice=260.0, parentId=parent, transmit=False)
-    )
+    profit = trader.place(order("SELL", 50, "LMT", lmtPrice=260.0, parentId=parent, transmit=False))
     trader.settle()
     report.check("kept", None, not trader.all_lines(parent) and not trader.all_lines(profit))
     loss = trader.place(order("SELL", 50, "STP", auxPrice=200.0, parentId=parent))

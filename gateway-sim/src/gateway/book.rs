@@ -220,7 +220,7 @@ impl OrderBook {
     }
 
     /// Every order, in the order of arrival.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.values()
     }
 

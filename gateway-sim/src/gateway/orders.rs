@@ -72,7 +72,8 @@ impl Connection {
         now: Duration,
     ) -> Answer {
         let unix = shared.unix_seconds(now);
-        for entry in shared.book.entries() {
+        // The latest first.
+        for entry in shared.book.entries().rev() {
             let over = !entry.is_alive() && entry.status() != Status::Vanished;
             if over && (entry.owner != SeedOwner::Manual || !body.api_only()) {
                 self.say(tell::COMPLETED_ORDER, &wire::completed(entry, unix));

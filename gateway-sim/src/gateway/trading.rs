@@ -59,20 +59,33 @@ impl Connection {
         if let Err(refusal) = &placed {
             shared.book.note_refused(client_id, order_id, reference, refusal.code);
         }
+        self.answer_order(placed, at_order, shared, now)
+    }
+
+    /// Says what the book has to tell to this client, and what became of its request; or loses it.
+    fn answer_order(
+        &mut self,
+        answer: Answer,
+        at_order: AtOrder,
+        shared: &mut Shared,
+        now: Duration,
+    ) -> Answer {
+        let client_id = self.client_id.unwrap_or_default();
         match at_order {
             AtOrder::Answer => {
-                placed?;
                 self.hear_orders(shared, now);
+                answer
             }
             AtOrder::Lose | AtOrder::Drop(DropAtOrder::Accepted | DropAtOrder::Refused) => {
                 shared.book.take_for(client_id);
+                Ok(())
             }
             AtOrder::Later | AtOrder::Drop(DropAtOrder::Later) => {
                 let frames = shared.book.take_for(client_id);
                 shared.book.keep_for_later(client_id, frames);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     pub(super) fn on_cancel_order(
@@ -82,18 +95,16 @@ impl Connection {
         now: Duration,
     ) -> Answer {
         shared.allow_trading()?;
-        let client_id = self.client_id.unwrap_or_default();
-        let lost = shared.book.script.loses_cancel();
-        self.hear_orders(shared, now);
-        let owner = SeedOwner::Client(client_id);
-        let order_id = body.order_id();
-        let answer = shared.trade(now, |book, desk| book.cancel(owner, order_id, desk));
-        if lost {
-            shared.book.take_for(client_id);
+        let at_cancel = shared.book.script.at_cancel();
+        self.dies |= matches!(at_cancel, AtOrder::Drop(_));
+        if at_cancel == AtOrder::Drop(DropAtOrder::Refused) {
             return Ok(());
         }
         self.hear_orders(shared, now);
-        answer
+        let owner = SeedOwner::Client(self.client_id.unwrap_or_default());
+        let order_id = body.order_id();
+        let answer = shared.trade(now, |book, desk| book.cancel(owner, order_id, desk));
+        self.answer_order(answer, at_cancel, shared, now)
     }
 
     pub(super) fn on_global_cancel(
@@ -117,6 +128,9 @@ impl Connection {
     ) -> Answer {
         shared.allow_trading()?;
         let listing = shared.directory.one(body.contract.as_ref())?;
+        if body.order_id() == i32::MAX {
+            return Err(Refusal::unreadable());
+        }
         if !listing.is_option() {
             return Err(Refusal::invalid("Only options can be exercised"));
         }
@@ -237,7 +251,7 @@ impl Gateway {
 
 /// The end of a connection that dies between an order and its answer.
 pub(super) fn death() -> Ending {
-    Ending::new(CloseHow::Fault, "drop-at-order".to_owned())
+    Ending::new(CloseHow::Fault, "told to end at an order or a cancel".to_owned())
 }
 
 impl Shared {

@@ -49,7 +49,7 @@ impl Shared {
         let order_id = body.order_id();
         let mut order = body.order.unwrap_or_default();
         if order_id == i32::MAX {
-            return Err(Refusal::new(320, "The order id is not valid"));
+            return Err(Refusal::unreadable());
         }
         let listing = self.directory.one(body.contract.as_ref())?;
         let wanted = body.contract.unwrap_or_default();

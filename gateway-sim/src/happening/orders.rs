@@ -14,12 +14,12 @@ pub enum OrderName {
     Perm(i64),
 }
 
-/// What becomes of the connection on which the next order comes.
+/// What becomes of the connection on which the next order, or the next cancel, comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropAtOrder {
-    /// It ends before the order was read: there is no order.
+    /// It ends before the request was read: nothing is done.
     Refused,
-    /// It ends before the answer, which is lost: there is an order.
+    /// It ends before the answer, which is lost: it is done.
     Accepted,
     /// It ends before the answer, which comes in the client's next session.
     Later,
@@ -133,6 +133,8 @@ pub enum OrderHappening {
     AnswerLater(u32),
     /// The connection ends at the next order.
     DropAtOrder(DropAtOrder),
+    /// The connection ends at the next cancel.
+    DropAtCancel(DropAtOrder),
     /// The ledger is told.
     Ledger,
 }
@@ -144,7 +146,7 @@ pub(crate) const FORMS: &str = "fill=ORDER:QUANTITY|all[:PRICE] with ORDER one o
      price=SYMBOL:PRICE; reject-next=CODE[:N]; reject-symbol=SYMBOL:CODE; silent-fill[=N]; \
      repeat-next[=N]; warn-next=CODE[:N]; part-next=QUANTITY[:N]; refuse-cancel=CODE[:N]; \
      early-end[=N]; foreign-end[=N]; end-mark; lose-answers[=N]; lose-cancel-answers[=N]; \
-     answer-later[=N]; drop-at-order=refused|accepted|later; ledger";
+     answer-later[=N]; drop-at-order=refused|accepted|later; drop-at-cancel=refused|accepted|later; ledger";
 
 impl fmt::Display for OrderName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -174,6 +176,10 @@ const DROPS: &[(&str, DropAtOrder)] = &[
     ("accepted", DropAtOrder::Accepted),
     ("later", DropAtOrder::Later),
 ];
+
+fn drop_name(variant: DropAtOrder) -> &'static str {
+    DROPS.iter().find(|(_, one)| *one == variant).map_or("", |(name, _)| name)
+}
 
 impl fmt::Display for OrderHappening {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -220,9 +226,10 @@ impl fmt::Display for OrderHappening {
             Self::LoseCancelAnswers(count) => write!(formatter, "lose-cancel-answers={count}"),
             Self::AnswerLater(count) => write!(formatter, "answer-later={count}"),
             Self::DropAtOrder(variant) => {
-                let name =
-                    DROPS.iter().find(|(_, one)| one == variant).map_or("", |(name, _)| name);
-                write!(formatter, "drop-at-order={name}")
+                write!(formatter, "drop-at-order={}", drop_name(*variant))
+            }
+            Self::DropAtCancel(variant) => {
+                write!(formatter, "drop-at-cancel={}", drop_name(*variant))
             }
             Self::Ledger => formatter.write_str("ledger"),
         }
@@ -276,6 +283,10 @@ pub(super) fn read(name: &str, value: Option<&str>) -> Option<OrderHappening> {
         "drop-at-order" => {
             let word = parts.word()?;
             To::DropAtOrder(DROPS.iter().find(|(name, _)| *name == word)?.1)
+        }
+        "drop-at-cancel" => {
+            let word = parts.word()?;
+            To::DropAtCancel(DROPS.iter().find(|(name, _)| *name == word)?.1)
         }
         "ledger" => To::Ledger,
         _ => return None,
@@ -352,6 +363,7 @@ mod tests {
             "drop-at-order=refused",
             "drop-at-order=accepted",
             "drop-at-order=later",
+            "drop-at-cancel=later",
             "ledger",
         ] {
             assert_eq!(text.parse::<Happening>().unwrap().to_string(), text);

@@ -4,6 +4,7 @@
 //! an id that a rolled-back counter gave out again.
 
 use super::super::answer::{Answer, Refusal};
+use super::groups::attached_ids;
 use super::{Audience, Desk, Frame, Kind, OrderBook, Queued, Status, Wish, wire};
 use crate::ledger::OrderChange;
 use crate::seeds::SeedOwner;
@@ -16,9 +17,23 @@ impl OrderBook {
     pub(in super::super) fn place(&mut self, wish: Wish, desk: &mut Desk<'_>) -> Answer {
         let (client_id, order_id) = (self.client_of(wish.owner), wish.order_id);
         match self.names.get(&(client_id, order_id)).copied().filter(|_| order_id > 0) {
+            // What a change would do is asked and answered, and nothing is changed.
+            Some(_) if wish.order.what_if() => {
+                self.answer_what_if(wish);
+                Ok(())
+            }
             Some(perm_id) => self.modify(perm_id, wish, desk),
             None => self.place_new(wish, desk),
         }
+    }
+
+    fn answer_what_if(&mut self, wish: Wish) {
+        let price = match wish.kind.has_limit() {
+            true => wish.order.lmt_price(),
+            false => self.quotes.get(&wish.listing).map_or(0.0, |quote| quote.ask),
+        };
+        let answer = wire::what_if(&wish, self.client_of(wish.owner), price);
+        self.news.push_back((Audience::Owner(wish.owner), Frame::WhatIf(Box::new(answer))));
     }
 
     pub(super) fn place_new(&mut self, wish: Wish, desk: &mut Desk<'_>) -> Answer {
@@ -32,18 +47,22 @@ impl OrderBook {
         };
         if wish.order.what_if() {
             self.use_id(client_id, wish.order_id);
-            let price = match wish.kind.has_limit() {
-                true => wish.order.lmt_price(),
-                false => self.quotes.get(&wish.listing).map_or(0.0, |quote| quote.ask),
-            };
-            let answer = wire::what_if(&wish, client_id, price);
-            let answer = Frame::WhatIf(Box::new(answer));
-            self.news.push_back((Audience::Owner(wish.owner), answer));
+            self.answer_what_if(wish);
             return Ok(());
         }
         self.admit(&wish)?;
+        if let Some(attached) = &wish.attached {
+            let next = self.next_order_id(client_id).max(wish.order_id + 1);
+            let ids: Vec<_> = attached_ids(attached).map(|(order_id, _)| order_id).collect();
+            let valid = next..i32::MAX;
+            if ids.iter().any(|order_id| !valid.contains(order_id))
+                || (ids.len() == 2 && ids[0] == ids[1])
+            {
+                return Err(Refusal::duplicate_order());
+            }
+        }
         let transmit = wish.order.transmit();
-        let perm_id = self.enter(wish, parent);
+        let perm_id = self.enter(wish, parent, 1);
         if transmit {
             self.transmit(perm_id, desk);
         }
@@ -186,7 +205,8 @@ impl OrderBook {
         let Some(entry) = self.entries.get_mut(&perm_id) else {
             return;
         };
-        if !entry.transition(Status::Cancelled, "it is cancelled") {
+        if !entry.may(Status::Cancelled) || !entry.transition(Status::Cancelled, "it is cancelled")
+        {
             return;
         }
         entry.ended = Some(desk.unix);

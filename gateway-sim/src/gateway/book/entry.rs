@@ -287,6 +287,11 @@ impl Entry {
         }
     }
 
+    /// Whether this step is one that an order can take from here.
+    pub(crate) fn may(&self, to: Status) -> bool {
+        allowed(self.status, to)
+    }
+
     /// The only writer of the status; false if nothing changed.
     pub(crate) fn transition(&mut self, to: Status, because: &'static str) -> bool {
         let from = self.status;
@@ -295,7 +300,11 @@ impl Entry {
         }
         let perm_id = self.perm_id;
         if !allowed(from, to) {
+            #[cfg(test)]
+            panic!("order {perm_id} cannot go from {from:?} to {to:?}: {because}");
+            #[cfg(not(test))]
             tracing::error!(perm_id, ?from, ?to, because, "refused a transition");
+            #[cfg(not(test))]
             return false;
         }
         tracing::debug!(perm_id, ?from, ?to, because, "order moved on");

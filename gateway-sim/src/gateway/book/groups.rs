@@ -5,7 +5,7 @@
 //! one parent are an OCA group of its permanent id. OCA groups are account-wide, whoever placed
 //! the orders.
 
-use ibouncer_proto::tws::v1::Order;
+use ibouncer_proto::tws::v1::{AttachedOrders, Order};
 
 use super::super::answer::{Answer, Refusal};
 use super::{Desk, Entry, Frame, Kind, NewEntry, OrderBook, Quantity, Queued, Status, Wish};
@@ -45,7 +45,8 @@ impl OrderBook {
     }
 
     /// Makes an order of a wish: it has a permanent id from now on, and is not transmitted.
-    pub(super) fn enter(&mut self, mut wish: Wish, parent: Option<i64>) -> i64 {
+    /// `frames` is how many brought it: none, if it is attached to another.
+    pub(super) fn enter(&mut self, mut wish: Wish, parent: Option<i64>, frames: u32) -> i64 {
         let perm_id = self.next_perm_id;
         self.next_perm_id += 1;
         if let Some(parent) = parent
@@ -69,12 +70,11 @@ impl OrderBook {
             parent,
         };
         let mut entry = Entry::new(new, Status::Untransmitted);
-        entry.places = 1;
+        entry.places = frames;
         entry.rejection = wish.rejection;
         entry.warning = wish.warning;
         self.script.mark(&mut entry);
-        let again = self.script.take_repeat();
-        if again {
+        if self.script.take_repeat() {
             self.script.repeats.insert(perm_id);
         }
         let copy = attached.map(|attached| (attached, entry.clone()));
@@ -83,11 +83,9 @@ impl OrderBook {
         self.name(owner, order_id, perm_id);
         self.changed(perm_id, OrderChange::Placed);
         if let Some((attached, parent)) = copy {
-            for (order_id, stop) in [(attached.sl_order_id, true), (attached.pt_order_id, false)] {
-                if let Some(order_id) = order_id.filter(|order_id| *order_id > 0) {
-                    let child = self.attached(&parent, order_id, stop);
-                    self.enter(child, Some(perm_id));
-                }
+            for (order_id, stop) in attached_ids(&attached) {
+                let child = self.attached(&parent, order_id, stop);
+                self.enter(child, Some(perm_id), 0);
             }
         }
         perm_id
@@ -209,7 +207,7 @@ impl OrderBook {
         let Some(entry) = self.entries.get_mut(&perm_id) else {
             return;
         };
-        if !entry.transition(Status::Rejected, "IB rejects it") {
+        if !entry.may(Status::Rejected) || !entry.transition(Status::Rejected, "IB rejects it") {
             return;
         }
         entry.ended = Some(desk.unix);
@@ -227,8 +225,7 @@ impl OrderBook {
         parent.is_some_and(|parent| parent.status() != Status::Filled)
     }
 
-    /// Children end with their parent, unless it has bought or sold something; and the parent
-    /// with its child, if the child says so.
+    /// Children end with their parent, and the parent with its child, if the child says so.
     pub(super) fn after_cancel(&mut self, perm_id: i64, desk: &mut Desk<'_>) {
         let mut with = self.children(perm_id);
         let parent = self.entries.get(&perm_id).filter(|entry| entry.order.auto_cancel_parent());
@@ -292,6 +289,12 @@ impl OrderBook {
     pub(super) fn named(&self, owner: SeedOwner, order_id: i32) -> Option<i64> {
         self.names.get(&(self.client_of(owner), order_id)).copied()
     }
+}
+
+/// Order ids of the attached orders, and which of them is the stop loss.
+pub(super) fn attached_ids(attached: &AttachedOrders) -> impl Iterator<Item = (i32, bool)> + use<> {
+    let ids = [(attached.sl_order_id(), true), (attached.pt_order_id(), false)];
+    ids.into_iter().filter(|(order_id, _)| *order_id != 0)
 }
 
 /// The nearest price that is allowed.

@@ -37,6 +37,7 @@ pub(in super::super) struct Script {
     foreign_ends: u32,
     lose: u32,
     lose_cancels: u32,
+    drop_cancel: Option<DropAtOrder>,
     later: u32,
     drop: Option<DropAtOrder>,
     /// Orders whose statuses are told twice.
@@ -69,9 +70,15 @@ impl Script {
         }
     }
 
-    /// Whether the answer to a cancel that comes now is lost.
-    pub(in super::super) fn loses_cancel(&mut self) -> bool {
-        count_down(&mut self.lose_cancels)
+    /// What becomes of a cancel that comes now.
+    pub(in super::super) fn at_cancel(&mut self) -> AtOrder {
+        if let Some(variant) = self.drop_cancel.take() {
+            AtOrder::Drop(variant)
+        } else if count_down(&mut self.lose_cancels) {
+            AtOrder::Lose
+        } else {
+            AtOrder::Answer
+        }
     }
 
     /// Whether the end of a list of open orders comes before it.
@@ -121,6 +128,7 @@ impl Script {
             To::LoseCancelAnswers(count) => self.lose_cancels = *count,
             To::AnswerLater(count) => self.later = *count,
             To::DropAtOrder(variant) => self.drop = Some(*variant),
+            To::DropAtCancel(variant) => self.drop_cancel = Some(*variant),
             To::Fill { .. }
             | To::Correct { .. }
             | To::Cancel(_)
@@ -183,7 +191,7 @@ impl OrderBook {
     /// Somebody else's order: no request is answered.
     pub(in super::super) fn place_foreign(&mut self, wish: Wish, desk: &mut Desk<'_>) {
         if self.named(wish.owner, wish.order_id).is_none() || wish.order_id == 0 {
-            let perm_id = self.enter(wish, None);
+            let perm_id = self.enter(wish, None, 1);
             self.transmit(perm_id, desk);
         }
     }
@@ -216,6 +224,7 @@ impl OrderBook {
             return;
         };
         if let Some(entry) = self.entries.get_mut(&perm_id)
+            && entry.may(status)
             && entry.transition(status, "IB says so")
         {
             let change = match status {

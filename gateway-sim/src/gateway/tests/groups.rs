@@ -106,6 +106,10 @@ fn attached_orders_are_children_with_the_ids_that_were_kept_for_them() {
             ..Default::default()
         }),
     };
+    let twice = AttachedOrders { sl_order_id: Some(3), pt_order_id: Some(3), ..Default::default() };
+    let wrong = PlaceOrderRequest { attached_orders: Some(twice), ..request.clone() };
+    world.request(client, ask::PLACE_ORDER, &wrong);
+    assert_eq!(world.errors(client, 1), [103]);
     world.request(client, ask::PLACE_ORDER, &request);
     world.request(client, ask::REQ_ALL_OPEN_ORDERS, &AllOpenOrdersRequest {});
     let orders: Vec<OpenOrder> = world.messages(client, tell::OPEN_ORDER);

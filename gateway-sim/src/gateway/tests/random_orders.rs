@@ -84,6 +84,8 @@ fn step(world: &mut World, clients: &mut BTreeMap<i32, ConnectionId>, rng: &mut 
                 "drop-at-order=accepted",
                 "drop-at-order=later",
                 "drop-at-order=refused",
+                "drop-at-cancel=accepted",
+                "drop-at-cancel=refused",
             ],
         )),
         21 => world.hang_up(client, End::Reset),

@@ -143,6 +143,22 @@ fn the_answer_to_a_cancel_can_be_lost() {
 }
 
 #[test]
+fn a_connection_can_end_at_a_cancel() {
+    for (what, status, later) in
+        [("refused", "Submitted", 0), ("accepted", "Cancelled", 0), ("later", "Cancelled", 3)]
+    {
+        let (mut world, client) = with_order(&format!("drop-at-cancel={what}"));
+        world.story(client);
+        world.cancel(client, 1);
+        assert!(world.story(client).is_empty(), "{what}");
+        assert_eq!(world.closed_how(client), Some(CloseHow::Fault), "{what}");
+        assert_eq!(world.line(3_000_000_001).status, status, "{what}");
+        let again = world.connect(7);
+        assert_eq!(world.story(again).len(), later, "{what}");
+    }
+}
+
+#[test]
 fn a_market_order_can_be_told_by_its_execution_alone() {
     let mut world = World::of_orders(GatewayConfig::default());
     let client = world.connect(7);

@@ -234,6 +234,21 @@ fn cancels_are_answered_by_what_there_is() {
 }
 
 #[test]
+fn orders_that_were_there_before_can_be_changed_and_ids_go_on_behind_them() {
+    let mut world = World::new(GatewayConfig::default());
+    let client = world.connect(7);
+    world.place(client, 99, "AAPL", &order("BUY", 1, "MKT", 0.0));
+    world.place(client, 100, "AAPL", &order("BUY", 1, "MKT", 0.0));
+    assert_eq!(world.story(client), ["error 99 104", "error 100 103"]);
+    world.cancel(client, 101);
+    assert_eq!(world.story(client).last().unwrap(), "error 101 202");
+    world.place(client, 102, "MSFT", &order("SELL", 5, "LMT", 400.0));
+    let story = world.story(client);
+    assert_eq!(story[..2], ["open 102 Submitted", "status 102 Submitted 0/5"]);
+    assert_eq!(story[2], "exec 102 5@428.14", "it is like any other now");
+}
+
+#[test]
 fn a_global_cancel_spares_nobody() {
     let mut world = World::new(GatewayConfig::default());
     let (client, other) = (world.connect(7), world.connect(55));
@@ -288,6 +303,15 @@ fn a_question_what_an_order_would_do_leaves_nothing_but_a_used_id() {
     world.place(client, 1, "AAPL", &order("BUY", 100, "MKT", 0.0));
     assert_eq!(world.story(client), ["error 1 103"]);
     assert!(world.gateway.ledger().orders.is_empty());
+    // Of an order that lives, it changes nothing.
+    world.place(client, 2, "AAPL", &order("BUY", 100, "LMT", 200.0));
+    world.story(client);
+    world.place(client, 2, "AAPL", &question);
+    assert_eq!(world.story(client), ["open 2 PreSubmitted"]);
+    assert_eq!(
+        (world.line(3_000_000_001).status, world.line(3_000_000_001).places),
+        ("Submitted", 1)
+    );
 }
 
 #[test]

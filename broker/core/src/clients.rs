@@ -82,6 +82,11 @@ impl Clients {
         Ok(())
     }
 
+    /// The configured client that it is.
+    pub fn principal(&self, id: ClientId) -> Option<&str> {
+        self.table.get(&id)?.credential.principal.as_deref()
+    }
+
     /// Who asks, for the desk.
     pub fn caller(&self, id: ClientId) -> Caller {
         let Some(client) = self.table.get(&id) else {

@@ -31,8 +31,10 @@ mod worker;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
+use crate::calls::CallKind;
 use crate::calls::kept::Kept;
 use crate::calls::open::OpenCalls;
 use crate::clients::Clients;
@@ -45,6 +47,7 @@ use crate::orders::Desk;
 use crate::orders::session::Before;
 use crate::pacing::Pacer;
 use crate::routes::Routes;
+use crate::scope::Scope;
 use crate::session::{Memory, Session};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
@@ -103,6 +106,8 @@ pub struct Hub {
     before: Before,
     pub(crate) desk: Desk,
     trading: Trading,
+    /// Calls whose answer is only shown in part.
+    scoped: BTreeMap<CallId, (&'static CallKind, Scope)>,
     /// Makes names of lines unique among brokers.
     seed: u64,
     /// The market data type that Gateway was told last on this connection.
@@ -153,6 +158,7 @@ impl Hub {
             before: Before::New,
             desk,
             trading: Trading::default(),
+            scoped: BTreeMap::new(),
             seed,
             feed_in_force: LIVE,
             outlives: false,
@@ -284,6 +290,16 @@ impl Hub {
     /// How long a stream that has something for its reader may be left unread.
     pub fn patience(&self) -> std::time::Duration {
         self.settings.limits.stalled
+    }
+
+    /// What this client is limited to, if it is.
+    fn scope_of(&self, client: ClientId) -> Option<Scope> {
+        let name = self.clients.principal(client)?;
+        let accounts = &self.settings.principals.get(name)?.accounts;
+        (!accounts.is_empty()).then(|| Scope {
+            key: format!("clients.{name}.accounts"),
+            accounts: Arc::new(accounts.clone()),
+        })
     }
 
     /// Streams of a client.

@@ -45,6 +45,7 @@ pub mod pacing;
 pub mod principals;
 pub mod queue;
 pub mod routes;
+pub mod scope;
 pub mod session;
 pub mod settings;
 pub mod sight;

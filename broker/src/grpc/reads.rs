@@ -4,6 +4,7 @@
 
 use ibouncer_core::calls::Asked;
 use ibouncer_core::lines::wanted::Wanted;
+use ibouncer_core::orders::request::OrderRequest;
 use ibouncer_core::status::is_paper;
 use ibouncer_proto::api::v1 as api;
 use tonic::{Request, Response, Status};
@@ -15,6 +16,7 @@ use super::servers::contract_service_server::ContractService;
 use super::servers::history_service_server::HistoryService;
 use super::servers::news_service_server::NewsService;
 use super::servers::scanner_service_server::ScannerService;
+use super::session::typed;
 use super::status::status;
 use crate::handle::Command;
 
@@ -97,11 +99,13 @@ service!(AccountService {
         &self,
         request: Request<api::ListAccountsRequest>,
     ) -> Result<Response<Answer>, Status> {
-        self.doorkeeper.admit(&request).await?;
+        let me = self.order(request, |_| OrderRequest::WhoAmI).await?;
+        let me: api::WhoAmIResponse = typed(me)?.into_inner();
         let accounts = self.handle.ask(Command::Accounts).await;
         let accounts = accounts.and_then(|accounts| accounts).map_err(|error| status(&error))?;
         let accounts = accounts
             .into_iter()
+            .filter(|account| me.accounts.is_empty() || me.accounts.contains(account))
             .map(|account| api::Account { paper: is_paper(&account), account })
             .collect();
         Ok(Response::new(Answer::of(&api::ListAccountsResponse { accounts })))

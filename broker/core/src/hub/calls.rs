@@ -10,7 +10,7 @@ use super::trading::LISTING;
 use super::upstream::{Located, RATE_EXCEEDED, ends_request};
 use super::{Hub, Output, Reply};
 use crate::calls::open::{Open, Overdue, Progress};
-use crate::calls::{self, Asked};
+use crate::calls::{self, Asked, CallKind};
 use crate::error::{self, Error};
 use crate::ids::{CallId, ClientId, RequestId};
 use crate::pacing::{Lane, Waiting};
@@ -26,14 +26,27 @@ impl Hub {
         now: Instant,
     ) {
         match self.admit_call(client, asked, now) {
-            Ok(Admitted::Known(answer)) => self.reply(call, Ok(Reply::Answer(answer))),
-            Ok(Admitted::Open(request)) => self.calls.wait(request, call),
+            Ok(Admitted::Known(answer, kind)) => {
+                let answer = match self.scope_of(client) {
+                    Some(scope) => scope.answer(kind, &answer),
+                    None => answer,
+                };
+                self.reply(call, Ok(Reply::Answer(answer)));
+            }
+            Ok(Admitted::Open(request)) => {
+                if let (Some(scope), Some(open)) = (self.scope_of(client), self.calls.get(request))
+                {
+                    self.scoped.insert(call, (open.asked.kind, scope));
+                }
+                self.calls.wait(request, call);
+            }
             Err(error) => self.reply(call, Err(error)),
         }
     }
 
     /// The caller is gone.
     pub(super) fn drop_call(&mut self, call: CallId) {
+        self.scoped.remove(&call);
         if let Some(request) = self.calls.leave(call) {
             self.abandon(request);
         }
@@ -87,6 +100,9 @@ impl Hub {
         now: Instant,
     ) -> Result<Admitted, Error> {
         let mut asked = *asked?;
+        if let Some(scope) = self.scope_of(client) {
+            scope.call(asked.kind)?;
+        }
         self.clients.charge(client, &self.settings.limits, now)?;
         let limit = self.settings.limits.calls as usize;
         if self.calls.of(client) >= limit {
@@ -99,7 +115,7 @@ impl Hub {
             self.only_ours(&mut asked);
         }
         if let Some(answer) = self.kept.find(&asked, now) {
-            return Ok(Admitted::Known(answer));
+            return Ok(Admitted::Known(answer, asked.kind));
         }
         if let Some(request) = self.calls.find(&asked) {
             return Ok(Admitted::Open(request));
@@ -271,11 +287,17 @@ impl Hub {
         if call == LISTING {
             return self.on_listing(result.is_ok());
         }
+        let result = match (self.scoped.remove(&call), result) {
+            (Some((kind, scope)), Ok(Reply::Answer(answer))) => {
+                Ok(Reply::Answer(scope.answer(kind, &answer)))
+            }
+            (_, result) => result,
+        };
         self.outputs.push_back(Output::Reply(call, result));
     }
 }
 
 enum Admitted {
-    Known(bytes::Bytes),
+    Known(bytes::Bytes, &'static CallKind),
     Open(RequestId),
 }

@@ -161,6 +161,10 @@ impl Hub {
             [only] => (*wanted?).with_account(only),
             _ => *wanted?,
         };
+        let wanted = match self.scope_of(client) {
+            Some(scope) => scope.wanted(wanted)?,
+            None => wanted,
+        };
         self.clients.charge(client, &self.settings.limits, now)?;
         let limit = self.settings.limits.subscriptions as usize;
         if self.load_of(client).1 >= limit {

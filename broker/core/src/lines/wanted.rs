@@ -14,6 +14,7 @@ use crate::error::{self, Error};
 use crate::fields::field;
 use crate::history;
 use crate::pacing::gates::Gate;
+use crate::scope::account_of;
 
 /// A wish.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,8 @@ pub enum Filter {
     All,
     /// Of an account summary, these tags.
     Tags(Arc<BTreeSet<String>>),
+    /// What is of these accounts, and passes this.
+    Accounts(Arc<Vec<String>>, Box<Self>),
 }
 
 impl Filter {
@@ -61,6 +64,10 @@ impl Filter {
     pub fn passes(&self, field: u8, body: &[u8]) -> bool {
         match self {
             Self::All => true,
+            Self::Accounts(accounts, inner) => {
+                account_of(field, body).is_none_or(|account| accounts.contains(&account))
+                    && inner.passes(field, body)
+            }
             Self::Tags(tags) => {
                 field != field::ACCOUNT_SUMMARY
                     || tws::AccountSummary::decode(body)

@@ -158,6 +158,12 @@ fn put(change: &Transaction<'_>, row: &Write) -> rusqlite::Result<()> {
         Write::Order(order) => {
             let body = order.encode_to_vec();
             // Not OR REPLACE, which would remove another order of the same name.
+            // An order that never left gives its name to the next one.
+            let sql = "DELETE FROM orders
+                       WHERE owner = ?1 AND client_order_id = ?2 AND client_order_id <> ''
+                       AND order_id <> ?3";
+            let names = (&order.owner, &order.client_order_id, order.order_id);
+            change.prepare_cached(sql)?.execute(names)?;
             let sql = "INSERT INTO orders
                            (order_id, owner, client_order_id, perm_id, state, body, sum)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

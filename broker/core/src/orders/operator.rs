@@ -164,7 +164,7 @@ impl Desk {
             });
             orders.extend(foreign.map(view::foreign));
         }
-        let through_sequence = self.telling.newest_event();
+        let through_sequence = self.telling.told_event();
         self.answer(call, &ListOrdersResponse { orders, through_sequence });
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Desk {
         snapshot: bool,
     ) -> Result<(), Error> {
         let view = self.view_of(caller, scope);
-        let through_sequence = self.telling.newest_event();
+        let through_sequence = self.telling.told_event();
         let live = self.book.live();
         let orders = live
             .iter()

@@ -33,12 +33,15 @@ pub(crate) struct Telling {
     written: u64,
     committed: u64,
     newest_event: u64,
+    /// The newest that was shown.
+    told_event: u64,
     untold: VecDeque<(u64, Box<EventRecord>)>,
     failing: bool,
 }
 
 impl Telling {
     pub(crate) fn resume(&mut self, newest_event: u64) {
+        self.told_event = newest_event;
         self.newest_event = if newest_event == 0 { 0 } else { newest_event + UNWRITTEN };
     }
 
@@ -77,7 +80,9 @@ impl Telling {
         if *batch > self.committed && !(self.failing && *batch <= self.written) {
             return None;
         }
-        self.untold.pop_front().map(|(_, event)| event)
+        let (_, event) = self.untold.pop_front()?;
+        self.told_event = event.sequence;
+        Some(event)
     }
 
     pub(crate) fn newest_event(&self) -> u64 {
@@ -122,6 +127,11 @@ impl Desk {
         self.brakes.audit = error;
         self.doings.push_back(Doing::StatusChanged);
         self.ready = self.waiting.len();
+    }
+
+    /// Watchers have been shown everything up to here.
+    pub(crate) fn told_event(&self) -> u64 {
+        self.told_event
     }
 
     /// Is everything up to this number on disk?

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ibouncer_core::orders::journal::{Loaded, Write};
+use ibouncer_proto::api::v1::OrderState;
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 use prost::Message;
@@ -161,9 +162,10 @@ fn put(change: &Transaction<'_>, row: &Write) -> rusqlite::Result<()> {
             // An order that never left gives its name to the next one.
             let sql = "DELETE FROM orders
                        WHERE owner = ?1 AND client_order_id = ?2 AND client_order_id <> ''
-                       AND order_id <> ?3";
-            let names = (&order.owner, &order.client_order_id, order.order_id);
-            change.prepare_cached(sql)?.execute(names)?;
+                       AND order_id <> ?3 AND state = ?4";
+            let never_left = OrderState::NotSent as i32;
+            let names = (&order.owner, &order.client_order_id, order.order_id, never_left);
+            change.execute(sql, names)?;
             let sql = "INSERT INTO orders
                            (order_id, owner, client_order_id, perm_id, state, body, sum)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

@@ -85,6 +85,11 @@ impl Telling {
         Some(event)
     }
 
+    /// Watchers have been shown everything up to here.
+    pub(crate) fn told_event(&self) -> u64 {
+        self.told_event
+    }
+
     pub(crate) fn newest_event(&self) -> u64 {
         self.newest_event
     }
@@ -127,11 +132,6 @@ impl Desk {
         self.brakes.audit = error;
         self.doings.push_back(Doing::StatusChanged);
         self.ready = self.waiting.len();
-    }
-
-    /// Watchers have been shown everything up to here.
-    pub(crate) fn told_event(&self) -> u64 {
-        self.told_event
     }
 
     /// Is everything up to this number on disk?

@@ -48,7 +48,7 @@ from ibouncer.line_stream import ImageEnd, LineStream
 from ibouncer.market_data import MarketDataStream, Subscription
 from ibouncer.marks import Info, Mark, MarkKind, Notice
 from ibouncer.news import Headline, Headlines, NewsArticle, NewsBulletin, NewsProvider
-from ibouncer.orders import Commission, CompletedOrder, Execution, OpenOrder
+from ibouncer.order_lists import Commission, CompletedOrder, Execution, OpenOrder
 from ibouncer.reference import (
     ContractDescription,
     ContractDetails,

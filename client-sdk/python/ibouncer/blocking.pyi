@@ -35,7 +35,7 @@ from ibouncer.line_stream import ImageEnd
 from ibouncer.market_data import Subscription
 from ibouncer.marks import Info, Mark, Notice
 from ibouncer.news import Headlines, NewsArticle, NewsBulletin, NewsProvider
-from ibouncer.orders import CompletedOrder, Execution, OpenOrder, Scope
+from ibouncer.order_lists import CompletedOrder, Execution, OpenOrder, Scope
 from ibouncer.quotes import SNAPSHOT_TIMEOUT
 from ibouncer.reference import (
     ContractDescription,

@@ -3,7 +3,7 @@
 A Session never talks to Gateway, and closing it leaves the session with Gateway to the other
 clients. Its channel, and how that is replaced after the broker was away: `connection`. How calls
 are sent: `calls`; the calls of each family are in `reference`, `quotes`, `history`, `accounts`,
-`orders`, `news`, `scanners`.
+`order_lists`, `news`, `scanners`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ibouncer.connection import FIRST_PAUSE, LONGEST_PAUSE, Connection
 from ibouncer.figures import from_seconds
 from ibouncer.history import HistoryCalls
 from ibouncer.news import NewsCalls
-from ibouncer.orders import OrderCalls
+from ibouncer.order_lists import OrderListCalls
 from ibouncer.quotes import MarketDataCalls
 from ibouncer.reference import ContractCalls
 from ibouncer.rows import Rows
@@ -100,7 +100,7 @@ class Session(
     MarketDataCalls,
     HistoryCalls,
     AccountCalls,
-    OrderCalls,
+    OrderListCalls,
     NewsCalls,
     ScannerCalls,
 ):

@@ -33,7 +33,7 @@ FAMILIES = {
     "ibouncer.quotes": "MarketDataCalls",
     "ibouncer.history": "HistoryCalls",
     "ibouncer.accounts": "AccountCalls",
-    "ibouncer.orders": "OrderCalls",
+    "ibouncer.order_lists": "OrderListCalls",
     "ibouncer.news": "NewsCalls",
     "ibouncer.scanners": "ScannerCalls",
 }

@@ -115,7 +115,7 @@ class Execution:
         return None if self.commission is None else self.commission.commission
 
 
-class OrderCalls(Calls):
+class OrderListCalls(Calls):
     """Orders and executions as Gateway lists them."""
 
     async def open_orders(

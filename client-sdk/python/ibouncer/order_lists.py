@@ -1,4 +1,7 @@
-"""Calls about orders and executions, for reading: nothing here sends or changes an order."""
+"""Orders and executions as Gateway lists them; nothing here sends or changes an order.
+
+Orders of our own, as the broker keeps them: `orders`.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from typing import Literal
 from ibouncer._pb.ibouncer.v1 import order_pb2
 from ibouncer._pb.tws.v1 import execution_pb2, order_state_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
-from ibouncer._pb.tws.v1.order_pb2 import Order
-from ibouncer._pb.tws.v1.order_state_pb2 import OrderState
+from ibouncer._pb.tws.v1.order_pb2 import Order as TwsOrder
+from ibouncer._pb.tws.v1.order_state_pb2 import OrderState as TwsOrderState
 from ibouncer.account_values import known
 from ibouncer.calls import GATEWAY_TIMEOUT, Calls
 from ibouncer.figures import When, amount, moment_text, time_of
@@ -31,8 +34,8 @@ class OpenOrder:
     """
 
     contract: Contract
-    order: Order = field(repr=False, compare=False, metadata=FRAMELESS)
-    state: OrderState = field(repr=False, compare=False, metadata=FRAMELESS)
+    order: TwsOrder = field(repr=False, compare=False, metadata=FRAMELESS)
+    state: TwsOrderState = field(repr=False, compare=False, metadata=FRAMELESS)
     order_id: int
     perm_id: int
     client_id: int
@@ -58,8 +61,8 @@ class CompletedOrder:
     """An order that is filled or cancelled; it has no id any more but `perm_id`."""
 
     contract: Contract
-    order: Order = field(repr=False, compare=False, metadata=FRAMELESS)
-    state: OrderState = field(repr=False, compare=False, metadata=FRAMELESS)
+    order: TwsOrder = field(repr=False, compare=False, metadata=FRAMELESS)
+    state: TwsOrderState = field(repr=False, compare=False, metadata=FRAMELESS)
     perm_id: int
     account: str
     action: str
@@ -194,9 +197,9 @@ class OrderListCalls(Calls):
         response = await self._ask(
             lambda opened: opened.order.ListExecutions, request, timeout=timeout, read=True
         )
-        commissions = {one.exec_id: _commission(one) for one in response.commissions}
+        commissions = {one.exec_id: commission_from(one) for one in response.commissions}
         return Rows(
-            (_execution(one, commissions) for one in response.executions),
+            (execution_from(one, commissions) for one in response.executions),
             notices_from(response.notices, without_contract("executions")),
         )
 
@@ -255,7 +258,8 @@ def _completed_order(told: order_state_pb2.CompletedOrder) -> CompletedOrder:
     )
 
 
-def _commission(told: execution_pb2.CommissionAndFeesReport) -> Commission:
+def commission_from(told: execution_pb2.CommissionAndFeesReport) -> Commission:
+    """What one execution cost, from its message."""
     return Commission(
         exec_id=told.exec_id,
         commission=known(told, "commission_and_fees"),
@@ -265,9 +269,10 @@ def _commission(told: execution_pb2.CommissionAndFeesReport) -> Commission:
     )
 
 
-def _execution(
+def execution_from(
     told: execution_pb2.ExecutionDetails, commissions: dict[str, Commission]
 ) -> Execution:
+    """One fill, with its commission if that is among them."""
     fill = told.execution
     return Execution(
         contract=told.contract,

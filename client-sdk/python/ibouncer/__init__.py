@@ -10,8 +10,9 @@
 """
 
 from ibouncer._pb.tws.v1.contract_pb2 import ComboLeg, Contract, DeltaNeutralContract
-from ibouncer._pb.tws.v1.order_pb2 import Order
-from ibouncer._pb.tws.v1.order_state_pb2 import OrderState
+from ibouncer._pb.tws.v1.order_pb2 import AttachedOrders, OrderCancel
+from ibouncer._pb.tws.v1.order_pb2 import Order as TwsOrder
+from ibouncer._pb.tws.v1.order_state_pb2 import OrderState as TwsOrderState
 from ibouncer._pb.tws.v1.scanner_pb2 import ScannerSubscription
 from ibouncer.account_values import (
     Account,
@@ -48,7 +49,36 @@ from ibouncer.line_stream import ImageEnd, LineStream
 from ibouncer.market_data import MarketDataStream, Subscription
 from ibouncer.marks import Info, Mark, MarkKind, Notice
 from ibouncer.news import Headline, Headlines, NewsArticle, NewsBulletin, NewsProvider
-from ibouncer.orders import Commission, CompletedOrder, Execution, OpenOrder
+from ibouncer.order_lists import Commission, CompletedOrder, Execution, OpenOrder
+from ibouncer.orders import (
+    Cancelled,
+    ChangeKind,
+    ChangeState,
+    ExecutionEvent,
+    ExecutionEventKind,
+    ExecutionWatch,
+    Filled,
+    NewOrder,
+    NotSent,
+    Order,
+    OrderChange,
+    OrderEvent,
+    OrderEventKind,
+    OrderHandle,
+    OrderPreview,
+    Orders,
+    OrderState,
+    OrderWatch,
+    Outcome,
+    Rejected,
+    Resolved,
+    Unknown,
+    bracket,
+    limit_order,
+    market_order,
+    new_client_order_id,
+    stop_order,
+)
 from ibouncer.reference import (
     ContractDescription,
     ContractDetails,
@@ -59,7 +89,7 @@ from ibouncer.reference import (
 )
 from ibouncer.rows import Rows
 from ibouncer.scanners import ScanRow
-from ibouncer.session import Queue, QueuedRequest, Session, connect
+from ibouncer.session import Queue, QueuedRequest, Session, WhoAmI, connect
 from ibouncer.status import SessionState, Status, StatusWatch, Transition
 from ibouncer.tick_columns import TickColumns
 from ibouncer.ticks import TICK_FIELDS, Event, Feed, OptionTick, Snapshot, TextTick, Tick
@@ -75,6 +105,7 @@ __all__ = [
     "AccountValue",
     "AccountValues",
     "Admin",
+    "AttachedOrders",
     "Bar",
     "Bars",
     "Batched",
@@ -85,6 +116,9 @@ __all__ = [
     "BrokerError",
     "BrokerNotFound",
     "BrokerUnavailable",
+    "Cancelled",
+    "ChangeKind",
+    "ChangeState",
     "ClientError",
     "ClientInfo",
     "ComboLeg",
@@ -100,8 +134,12 @@ __all__ = [
     "Event",
     "EventWatch",
     "Execution",
+    "ExecutionEvent",
+    "ExecutionEventKind",
+    "ExecutionWatch",
     "FamilyCode",
     "Feed",
+    "Filled",
     "GatewayError",
     "Headline",
     "Headlines",
@@ -115,16 +153,27 @@ __all__ = [
     "MarkKind",
     "MarketDataStream",
     "Midpoint",
+    "NewOrder",
     "NewsArticle",
     "NewsBulletin",
     "NewsProvider",
     "NotReady",
+    "NotSent",
     "Notice",
     "OpenOrder",
     "OptionParameters",
     "OptionTick",
     "Order",
+    "OrderCancel",
+    "OrderChange",
+    "OrderEvent",
+    "OrderEventKind",
+    "OrderHandle",
+    "OrderPreview",
     "OrderState",
+    "OrderWatch",
+    "Orders",
+    "Outcome",
     "Pnl",
     "PnlSingle",
     "PortfolioItem",
@@ -135,6 +184,8 @@ __all__ = [
     "Quotes",
     "RealTimeBar",
     "RealTimeBars",
+    "Rejected",
+    "Resolved",
     "Rows",
     "ScanRow",
     "ScannerSubscription",
@@ -154,12 +205,21 @@ __all__ = [
     "Trade",
     "TradingSession",
     "Transition",
+    "TwsOrder",
+    "TwsOrderState",
+    "Unknown",
+    "WhoAmI",
     "WorkerEnded",
+    "bracket",
     "connect",
     "connect_blocking",
     "forex",
     "future",
     "index",
+    "limit_order",
+    "market_order",
+    "new_client_order_id",
     "option",
     "stock",
+    "stop_order",
 ]

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
+from ibouncer import errors
 from ibouncer._pb.ibouncer.v1 import admin_pb2
 from ibouncer.connection import Connection, Opened
 from ibouncer.status import moment
@@ -19,6 +20,14 @@ from ibouncer.streams import Watch
 
 # The one that takes over proves first that it can.
 HAND_OVER_TIMEOUT = 60.0
+
+# What became of an order, as a person knows from elsewhere.
+Resolution = Literal["filled", "cancelled", "never-arrived"]
+_RESOLUTIONS = {
+    "filled": admin_pb2.RESOLUTION_FILLED,
+    "cancelled": admin_pb2.RESOLUTION_CANCELLED,
+    "never-arrived": admin_pb2.RESOLUTION_NEVER_ARRIVED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +189,59 @@ class Admin:
             read=True,
         )
         return response
+
+    async def halt_trading(
+        self, reason: str, *, client: str = "", cancel_open: bool = False
+    ) -> int:
+        """Refuses new and changed orders of `client`, or of all; cancels pass. Kept over restarts.
+
+        With `cancel_open` what is open is cancelled as well; returns how many cancels that are.
+        """
+        request = admin_pb2.HaltTradingRequest(
+            client=client, cancel_open=cancel_open, reason=reason
+        )
+        with errors.sending("look with session.orders('all'), and halt again"):
+            response: admin_pb2.HaltTradingResponse = await self._ask(
+                lambda opened: opened.admin.HaltTrading, request
+            )
+        return response.cancels
+
+    async def resume_trading(self, reason: str = "", *, client: str = "") -> None:
+        """Ends a halt of `client`, or that of all."""
+        request = admin_pb2.ResumeTradingRequest(client=client, reason=reason)
+        await self._ask(lambda opened: opened.admin.ResumeTrading, request)
+
+    async def adopt_trading_state(self, reason: str) -> list[str]:
+        """Takes the journal of orders as it is for the accounts that Gateway shows.
+
+        For after a look at what the broker warned of; returns what was taken over, in words.
+        """
+        request = admin_pb2.AdoptTradingStateRequest(reason=reason)
+        response: admin_pb2.AdoptTradingStateResponse = await self._ask(
+            lambda opened: opened.admin.AdoptTradingState, request
+        )
+        return list(response.adopted)
+
+    async def resolve_order(
+        self, owner: str, client_order_id: str, resolution: Resolution, reason: str
+    ) -> None:
+        """Says what became of an order that is UNKNOWN."""
+        request = admin_pb2.ResolveOrderRequest(
+            owner=owner,
+            client_order_id=client_order_id,
+            resolution=_RESOLUTIONS[resolution],
+            reason=reason,
+        )
+        await self._ask(lambda opened: opened.admin.ResolveOrder, request)
+
+    async def cancel_every_order(self, confirmation: str, reason: str) -> None:
+        """Cancels every order of the login, also by hand and of other programs.
+
+        `confirmation` is "cancel every order of every program" (TWS: reqGlobalCancel).
+        """
+        request = admin_pb2.CancelEveryOrderRequest(confirmation=confirmation, reason=reason)
+        with errors.sending("look with session.open_orders(), or cancel again"):
+            await self._ask(lambda opened: opened.admin.CancelEveryOrder, request)
 
     def events(self, *, follow: bool = False, after: int = 0) -> EventWatch:
         """What happened since event number `after`; with `follow`, then what happens."""

@@ -78,6 +78,7 @@ class Connection:
             raise errors.ClientError(
                 "the session is not open: use `async with ibouncer.connect() as session`",
                 code="SESSION_NOT_OPEN",
+                delivery="not-sent",
             )
         return self._now
 

@@ -2,11 +2,14 @@
 
 A failed call carries `ibouncer-code`, `-source`, `-retry` and perhaps `-gateway-code` in its
 trailing metadata, an ENDED mark carries an `ibouncer.v1.Error`. A call that never reached a
-broker carries neither; then the gRPC status decides.
+broker carries neither; then the gRPC status decides. Where `-delivery` is missing on a call that
+sends orders, `sending` says MAYBE_SENT.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import grpc
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 Retry = Literal["now", "never", "after"]
 Source = Literal["client", "broker", "worker", "upstream"]
+Delivery = Literal["not-sent", "maybe-sent"]
 
 
 class IBouncerError(Exception):
@@ -26,6 +30,9 @@ class IBouncerError(Exception):
 
     `code` is stable and made for programs; `retry` says whether the same request makes sense again
     ("after": once the session is READY again); `gateway_code` is Gateway's own, if it made it.
+    `delivery` is for calls that send orders, changes and cancels: "not-sent" has not left, and
+    never will; "maybe-sent" may have. `client_order_id` is that of the order that was to be
+    placed, of a group its first.
     """
 
     source: ClassVar[Source] = "broker"
@@ -37,12 +44,15 @@ class IBouncerError(Exception):
         code: str,
         retry: Retry = "never",
         gateway_code: int | None = None,
+        delivery: Delivery | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.retry: Retry = retry
         self.gateway_code = gateway_code
+        self.delivery: Delivery | None = delivery
+        self.client_order_id: str | None = None
 
     def __str__(self) -> str:
         code = self.code if self.gateway_code is None else f"{self.code} {self.gateway_code}"
@@ -96,6 +106,7 @@ _CLASSES: dict[str, type[IBouncerError]] = {
     "upstream": GatewayError,
 }
 _RETRIES: dict[str, Retry] = {"now": "now", "never": "never", "after": "after"}
+_DELIVERIES: dict[str, Delivery] = {"not-sent": "not-sent", "maybe-sent": "maybe-sent"}
 _SOURCE_NAMES = {
     error_pb2.ERROR_SOURCE_CLIENT: "client",
     error_pb2.ERROR_SOURCE_BROKER: "broker",
@@ -106,6 +117,10 @@ _RETRY_NAMES: dict[error_pb2.ErrorRetry.ValueType, Retry] = {
     error_pb2.ERROR_RETRY_NOW: "now",
     error_pb2.ERROR_RETRY_NEVER: "never",
     error_pb2.ERROR_RETRY_AFTER: "after",
+}
+_DELIVERY_NAMES: dict[error_pb2.ErrorDelivery.ValueType, Delivery] = {
+    error_pb2.ERROR_DELIVERY_NOT_SENT: "not-sent",
+    error_pb2.ERROR_DELIVERY_MAYBE_SENT: "maybe-sent",
 }
 # Codes of a broker that goes away: to its clients it is the same as one that is gone.
 _LEAVING = {"STOPPING"}
@@ -147,6 +162,7 @@ def from_rpc(error: grpc.aio.AioRpcError) -> IBouncerError:
         code=code,
         retry=_RETRIES.get(trailers.get("ibouncer-retry", ""), "never"),
         gateway_code=int(gateway_code) if gateway_code.lstrip("-").isdecimal() else None,
+        delivery=_DELIVERIES.get(trailers.get("ibouncer-delivery", "")),
     )
 
 
@@ -167,7 +183,28 @@ def from_message(error: error_pb2.Error) -> IBouncerError:
         code=error.code,
         retry=_RETRY_NAMES.get(error.retry, "never"),
         gateway_code=error.gateway_code or None,
+        delivery=_DELIVERY_NAMES.get(error.delivery),
     )
+
+
+@contextlib.contextmanager
+def sending(
+    advice: str, client_order_id: str | None = None, *, earlier: bool = False
+) -> Iterator[None]:
+    """Around a call that sends: where nothing says that it did not leave, it may have.
+
+    `advice` is what the message says then. `earlier`: an attempt before may have been sent, and
+    what this one says of itself changes nothing about that.
+    """
+    try:
+        yield
+    except IBouncerError as error:
+        error.client_order_id = client_order_id
+        if earlier or error.delivery is None:
+            error.delivery = "maybe-sent"
+        if error.delivery == "maybe-sent":
+            error.message = f"{error.message.rstrip('.')}. It may have been sent: {advice}"
+        raise
 
 
 def unavailable(detail: str) -> BrokerUnavailable:

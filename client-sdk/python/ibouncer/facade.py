@@ -21,7 +21,8 @@ from typing import Any
 from ibouncer import session as session_module
 from ibouncer.admin import Admin
 from ibouncer.batched import Batched
-from ibouncer.errors import ClientError
+from ibouncer.errors import ClientError, Delivery
+from ibouncer.order_handle import OrderHandle
 from ibouncer.streams import Watch
 
 # How long closing may take before the thread is left to itself; it ends with the process.
@@ -31,9 +32,11 @@ CLOSE_TIMEOUT = 5.0
 class _Closed(ClientError):
     """The session was closed, before or while this call waited."""
 
-    def __init__(self) -> None:
+    def __init__(self, delivery: Delivery) -> None:
         super().__init__(
-            "the session is closed: connect_blocking() makes another one", code="SESSION_CLOSED"
+            "the session is closed: connect_blocking() makes another one",
+            code="SESSION_CLOSED",
+            delivery=delivery,
         )
 
 
@@ -68,13 +71,13 @@ class _Loop:
         with self._handing_over:
             if self._stopping:
                 work.close()
-                raise _Closed()
+                raise _Closed("not-sent")
             waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return _result(waiting)
         except concurrent.futures.CancelledError:
-            # Nobody but `stop` cancels what a thread waits for.
-            raise _Closed() from None
+            # Nobody but `stop` cancels what a thread waits for; if it was to send, it may have.
+            raise _Closed("maybe-sent") from None
         except BaseException:
             waiting.cancel()
             raise
@@ -261,6 +264,8 @@ def _outside(loop: _Loop, value: Any) -> Any:
     """What a caller without a loop can use."""
     if isinstance(value, (Batched, Watch)):
         return Stream(loop, value)
-    if isinstance(value, Admin):
+    if isinstance(value, (Admin, OrderHandle)):
         return Facade(loop, value)
+    if type(value) is list:
+        return [_outside(loop, item) for item in value]
     return value

@@ -1,291 +1,389 @@
-"""Calls about orders and executions, for reading: nothing here sends or changes an order."""
+"""Orders: placed, changed, cancelled, and watched to their end.
+
+An order has a name of its owner's (`client_order_id`), fixed before the call, and the same name
+with the same request is the same order. So placing can be repeated, and an error says whether
+what was to be sent has left (`error.delivery`). Orders to be placed: `order_making`; as they are
+told: `order_view`, `order_watch`; one to its end: `order_handle`; Gateway's lists: `order_lists`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
+import grpc.aio
+
+from ibouncer import errors
 from ibouncer._pb.ibouncer.v1 import order_pb2
-from ibouncer._pb.tws.v1 import execution_pb2, order_state_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
-from ibouncer._pb.tws.v1.order_pb2 import Order
-from ibouncer._pb.tws.v1.order_state_pb2 import OrderState
+from ibouncer._pb.tws.v1.option_pb2 import ExerciseOptionsRequest
+from ibouncer._pb.tws.v1.order_pb2 import AttachedOrders, OrderCancel, PlaceOrderRequest
+from ibouncer._pb.tws.v1.order_pb2 import Order as TwsOrder
+from ibouncer._pb.tws.v1.order_state_pb2 import OpenOrder as TwsOpenOrder
+from ibouncer._pb.tws.v1.order_state_pb2 import OrderState as TwsOrderState
 from ibouncer.account_values import known
 from ibouncer.calls import GATEWAY_TIMEOUT, Calls
-from ibouncer.figures import When, amount, moment_text, time_of
-from ibouncer.marks import notices_from, without_contract
-from ibouncer.rows import FRAMELESS, Rows
+from ibouncer.connection import FIRST_PAUSE, LONGEST_PAUSE, Connection, Opened
+from ibouncer.contracts import as_contract
+from ibouncer.order_following import Following
+from ibouncer.order_handle import (
+    Cancelled,
+    Filled,
+    NotSent,
+    OrderHandle,
+    Outcome,
+    Rejected,
+    Resolved,
+    Unknown,
+)
+from ibouncer.order_making import (
+    NewOrder,
+    bracket,
+    changed_request,
+    limit_order,
+    market_order,
+    new_client_order_id,
+    stop_order,
+)
+from ibouncer.order_view import (
+    SCOPES,
+    ChangeKind,
+    ChangeState,
+    ExecutionEvent,
+    ExecutionEventKind,
+    Order,
+    OrderChange,
+    OrderEvent,
+    OrderEventKind,
+    Orders,
+    OrderScope,
+    OrderState,
+)
+from ibouncer.order_watch import ExecutionWatch, OrderWatch
 
-Scope = Literal["all", "session"]
-_SCOPES = {"all": order_pb2.ORDER_SCOPE_ALL, "session": order_pb2.ORDER_SCOPE_SESSION}
+__all__ = [
+    "Cancelled",
+    "ChangeKind",
+    "ChangeState",
+    "ExecutionEvent",
+    "ExecutionEventKind",
+    "ExecutionWatch",
+    "Filled",
+    "NewOrder",
+    "NotSent",
+    "Order",
+    "OrderCalls",
+    "OrderChange",
+    "OrderEvent",
+    "OrderEventKind",
+    "OrderHandle",
+    "OrderPreview",
+    "OrderScope",
+    "OrderState",
+    "OrderWatch",
+    "Orders",
+    "Outcome",
+    "Rejected",
+    "Resolved",
+    "Unknown",
+    "bracket",
+    "limit_order",
+    "market_order",
+    "new_client_order_id",
+    "stop_order",
+]
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+_EXERCISE_ACTIONS = {"exercise": 1, "lapse": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class OpenOrder:
-    """An order that is open, and how far it is. `order` and `state` have IB's own fields.
+class OrderPreview:
+    """What an order would do to margin, and cost; `message` has all fields. None is not known."""
 
-    Without a status of its own (`filled` and `remaining` are None then), `status` is that of
-    `state`.
-    """
-
-    contract: Contract
-    order: Order = field(repr=False, compare=False, metadata=FRAMELESS)
-    state: OrderState = field(repr=False, compare=False, metadata=FRAMELESS)
-    order_id: int
-    perm_id: int
-    client_id: int
-    parent_id: int
-    account: str
-    action: str
-    order_type: str
-    total_quantity: float
-    lmt_price: float | None
-    aux_price: float | None
-    tif: str
-    order_ref: str
-    status: str
-    filled: float | None
-    remaining: float | None
-    avg_fill_price: float | None
-    last_fill_price: float | None
-    why_held: str
-
-
-@dataclass(frozen=True, slots=True)
-class CompletedOrder:
-    """An order that is filled or cancelled; it has no id any more but `perm_id`."""
-
-    contract: Contract
-    order: Order = field(repr=False, compare=False, metadata=FRAMELESS)
-    state: OrderState = field(repr=False, compare=False, metadata=FRAMELESS)
-    perm_id: int
-    account: str
-    action: str
-    order_type: str
-    total_quantity: float
-    filled_quantity: float
-    status: str
-    completed_time: str
-    completed_status: str
-
-
-@dataclass(frozen=True, slots=True)
-class Commission:
-    """What one execution cost; `realized_pnl` is None if it closed nothing."""
-
-    exec_id: str
+    message: TwsOrderState = field(repr=False, compare=False)
+    init_margin_change: float | None
+    init_margin_after: float | None
+    maint_margin_change: float | None
+    maint_margin_after: float | None
+    equity_with_loan_change: float | None
+    equity_with_loan_after: float | None
     commission: float | None
-    currency: str
-    realized_pnl: float | None
-    bond_yield: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One fill; `side` is "BOT" or "SLD". `commission` is None as long as Gateway has not said.
-
-    `time_text` is the time as Gateway writes it. A correction has an `exec_id` that differs only
-    behind its last dot.
-    """
-
-    contract: Contract
-    message: execution_pb2.Execution = field(repr=False, compare=False, metadata=FRAMELESS)
-    exec_id: str
-    time: When
-    time_text: str = field(repr=False, metadata=FRAMELESS)
-    account: str
-    side: str
-    shares: float
-    price: float
-    exchange: str
-    order_id: int
-    perm_id: int
-    client_id: int
-    cum_qty: float
-    avg_price: float
-    order_ref: str
-    last_liquidity: int
-    commission: Commission | None = field(metadata=FRAMELESS)
-
-    @property
-    def cost(self) -> float | None:
-        """Commission and fees, if they are known."""
-        return None if self.commission is None else self.commission.commission
+    min_commission: float | None
+    max_commission: float | None
+    commission_currency: str
+    margin_currency: str
+    warning_text: str
 
 
 class OrderCalls(Calls):
-    """Orders and executions as Gateway lists them."""
+    """Orders of ours."""
 
-    async def open_orders(
-        self, scope: Scope = "all", *, timeout: float = GATEWAY_TIMEOUT
-    ) -> Rows[OpenOrder]:
-        """Open orders of the login, by hand and by other programs too (TWS: reqAllOpenOrders).
+    def __init__(self, connection: Connection, *, reconnect: bool) -> None:
+        super().__init__(connection, reconnect=reconnect)
+        self._following = Following(self.watch_orders, comes_back=reconnect)
 
-        With `scope` "session" only those of this session's client id (TWS: reqOpenOrders).
-        """
-        response = await self._ask(
-            lambda opened: opened.order.ListOpenOrders,
-            order_pb2.ListOpenOrdersRequest(scope=_SCOPES[scope]),
-            timeout=timeout,
-            read=True,
-        )
-        statuses = {
-            _which(one.perm_id, one.client_id, one.order_id): one for one in response.order_statuses
-        }
-        return Rows(
-            (_open_order(one, statuses) for one in response.open_orders),
-            notices_from(response.notices, without_contract("open orders")),
-        )
-
-    async def completed_orders(
-        self, api_only: bool = False, *, timeout: float = GATEWAY_TIMEOUT
-    ) -> Rows[CompletedOrder]:
-        """Orders that are filled or cancelled (TWS: reqCompletedOrders)."""
-        response = await self._ask(
-            lambda opened: opened.order.ListCompletedOrders,
-            order_pb2.ListCompletedOrdersRequest(
-                request=order_state_pb2.CompletedOrdersRequest(api_only=api_only)
-            ),
-            timeout=timeout,
-            read=True,
-        )
-        return Rows(
-            map(_completed_order, response.completed_orders),
-            notices_from(response.notices, without_contract("completed orders")),
-        )
-
-    async def executions(
+    async def place_order(
         self,
+        contract: Contract | str,
+        order: TwsOrder,
+        *,
+        client_order_id: str | None = None,
+        parent_client_order_id: str = "",
+        attached_orders: AttachedOrders | None = None,
+        stop_loss_client_order_id: str = "",
+        profit_taker_client_order_id: str = "",
+        retries: int = 0,
+        timeout: float = GATEWAY_TIMEOUT,
+    ) -> OrderHandle:
+        """Places an order, and returns once it has left for Gateway (TWS: placeOrder).
+
+        Without a `client_order_id` it gets a new one. If the error's `delivery` is "maybe-sent",
+        call again with that of the error: the order is placed once. With `retries` that is done
+        here, while the broker is away: 5 take some 3 s, each further one 5 s.
+        """
+        new = NewOrder(
+            contract,
+            order,
+            new_client_order_id() if client_order_id is None else client_order_id,
+            parent_client_order_id,
+            attached_orders,
+            stop_loss_client_order_id,
+            profit_taker_client_order_id,
+        )
+        response = await self._place(
+            lambda opened: opened.order.PlaceOrder,
+            order_pb2.PlaceOrderRequest(order=new.to_message()),
+            new.client_order_id,
+            retries,
+            timeout,
+        )
+        return self._handle(response.order, response.already_placed)
+
+    async def place_orders(
+        self,
+        orders: Sequence[NewOrder],
+        *,
+        retries: int = 0,
+        timeout: float = GATEWAY_TIMEOUT,
+    ) -> list[OrderHandle]:
+        """Places a group (bracket, OCA) as one unit: parents before their children, at most 10.
+
+        Errors and `retries` are as with `place_order`; repeat it with the same orders.
+        """
+        response = await self._place(
+            lambda opened: opened.order.PlaceOrders,
+            order_pb2.PlaceOrdersRequest(orders=[one.to_message() for one in orders]),
+            orders[0].client_order_id if orders else "",
+            retries,
+            timeout,
+        )
+        return [self._handle(one, response.already_placed) for one in response.orders]
+
+    async def exercise_options(
+        self,
+        contract: Contract,
+        action: Literal["exercise", "lapse"],
+        quantity: int,
         *,
         account: str = "",
-        symbol: str = "",
-        sec_type: str = "",
-        exchange: str = "",
-        side: Literal["", "BUY", "SELL"] = "",
-        since: datetime | str = "",
-        client_id: int | None = None,
-        last_n_days: int | None = None,
-        specific_dates: Iterable[int] = (),
-        scope: Scope = "all",
+        override: bool = False,
+        client_order_id: str | None = None,
+        retries: int = 0,
         timeout: float = GATEWAY_TIMEOUT,
-    ) -> Rows[Execution]:
-        """Fills with their commissions (TWS: reqExecutions): today's, unless it says other days.
+    ) -> OrderHandle:
+        """Exercises options, or lets them lapse (TWS: exerciseOptions). A right of its own.
 
-        `specific_dates` are numbers of the form YYYYMMDD; `last_n_days` is at most 7.
+        `override` does it even against the default, such as out of the money.
         """
-        request = order_pb2.ListExecutionsRequest(
-            request=execution_pb2.ExecutionRequest(
-                execution_filter=execution_pb2.ExecutionFilter(
-                    client_id=client_id,
-                    acct_code=account or None,
-                    time=moment_text(since) or None,
-                    symbol=symbol or None,
-                    sec_type=sec_type or None,
-                    exchange=exchange or None,
-                    side=side or None,
-                    last_n_days=last_n_days,
-                    specific_dates=specific_dates,
-                )
-            ),
-            scope=_SCOPES[scope],
+        name = new_client_order_id() if client_order_id is None else client_order_id
+        request = ExerciseOptionsRequest(
+            contract=contract,
+            exercise_action=_EXERCISE_ACTIONS[action],
+            exercise_quantity=quantity,
+            account=account or None,
+            override=override or None,
         )
+        response = await self._place(
+            lambda opened: opened.order.ExerciseOptions,
+            order_pb2.ExerciseOptionsRequest(client_order_id=name, request=request),
+            name,
+            retries,
+            timeout,
+        )
+        return self._handle(response.order, response.already_placed)
+
+    async def modify_order(
+        self,
+        client_order_id: str,
+        contract: Contract | str,
+        order: TwsOrder,
+        *,
+        timeout: float = GATEWAY_TIMEOUT,
+    ) -> Order:
+        """Changes a live order to this, the whole order; contract and side stay.
+
+        Returns once the change has left; what becomes of it is `change` of later events.
+        """
+        request = order_pb2.ModifyOrderRequest(
+            client_order_id=client_order_id, request=changed_request(contract, order)
+        )
+        with errors.sending(f"look with order({client_order_id!r}) before anything else"):
+            response = await self._ask(
+                lambda opened: opened.order.ModifyOrder, request, timeout=timeout
+            )
+        return Order.from_message(response.order)
+
+    async def preview_order(
+        self, contract: Contract | str, order: TwsOrder, *, timeout: float = GATEWAY_TIMEOUT
+    ) -> OrderPreview:
+        """Margin and commission of an order that is not placed (TWS: whatIf)."""
+        request = PlaceOrderRequest(contract=as_contract(contract), order=order)
         response = await self._ask(
-            lambda opened: opened.order.ListExecutions, request, timeout=timeout, read=True
+            lambda opened: opened.order.PreviewOrder,
+            order_pb2.PreviewOrderRequest(request=request),
+            timeout=timeout,
         )
-        commissions = {one.exec_id: _commission(one) for one in response.commissions}
-        return Rows(
-            (_execution(one, commissions) for one in response.executions),
-            notices_from(response.notices, without_contract("executions")),
+        return _preview(response.preview)
+
+    async def cancel_order(
+        self,
+        client_order_id: str,
+        *,
+        owner: str = "",
+        reason: str = "",
+        order_cancel: OrderCancel | None = None,
+        timeout: float = GATEWAY_TIMEOUT,
+    ) -> Order:
+        """Cancels an order (TWS: cancelOrder). One that has not left never leaves.
+
+        That of another `owner` is for administrators, with a `reason`.
+        """
+        request = order_pb2.CancelOrderRequest(
+            client_order_id=client_order_id, order_cancel=order_cancel, owner=owner, reason=reason
+        )
+        with errors.sending(f"look with order({client_order_id!r}) before anything else"):
+            response = await self._ask(
+                lambda opened: opened.order.CancelOrder, request, timeout=timeout
+            )
+        return Order.from_message(response.order)
+
+    async def cancel_all_orders(
+        self, *, owner: str = "", reason: str = "", timeout: float = GATEWAY_TIMEOUT
+    ) -> Orders:
+        """Cancels all live orders of ours, or of `owner` (for administrators, with a reason).
+
+        Returns those that are concerned. Every order of the login: `admin.cancel_every_order`.
+        """
+        request = order_pb2.CancelAllOrdersRequest(owner=owner, reason=reason)
+        with errors.sending("look with orders(), or cancel again"):
+            response = await self._ask(
+                lambda opened: opened.order.CancelAllOrders, request, timeout=timeout
+            )
+        return Orders(map(Order.from_message, response.orders))
+
+    async def order(self, client_order_id: str, *, owner: str = "") -> Order:
+        """One order of ours, or of `owner`, as it is now."""
+        response = await self._ask(
+            lambda opened: opened.order.GetOrder,
+            order_pb2.GetOrderRequest(client_order_id=client_order_id, owner=owner),
+            read=True,
+        )
+        return Order.from_message(response.order)
+
+    async def order_handle(self, client_order_id: str) -> OrderHandle:
+        """A handle for an order that was placed before, by this program or by an earlier one."""
+        order = await self.order(client_order_id)
+        return OrderHandle(self, self._following, order, already_placed=True)
+
+    async def orders(self, scope: OrderScope = "own", *, ended: bool = False) -> Orders:
+        """Orders that the broker knows: the live ones, and with `ended` also the others."""
+        response = await self._ask(
+            lambda opened: opened.order.ListOrders,
+            order_pb2.ListOrdersRequest(scope=SCOPES[scope], ended=ended),
+            read=True,
+        )
+        return Orders(map(Order.from_message, response.orders), response.through_sequence)
+
+    def watch_orders(
+        self,
+        after: int | None = None,
+        scope: OrderScope = "own",
+        *,
+        reconnect: bool | None = None,
+    ) -> OrderWatch:
+        """What happens to orders: everything after event `after`, or first the live orders.
+
+        Nothing is left out and nothing comes twice, over restarts of the broker too.
+        """
+        return self._kept(
+            OrderWatch(self._connection, after=after, scope=scope, reconnect=self._wish(reconnect))
         )
 
+    def watch_executions(
+        self,
+        after: int | None = None,
+        scope: OrderScope = "own",
+        *,
+        reconnect: bool | None = None,
+    ) -> ExecutionWatch:
+        """Executions with their commissions, in the same way; without `after` from now on."""
+        return self._kept(
+            ExecutionWatch(
+                self._connection, after=after, scope=scope, reconnect=self._wish(reconnect)
+            )
+        )
 
-def _which(perm_id: int, client_id: int, order_id: int) -> tuple[int, ...]:
-    """What tells one order from all others: the permanent id, as soon as it has one."""
-    return (perm_id,) if perm_id else (client_id, order_id)
+    def _handle(self, order: order_pb2.Order, already_placed: bool) -> OrderHandle:
+        told = Order.from_message(order)
+        return OrderHandle(self, self._following, told, already_placed=already_placed)
 
-
-def _open_order(
-    told: order_state_pb2.OpenOrder,
-    statuses: dict[tuple[int, ...], order_state_pb2.OrderStatus],
-) -> OpenOrder:
-    order = told.order
-    status = statuses.get(_which(order.perm_id, order.client_id, told.order_id))
-    return OpenOrder(
-        contract=told.contract,
-        order=order,
-        state=told.order_state,
-        order_id=told.order_id,
-        perm_id=order.perm_id,
-        client_id=order.client_id,
-        parent_id=order.parent_id,
-        account=order.account,
-        action=order.action,
-        order_type=order.order_type,
-        total_quantity=amount(order.total_quantity),
-        lmt_price=known(order, "lmt_price"),
-        aux_price=known(order, "aux_price"),
-        tif=order.tif,
-        order_ref=order.order_ref,
-        status=told.order_state.status if status is None else status.status,
-        filled=None if status is None else amount(status.filled),
-        remaining=None if status is None else amount(status.remaining),
-        avg_fill_price=None if status is None else known(status, "avg_fill_price"),
-        last_fill_price=None if status is None else known(status, "last_fill_price"),
-        why_held="" if status is None else status.why_held,
-    )
-
-
-def _completed_order(told: order_state_pb2.CompletedOrder) -> CompletedOrder:
-    order, state = told.order, told.order_state
-    return CompletedOrder(
-        contract=told.contract,
-        order=order,
-        state=state,
-        perm_id=order.perm_id,
-        account=order.account,
-        action=order.action,
-        order_type=order.order_type,
-        total_quantity=amount(order.total_quantity),
-        filled_quantity=amount(order.filled_quantity),
-        status=state.status,
-        completed_time=state.completed_time,
-        completed_status=state.completed_status,
-    )
+    async def _place(
+        self,
+        method: Callable[[Opened], grpc.aio.UnaryUnaryMultiCallable[Request, Response]],
+        request: Request,
+        name: str,
+        retries: int,
+        timeout: float,
+    ) -> Response:
+        """Sends an order under its name, and again while the broker is away."""
+        maybe_sent = False
+        pause = FIRST_PAUSE
+        advice = (
+            f"make the same call again, with client_order_id {name!r}: it is placed once; "
+            f"or look with order({name!r})"
+        )
+        while True:
+            try:
+                with errors.sending(advice, name, earlier=maybe_sent):
+                    return await self._ask(method, request, timeout=timeout)
+            except errors.BrokerUnavailable as error:
+                if retries <= 0:
+                    raise
+                maybe_sent = error.delivery == "maybe-sent"
+            retries -= 1
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def _commission(told: execution_pb2.CommissionAndFeesReport) -> Commission:
-    return Commission(
-        exec_id=told.exec_id,
-        commission=known(told, "commission_and_fees"),
-        currency=told.currency,
-        realized_pnl=known(told, "realized_pnl"),
-        bond_yield=known(told, "bond_yield"),
-    )
-
-
-def _execution(
-    told: execution_pb2.ExecutionDetails, commissions: dict[str, Commission]
-) -> Execution:
-    fill = told.execution
-    return Execution(
-        contract=told.contract,
-        message=fill,
-        exec_id=fill.exec_id,
-        time=time_of(fill.time),
-        time_text=fill.time,
-        account=fill.acct_number,
-        side=fill.side,
-        shares=amount(fill.shares),
-        price=fill.price,
-        exchange=fill.exchange,
-        order_id=fill.order_id,
-        perm_id=fill.perm_id,
-        client_id=fill.client_id,
-        cum_qty=amount(fill.cum_qty),
-        avg_price=fill.avg_price,
-        order_ref=fill.order_ref,
-        last_liquidity=fill.last_liquidity,
-        commission=commissions.get(fill.exec_id),
+def _preview(told: TwsOpenOrder) -> OrderPreview:
+    state: Any = told.order_state
+    return OrderPreview(
+        message=state,
+        init_margin_change=known(state, "init_margin_change"),
+        init_margin_after=known(state, "init_margin_after"),
+        maint_margin_change=known(state, "maint_margin_change"),
+        maint_margin_after=known(state, "maint_margin_after"),
+        equity_with_loan_change=known(state, "equity_with_loan_change"),
+        equity_with_loan_after=known(state, "equity_with_loan_after"),
+        commission=known(state, "commission_and_fees"),
+        min_commission=known(state, "min_commission_and_fees"),
+        max_commission=known(state, "max_commission_and_fees"),
+        commission_currency=state.commission_and_fees_currency,
+        margin_currency=state.margin_currency,
+        warning_text=state.warning_text,
     )

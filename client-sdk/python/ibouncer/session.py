@@ -3,7 +3,7 @@
 A Session never talks to Gateway, and closing it leaves the session with Gateway to the other
 clients. Its channel, and how that is replaced after the broker was away: `connection`. How calls
 are sent: `calls`; the calls of each family are in `reference`, `quotes`, `history`, `accounts`,
-`orders`, `news`, `scanners`.
+`orders`, `order_lists`, `news`, `scanners`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ibouncer.connection import FIRST_PAUSE, LONGEST_PAUSE, Connection
 from ibouncer.figures import from_seconds
 from ibouncer.history import HistoryCalls
 from ibouncer.news import NewsCalls
+from ibouncer.order_lists import OrderListCalls
 from ibouncer.orders import OrderCalls
 from ibouncer.quotes import MarketDataCalls
 from ibouncer.reference import ContractCalls
@@ -57,6 +58,27 @@ class QueuedRequest:
     place: int
     expected_wait: float
     because: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhoAmI:
+    """Who this program is for the broker, and what it may do.
+
+    `principal` is the section of the configuration that it falls under, empty if none does; its
+    orders are those of that name. `role` is "observe", "trade" or "admin". If `may_trade` is
+    false, `because` says why. Empty `accounts`, `security_types` and `symbols` mean all.
+    """
+
+    client: str
+    principal: str
+    role: str
+    credential: str
+    may_trade: bool
+    because: str
+    accounts: tuple[str, ...]
+    security_types: tuple[str, ...]
+    symbols: tuple[str, ...]
+    limits: dict[str, str]
 
 
 class Queue(Rows[QueuedRequest]):
@@ -101,6 +123,7 @@ class Session(
     HistoryCalls,
     AccountCalls,
     OrderCalls,
+    OrderListCalls,
     NewsCalls,
     ScannerCalls,
 ):
@@ -162,6 +185,24 @@ class Session(
             lambda opened: opened.session.GetStatus, session_pb2.GetStatusRequest(), read=True
         )
         return Status.from_message(response.status)
+
+    async def who_am_i(self) -> WhoAmI:
+        """Who this program is for the broker, and what it may do."""
+        response = await self._ask(
+            lambda opened: opened.session.WhoAmI, session_pb2.WhoAmIRequest(), read=True
+        )
+        return WhoAmI(
+            client=response.client,
+            principal=response.principal,
+            role=response.role,
+            credential=response.credential,
+            may_trade=response.may_trade,
+            because=response.because,
+            accounts=tuple(response.accounts),
+            security_types=tuple(response.security_types),
+            symbols=tuple(response.symbols),
+            limits=dict(response.limits),
+        )
 
     async def wait_ready(self, timeout: float = 60.0) -> Status:
         """Waits until the session is READY; raises NotReady after `timeout` seconds.

@@ -40,8 +40,9 @@ class Status:
     """The session with Gateway: its state, since when, why, and what happens next.
 
     `mode` is "paper" or "live", None before the accounts arrived; `accounts` are masked; `hold` is
-    why an operator holds the session, None if none does. A `local` one was made here because the
-    broker is away: its state is UNSPECIFIED.
+    why an operator holds the session, None if none does; `trading` is "off", "down",
+    "reconciling", "halted" or "on", and `message.trading_status` says more. A `local` one was made
+    here because the broker is away: its state is UNSPECIFIED.
     """
 
     message: session_pb2.Status = field(repr=False, compare=False)
@@ -58,6 +59,7 @@ class Status:
     restarts: int
     hold: str | None = None
     local: bool = False
+    trading: str = ""
 
     @property
     def ready(self) -> bool:
@@ -82,6 +84,7 @@ class Status:
             clients=message.clients,
             restarts=message.restarts,
             hold=message.hold if message.HasField("hold") else None,
+            trading=message.trading,
         )
 
     @classmethod

@@ -1,7 +1,8 @@
 """The rest of the fake broker: every method of the schema that `fake_broker` has no code for.
 
-A call answers with `broker.answers[method]`, or with an empty message. A stream of one
-subscription says SUBSCRIBED and then `broker.images[method]`; a test says the rest by `push`.
+A call answers with `broker.answers[method]` (a message, or what makes one of the request), or with
+an empty message. A stream of one subscription says SUBSCRIBED and then `broker.images[method]`; a
+test says the rest by `push`. Orders and their numbered events: `fake_orders`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from google.protobuf import message_factory
 import ibouncer
 from ibouncer._pb.ibouncer.v1 import (
     account_pb2,
+    admin_pb2,
     contract_pb2,
     history_pb2,
     market_data_pb2,
@@ -31,6 +33,7 @@ from ibouncer._pb.ibouncer.v1 import (
 
 MODULES = (
     account_pb2,
+    admin_pb2,
     contract_pb2,
     history_pb2,
     market_data_pb2,
@@ -50,6 +53,11 @@ class LineCall:
     response: Any
     outbox: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     sequence: int = 0
+
+    @property
+    def bodies(self) -> Any:
+        """Fields of an event."""
+        return self.response.DESCRIPTOR.fields_by_name["events"].message_type.fields_by_name
 
     def event(self, replayed: bool = False, skipped: int = 0, **body: Any) -> Any:
         """An event with one body, such as position=Position(…)."""
@@ -99,7 +107,8 @@ def _call(broker: Any, method: Any) -> grpc.RpcMethodHandler:
 
     async def answer(message: Any, context: Any) -> Any:
         await broker._enter(method.name, message, context)
-        return broker.answers.get(method.name, answered())
+        answer = broker.answers.get(method.name, answered())
+        return answer(message) if callable(answer) else answer
 
     return grpc.unary_unary_rpc_method_handler(answer, asked.FromString, answered.SerializeToString)
 
@@ -111,8 +120,11 @@ def _stream(broker: Any, method: Any) -> grpc.RpcMethodHandler:
     async def run(message: Any, context: Any) -> AsyncIterator[Any]:
         await broker._enter(method.name, message, context)
         call = LineCall(method.name, message, answered)
-        image = [call.event(**body) for body in broker.images.get(method.name, ())]
-        call.push(call.mark("SUBSCRIBED"), *image)
+        if "mark" in call.bodies:
+            image = [call.event(**body) for body in broker.images.get(method.name, ())]
+            call.push(call.mark("SUBSCRIBED"), *image)
+        elif method.name in broker.answers:
+            call.outbox.put_nowait(broker.answers[method.name](message))
         broker.line_calls.append(call)
         broker.changed.set()
         while True:

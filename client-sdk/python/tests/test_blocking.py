@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from fake_broker import FakeBroker
+from fake_orders import FakeOrders
 
 import ibouncer
 from ibouncer._pb.tws.v1 import position_pb2
@@ -74,9 +75,32 @@ def test_calls_answer_and_raise(runtime: Path) -> None:
         with pytest.raises(ibouncer.BrokerError, match="not complete after"):
             session.pnl("DU0000001", timeout=0.05)
         with pytest.raises(AttributeError):
-            session.place_order  # noqa: B018
+            session.no_such_call  # noqa: B018
         with pytest.raises(AttributeError):
             session._streams  # noqa: B018
+
+
+def test_orders_are_waited_for(runtime: Path) -> None:
+    buy = ibouncer.limit_order("BUY", 10, 100)
+    with served(runtime) as (server, session):
+        orders = FakeOrders(server.broker)
+
+        def later(*told: str) -> None:
+            server.loop.call_soon_threadsafe(server.loop.call_later, 0.05, orders.tell, *told)
+
+        handle = session.place_order("AAPL", buy, client_order_id="a")
+        assert str(handle.order.state) == "SENT" and handle.client_order_id == "a"
+        with pytest.raises(TimeoutError):
+            handle.outcome(timeout=0.01)
+        later("a", "UNKNOWN")
+        assert isinstance(handle.outcome(timeout=5), ibouncer.Unknown)
+        later("a", "FILLED")
+        assert isinstance(handle.resolved(), ibouncer.Filled)
+        group = session.place_orders(ibouncer.bracket("AAPL", buy, target_price=2, stop_price=1))
+        assert group[1].cancel().ended and group[1].order.ended
+        with session.watch_orders(after=0) as watch:
+            assert [next(watch).order.client_order_id for _ in range(3)] == ["a"] * 3
+            assert watch.through_sequence == 3
 
 
 def test_ticks_come_by_columns(runtime: Path) -> None:
@@ -132,8 +156,9 @@ def test_closing_ends_what_another_thread_waits_for(runtime: Path) -> None:
         reading.join(5)
         assert not reading.is_alive()
         session.close()
-        with pytest.raises(ibouncer.ClientError, match="the session is closed"):
+        with pytest.raises(ibouncer.ClientError, match="the session is closed") as raised:
             session.status()
+        assert raised.value.delivery == "not-sent"
         with pytest.raises(ibouncer.ClientError, match="the session is closed"):
             next(session.quotes("AAPL"))
 

@@ -25,6 +25,8 @@ TWINS = {
     "ibouncer.market_data": ("MarketDataStream",),
     "ibouncer.fixed_lines": ("Quotes", "TickByTick", "RealTimeBars", "Depth"),
     "ibouncer.line_stream": ("LineStream",),
+    "ibouncer.order_watch": ("OrderWatch", "ExecutionWatch"),
+    "ibouncer.order_handle": ("OrderHandle",),
 }
 # In the order in which Session inherits them.
 FAMILIES = {
@@ -34,11 +36,17 @@ FAMILIES = {
     "ibouncer.history": "HistoryCalls",
     "ibouncer.accounts": "AccountCalls",
     "ibouncer.orders": "OrderCalls",
+    "ibouncer.order_lists": "OrderListCalls",
     "ibouncer.news": "NewsCalls",
     "ibouncer.scanners": "ScannerCalls",
 }
 # Streams that are no Batched say here what they give.
-ITEMS = {"EventWatch": "admin_pb2.Event", "StatusWatch": "tuple[Status, list[Transition]]"}
+ITEMS = {
+    "EventWatch": "admin_pb2.Event",
+    "StatusWatch": "tuple[Status, list[Transition]]",
+    "OrderWatch": "OrderEvent",
+    "ExecutionWatch": "ExecutionEvent",
+}
 # What every blocking stream or session has in a form of its own.
 OWN = {"aclose", "batches", "close", "next_batch", "open"}
 
@@ -139,7 +147,7 @@ def generate() -> str:
     for module, twins in TWINS.items():
         tree, names = _read(module)
         for name in twins:
-            _add_twin(stub, _class(tree, name), names)
+            _add_twin(stub, tree, _class(tree, name), names)
     stub.text.append(SESSION)
     for module, name in FAMILIES.items():
         tree, names = _read(module)
@@ -151,7 +159,9 @@ def generate() -> str:
     return stub.render()
 
 
-def _add_twin(stub: Stub, node: ast.ClassDef, names: dict[str, tuple[str, str]]) -> None:
+def _add_twin(
+    stub: Stub, tree: ast.Module, node: ast.ClassDef, names: dict[str, tuple[str, str]]
+) -> None:
     item = ITEMS.get(node.name)
     for base in node.bases:
         if isinstance(base, ast.Subscript) and ast.unparse(base.value) in ("Batched", "FixedLines"):
@@ -164,6 +174,11 @@ def _add_twin(stub: Stub, node: ast.ClassDef, names: dict[str, tuple[str, str]])
         stub.text.append(f"class {node.name}(Stream[{item}]):")
     before = len(stub.text)
     _add_attributes(stub, node, names)
+    for base in node.bases:
+        # What twins of one module share.
+        shared = ast.unparse(base).partition("[")[0]
+        if shared.startswith("_"):
+            _add_members(stub, _class(tree, shared), names)
     _add_members(stub, node, names)
     if len(stub.text) == before:
         stub.text.append("    ...")

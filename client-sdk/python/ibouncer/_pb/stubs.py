@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grpc.aio
+from google.protobuf.message import Message
 
 from ibouncer._pb.ibouncer.v1 import account_pb2
 from ibouncer._pb.ibouncer.v1 import admin_pb2
@@ -15,6 +16,11 @@ from ibouncer._pb.ibouncer.v1 import scanner_pb2
 from ibouncer._pb.ibouncer.v1 import session_pb2
 
 
+def _bytes(message: Message) -> bytes:
+    """Equal messages are equal bytes, in every process: by them the broker knows an order again."""
+    return message.SerializeToString(deterministic=True)
+
+
 class AccountServiceStub:
     """What is known about accounts. Each stream is shared: one subscription at Gateway, however many clients."""
 
@@ -23,84 +29,84 @@ class AccountServiceStub:
             account_pb2.ListAccountsRequest, account_pb2.ListAccountsResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AccountService/ListAccounts",
-            request_serializer=account_pb2.ListAccountsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.ListAccountsResponse.FromString,
         )
         self.StreamAccountSummary: grpc.aio.UnaryStreamMultiCallable[
             account_pb2.StreamAccountSummaryRequest, account_pb2.StreamAccountSummaryResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.AccountService/StreamAccountSummary",
-            request_serializer=account_pb2.StreamAccountSummaryRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.StreamAccountSummaryResponse.FromString,
         )
         self.StreamAccountUpdates: grpc.aio.UnaryStreamMultiCallable[
             account_pb2.StreamAccountUpdatesRequest, account_pb2.StreamAccountUpdatesResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.AccountService/StreamAccountUpdates",
-            request_serializer=account_pb2.StreamAccountUpdatesRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.StreamAccountUpdatesResponse.FromString,
         )
         self.StreamAccountUpdatesMulti: grpc.aio.UnaryStreamMultiCallable[
             account_pb2.StreamAccountUpdatesMultiRequest, account_pb2.StreamAccountUpdatesMultiResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.AccountService/StreamAccountUpdatesMulti",
-            request_serializer=account_pb2.StreamAccountUpdatesMultiRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.StreamAccountUpdatesMultiResponse.FromString,
         )
         self.StreamPositions: grpc.aio.UnaryStreamMultiCallable[
             account_pb2.StreamPositionsRequest, account_pb2.StreamPositionsResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.AccountService/StreamPositions",
-            request_serializer=account_pb2.StreamPositionsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.StreamPositionsResponse.FromString,
         )
         self.StreamPositionsMulti: grpc.aio.UnaryStreamMultiCallable[
             account_pb2.StreamPositionsMultiRequest, account_pb2.StreamPositionsMultiResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.AccountService/StreamPositionsMulti",
-            request_serializer=account_pb2.StreamPositionsMultiRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.StreamPositionsMultiResponse.FromString,
         )
         self.StreamPnl: grpc.aio.UnaryStreamMultiCallable[
             account_pb2.StreamPnlRequest, account_pb2.StreamPnlResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.AccountService/StreamPnl",
-            request_serializer=account_pb2.StreamPnlRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.StreamPnlResponse.FromString,
         )
         self.StreamPnlSingle: grpc.aio.UnaryStreamMultiCallable[
             account_pb2.StreamPnlSingleRequest, account_pb2.StreamPnlSingleResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.AccountService/StreamPnlSingle",
-            request_serializer=account_pb2.StreamPnlSingleRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.StreamPnlSingleResponse.FromString,
         )
         self.GetFamilyCodes: grpc.aio.UnaryUnaryMultiCallable[
             account_pb2.GetFamilyCodesRequest, account_pb2.GetFamilyCodesResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AccountService/GetFamilyCodes",
-            request_serializer=account_pb2.GetFamilyCodesRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.GetFamilyCodesResponse.FromString,
         )
         self.GetUserInfo: grpc.aio.UnaryUnaryMultiCallable[
             account_pb2.GetUserInfoRequest, account_pb2.GetUserInfoResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AccountService/GetUserInfo",
-            request_serializer=account_pb2.GetUserInfoRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.GetUserInfoResponse.FromString,
         )
         self.GetSoftDollarTiers: grpc.aio.UnaryUnaryMultiCallable[
             account_pb2.GetSoftDollarTiersRequest, account_pb2.GetSoftDollarTiersResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AccountService/GetSoftDollarTiers",
-            request_serializer=account_pb2.GetSoftDollarTiersRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.GetSoftDollarTiersResponse.FromString,
         )
         self.GetAdvisorConfiguration: grpc.aio.UnaryUnaryMultiCallable[
             account_pb2.GetAdvisorConfigurationRequest, account_pb2.GetAdvisorConfigurationResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AccountService/GetAdvisorConfiguration",
-            request_serializer=account_pb2.GetAdvisorConfigurationRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=account_pb2.GetAdvisorConfigurationResponse.FromString,
         )
 
@@ -113,64 +119,99 @@ class AdminServiceStub:
             admin_pb2.ListClientsRequest, admin_pb2.ListClientsResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AdminService/ListClients",
-            request_serializer=admin_pb2.ListClientsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=admin_pb2.ListClientsResponse.FromString,
         )
         self.ListLines: grpc.aio.UnaryUnaryMultiCallable[
             admin_pb2.ListLinesRequest, admin_pb2.ListLinesResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AdminService/ListLines",
-            request_serializer=admin_pb2.ListLinesRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=admin_pb2.ListLinesResponse.FromString,
         )
         self.RestartWorker: grpc.aio.UnaryUnaryMultiCallable[
             admin_pb2.RestartWorkerRequest, admin_pb2.RestartWorkerResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AdminService/RestartWorker",
-            request_serializer=admin_pb2.RestartWorkerRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=admin_pb2.RestartWorkerResponse.FromString,
         )
         self.Retry: grpc.aio.UnaryUnaryMultiCallable[
             admin_pb2.RetryRequest, admin_pb2.RetryResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AdminService/Retry",
-            request_serializer=admin_pb2.RetryRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=admin_pb2.RetryResponse.FromString,
         )
         self.HoldSession: grpc.aio.UnaryUnaryMultiCallable[
             admin_pb2.HoldSessionRequest, admin_pb2.HoldSessionResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AdminService/HoldSession",
-            request_serializer=admin_pb2.HoldSessionRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=admin_pb2.HoldSessionResponse.FromString,
         )
         self.ReleaseSession: grpc.aio.UnaryUnaryMultiCallable[
             admin_pb2.ReleaseSessionRequest, admin_pb2.ReleaseSessionResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AdminService/ReleaseSession",
-            request_serializer=admin_pb2.ReleaseSessionRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=admin_pb2.ReleaseSessionResponse.FromString,
         )
         self.HandOver: grpc.aio.UnaryUnaryMultiCallable[
             admin_pb2.HandOverRequest, admin_pb2.HandOverResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AdminService/HandOver",
-            request_serializer=admin_pb2.HandOverRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=admin_pb2.HandOverResponse.FromString,
         )
         self.ListConnections: grpc.aio.UnaryUnaryMultiCallable[
             admin_pb2.ListConnectionsRequest, admin_pb2.ListConnectionsResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.AdminService/ListConnections",
-            request_serializer=admin_pb2.ListConnectionsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=admin_pb2.ListConnectionsResponse.FromString,
         )
         self.WatchEvents: grpc.aio.UnaryStreamMultiCallable[
             admin_pb2.WatchEventsRequest, admin_pb2.WatchEventsResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.AdminService/WatchEvents",
-            request_serializer=admin_pb2.WatchEventsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=admin_pb2.WatchEventsResponse.FromString,
+        )
+        self.HaltTrading: grpc.aio.UnaryUnaryMultiCallable[
+            admin_pb2.HaltTradingRequest, admin_pb2.HaltTradingResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AdminService/HaltTrading",
+            request_serializer=_bytes,
+            response_deserializer=admin_pb2.HaltTradingResponse.FromString,
+        )
+        self.ResumeTrading: grpc.aio.UnaryUnaryMultiCallable[
+            admin_pb2.ResumeTradingRequest, admin_pb2.ResumeTradingResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AdminService/ResumeTrading",
+            request_serializer=_bytes,
+            response_deserializer=admin_pb2.ResumeTradingResponse.FromString,
+        )
+        self.AdoptTradingState: grpc.aio.UnaryUnaryMultiCallable[
+            admin_pb2.AdoptTradingStateRequest, admin_pb2.AdoptTradingStateResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AdminService/AdoptTradingState",
+            request_serializer=_bytes,
+            response_deserializer=admin_pb2.AdoptTradingStateResponse.FromString,
+        )
+        self.ResolveOrder: grpc.aio.UnaryUnaryMultiCallable[
+            admin_pb2.ResolveOrderRequest, admin_pb2.ResolveOrderResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AdminService/ResolveOrder",
+            request_serializer=_bytes,
+            response_deserializer=admin_pb2.ResolveOrderResponse.FromString,
+        )
+        self.CancelEveryOrder: grpc.aio.UnaryUnaryMultiCallable[
+            admin_pb2.CancelEveryOrderRequest, admin_pb2.CancelEveryOrderResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.AdminService/CancelEveryOrder",
+            request_serializer=_bytes,
+            response_deserializer=admin_pb2.CancelEveryOrderResponse.FromString,
         )
 
 
@@ -182,42 +223,42 @@ class ContractServiceStub:
             contract_pb2.GetContractDetailsRequest, contract_pb2.GetContractDetailsResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.ContractService/GetContractDetails",
-            request_serializer=contract_pb2.GetContractDetailsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=contract_pb2.GetContractDetailsResponse.FromString,
         )
         self.GetMatchingSymbols: grpc.aio.UnaryUnaryMultiCallable[
             contract_pb2.GetMatchingSymbolsRequest, contract_pb2.GetMatchingSymbolsResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.ContractService/GetMatchingSymbols",
-            request_serializer=contract_pb2.GetMatchingSymbolsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=contract_pb2.GetMatchingSymbolsResponse.FromString,
         )
         self.GetOptionParameters: grpc.aio.UnaryUnaryMultiCallable[
             contract_pb2.GetOptionParametersRequest, contract_pb2.GetOptionParametersResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.ContractService/GetOptionParameters",
-            request_serializer=contract_pb2.GetOptionParametersRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=contract_pb2.GetOptionParametersResponse.FromString,
         )
         self.GetMarketRule: grpc.aio.UnaryUnaryMultiCallable[
             contract_pb2.GetMarketRuleRequest, contract_pb2.GetMarketRuleResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.ContractService/GetMarketRule",
-            request_serializer=contract_pb2.GetMarketRuleRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=contract_pb2.GetMarketRuleResponse.FromString,
         )
         self.GetSmartComponents: grpc.aio.UnaryUnaryMultiCallable[
             contract_pb2.GetSmartComponentsRequest, contract_pb2.GetSmartComponentsResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.ContractService/GetSmartComponents",
-            request_serializer=contract_pb2.GetSmartComponentsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=contract_pb2.GetSmartComponentsResponse.FromString,
         )
         self.GetMarketDepthExchanges: grpc.aio.UnaryUnaryMultiCallable[
             contract_pb2.GetMarketDepthExchangesRequest, contract_pb2.GetMarketDepthExchangesResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.ContractService/GetMarketDepthExchanges",
-            request_serializer=contract_pb2.GetMarketDepthExchangesRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=contract_pb2.GetMarketDepthExchangesResponse.FromString,
         )
 
@@ -230,42 +271,42 @@ class HistoryServiceStub:
             history_pb2.GetHistoricalBarsRequest, history_pb2.GetHistoricalBarsResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.HistoryService/GetHistoricalBars",
-            request_serializer=history_pb2.GetHistoricalBarsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=history_pb2.GetHistoricalBarsResponse.FromString,
         )
         self.StreamHistoricalBars: grpc.aio.UnaryStreamMultiCallable[
             history_pb2.StreamHistoricalBarsRequest, history_pb2.StreamHistoricalBarsResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.HistoryService/StreamHistoricalBars",
-            request_serializer=history_pb2.StreamHistoricalBarsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=history_pb2.StreamHistoricalBarsResponse.FromString,
         )
         self.GetHistoricalSchedule: grpc.aio.UnaryUnaryMultiCallable[
             history_pb2.GetHistoricalScheduleRequest, history_pb2.GetHistoricalScheduleResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.HistoryService/GetHistoricalSchedule",
-            request_serializer=history_pb2.GetHistoricalScheduleRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=history_pb2.GetHistoricalScheduleResponse.FromString,
         )
         self.GetHistoricalTicks: grpc.aio.UnaryUnaryMultiCallable[
             history_pb2.GetHistoricalTicksRequest, history_pb2.GetHistoricalTicksResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.HistoryService/GetHistoricalTicks",
-            request_serializer=history_pb2.GetHistoricalTicksRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=history_pb2.GetHistoricalTicksResponse.FromString,
         )
         self.GetHeadTimestamp: grpc.aio.UnaryUnaryMultiCallable[
             history_pb2.GetHeadTimestampRequest, history_pb2.GetHeadTimestampResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.HistoryService/GetHeadTimestamp",
-            request_serializer=history_pb2.GetHeadTimestampRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=history_pb2.GetHeadTimestampResponse.FromString,
         )
         self.GetHistogram: grpc.aio.UnaryUnaryMultiCallable[
             history_pb2.GetHistogramRequest, history_pb2.GetHistogramResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.HistoryService/GetHistogram",
-            request_serializer=history_pb2.GetHistogramRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=history_pb2.GetHistogramResponse.FromString,
         )
 
@@ -278,28 +319,28 @@ class MarketDataServiceStub:
             market_data_pb2.StreamMarketDataRequest, market_data_pb2.StreamMarketDataResponse
         ] = channel.stream_stream(
             "/ibouncer.v1.MarketDataService/StreamMarketData",
-            request_serializer=market_data_pb2.StreamMarketDataRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=market_data_pb2.StreamMarketDataResponse.FromString,
         )
         self.GetSnapshot: grpc.aio.UnaryUnaryMultiCallable[
             market_data_pb2.GetSnapshotRequest, market_data_pb2.GetSnapshotResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.MarketDataService/GetSnapshot",
-            request_serializer=market_data_pb2.GetSnapshotRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=market_data_pb2.GetSnapshotResponse.FromString,
         )
         self.CalculateImpliedVolatility: grpc.aio.UnaryUnaryMultiCallable[
             market_data_pb2.CalculateImpliedVolatilityRequest, market_data_pb2.CalculateImpliedVolatilityResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.MarketDataService/CalculateImpliedVolatility",
-            request_serializer=market_data_pb2.CalculateImpliedVolatilityRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=market_data_pb2.CalculateImpliedVolatilityResponse.FromString,
         )
         self.CalculateOptionPrice: grpc.aio.UnaryUnaryMultiCallable[
             market_data_pb2.CalculateOptionPriceRequest, market_data_pb2.CalculateOptionPriceResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.MarketDataService/CalculateOptionPrice",
-            request_serializer=market_data_pb2.CalculateOptionPriceRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=market_data_pb2.CalculateOptionPriceResponse.FromString,
         )
 
@@ -312,69 +353,146 @@ class NewsServiceStub:
             news_pb2.GetNewsProvidersRequest, news_pb2.GetNewsProvidersResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.NewsService/GetNewsProviders",
-            request_serializer=news_pb2.GetNewsProvidersRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=news_pb2.GetNewsProvidersResponse.FromString,
         )
         self.GetNewsArticle: grpc.aio.UnaryUnaryMultiCallable[
             news_pb2.GetNewsArticleRequest, news_pb2.GetNewsArticleResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.NewsService/GetNewsArticle",
-            request_serializer=news_pb2.GetNewsArticleRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=news_pb2.GetNewsArticleResponse.FromString,
         )
         self.GetHistoricalNews: grpc.aio.UnaryUnaryMultiCallable[
             news_pb2.GetHistoricalNewsRequest, news_pb2.GetHistoricalNewsResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.NewsService/GetHistoricalNews",
-            request_serializer=news_pb2.GetHistoricalNewsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=news_pb2.GetHistoricalNewsResponse.FromString,
         )
         self.StreamNewsBulletins: grpc.aio.UnaryStreamMultiCallable[
             news_pb2.StreamNewsBulletinsRequest, news_pb2.StreamNewsBulletinsResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.NewsService/StreamNewsBulletins",
-            request_serializer=news_pb2.StreamNewsBulletinsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=news_pb2.StreamNewsBulletinsResponse.FromString,
         )
         self.GetWshMetaData: grpc.aio.UnaryUnaryMultiCallable[
             news_pb2.GetWshMetaDataRequest, news_pb2.GetWshMetaDataResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.NewsService/GetWshMetaData",
-            request_serializer=news_pb2.GetWshMetaDataRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=news_pb2.GetWshMetaDataResponse.FromString,
         )
         self.GetWshEventData: grpc.aio.UnaryUnaryMultiCallable[
             news_pb2.GetWshEventDataRequest, news_pb2.GetWshEventDataResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.NewsService/GetWshEventData",
-            request_serializer=news_pb2.GetWshEventDataRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=news_pb2.GetWshEventDataResponse.FromString,
         )
 
 
 class OrderServiceStub:
-    """Orders and executions of the login, as Gateway lists them."""
+    """Orders of this client, and what Gateway knows of others. Who sends is who owns: only the owner changes or cancels an order. Every error of a call that sends says in its detail 'delivery' whether the order was NOT_SENT or MAYBE_SENT."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.PlaceOrder: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.PlaceOrderRequest, order_pb2.PlaceOrderResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/PlaceOrder",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.PlaceOrderResponse.FromString,
+        )
+        self.PlaceOrders: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.PlaceOrdersRequest, order_pb2.PlaceOrdersResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/PlaceOrders",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.PlaceOrdersResponse.FromString,
+        )
+        self.ModifyOrder: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.ModifyOrderRequest, order_pb2.ModifyOrderResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/ModifyOrder",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.ModifyOrderResponse.FromString,
+        )
+        self.PreviewOrder: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.PreviewOrderRequest, order_pb2.PreviewOrderResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/PreviewOrder",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.PreviewOrderResponse.FromString,
+        )
+        self.CancelOrder: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.CancelOrderRequest, order_pb2.CancelOrderResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/CancelOrder",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.CancelOrderResponse.FromString,
+        )
+        self.CancelAllOrders: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.CancelAllOrdersRequest, order_pb2.CancelAllOrdersResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/CancelAllOrders",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.CancelAllOrdersResponse.FromString,
+        )
+        self.ExerciseOptions: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.ExerciseOptionsRequest, order_pb2.ExerciseOptionsResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/ExerciseOptions",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.ExerciseOptionsResponse.FromString,
+        )
+        self.GetOrder: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.GetOrderRequest, order_pb2.GetOrderResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/GetOrder",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.GetOrderResponse.FromString,
+        )
+        self.ListOrders: grpc.aio.UnaryUnaryMultiCallable[
+            order_pb2.ListOrdersRequest, order_pb2.ListOrdersResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.OrderService/ListOrders",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.ListOrdersResponse.FromString,
+        )
+        self.WatchOrders: grpc.aio.UnaryStreamMultiCallable[
+            order_pb2.WatchOrdersRequest, order_pb2.WatchOrdersResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.OrderService/WatchOrders",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.WatchOrdersResponse.FromString,
+        )
+        self.WatchExecutions: grpc.aio.UnaryStreamMultiCallable[
+            order_pb2.WatchExecutionsRequest, order_pb2.WatchExecutionsResponse
+        ] = channel.unary_stream(
+            "/ibouncer.v1.OrderService/WatchExecutions",
+            request_serializer=_bytes,
+            response_deserializer=order_pb2.WatchExecutionsResponse.FromString,
+        )
         self.ListOpenOrders: grpc.aio.UnaryUnaryMultiCallable[
             order_pb2.ListOpenOrdersRequest, order_pb2.ListOpenOrdersResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.OrderService/ListOpenOrders",
-            request_serializer=order_pb2.ListOpenOrdersRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=order_pb2.ListOpenOrdersResponse.FromString,
         )
         self.ListCompletedOrders: grpc.aio.UnaryUnaryMultiCallable[
             order_pb2.ListCompletedOrdersRequest, order_pb2.ListCompletedOrdersResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.OrderService/ListCompletedOrders",
-            request_serializer=order_pb2.ListCompletedOrdersRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=order_pb2.ListCompletedOrdersResponse.FromString,
         )
         self.ListExecutions: grpc.aio.UnaryUnaryMultiCallable[
             order_pb2.ListExecutionsRequest, order_pb2.ListExecutionsResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.OrderService/ListExecutions",
-            request_serializer=order_pb2.ListExecutionsRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=order_pb2.ListExecutionsResponse.FromString,
         )
 
@@ -387,14 +505,14 @@ class ScannerServiceStub:
             scanner_pb2.GetScannerParametersRequest, scanner_pb2.GetScannerParametersResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.ScannerService/GetScannerParameters",
-            request_serializer=scanner_pb2.GetScannerParametersRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=scanner_pb2.GetScannerParametersResponse.FromString,
         )
         self.StreamScanner: grpc.aio.UnaryStreamMultiCallable[
             scanner_pb2.StreamScannerRequest, scanner_pb2.StreamScannerResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.ScannerService/StreamScanner",
-            request_serializer=scanner_pb2.StreamScannerRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=scanner_pb2.StreamScannerResponse.FromString,
         )
 
@@ -407,41 +525,48 @@ class SessionServiceStub:
             session_pb2.GetStatusRequest, session_pb2.GetStatusResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.SessionService/GetStatus",
-            request_serializer=session_pb2.GetStatusRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=session_pb2.GetStatusResponse.FromString,
         )
         self.WatchStatus: grpc.aio.UnaryStreamMultiCallable[
             session_pb2.WatchStatusRequest, session_pb2.WatchStatusResponse
         ] = channel.unary_stream(
             "/ibouncer.v1.SessionService/WatchStatus",
-            request_serializer=session_pb2.WatchStatusRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=session_pb2.WatchStatusResponse.FromString,
         )
         self.WaitReady: grpc.aio.UnaryUnaryMultiCallable[
             session_pb2.WaitReadyRequest, session_pb2.WaitReadyResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.SessionService/WaitReady",
-            request_serializer=session_pb2.WaitReadyRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=session_pb2.WaitReadyResponse.FromString,
         )
         self.GetQueue: grpc.aio.UnaryUnaryMultiCallable[
             session_pb2.GetQueueRequest, session_pb2.GetQueueResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.SessionService/GetQueue",
-            request_serializer=session_pb2.GetQueueRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=session_pb2.GetQueueResponse.FromString,
         )
         self.GetCurrentTime: grpc.aio.UnaryUnaryMultiCallable[
             session_pb2.GetCurrentTimeRequest, session_pb2.GetCurrentTimeResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.SessionService/GetCurrentTime",
-            request_serializer=session_pb2.GetCurrentTimeRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=session_pb2.GetCurrentTimeResponse.FromString,
         )
         self.GetGatewayConfiguration: grpc.aio.UnaryUnaryMultiCallable[
             session_pb2.GetGatewayConfigurationRequest, session_pb2.GetGatewayConfigurationResponse
         ] = channel.unary_unary(
             "/ibouncer.v1.SessionService/GetGatewayConfiguration",
-            request_serializer=session_pb2.GetGatewayConfigurationRequest.SerializeToString,
+            request_serializer=_bytes,
             response_deserializer=session_pb2.GetGatewayConfigurationResponse.FromString,
+        )
+        self.WhoAmI: grpc.aio.UnaryUnaryMultiCallable[
+            session_pb2.WhoAmIRequest, session_pb2.WhoAmIResponse
+        ] = channel.unary_unary(
+            "/ibouncer.v1.SessionService/WhoAmI",
+            request_serializer=_bytes,
+            response_deserializer=session_pb2.WhoAmIResponse.FromString,
         )

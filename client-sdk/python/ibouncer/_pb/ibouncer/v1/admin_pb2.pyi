@@ -7,12 +7,39 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import ibouncer._pb.ibouncer.v1.session_pb2
+import sys
 import typing
 
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
+else:
+    import typing_extensions
+
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _Resolution:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ResolutionEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Resolution.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    RESOLUTION_UNSPECIFIED: _Resolution.ValueType  # 0
+    RESOLUTION_FILLED: _Resolution.ValueType  # 1
+    RESOLUTION_CANCELLED: _Resolution.ValueType  # 2
+    RESOLUTION_NEVER_ARRIVED: _Resolution.ValueType  # 3
+
+class Resolution(_Resolution, metaclass=_ResolutionEnumTypeWrapper):
+    """What became of an order, as a person knows from elsewhere."""
+
+RESOLUTION_UNSPECIFIED: Resolution.ValueType  # 0
+RESOLUTION_FILLED: Resolution.ValueType  # 1
+RESOLUTION_CANCELLED: Resolution.ValueType  # 2
+RESOLUTION_NEVER_ARRIVED: Resolution.ValueType  # 3
+global___Resolution = Resolution
 
 @typing.final
 class ListClientsRequest(google.protobuf.message.Message):
@@ -598,3 +625,167 @@ class Event(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["at", b"at", "epoch", b"epoch", "kind", b"kind", "number", b"number", "severity", b"severity", "text", b"text"]) -> None: ...
 
 global___Event = Event
+
+@typing.final
+class HaltTradingRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLIENT_FIELD_NUMBER: builtins.int
+    CANCEL_OPEN_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    client: builtins.str
+    """Empty: all clients."""
+    cancel_open: builtins.bool
+    """Cancel what is open as well."""
+    reason: builtins.str
+    def __init__(
+        self,
+        *,
+        client: builtins.str = ...,
+        cancel_open: builtins.bool = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cancel_open", b"cancel_open", "client", b"client", "reason", b"reason"]) -> None: ...
+
+global___HaltTradingRequest = HaltTradingRequest
+
+@typing.final
+class HaltTradingResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CANCELS_FIELD_NUMBER: builtins.int
+    cancels: builtins.int
+    """Orders for which a cancel was put on its way."""
+    def __init__(
+        self,
+        *,
+        cancels: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cancels", b"cancels"]) -> None: ...
+
+global___HaltTradingResponse = HaltTradingResponse
+
+@typing.final
+class ResumeTradingRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLIENT_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    client: builtins.str
+    """Empty: the halt of all clients."""
+    reason: builtins.str
+    def __init__(
+        self,
+        *,
+        client: builtins.str = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["client", b"client", "reason", b"reason"]) -> None: ...
+
+global___ResumeTradingRequest = ResumeTradingRequest
+
+@typing.final
+class ResumeTradingResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___ResumeTradingResponse = ResumeTradingResponse
+
+@typing.final
+class AdoptTradingStateRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: builtins.int
+    reason: builtins.str
+    def __init__(
+        self,
+        *,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["reason", b"reason"]) -> None: ...
+
+global___AdoptTradingStateRequest = AdoptTradingStateRequest
+
+@typing.final
+class AdoptTradingStateResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ADOPTED_FIELD_NUMBER: builtins.int
+    @property
+    def adopted(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What was taken over, in words."""
+
+    def __init__(
+        self,
+        *,
+        adopted: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["adopted", b"adopted"]) -> None: ...
+
+global___AdoptTradingStateResponse = AdoptTradingStateResponse
+
+@typing.final
+class ResolveOrderRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: builtins.int
+    CLIENT_ORDER_ID_FIELD_NUMBER: builtins.int
+    RESOLUTION_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    owner: builtins.str
+    client_order_id: builtins.str
+    resolution: global___Resolution.ValueType
+    reason: builtins.str
+    def __init__(
+        self,
+        *,
+        owner: builtins.str = ...,
+        client_order_id: builtins.str = ...,
+        resolution: global___Resolution.ValueType = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["client_order_id", b"client_order_id", "owner", b"owner", "reason", b"reason", "resolution", b"resolution"]) -> None: ...
+
+global___ResolveOrderRequest = ResolveOrderRequest
+
+@typing.final
+class ResolveOrderResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___ResolveOrderResponse = ResolveOrderResponse
+
+@typing.final
+class CancelEveryOrderRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CONFIRMATION_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    confirmation: builtins.str
+    """Must be "cancel every order of every program"."""
+    reason: builtins.str
+    def __init__(
+        self,
+        *,
+        confirmation: builtins.str = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["confirmation", b"confirmation", "reason", b"reason"]) -> None: ...
+
+global___CancelEveryOrderRequest = CancelEveryOrderRequest
+
+@typing.final
+class CancelEveryOrderResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___CancelEveryOrderResponse = CancelEveryOrderResponse

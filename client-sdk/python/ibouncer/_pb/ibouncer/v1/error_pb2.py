@@ -24,17 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ibouncer/v1/error.proto\x12\x0bibouncer.v1\"\x8e\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12(\n\x06source\x18\x03 \x01(\x0e\x32\x18.ibouncer.v1.ErrorSource\x12&\n\x05retry\x18\x04 \x01(\x0e\x32\x17.ibouncer.v1.ErrorRetry\x12\x14\n\x0cgateway_code\x18\x05 \x01(\x05*\x91\x01\n\x0b\x45rrorSource\x12\x1c\n\x18\x45RROR_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45RROR_SOURCE_CLIENT\x10\x01\x12\x17\n\x13\x45RROR_SOURCE_BROKER\x10\x02\x12\x17\n\x13\x45RROR_SOURCE_WORKER\x10\x03\x12\x19\n\x15\x45RROR_SOURCE_UPSTREAM\x10\x04*l\n\nErrorRetry\x12\x1b\n\x17\x45RROR_RETRY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45RROR_RETRY_NOW\x10\x01\x12\x15\n\x11\x45RROR_RETRY_NEVER\x10\x02\x12\x15\n\x11\x45RROR_RETRY_AFTER\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ibouncer/v1/error.proto\x12\x0bibouncer.v1\"\xbc\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12(\n\x06source\x18\x03 \x01(\x0e\x32\x18.ibouncer.v1.ErrorSource\x12&\n\x05retry\x18\x04 \x01(\x0e\x32\x17.ibouncer.v1.ErrorRetry\x12\x14\n\x0cgateway_code\x18\x05 \x01(\x05\x12,\n\x08\x64\x65livery\x18\x06 \x01(\x0e\x32\x1a.ibouncer.v1.ErrorDelivery*\x91\x01\n\x0b\x45rrorSource\x12\x1c\n\x18\x45RROR_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45RROR_SOURCE_CLIENT\x10\x01\x12\x17\n\x13\x45RROR_SOURCE_BROKER\x10\x02\x12\x17\n\x13\x45RROR_SOURCE_WORKER\x10\x03\x12\x19\n\x15\x45RROR_SOURCE_UPSTREAM\x10\x04*l\n\nErrorRetry\x12\x1b\n\x17\x45RROR_RETRY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45RROR_RETRY_NOW\x10\x01\x12\x15\n\x11\x45RROR_RETRY_NEVER\x10\x02\x12\x15\n\x11\x45RROR_RETRY_AFTER\x10\x03*k\n\rErrorDelivery\x12\x1e\n\x1a\x45RROR_DELIVERY_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RROR_DELIVERY_NOT_SENT\x10\x01\x12\x1d\n\x19\x45RROR_DELIVERY_MAYBE_SENT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ibouncer._pb.ibouncer.v1.error_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ERRORSOURCE']._serialized_start=186
-  _globals['_ERRORSOURCE']._serialized_end=331
-  _globals['_ERRORRETRY']._serialized_start=333
-  _globals['_ERRORRETRY']._serialized_end=441
+  _globals['_ERRORSOURCE']._serialized_start=232
+  _globals['_ERRORSOURCE']._serialized_end=377
+  _globals['_ERRORRETRY']._serialized_start=379
+  _globals['_ERRORRETRY']._serialized_end=487
+  _globals['_ERRORDELIVERY']._serialized_start=489
+  _globals['_ERRORDELIVERY']._serialized_end=596
   _globals['_ERROR']._serialized_start=41
-  _globals['_ERROR']._serialized_end=183
+  _globals['_ERROR']._serialized_end=229
 # @@protoc_insertion_point(module_scope)

@@ -22,32 +22,100 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from ibouncer._pb.tws.v1 import contract_pb2 as tws_dot_v1_dot_contract__pb2
 from ibouncer._pb.tws.v1 import execution_pb2 as tws_dot_v1_dot_execution__pb2
+from ibouncer._pb.tws.v1 import option_pb2 as tws_dot_v1_dot_option__pb2
+from ibouncer._pb.tws.v1 import order_pb2 as tws_dot_v1_dot_order__pb2
 from ibouncer._pb.tws.v1 import order_state_pb2 as tws_dot_v1_dot_order__state__pb2
 from ibouncer._pb.tws.v1 import session_pb2 as tws_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ibouncer/v1/order.proto\x12\x0bibouncer.v1\x1a\x16tws/v1/execution.proto\x1a\x18tws/v1/order_state.proto\x1a\x14tws/v1/session.proto\"?\n\x15ListOpenOrdersRequest\x12&\n\x05scope\x18\x01 \x01(\x0e\x32\x17.ibouncer.v1.OrderScope\"\x94\x01\n\x16ListOpenOrdersResponse\x12&\n\x0bopen_orders\x18\x01 \x03(\x0b\x32\x11.tws.v1.OpenOrder\x12+\n\x0eorder_statuses\x18\x02 \x03(\x0b\x32\x13.tws.v1.OrderStatus\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage\"M\n\x1aListCompletedOrdersRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.tws.v1.CompletedOrdersRequest\"v\n\x1bListCompletedOrdersResponse\x12\x30\n\x10\x63ompleted_orders\x18\x01 \x03(\x0b\x32\x16.tws.v1.CompletedOrder\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage\"j\n\x15ListExecutionsRequest\x12)\n\x07request\x18\x01 \x01(\x0b\x32\x18.tws.v1.ExecutionRequest\x12&\n\x05scope\x18\x02 \x01(\x0e\x32\x17.ibouncer.v1.OrderScope\"\xa3\x01\n\x16ListExecutionsResponse\x12,\n\nexecutions\x18\x01 \x03(\x0b\x32\x18.tws.v1.ExecutionDetails\x12\x34\n\x0b\x63ommissions\x18\x02 \x03(\x0b\x32\x1f.tws.v1.CommissionAndFeesReport\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage*W\n\nOrderScope\x12\x1b\n\x17ORDER_SCOPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fORDER_SCOPE_ALL\x10\x01\x12\x17\n\x13ORDER_SCOPE_SESSION\x10\x02\x32\xae\x02\n\x0cOrderService\x12Y\n\x0eListOpenOrders\x12\".ibouncer.v1.ListOpenOrdersRequest\x1a#.ibouncer.v1.ListOpenOrdersResponse\x12h\n\x13ListCompletedOrders\x12\'.ibouncer.v1.ListCompletedOrdersRequest\x1a(.ibouncer.v1.ListCompletedOrdersResponse\x12Y\n\x0eListExecutions\x12\".ibouncer.v1.ListExecutionsRequest\x1a#.ibouncer.v1.ListExecutionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ibouncer/v1/order.proto\x12\x0bibouncer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tws/v1/contract.proto\x1a\x16tws/v1/execution.proto\x1a\x13tws/v1/option.proto\x1a\x12tws/v1/order.proto\x1a\x18tws/v1/order_state.proto\x1a\x14tws/v1/session.proto\"\x84\x01\n\x0bOrderChange\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.ibouncer.v1.ChangeKind\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.ibouncer.v1.ChangeState\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x03 \x01(\t\x12\x14\n\x0cgateway_code\x18\x04 \x01(\x05\"\xc5\x04\n\x05Order\x12\x17\n\x0f\x63lient_order_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.ibouncer.v1.OrderState\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x04 \x01(\t\x12(\n\x06\x63hange\x18\x05 \x01(\x0b\x32\x18.ibouncer.v1.OrderChange\x12\x10\n\x08order_id\x18\x06 \x01(\x05\x12\x11\n\tclient_id\x18\x07 \x01(\x05\x12\x0f\n\x07perm_id\x18\x08 \x01(\x03\x12\x0e\n\x06status\x18\t \x01(\t\x12\x0e\n\x06\x66illed\x18\n \x01(\t\x12\x11\n\tremaining\x18\x0b \x01(\t\x12\x16\n\x0e\x61vg_fill_price\x18\x0c \x01(\x01\x12\x1e\n\x16parent_client_order_id\x18\r \x01(\t\x12\r\n\x05group\x18\x0e \x01(\t\x12\x10\n\x08sequence\x18\x0f \x01(\x04\x12.\n\ncreated_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x06notice\x18\x12 \x01(\x0b\x32\x14.tws.v1.ErrorMessage\x12\"\n\x08\x63ontract\x18\x14 \x01(\x0b\x32\x10.tws.v1.Contract\x12\x1c\n\x05order\x18\x15 \x01(\x0b\x32\r.tws.v1.Order\x12\'\n\x0border_state\x18\x16 \x01(\x0b\x32\x12.tws.v1.OrderState\"\xb8\x01\n\x08NewOrder\x12\x17\n\x0f\x63lient_order_id\x18\x01 \x01(\t\x12*\n\x07request\x18\x02 \x01(\x0b\x32\x19.tws.v1.PlaceOrderRequest\x12\x1e\n\x16parent_client_order_id\x18\x03 \x01(\t\x12!\n\x19stop_loss_client_order_id\x18\x04 \x01(\t\x12$\n\x1cprofit_taker_client_order_id\x18\x05 \x01(\t\"9\n\x11PlaceOrderRequest\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.ibouncer.v1.NewOrder\"O\n\x12PlaceOrderResponse\x12!\n\x05order\x18\x01 \x01(\x0b\x32\x12.ibouncer.v1.Order\x12\x16\n\x0e\x61lready_placed\x18\x02 \x01(\x08\";\n\x12PlaceOrdersRequest\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.ibouncer.v1.NewOrder\"Q\n\x13PlaceOrdersResponse\x12\"\n\x06orders\x18\x01 \x03(\x0b\x32\x12.ibouncer.v1.Order\x12\x16\n\x0e\x61lready_placed\x18\x02 \x01(\x08\"Y\n\x12ModifyOrderRequest\x12\x17\n\x0f\x63lient_order_id\x18\x01 \x01(\t\x12*\n\x07request\x18\x02 \x01(\x0b\x32\x19.tws.v1.PlaceOrderRequest\"8\n\x13ModifyOrderResponse\x12!\n\x05order\x18\x01 \x01(\x0b\x32\x12.ibouncer.v1.Order\"A\n\x13PreviewOrderRequest\x12*\n\x07request\x18\x01 \x01(\x0b\x32\x19.tws.v1.PlaceOrderRequest\":\n\x14PreviewOrderResponse\x12\"\n\x07preview\x18\x01 \x01(\x0b\x32\x11.tws.v1.OpenOrder\"w\n\x12\x43\x61ncelOrderRequest\x12\x17\n\x0f\x63lient_order_id\x18\x01 \x01(\t\x12)\n\x0corder_cancel\x18\x02 \x01(\x0b\x32\x13.tws.v1.OrderCancel\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"8\n\x13\x43\x61ncelOrderResponse\x12!\n\x05order\x18\x01 \x01(\x0b\x32\x12.ibouncer.v1.Order\"7\n\x16\x43\x61ncelAllOrdersRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"=\n\x17\x43\x61ncelAllOrdersResponse\x12\"\n\x06orders\x18\x01 \x03(\x0b\x32\x12.ibouncer.v1.Order\"b\n\x16\x45xerciseOptionsRequest\x12\x17\n\x0f\x63lient_order_id\x18\x01 \x01(\t\x12/\n\x07request\x18\x02 \x01(\x0b\x32\x1e.tws.v1.ExerciseOptionsRequest\"T\n\x17\x45xerciseOptionsResponse\x12!\n\x05order\x18\x01 \x01(\x0b\x32\x12.ibouncer.v1.Order\x12\x16\n\x0e\x61lready_placed\x18\x02 \x01(\x08\"9\n\x0fGetOrderRequest\x12\x17\n\x0f\x63lient_order_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\"5\n\x10GetOrderResponse\x12!\n\x05order\x18\x01 \x01(\x0b\x32\x12.ibouncer.v1.Order\"J\n\x11ListOrdersRequest\x12&\n\x05scope\x18\x01 \x01(\x0e\x32\x17.ibouncer.v1.OrderScope\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\"R\n\x12ListOrdersResponse\x12\"\n\x06orders\x18\x01 \x03(\x0b\x32\x12.ibouncer.v1.Order\x12\x18\n\x10through_sequence\x18\x02 \x01(\x04\"l\n\x12WatchOrdersRequest\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12&\n\x05scope\x18\x02 \x01(\x0e\x32\x17.ibouncer.v1.OrderScopeB\x11\n\x0f_after_sequence\"X\n\x13WatchOrdersResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.ibouncer.v1.OrderEvent\x12\x18\n\x10through_sequence\x18\x02 \x01(\x04\"\x94\x01\n\nOrderEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.ibouncer.v1.OrderEventKind\x12!\n\x05order\x18\x04 \x01(\x0b\x32\x12.ibouncer.v1.Order\"p\n\x16WatchExecutionsRequest\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12&\n\x05scope\x18\x02 \x01(\x0e\x32\x17.ibouncer.v1.OrderScopeB\x11\n\x0f_after_sequence\"`\n\x17WatchExecutionsResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.ibouncer.v1.ExecutionEvent\x12\x18\n\x10through_sequence\x18\x02 \x01(\x04\"\x9d\x02\n\x0e\x45xecutionEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.ibouncer.v1.ExecutionEventKind\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x17\n\x0f\x63lient_order_id\x18\x05 \x01(\t\x12\x18\n\x10\x63orrects_exec_id\x18\x06 \x01(\t\x12+\n\texecution\x18\x07 \x01(\x0b\x32\x18.tws.v1.ExecutionDetails\x12\x33\n\ncommission\x18\x08 \x01(\x0b\x32\x1f.tws.v1.CommissionAndFeesReport\"?\n\x15ListOpenOrdersRequest\x12&\n\x05scope\x18\x01 \x01(\x0e\x32\x17.ibouncer.v1.OrderScope\"\x94\x01\n\x16ListOpenOrdersResponse\x12&\n\x0bopen_orders\x18\x01 \x03(\x0b\x32\x11.tws.v1.OpenOrder\x12+\n\x0eorder_statuses\x18\x02 \x03(\x0b\x32\x13.tws.v1.OrderStatus\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage\"M\n\x1aListCompletedOrdersRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.tws.v1.CompletedOrdersRequest\"v\n\x1bListCompletedOrdersResponse\x12\x30\n\x10\x63ompleted_orders\x18\x01 \x03(\x0b\x32\x16.tws.v1.CompletedOrder\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage\"j\n\x15ListExecutionsRequest\x12)\n\x07request\x18\x01 \x01(\x0b\x32\x18.tws.v1.ExecutionRequest\x12&\n\x05scope\x18\x02 \x01(\x0e\x32\x17.ibouncer.v1.OrderScope\"\xa3\x01\n\x16ListExecutionsResponse\x12,\n\nexecutions\x18\x01 \x03(\x0b\x32\x18.tws.v1.ExecutionDetails\x12\x34\n\x0b\x63ommissions\x18\x02 \x03(\x0b\x32\x1f.tws.v1.CommissionAndFeesReport\x12%\n\x07notices\x18\x0f \x03(\x0b\x32\x14.tws.v1.ErrorMessage*l\n\nOrderScope\x12\x1b\n\x17ORDER_SCOPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fORDER_SCOPE_ALL\x10\x01\x12\x17\n\x13ORDER_SCOPE_SESSION\x10\x02\x12\x13\n\x0fORDER_SCOPE_OWN\x10\x03*\xa8\x02\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_STATE_INTENT\x10\x01\x12\x14\n\x10ORDER_STATE_SENT\x10\x02\x12\x1c\n\x18ORDER_STATE_ACKNOWLEDGED\x10\x03\x12\x17\n\x13ORDER_STATE_WORKING\x10\x04\x12\x18\n\x14ORDER_STATE_INACTIVE\x10\x05\x12\x17\n\x13ORDER_STATE_UNKNOWN\x10\x06\x12\x16\n\x12ORDER_STATE_FILLED\x10\x07\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x08\x12\x18\n\x14ORDER_STATE_REJECTED\x10\t\x12\x18\n\x14ORDER_STATE_NOT_SENT\x10\n*Y\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43HANGE_KIND_MODIFY\x10\x01\x12\x16\n\x12\x43HANGE_KIND_CANCEL\x10\x02*\xc1\x01\n\x0b\x43hangeState\x12\x1c\n\x18\x43HANGE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HANGE_STATE_WAITING\x10\x01\x12\x15\n\x11\x43HANGE_STATE_SENT\x10\x02\x12\x15\n\x11\x43HANGE_STATE_DONE\x10\x03\x12\x17\n\x13\x43HANGE_STATE_FAILED\x10\x04\x12\x18\n\x14\x43HANGE_STATE_UNKNOWN\x10\x05\x12\x19\n\x15\x43HANGE_STATE_NOT_SENT\x10\x06*\xc4\x01\n\x0eOrderEventKind\x12 \n\x1cORDER_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19ORDER_EVENT_KIND_SNAPSHOT\x10\x01\x12\x1a\n\x16ORDER_EVENT_KIND_STATE\x10\x02\x12\x1b\n\x17ORDER_EVENT_KIND_UPDATE\x10\x03\x12\x1b\n\x17ORDER_EVENT_KIND_CHANGE\x10\x04\x12\x1b\n\x17ORDER_EVENT_KIND_NOTICE\x10\x05*\xa1\x01\n\x12\x45xecutionEventKind\x12$\n EXECUTION_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45XECUTION_EVENT_KIND_NEW\x10\x01\x12\"\n\x1e\x45XECUTION_EVENT_KIND_CORRECTED\x10\x02\x12#\n\x1f\x45XECUTION_EVENT_KIND_COMMISSION\x10\x03\x32\xd0\t\n\x0cOrderService\x12M\n\nPlaceOrder\x12\x1e.ibouncer.v1.PlaceOrderRequest\x1a\x1f.ibouncer.v1.PlaceOrderResponse\x12P\n\x0bPlaceOrders\x12\x1f.ibouncer.v1.PlaceOrdersRequest\x1a .ibouncer.v1.PlaceOrdersResponse\x12P\n\x0bModifyOrder\x12\x1f.ibouncer.v1.ModifyOrderRequest\x1a .ibouncer.v1.ModifyOrderResponse\x12S\n\x0cPreviewOrder\x12 .ibouncer.v1.PreviewOrderRequest\x1a!.ibouncer.v1.PreviewOrderResponse\x12P\n\x0b\x43\x61ncelOrder\x12\x1f.ibouncer.v1.CancelOrderRequest\x1a .ibouncer.v1.CancelOrderResponse\x12\\\n\x0f\x43\x61ncelAllOrders\x12#.ibouncer.v1.CancelAllOrdersRequest\x1a$.ibouncer.v1.CancelAllOrdersResponse\x12\\\n\x0f\x45xerciseOptions\x12#.ibouncer.v1.ExerciseOptionsRequest\x1a$.ibouncer.v1.ExerciseOptionsResponse\x12G\n\x08GetOrder\x12\x1c.ibouncer.v1.GetOrderRequest\x1a\x1d.ibouncer.v1.GetOrderResponse\x12M\n\nListOrders\x12\x1e.ibouncer.v1.ListOrdersRequest\x1a\x1f.ibouncer.v1.ListOrdersResponse\x12R\n\x0bWatchOrders\x12\x1f.ibouncer.v1.WatchOrdersRequest\x1a .ibouncer.v1.WatchOrdersResponse0\x01\x12^\n\x0fWatchExecutions\x12#.ibouncer.v1.WatchExecutionsRequest\x1a$.ibouncer.v1.WatchExecutionsResponse0\x01\x12Y\n\x0eListOpenOrders\x12\".ibouncer.v1.ListOpenOrdersRequest\x1a#.ibouncer.v1.ListOpenOrdersResponse\x12h\n\x13ListCompletedOrders\x12\'.ibouncer.v1.ListCompletedOrdersRequest\x1a(.ibouncer.v1.ListCompletedOrdersResponse\x12Y\n\x0eListExecutions\x12\".ibouncer.v1.ListExecutionsRequest\x1a#.ibouncer.v1.ListExecutionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ibouncer._pb.ibouncer.v1.order_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORDERSCOPE']._serialized_start=801
-  _globals['_ORDERSCOPE']._serialized_end=888
-  _globals['_LISTOPENORDERSREQUEST']._serialized_start=112
-  _globals['_LISTOPENORDERSREQUEST']._serialized_end=175
-  _globals['_LISTOPENORDERSRESPONSE']._serialized_start=178
-  _globals['_LISTOPENORDERSRESPONSE']._serialized_end=326
-  _globals['_LISTCOMPLETEDORDERSREQUEST']._serialized_start=328
-  _globals['_LISTCOMPLETEDORDERSREQUEST']._serialized_end=405
-  _globals['_LISTCOMPLETEDORDERSRESPONSE']._serialized_start=407
-  _globals['_LISTCOMPLETEDORDERSRESPONSE']._serialized_end=525
-  _globals['_LISTEXECUTIONSREQUEST']._serialized_start=527
-  _globals['_LISTEXECUTIONSREQUEST']._serialized_end=633
-  _globals['_LISTEXECUTIONSRESPONSE']._serialized_start=636
-  _globals['_LISTEXECUTIONSRESPONSE']._serialized_end=799
-  _globals['_ORDERSERVICE']._serialized_start=891
-  _globals['_ORDERSERVICE']._serialized_end=1193
+  _globals['_ORDERSCOPE']._serialized_start=3974
+  _globals['_ORDERSCOPE']._serialized_end=4082
+  _globals['_ORDERSTATE']._serialized_start=4085
+  _globals['_ORDERSTATE']._serialized_end=4381
+  _globals['_CHANGEKIND']._serialized_start=4383
+  _globals['_CHANGEKIND']._serialized_end=4472
+  _globals['_CHANGESTATE']._serialized_start=4475
+  _globals['_CHANGESTATE']._serialized_end=4668
+  _globals['_ORDEREVENTKIND']._serialized_start=4671
+  _globals['_ORDEREVENTKIND']._serialized_end=4867
+  _globals['_EXECUTIONEVENTKIND']._serialized_start=4870
+  _globals['_EXECUTIONEVENTKIND']._serialized_end=5031
+  _globals['_ORDERCHANGE']._serialized_start=210
+  _globals['_ORDERCHANGE']._serialized_end=342
+  _globals['_ORDER']._serialized_start=345
+  _globals['_ORDER']._serialized_end=926
+  _globals['_NEWORDER']._serialized_start=929
+  _globals['_NEWORDER']._serialized_end=1113
+  _globals['_PLACEORDERREQUEST']._serialized_start=1115
+  _globals['_PLACEORDERREQUEST']._serialized_end=1172
+  _globals['_PLACEORDERRESPONSE']._serialized_start=1174
+  _globals['_PLACEORDERRESPONSE']._serialized_end=1253
+  _globals['_PLACEORDERSREQUEST']._serialized_start=1255
+  _globals['_PLACEORDERSREQUEST']._serialized_end=1314
+  _globals['_PLACEORDERSRESPONSE']._serialized_start=1316
+  _globals['_PLACEORDERSRESPONSE']._serialized_end=1397
+  _globals['_MODIFYORDERREQUEST']._serialized_start=1399
+  _globals['_MODIFYORDERREQUEST']._serialized_end=1488
+  _globals['_MODIFYORDERRESPONSE']._serialized_start=1490
+  _globals['_MODIFYORDERRESPONSE']._serialized_end=1546
+  _globals['_PREVIEWORDERREQUEST']._serialized_start=1548
+  _globals['_PREVIEWORDERREQUEST']._serialized_end=1613
+  _globals['_PREVIEWORDERRESPONSE']._serialized_start=1615
+  _globals['_PREVIEWORDERRESPONSE']._serialized_end=1673
+  _globals['_CANCELORDERREQUEST']._serialized_start=1675
+  _globals['_CANCELORDERREQUEST']._serialized_end=1794
+  _globals['_CANCELORDERRESPONSE']._serialized_start=1796
+  _globals['_CANCELORDERRESPONSE']._serialized_end=1852
+  _globals['_CANCELALLORDERSREQUEST']._serialized_start=1854
+  _globals['_CANCELALLORDERSREQUEST']._serialized_end=1909
+  _globals['_CANCELALLORDERSRESPONSE']._serialized_start=1911
+  _globals['_CANCELALLORDERSRESPONSE']._serialized_end=1972
+  _globals['_EXERCISEOPTIONSREQUEST']._serialized_start=1974
+  _globals['_EXERCISEOPTIONSREQUEST']._serialized_end=2072
+  _globals['_EXERCISEOPTIONSRESPONSE']._serialized_start=2074
+  _globals['_EXERCISEOPTIONSRESPONSE']._serialized_end=2158
+  _globals['_GETORDERREQUEST']._serialized_start=2160
+  _globals['_GETORDERREQUEST']._serialized_end=2217
+  _globals['_GETORDERRESPONSE']._serialized_start=2219
+  _globals['_GETORDERRESPONSE']._serialized_end=2272
+  _globals['_LISTORDERSREQUEST']._serialized_start=2274
+  _globals['_LISTORDERSREQUEST']._serialized_end=2348
+  _globals['_LISTORDERSRESPONSE']._serialized_start=2350
+  _globals['_LISTORDERSRESPONSE']._serialized_end=2432
+  _globals['_WATCHORDERSREQUEST']._serialized_start=2434
+  _globals['_WATCHORDERSREQUEST']._serialized_end=2542
+  _globals['_WATCHORDERSRESPONSE']._serialized_start=2544
+  _globals['_WATCHORDERSRESPONSE']._serialized_end=2632
+  _globals['_ORDEREVENT']._serialized_start=2635
+  _globals['_ORDEREVENT']._serialized_end=2783
+  _globals['_WATCHEXECUTIONSREQUEST']._serialized_start=2785
+  _globals['_WATCHEXECUTIONSREQUEST']._serialized_end=2897
+  _globals['_WATCHEXECUTIONSRESPONSE']._serialized_start=2899
+  _globals['_WATCHEXECUTIONSRESPONSE']._serialized_end=2995
+  _globals['_EXECUTIONEVENT']._serialized_start=2998
+  _globals['_EXECUTIONEVENT']._serialized_end=3283
+  _globals['_LISTOPENORDERSREQUEST']._serialized_start=3285
+  _globals['_LISTOPENORDERSREQUEST']._serialized_end=3348
+  _globals['_LISTOPENORDERSRESPONSE']._serialized_start=3351
+  _globals['_LISTOPENORDERSRESPONSE']._serialized_end=3499
+  _globals['_LISTCOMPLETEDORDERSREQUEST']._serialized_start=3501
+  _globals['_LISTCOMPLETEDORDERSREQUEST']._serialized_end=3578
+  _globals['_LISTCOMPLETEDORDERSRESPONSE']._serialized_start=3580
+  _globals['_LISTCOMPLETEDORDERSRESPONSE']._serialized_end=3698
+  _globals['_LISTEXECUTIONSREQUEST']._serialized_start=3700
+  _globals['_LISTEXECUTIONSREQUEST']._serialized_end=3806
+  _globals['_LISTEXECUTIONSRESPONSE']._serialized_start=3809
+  _globals['_LISTEXECUTIONSRESPONSE']._serialized_end=3972
+  _globals['_ORDERSERVICE']._serialized_start=5034
+  _globals['_ORDERSERVICE']._serialized_end=6266
 # @@protoc_insertion_point(module_scope)

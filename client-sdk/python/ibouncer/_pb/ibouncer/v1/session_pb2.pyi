@@ -325,6 +325,7 @@ class Status(google.protobuf.message.Message):
     RESTARTS_FIELD_NUMBER: builtins.int
     HOLD_FIELD_NUMBER: builtins.int
     SILENCE_FIELD_NUMBER: builtins.int
+    TRADING_STATUS_FIELD_NUMBER: builtins.int
     instance: builtins.str
     state: global___SessionState.ValueType
     reason: builtins.str
@@ -334,7 +335,7 @@ class Status(google.protobuf.message.Message):
     mode: builtins.str
     """"paper" or "live", decided by the accounts that arrived; absent before."""
     trading: builtins.str
-    """"off" in this version: orders are not offered yet."""
+    """"off" (not configured), "down" (no session), "reconciling", "halted" or "on"."""
     clients: builtins.int
     last_end: builtins.str
     """The end of the newest worker, also while no worker exists."""
@@ -388,6 +389,10 @@ class Status(google.protobuf.message.Message):
     def silence(self) -> global___SilenceBudget:
         """Silent handshakes in a row, and how many are allowed; 0 of 0 means no limit."""
 
+    @property
+    def trading_status(self) -> global___TradingStatus:
+        """Absent if trading is off."""
+
     def __init__(
         self,
         *,
@@ -416,9 +421,10 @@ class Status(google.protobuf.message.Message):
         restarts: builtins.int = ...,
         hold: builtins.str | None = ...,
         silence: global___SilenceBudget | None = ...,
+        trading_status: global___TradingStatus | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_hold", b"_hold", "_last_end", b"_last_end", "_mode", b"_mode", "broker", b"broker", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "hold", b"hold", "last_end", b"last_end", "lines", b"lines", "mode", b"mode", "next", b"next", "silence", b"silence", "since", b"since", "worker", b"worker"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_hold", b"_hold", "_last_end", b"_last_end", "_mode", b"_mode", "accounts", b"accounts", "advice", b"advice", "attempts", b"attempts", "broker", b"broker", "clients", b"clients", "counters", b"counters", "epoch", b"epoch", "farms", b"farms", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "hold", b"hold", "instance", b"instance", "last_end", b"last_end", "lines", b"lines", "mode", b"mode", "next", b"next", "reason", b"reason", "restarts", b"restarts", "silence", b"silence", "since", b"since", "state", b"state", "trading", b"trading", "unknown", b"unknown", "worker", b"worker"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_hold", b"_hold", "_last_end", b"_last_end", "_mode", b"_mode", "broker", b"broker", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "hold", b"hold", "last_end", b"last_end", "lines", b"lines", "mode", b"mode", "next", b"next", "silence", b"silence", "since", b"since", "trading_status", b"trading_status", "worker", b"worker"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_hold", b"_hold", "_last_end", b"_last_end", "_mode", b"_mode", "accounts", b"accounts", "advice", b"advice", "attempts", b"attempts", "broker", b"broker", "clients", b"clients", "counters", b"counters", "epoch", b"epoch", "farms", b"farms", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "hold", b"hold", "instance", b"instance", "last_end", b"last_end", "lines", b"lines", "mode", b"mode", "next", b"next", "reason", b"reason", "restarts", b"restarts", "silence", b"silence", "since", b"since", "state", b"state", "trading", b"trading", "trading_status", b"trading_status", "unknown", b"unknown", "worker", b"worker"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_hold", b"_hold"]) -> typing.Literal["hold"] | None: ...
     @typing.overload
@@ -427,6 +433,163 @@ class Status(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_mode", b"_mode"]) -> typing.Literal["mode"] | None: ...
 
 global___Status = Status
+
+@typing.final
+class TradingStatus(google.protobuf.message.Message):
+    """Orders, as far as the broker knows."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BECAUSE_FIELD_NUMBER: builtins.int
+    HALTS_FIELD_NUMBER: builtins.int
+    OPEN_ORDERS_FIELD_NUMBER: builtins.int
+    UNKNOWN_ORDERS_FIELD_NUMBER: builtins.int
+    FOREIGN_ORDERS_FIELD_NUMBER: builtins.int
+    JOURNAL_FIELD_NUMBER: builtins.int
+    NEXT_ORDER_ID_FIELD_NUMBER: builtins.int
+    RECONCILED_AT_FIELD_NUMBER: builtins.int
+    because: builtins.str
+    """Why trading is as it is, in one sentence."""
+    open_orders: builtins.int
+    """Orders that have not ended, and those of them that are UNKNOWN."""
+    unknown_orders: builtins.int
+    foreign_orders: builtins.int
+    """Open orders that were not placed through this broker."""
+    journal: builtins.str
+    """"ok", or what is wrong with the journal."""
+    next_order_id: builtins.int
+    """The next order has this id or a higher one."""
+    @property
+    def halts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___TradingHalt]:
+        """Halts in force."""
+
+    @property
+    def reconciled_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        because: builtins.str = ...,
+        halts: collections.abc.Iterable[global___TradingHalt] | None = ...,
+        open_orders: builtins.int = ...,
+        unknown_orders: builtins.int = ...,
+        foreign_orders: builtins.int = ...,
+        journal: builtins.str = ...,
+        next_order_id: builtins.int = ...,
+        reconciled_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["reconciled_at", b"reconciled_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["because", b"because", "foreign_orders", b"foreign_orders", "halts", b"halts", "journal", b"journal", "next_order_id", b"next_order_id", "open_orders", b"open_orders", "reconciled_at", b"reconciled_at", "unknown_orders", b"unknown_orders"]) -> None: ...
+
+global___TradingStatus = TradingStatus
+
+@typing.final
+class TradingHalt(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLIENT_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    BY_FIELD_NUMBER: builtins.int
+    SINCE_FIELD_NUMBER: builtins.int
+    client: builtins.str
+    """Empty: all clients."""
+    reason: builtins.str
+    by: builtins.str
+    """Who ordered it: a client, or "broker"."""
+    @property
+    def since(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        client: builtins.str = ...,
+        reason: builtins.str = ...,
+        by: builtins.str = ...,
+        since: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["since", b"since"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["by", b"by", "client", b"client", "reason", b"reason", "since", b"since"]) -> None: ...
+
+global___TradingHalt = TradingHalt
+
+@typing.final
+class WhoAmIRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___WhoAmIRequest = WhoAmIRequest
+
+@typing.final
+class WhoAmIResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class LimitsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    CLIENT_FIELD_NUMBER: builtins.int
+    PRINCIPAL_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
+    CREDENTIAL_FIELD_NUMBER: builtins.int
+    MAY_TRADE_FIELD_NUMBER: builtins.int
+    BECAUSE_FIELD_NUMBER: builtins.int
+    ACCOUNTS_FIELD_NUMBER: builtins.int
+    SECURITY_TYPES_FIELD_NUMBER: builtins.int
+    SYMBOLS_FIELD_NUMBER: builtins.int
+    LIMITS_FIELD_NUMBER: builtins.int
+    client: builtins.str
+    """As in ClientInfo."""
+    principal: builtins.str
+    """The section of the configuration that it falls under; empty if none does."""
+    role: builtins.str
+    """"observe", "trade" or "admin"."""
+    credential: builtins.str
+    """What the credential is, in words."""
+    may_trade: builtins.bool
+    """May it send orders at all; if not, why."""
+    because: builtins.str
+    @property
+    def accounts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Accounts that it is limited to; empty: all."""
+
+    @property
+    def security_types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def symbols(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def limits(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Its limits, by their configuration keys."""
+
+    def __init__(
+        self,
+        *,
+        client: builtins.str = ...,
+        principal: builtins.str = ...,
+        role: builtins.str = ...,
+        credential: builtins.str = ...,
+        may_trade: builtins.bool = ...,
+        because: builtins.str = ...,
+        accounts: collections.abc.Iterable[builtins.str] | None = ...,
+        security_types: collections.abc.Iterable[builtins.str] | None = ...,
+        symbols: collections.abc.Iterable[builtins.str] | None = ...,
+        limits: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accounts", b"accounts", "because", b"because", "client", b"client", "credential", b"credential", "limits", b"limits", "may_trade", b"may_trade", "principal", b"principal", "role", b"role", "security_types", b"security_types", "symbols", b"symbols"]) -> None: ...
+
+global___WhoAmIResponse = WhoAmIResponse
 
 @typing.final
 class SilenceBudget(google.protobuf.message.Message):

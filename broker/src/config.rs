@@ -31,6 +31,9 @@ pub use sections::{
 pub use values::{ByteSize, Span};
 pub use window::RestartWindows;
 
+/// Messages a second that nobody reaches.
+const NO_LIMIT: u32 = 1_000_000;
+
 /// A value that is well formed and cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{key} = {value}: {problem}")]
@@ -68,8 +71,8 @@ impl Config {
             let problem = "client ids are 0 or greater";
             return bad("gateway.client_id", &self.gateway.client_id, problem);
         }
-        if !(1..=50).contains(&self.pacing.messages_per_second) {
-            let problem = "Gateway takes 50 messages a second; use 1 to 50";
+        if self.pacing.messages_per_second > 50 {
+            let problem = "Gateway takes 50 messages a second; use 1 to 50, or 0 for a simulator without limit";
             return bad("pacing.messages_per_second", &self.pacing.messages_per_second, problem);
         }
         if self.pacing.lines == 0 {
@@ -139,6 +142,13 @@ impl Config {
         let eyes = &self.gateway.eyes;
         let problem = "use auto, local, relayed, remote or none";
         eyes.parse().map_err(|_| BadValue::new("gateway.eyes", eyes, problem))
+    }
+
+    /// Clients that may send orders.
+    pub fn traders(&self) -> Vec<String> {
+        let may = |role: RoleConfig| self.trading.enabled && role != RoleConfig::Observe;
+        let clients = self.clients.iter().filter(|(_, client)| may(client.role));
+        clients.map(|(name, _)| name.clone()).collect()
     }
 
     /// When restarts of Gateway are expected.
@@ -242,7 +252,10 @@ impl Config {
                 ..AttemptSettings::default()
             },
             pacing: PacingSettings {
-                messages_per_second: self.pacing.messages_per_second,
+                messages_per_second: match self.pacing.messages_per_second {
+                    0 => NO_LIMIT,
+                    limit => limit,
+                },
                 lines: self.pacing.lines,
             },
             limits: LimitSettings {

@@ -75,6 +75,8 @@ pub struct Announcement {
     pub socket: PathBuf,
     /// The TCP listener.
     pub tcp: Option<SocketAddr>,
+    /// Clients that may send orders; none if trading is off.
+    pub traders: Vec<String>,
     /// Folders.
     pub runtime: PathBuf,
     /// Folders.
@@ -180,6 +182,7 @@ pub async fn serve(
         client_id,
         socket: places.socket(),
         tcp: tcp_address,
+        traders: config.traders(),
         runtime: places.runtime().to_owned(),
         state: places.state().to_owned(),
     });

@@ -63,12 +63,36 @@ const METHODS: &[(&str, &str)] = &[
     ("reqConfig", "SessionService.GetGatewayConfiguration"),
 ];
 
+/// Requests that the desk sends, each a row: method, sharing, what is kept, lane.
+const SENT: &[(u32, [&str; 4])] = &[
+    (
+        id::PLACE_ORDER,
+        [
+            "`OrderService.PlaceOrder`, `PlaceOrders`, `ModifyOrder`, `PreviewOrder`",
+            "private",
+            "journal",
+            "order",
+        ],
+    ),
+    (
+        id::CANCEL_ORDER,
+        ["`OrderService.CancelOrder`, `CancelAllOrders`", "private", "journal", "order-cancel"],
+    ),
+    (id::EXERCISE_OPTIONS, ["`OrderService.ExerciseOptions`", "private", "journal", "order"]),
+    (id::REQ_GLOBAL_CANCEL, ["`AdminService.CancelEveryOrder`", "private", "–", "order-cancel"]),
+];
+
+/// What the desk makes of a message, besides handing it on in lists.
+const EVIDENCE: &[u32] = &[
+    id::OPEN_ORDER,
+    id::ORDER_STATUS,
+    id::EXECUTION_DATA,
+    id::COMMISSION_AND_FEES_REPORT,
+    id::COMPLETED_ORDER,
+];
+
 /// Requests that no method offers, and why.
 const NOT_OFFERED: &[(u32, &str)] = &[
-    (id::PLACE_ORDER, "orders come with trading, which is not there yet"),
-    (id::CANCEL_ORDER, "orders come with trading, which is not there yet"),
-    (id::EXERCISE_OPTIONS, "orders come with trading, which is not there yet"),
-    (id::REQ_GLOBAL_CANCEL, "cancels everybody's orders; comes with trading, for administrators"),
     (id::REQ_IDS, "order ids are the broker's"),
     (id::SET_SERVER_LOGLEVEL, "a setting of Gateway that all its clients share"),
     (id::REQ_AUTO_OPEN_ORDERS, "binds orders placed by hand to client id 0, which changes them"),
@@ -104,7 +128,7 @@ const KEPT_HERE: &[(u32, &str)] = &[
     (id::EXECUTION_DATA_END, "ends `ListExecutions`"),
     (id::SECURITY_DEFINITION_OPTION_PARAMETER_END, "ends `GetOptionParameters`"),
     (id::COMPLETED_ORDERS_END, "ends `ListCompletedOrders`"),
-    (id::ORDER_BOUND, "comes with trading"),
+    (id::ORDER_BOUND, "not read: the broker binds no orders"),
     (id::VERIFY_MESSAGE_API, "a handshake that is not offered"),
     (id::VERIFY_COMPLETED, "a handshake that is not offered"),
     (id::DISPLAY_GROUP_LIST, "windows of TWS, which Gateway does not have"),
@@ -174,6 +198,9 @@ fn outgoing_rows(request: u32) -> Vec<[String; 4]> {
         rows.push(snapshot.map(str::to_owned));
     }
     rows.dedup();
+    if let Some((_, row)) = SENT.iter().find(|(other, _)| *other == request) {
+        return vec![row.map(str::to_owned)];
+    }
     if rows.is_empty() && cancels().contains(&request) {
         let cancel = ["by the broker, when nobody listens any more", "–", "–", "data-cancel"];
         return vec![cancel.map(str::to_owned)];
@@ -206,6 +233,9 @@ fn incoming_row(message: u32, events: &BTreeMap<u8, BTreeSet<String>>) -> String
         for event in &events[&field] {
             places.push(format!("`{event}`"));
         }
+    }
+    if EVIDENCE.contains(&message) {
+        places.push("the desk's evidence: `WatchOrders`, `WatchExecutions`".into());
     }
     if let Some((_, why)) = KEPT_HERE.iter().find(|(other, _)| *other == message) {
         places.push((*why).to_owned());
@@ -282,9 +312,14 @@ fn every_method_serves_a_request_or_is_the_brokers_own() {
         "MarketDataService.GetSnapshot",
         "HistoryService.StreamHistoricalBars",
         "AccountService.ListAccounts",
+        "OrderService.GetOrder",
+        "OrderService.ListOrders",
+        "OrderService.Watch",
     ];
     for method in methods() {
-        let serves = METHODS.iter().any(|(_, served)| *served == method);
+        let name = method.split('.').next_back().unwrap();
+        let sends = SENT.iter().any(|(_, row)| row[0].contains(&format!("{name}`")));
+        let serves = sends || METHODS.iter().any(|(_, served)| *served == method);
         assert!(serves || own.iter().any(|own| method.starts_with(own)), "{method}");
     }
     for call in calls::ALL {

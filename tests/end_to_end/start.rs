@@ -25,7 +25,7 @@ fn serve_says_who_it_is_where_it_listens_and_that_trading_is_off() {
         "--set",
         "grpc.listen=127.0.0.1:0",
     ]);
-    let last = |line: &str| (line == "trading: off").then_some(());
+    let last = |line: &str| (line == "trading   off").then_some(());
     serve.stdout.find("last line of the announcement", PATIENCE, last);
     let text = serve.stdout.all().join("\n");
     let socket = home.runtime().join("ibouncer.sock");

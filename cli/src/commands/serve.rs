@@ -80,6 +80,10 @@ fn end_when_stdin_closes() {
 
 fn as_text(about: &Announcement) -> String {
     let tcp = about.tcp.map_or("off".to_owned(), |address| format!("{address} (with token)"));
+    let trading = match about.traders.as_slice() {
+        [] => "off".to_owned(),
+        traders => format!("allowed to {}", traders.join(", ")),
+    };
     format!(
         "IBouncer {}, instance {}\n\
          Gateway   {} as client id {}\n\
@@ -87,7 +91,7 @@ fn as_text(about: &Announcement) -> String {
          gRPC      {tcp}\n\
          runtime   {}\n\
          state     {}\n\
-         trading: off",
+         trading   {trading}",
         env!("CARGO_PKG_VERSION"),
         about.instance,
         about.gateway,
@@ -110,6 +114,7 @@ fn as_json(about: &Announcement) -> serde_json::Value {
         "tcp": about.tcp.map(|address| address.to_string()),
         "runtime": about.runtime,
         "state": about.state,
-        "trading": "off",
+        "trading": if about.traders.is_empty() { "off" } else { "allowed" },
+        "traders": about.traders,
     })
 }

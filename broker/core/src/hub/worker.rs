@@ -13,6 +13,8 @@ use crate::notes::{NoteKind, Severity};
 use crate::orders::session::Before;
 use crate::routes::Route;
 use crate::session::{StateKind, Transition, Wish};
+use crate::settings::Expect;
+use crate::status::{is_paper, mask_account};
 use crate::supervisor::Order;
 
 /// Data frames after which the worker is told that they have arrived.
@@ -226,6 +228,13 @@ impl Hub {
                 self.heartbeat.start(now);
                 // START_API has just left, and counts at Gateway.
                 self.pacer.charge(now);
+                if let Some(because) = self.unexpected_login() {
+                    tracing::error!(because, "the session is held");
+                    self.note(NoteKind::Gateway, Severity::Error, because.clone());
+                    // It is up, so that this cannot be refused.
+                    let _ = self.session.hold(&because, true, now);
+                    return;
+                }
                 self.on_session_up(epoch);
                 let before = std::mem::replace(&mut self.before, Before::New);
                 self.on_trading_up(epoch, before, now);
@@ -243,6 +252,23 @@ impl Hub {
                 self.outputs.push_back(Output::StatusChanged);
             }
         }
+    }
+
+    /// Another kind of login answers than the one that is meant (`gateway.expect`).
+    fn unexpected_login(&self) -> Option<String> {
+        let accounts = self.session.accounts();
+        let live = accounts.iter().find(|account| !is_paper(account));
+        let paper = accounts.iter().find(|account| is_paper(account));
+        let (word, account, what) = match (self.settings.expect, paper, live) {
+            (Expect::Paper, _, Some(account)) => ("paper", account, "live"),
+            (Expect::Live, Some(account), _) => ("live", account, "paper"),
+            _ => return None,
+        };
+        Some(format!(
+            "gateway.expect is \"{word}\", and account {} is {what}: is this the right port, and the \
+             right login?",
+            mask_account(account)
+        ))
     }
 
     fn carry_out(&mut self, order: Order, now: Instant) {

@@ -49,8 +49,26 @@ pub(crate) enum Purpose {
     WhatIf,
 }
 
-/// The client's request, checked for what it may not say.
+/// A new order of a client, checked for what it may not say.
 pub(crate) fn checked(body: &[u8]) -> Result<tws::PlaceOrderRequest, Error> {
+    let request = checked_change(body)?;
+    for (what, id) in [
+        ("request.order_id", request.order_id()),
+        ("request.order.order_id", request.order.as_ref().map_or(0, tws::Order::order_id)),
+        ("request.order.parent_id", request.order.as_ref().map_or(0, tws::Order::parent_id)),
+    ] {
+        if id != 0 {
+            return Err(error::invalid(format!(
+                "{what} is {id}: the broker gives the ids, leave it empty; a parent is named by \
+                 parent_client_order_id"
+            )));
+        }
+    }
+    Ok(request)
+}
+
+/// A change: an order as it was told may come back, with ids that mean nothing here.
+pub(crate) fn checked_change(body: &[u8]) -> Result<tws::PlaceOrderRequest, Error> {
     let request = tws::PlaceOrderRequest::decode(body)
         .map_err(|error| error::invalid(format!("request could not be read: {error}")))?;
     let Some(order) = &request.order else {
@@ -73,18 +91,6 @@ pub(crate) fn checked(body: &[u8]) -> Result<tws::PlaceOrderRequest, Error> {
     }
     if order.order_type() == "LMT" && order.lmt_price.is_none() {
         return Err(error::invalid("request.order.lmt_price is missing: a LMT order needs it"));
-    }
-    for (what, id) in [
-        ("request.order_id", request.order_id()),
-        ("request.order.order_id", order.order_id()),
-        ("request.order.parent_id", order.parent_id()),
-    ] {
-        if id != 0 {
-            return Err(error::invalid(format!(
-                "{what} is {id}: the broker gives the ids, leave it empty; a parent is named by \
-                 parent_client_order_id"
-            )));
-        }
     }
     if order.what_if() {
         return Err(error::invalid(

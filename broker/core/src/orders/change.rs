@@ -42,7 +42,7 @@ impl Desk {
         let (owner, principal) = self.trader(caller)?;
         let asked = v1::ModifyOrderRequest::decode(&raw[..]).map_err(unreadable)?;
         let body = part(raw, 2).map_err(unreadable)?.unwrap_or_default();
-        let request = body::checked(&body)?;
+        let request = body::checked_change(&body)?;
         let order_id = self.own(&owner, &asked.client_order_id)?;
         if let Gate::Closed(error) = self.gate(&owner, WhenAway::Reject) {
             return Err(error);

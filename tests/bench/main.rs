@@ -1,8 +1,8 @@
 //! Benchmarks of the whole chain, each beside its comparison in the same run.
 //!
 //! `cargo bench -p ibouncer-tests --bench session -- [NAME]… [--quick]` with the names `start`,
-//! `idle`, `latency`, `throughput`, `peers`, `python`, `fanout`, `crowd`, `stall`, `hub`; without a
-//! name all of them.
+//! `idle`, `latency`, `throughput`, `peers`, `python`, `fanout`, `crowd`, `stall`, `orders`, `hub`;
+//! without a name all of them.
 //!
 //! Simulator, broker, worker, relay and peers are processes; the measuring client is this one. All
 //! traffic stays on loopback and every run has a fixed length. The simulator runs in stamp mode:
@@ -21,6 +21,7 @@ mod hub;
 mod latency;
 mod life;
 mod machine;
+mod orders;
 mod peers;
 mod python;
 mod stall;
@@ -126,6 +127,9 @@ async fn run(wanted: impl Fn(&str) -> bool, lengths: Lengths) {
     }
     if wanted("stall") {
         stall::run(lengths).await;
+    }
+    if wanted("orders") {
+        orders::run(lengths).await;
     }
     if wanted("hub") {
         hub::run();

@@ -1,0 +1,156 @@
+//! What an order costs: from the call to the link, with the journal synced, beside one synced
+//! commit of SQLite and a call that sends nothing, in turns; and how many leave in a second.
+//!
+//! Pacing is lifted on both sides for this, and so is the limit of requests: a real Gateway takes 50
+//! messages a second. The simulator fills nothing here (`--manual-fills`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use ibouncer_client::{Client, contract, order};
+use ibouncer_tests::harness::{Broker, BrokerPlan, Sim};
+use rusqlite::Connection;
+
+use crate::{Lengths, binary};
+
+const WARM_UP: usize = 50;
+
+/// Calls under way at once, in the second part.
+const AT_ONCE: usize = 256;
+
+pub(crate) async fn run(lengths: Lengths) {
+    let sim = Sim::start(
+        binary(),
+        &[
+            "--manual-fills",
+            "--limit",
+            "message_rate=off",
+            "--limit",
+            "active_orders=off",
+            "--own-client-id",
+            "55",
+        ],
+    );
+    let broker = plan(sim.address()).start();
+    broker.wait_ready();
+    broker.wait_status("trading is open", |status| status["trading"] == "on");
+    let options = broker.home().options().client_name("bench");
+    let client = Client::connect(options).await.unwrap();
+    one_by_one(&client, &broker, lengths.pairs * 100).await;
+    many(&client, lengths.peer).await;
+}
+
+fn plan(gateway: &str) -> BrokerPlan {
+    let uid = nix::unistd::Uid::effective();
+    Broker::plan(binary(), gateway)
+        .set("trading.enabled=true")
+        .set("trading.volatile_state=allow")
+        .set("pacing.messages_per_second=0")
+        .set("limits.requests_per_second=1000000")
+        .set("limits.calls=100000")
+        .set("clients.bench.role=trade")
+        .set(&format!("clients.bench.uid={uid}"))
+}
+
+/// Order, look and commit in turns.
+async fn one_by_one(client: &Client, broker: &Broker, rounds: usize) {
+    let orders = client.orders();
+    let disk = Disk::beside(broker);
+    let mut placed = Histogram::<u64>::new(3).unwrap();
+    let mut looked = placed.clone();
+    let mut committed = placed.clone();
+    for round in 0..rounds + WARM_UP {
+        let named = order::named(
+            format!("one-{round}"),
+            contract::stock("AAPL"),
+            order::limit("BUY", "1", 1.0),
+        );
+        let begin = Instant::now();
+        orders.place(named).await.unwrap();
+        let placing = begin.elapsed();
+        let begin = Instant::now();
+        orders.get("", format!("one-{round}")).await.unwrap();
+        let looking = begin.elapsed();
+        let committing = disk.commit(round);
+        if round >= WARM_UP {
+            for (times, took) in
+                [(&mut placed, placing), (&mut looked, looking), (&mut committed, committing)]
+            {
+                times.record(took.as_micros() as u64).unwrap();
+            }
+        }
+    }
+    println!("\nOne order after another, {rounds} of each, in turns");
+    println!("{:<34} {:>8} {:>8} {:>8}", "us", "p50", "p90", "p99");
+    for (what, times) in [
+        ("PlaceOrder: call to answer", &placed),
+        ("GetOrder: call to answer", &looked),
+        ("one FULL commit of SQLite", &committed),
+    ] {
+        let at = |part: f64| times.value_at_quantile(part);
+        println!("{what:<34} {:>8} {:>8} {:>8}", at(0.5), at(0.9), at(0.99));
+    }
+    let median = |times: &Histogram<u64>| times.value_at_quantile(0.5) as i64;
+    println!(
+        "order to wire, by medians (PlaceOrder less GetOrder): {} us, one commit {} us, {} us more",
+        median(&placed) - median(&looked),
+        median(&committed),
+        median(&placed) - median(&looked) - median(&committed)
+    );
+}
+
+/// As many as can.
+async fn many(client: &Client, length: Duration) {
+    let left = Arc::new(AtomicU64::new(0));
+    let begin = Instant::now();
+    let tasks: Vec<_> = (0..AT_ONCE)
+        .map(|task| {
+            let (orders, left) = (client.orders(), Arc::clone(&left));
+            tokio::spawn(async move {
+                for number in 0.. {
+                    if begin.elapsed() >= length {
+                        break;
+                    }
+                    let name = format!("many-{task}-{number}");
+                    let order = order::limit("BUY", "1", 1.0);
+                    orders.place(order::named(name, contract::stock("AAPL"), order)).await.unwrap();
+                    left.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let took = begin.elapsed().as_secs_f64();
+    let left = left.load(Ordering::Relaxed);
+    println!(
+        "{AT_ONCE} calls at once for {:.1} s: {left} orders, {:.0} orders/s (pacing lifted on both \
+         sides)",
+        took,
+        left as f64 / took
+    );
+}
+
+/// A database of its own, on the same disk as the journal.
+struct Disk(Connection);
+
+impl Disk {
+    fn beside(broker: &Broker) -> Self {
+        let connection = Connection::open(broker.home().path().join("beside.db")).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        connection.pragma_update(None, "synchronous", "FULL").unwrap();
+        connection.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, body BLOB)", []).unwrap();
+        Self(connection)
+    }
+
+    /// A row as large as an order's with its event.
+    fn commit(&self, round: usize) -> Duration {
+        let body = vec![round as u8; 700];
+        let begin = Instant::now();
+        self.0.execute("INSERT INTO rows (body) VALUES (?1)", [body]).unwrap();
+        begin.elapsed()
+    }
+}

@@ -2,6 +2,7 @@
 
 mod complaints;
 mod limits;
+mod orders;
 mod reads;
 
 use std::time::Duration;
@@ -39,6 +40,10 @@ struct World {
     shut_down: u32,
     replies: BTreeMap<CallId, Result<Reply, Error>>,
     ended: Vec<StreamId>,
+    /// The newest number on the link.
+    number: u64,
+    /// The disk takes the journal at once.
+    disk_works: bool,
 }
 
 fn memory(now: Instant) -> Memory {
@@ -72,6 +77,8 @@ impl World {
             shut_down: 0,
             replies: BTreeMap::new(),
             ended: Vec::new(),
+            number: 0,
+            disk_works: true,
         }
     }
 
@@ -98,6 +105,12 @@ impl World {
 
     fn input(&mut self, input: Input) {
         self.hub.handle_input(input, self.now);
+        self.carry_out();
+        self.hub.check_invariants();
+    }
+
+    fn carry_out(&mut self) {
+        let mut journaled = None;
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Look => self.look(),
@@ -109,7 +122,9 @@ impl World {
                 Output::Deliver(stream, chunk) => {
                     self.queues.get_mut(&stream).expect("an open stream").push(chunk, self.now);
                 }
-                Output::Send { frames, .. } => {
+                Output::Journal(number, _) if self.disk_works => journaled = Some(number),
+                Output::Send { number, frames, .. } => {
+                    self.number = number;
                     for body in bodies(&frames) {
                         let envelope = Envelope::parse(body).unwrap();
                         let id = envelope
@@ -127,7 +142,9 @@ impl World {
                 _ => {}
             }
         }
-        self.hub.check_invariants();
+        if let Some(through) = journaled {
+            self.input(Input::Journaled { through });
+        }
     }
 
     fn open(&mut self, number: u64) -> StreamId {

@@ -1,0 +1,157 @@
+//! Orders on their way through the hub: the queue, the disk, the link's numbers, the idle Gateway.
+
+use ibouncer_proto::api::v1 as api;
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1 as tws;
+
+use super::reads::details;
+use super::*;
+use crate::orders::request::OrderRequest;
+use crate::principals::{Credential, Principal, Role, TradingSettings};
+
+const CLIENT: ClientId = ClientId(9);
+
+fn settings() -> Settings {
+    let trader = Principal { role: Role::Trade, ..Principal::default() };
+    Settings {
+        trading: TradingSettings { enabled: true, ..TradingSettings::default() },
+        principals: [("momentum".to_owned(), trader)].into(),
+        ..Settings::default()
+    }
+}
+
+/// READY, compared, and with a client that may trade.
+fn trading() -> World {
+    let mut world = World::new(settings());
+    let clock = memory(world.now).clock;
+    world.hub.open_trading(Default::default(), clock);
+    world.input(Input::Start);
+    world.handshake();
+    world.input(Input::ClientJoined {
+        client: CLIENT,
+        name: "momentum".into(),
+        peer: "here".into(),
+        credential: Credential { principal: Some("momentum".into()), ..Credential::default() },
+    });
+    for _ in 0..2 {
+        world.pass(1);
+        world.frame(id::OPEN_ORDER_END, &tws::OpenOrdersEnd {});
+        world.pass(1);
+        let request = *world.sent_of(id::REQ_EXECUTIONS).last().unwrap();
+        let end = tws::ExecutionDetailsEnd { req_id: Some(request) };
+        world.frame(id::EXECUTION_DATA_END, &end);
+        world.pass(1);
+        world.frame(id::COMPLETED_ORDERS_END, &tws::CompletedOrdersEnd {});
+    }
+    world
+}
+
+fn place(world: &mut World, call: u64, name: &str) {
+    let request = tws::PlaceOrderRequest {
+        contract: Some(Contract {
+            symbol: Some(AAPL.into()),
+            sec_type: Some("STK".into()),
+            ..Contract::default()
+        }),
+        order: Some(tws::Order {
+            action: Some("BUY".into()),
+            order_type: Some("MKT".into()),
+            total_quantity: Some("1".into()),
+            ..tws::Order::default()
+        }),
+        ..Default::default()
+    };
+    let order = api::NewOrder {
+        client_order_id: name.into(),
+        request: Some(request),
+        ..Default::default()
+    };
+    let body = api::PlaceOrderRequest { order: Some(order) }.encode_to_vec();
+    let request = OrderRequest::Place(body.into());
+    world.input(Input::Order { client: CLIENT, call: CallId(call), request });
+}
+
+fn placed(world: &World) -> Vec<i32> {
+    world.sent_of(id::PLACE_ORDER)
+}
+
+#[test]
+fn an_order_cancel_leaves_within_two_slots_while_a_thousand_requests_wait() {
+    let mut world = trading();
+    place(&mut world, 1_000_001, "a");
+    world.pass(1);
+    let order = placed(&world)[0];
+    let limits = &mut world.hub.settings.limits;
+    (limits.calls, limits.requests_per_second) = (2_000, 10_000);
+    for call in 0..1_000 {
+        world.call(call, details(&format!("S{call}")));
+    }
+    let before = world.sent.len();
+    let cancel = api::CancelOrderRequest { client_order_id: "a".into(), ..Default::default() };
+    let request = OrderRequest::Cancel(cancel);
+    world.input(Input::Order { client: CLIENT, call: CallId(1_000_002), request });
+    world.pass(1);
+    let after = &world.sent[before..];
+    let place = after.iter().position(|sent| *sent == (id::CANCEL_ORDER, order)).unwrap();
+    assert!(place < 2, "it left as number {place}");
+}
+
+#[test]
+fn a_frame_waits_for_the_disk_of_the_order_before_it_and_no_longer_than_the_deadline() {
+    let mut world = trading();
+    world.disk_works = false;
+    place(&mut world, 1, "a");
+    world.call(2, details("MSFT"));
+    let contracts = |world: &World| world.sent_of(id::REQ_CONTRACT_DATA).len();
+    assert_eq!((placed(&world).len(), contracts(&world)), (0, 0));
+    let number = world.number;
+    world.now += world.hub.settings.trading.journal_deadline;
+    world.pass(1);
+    assert_eq!(contracts(&world), 1, "the session goes on");
+    assert!(placed(&world).is_empty());
+    assert_eq!(world.number, number + 2, "an empty frame took the order's number");
+    let error = world.replies[&CallId(1)].as_ref().unwrap_err();
+    assert_eq!(
+        (error.code.as_str(), error.delivery()),
+        ("JOURNAL_FAILED", api::ErrorDelivery::NotSent)
+    );
+    world.disk_works = true;
+    world.input(Input::Journaled { through: u64::MAX });
+    place(&mut world, 3, "a");
+    world.pass(1);
+    assert_eq!(placed(&world).len(), 1);
+}
+
+#[test]
+fn after_a_long_silence_gateway_must_speak_before_an_order_leaves() {
+    let mut world = trading();
+    world.now += world.hub.settings.trading.idle + Duration::from_secs(1);
+    let asked = world.sent_of(id::REQ_CURRENT_TIME).len();
+    place(&mut world, 1, "a");
+    assert!(placed(&world).is_empty());
+    assert!(world.sent_of(id::REQ_CURRENT_TIME).len() > asked);
+    world.frame(id::CURRENT_TIME, &tws::CurrentTime { current_time: Some(1) });
+    world.pass(1);
+    assert_eq!(placed(&world).len(), 1);
+}
+
+#[test]
+fn a_login_that_is_not_meant_is_held_and_nothing_is_asked_of_it() {
+    let mut world = World::new(Settings { expect: crate::settings::Expect::Live, ..settings() });
+    world.input(Input::Start);
+    let epoch = *world.spawned.last().unwrap();
+    world.worker(WorkerEvent::Spawned { pid: 100 });
+    world.worker(WorkerEvent::Hello(Hello { epoch: epoch.0, ..Hello::default() }));
+    for stage in
+        [Stage::TcpConnected, Stage::VersionReceived, Stage::AccountsReceived, Stage::Ready]
+    {
+        let accounts = "DU0000001".into();
+        let stage = StageReached { stage: stage.into(), accounts, ..StageReached::default() };
+        world.worker(WorkerEvent::Stage(stage));
+    }
+    assert_eq!(world.shut_down, 1, "it is closed in order");
+    assert!(world.sent.is_empty());
+    world.worker(WorkerEvent::Exited(ExitStatus::Code(0)));
+    assert_eq!(world.hub.session.kind(), StateKind::Held);
+    assert!(world.hub.session.reason(world.now).contains("gateway.expect"));
+}

@@ -20,6 +20,7 @@ mod io;
 mod lines;
 mod marks;
 mod operator;
+mod quotes;
 mod snapshot;
 mod streams;
 mod subscriptions;

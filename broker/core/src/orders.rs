@@ -12,18 +12,21 @@
 //!
 //! Owns: the book, the order ids, who may do what to which order, whether trading is open. Never
 //! decides when a message leaves (the pacer does), and never sees a socket or a file. Read on in
-//! `orders/order.rs` (the machine of one order), `orders/place.rs`, `orders/change.rs`,
+//! `orders/order.rs` (the machine of one order), `orders/asked.rs` (what is asked), `orders/place.rs`, `orders/change.rs`,
 //! `orders/leaving.rs` (from the queue to the link), `orders/evidence.rs` (what Gateway says),
 //! `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
 //! `orders/session.rs` (what its life means for orders), `orders/telling.rs` (journal and events),
 //! `orders/instances.rs`, and `hub/trading.rs` (the way in and out).
 
+mod asked;
 mod body;
 mod book;
 pub mod brakes;
 mod change;
 mod evidence;
 mod executions;
+mod exercise;
+mod fills;
 mod instances;
 pub mod journal;
 mod leaving;
@@ -31,18 +34,21 @@ mod operator;
 mod order;
 mod patch;
 mod place;
+mod placement;
+mod preview;
 mod reconcile;
 pub mod request;
 mod rights;
 pub mod session;
 mod telling;
 mod view;
+mod whose;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
@@ -337,6 +343,3 @@ impl Desk {
         self.reply(call, Ok(Reply::Answer(answer)));
     }
 }
-
-/// How long a preview may take.
-const PREVIEW: Duration = Duration::from_secs(20);

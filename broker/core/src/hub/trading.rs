@@ -10,15 +10,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
-use prost::Message as _;
 
+use super::quotes::quote;
 use super::{Hub, Output};
 use crate::calls::Asked;
-use crate::checks;
 use crate::clock::Clock;
 use crate::error;
 use crate::ids::{CallId, ClientId, Epoch, RequestId};
-use crate::lines::{Lines, kind};
 use crate::orders::brakes::Road;
 use crate::orders::journal::Loaded;
 use crate::orders::request::OrderRequest;
@@ -31,9 +29,6 @@ use crate::session::StateKind;
 
 /// The call by which the desk asks for a list.
 pub(super) const LISTING: CallId = CallId(u64::MAX);
-
-/// Ticks of a quote: bid, ask, last; and the same, delayed.
-const QUOTES: [(i32, i32, i32); 2] = [(1, 2, 4), (66, 67, 68)];
 
 /// What goes on between desk and link.
 #[derive(Debug, Default)]
@@ -367,39 +362,4 @@ impl Hub {
 /// Ids that wait in the queue for the desk are far below those of requests.
 pub(super) fn is_desk(request: RequestId) -> bool {
     !Routes::is_ours(request.0)
-}
-
-/// Middle of bid and ask, or else the last price, of a line that is open.
-fn quote(lines: &Lines, contract: &tws::Contract) -> Option<f64> {
-    let wanted = checks::plain(contract);
-    lines.iter().filter(|(_, line)| *line.kind() == kind::MARKET_DATA).find_map(|(_, line)| {
-        let asked = tws::MarketDataRequest::decode(&line.wanted.body[..]).ok()?;
-        is_same(&asked.contract?, &wanted).then_some(())?;
-        let ticks: Vec<_> = line
-            .memory
-            .replay(None, line.sequence)
-            .iter()
-            .filter_map(|one| tws::TickPrice::decode(&one.body[..]).ok())
-            .collect();
-        let price = |tick| {
-            let found = ticks.iter().find(|one| one.tick_type() == tick && one.price() > 0.0);
-            found.map(tws::TickPrice::price)
-        };
-        QUOTES.iter().find_map(|(bid, ask, last)| match (price(*bid), price(*ask)) {
-            (Some(bid), Some(ask)) => Some((bid + ask) / 2.0),
-            _ => price(*last),
-        })
-    })
-}
-
-fn is_same(one: &tws::Contract, other: &tws::Contract) -> bool {
-    if one.con_id() != 0 && other.con_id() != 0 {
-        return one.con_id() == other.con_id();
-    }
-    one.symbol() == other.symbol()
-        && one.sec_type() == other.sec_type()
-        && one.currency() == other.currency()
-        && one.last_trade_date_or_contract_month() == other.last_trade_date_or_contract_month()
-        && one.strike() == other.strike()
-        && one.right() == other.right()
 }

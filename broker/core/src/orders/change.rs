@@ -21,7 +21,7 @@ use super::brakes::{Gate, Road};
 use super::journal::Audit;
 use super::leaving::{Ask, Departure, What};
 use super::patch::part;
-use super::place::unreadable;
+use super::placement::unreadable;
 use super::rights::{self, Known};
 use super::{Caller, Desk, Surroundings, view};
 use crate::checks;

@@ -8,21 +8,17 @@
 use std::time::Instant;
 
 use ibouncer_proto::api::v1::{
-    ChangeKind, ChangeState, ExecutionEventKind, OrderEventKind, OrderState as State,
-    PreviewOrderResponse,
+    ChangeKind, ChangeState, OrderEventKind, OrderState as State, PreviewOrderResponse,
 };
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::Desk;
 use super::body;
-use super::book::Foreign;
 use super::brakes::Doubt;
-use super::executions::News;
-use super::journal::ExecutionRecord;
-use super::leaving::What;
 use super::order::meaning;
-use super::{Desk, HIGHEST_ORDER_ID};
+use super::whose::Whose;
 use crate::error;
 use crate::hub::ends_request;
 use crate::notes::Severity;
@@ -33,9 +29,6 @@ const CANCELLED: i32 = 202;
 
 /// After a duplicate id it is not known how far Gateway has counted.
 const SKIPPED_IDS: i32 = 1_000;
-
-/// Gateway writes this where there is no order id.
-const NO_ORDER_ID: i32 = i32::MAX;
 
 /// What Gateway told of an order, from whichever message.
 struct Told<'a> {
@@ -84,7 +77,7 @@ impl Desk {
     fn on_open_order(&mut self, told: &tws::OpenOrder, now: Instant) {
         let order = told.order.clone().unwrap_or_default();
         let order_id = told.order_id();
-        self.see_id(order_id, order.client_id(), now);
+        self.see_id(order_id, order.client_id());
         if let Some((call, _)) = self.previews.remove(&order_id) {
             return self.answer(call, &PreviewOrderResponse { preview: Some(told.clone()) });
         }
@@ -112,7 +105,7 @@ impl Desk {
 
     fn on_order_status(&mut self, told: &tws::OrderStatus, now: Instant) {
         let order_id = told.order_id();
-        self.see_id(order_id, told.client_id(), now);
+        self.see_id(order_id, told.client_id());
         let told_of = Told {
             status: told.status(),
             perm_id: told.perm_id(),
@@ -228,7 +221,7 @@ impl Desk {
     }
 
     /// What Gateway told may answer the change that is under way. True if it was told of.
-    fn settle_change(
+    pub(super) fn settle_change(
         &mut self,
         id: i32,
         state: Option<State>,
@@ -305,163 +298,11 @@ impl Desk {
         self.tell(id, kind, now);
         true
     }
-
-    fn on_execution(&mut self, told: &tws::ExecutionDetails, message: &[u8], now: Instant) {
-        let execution = told.execution.clone().unwrap_or_default();
-        let order_id = execution.order_id();
-        self.see_id(order_id, execution.client_id(), now);
-        let found = match self.ours(order_id, execution.client_id()) {
-            Whose::Ours => Some(order_id),
-            _ => self.book.by_perm_id(execution.perm_id()).filter(|_| execution.perm_id() != 0),
-        };
-        let order = found.and_then(|id| self.book.get(id));
-        let record = ExecutionRecord {
-            exec_id: execution.exec_id().to_owned(),
-            owner: order.map(|order| order.record.owner.clone()).unwrap_or_default(),
-            client_order_id: order
-                .map(|order| order.record.client_order_id.clone())
-                .unwrap_or_default(),
-            order_id: found.unwrap_or_default(),
-            execution: message.to_vec().into(),
-            at_ms: self.millis(now),
-            account: execution.acct_number().to_owned(),
-            ..ExecutionRecord::default()
-        };
-        let news = self.executions.add(record.clone(), now);
-        if news == News::Known {
-            return;
-        }
-        if let Some(record) = self.executions.get(&record.exec_id).cloned() {
-            self.telling.write(super::journal::Write::Execution(Box::new(record)));
-        }
-        if let Some(id) = found {
-            self.on_filled(id, told, &execution, now);
-        }
-    }
-
-    /// What an execution says of its order: a market order can fill without any status.
-    fn on_filled(
-        &mut self,
-        id: i32,
-        told: &tws::ExecutionDetails,
-        execution: &tws::Execution,
-        now: Instant,
-    ) {
-        let epoch = self.epoch.unwrap_or_default();
-        let Some(order) = self.book.get_mut(id) else {
-            return;
-        };
-        order.seen_in = epoch;
-        if order.record.perm_id == 0 {
-            order.record.perm_id = execution.perm_id();
-        }
-        let request = tws::PlaceOrderRequest::decode(&order.record.request[..]).unwrap_or_default();
-        let of_a_leg = request.contract.is_some_and(|contract| contract.sec_type() == "BAG")
-            && told.contract.as_ref().is_some_and(|contract| contract.sec_type() != "BAG");
-        if of_a_leg {
-            return;
-        }
-        if is_more(execution.cum_qty(), &order.record.filled) {
-            execution.cum_qty().clone_into(&mut order.record.filled);
-            order.record.avg_fill_price = execution.avg_price();
-        }
-        let total = request.order.as_ref().map_or("", |order| order.total_quantity());
-        let next = match (number(execution.cum_qty()), number(total)) {
-            (Some(filled), Some(total)) if filled >= total && total > 0.0 => State::Filled,
-            _ if order.state() == State::Cancelled => State::Cancelled,
-            _ => State::Working,
-        };
-        let moved = follows(order.state(), next)
-            && order.transition(next, "its executions say so") == Ok(true);
-        let changed = self.settle_change(id, Some(next), None, now);
-        if moved || !changed {
-            let kind = if moved { OrderEventKind::State } else { OrderEventKind::Update };
-            self.tell(id, kind, now);
-        }
-    }
-
-    fn on_commission(&mut self, told: &tws::CommissionAndFeesReport, message: &[u8], now: Instant) {
-        let Some(id) = self.executions.commission(told.exec_id(), message, now) else {
-            return;
-        };
-        if self.executions.get(&id).is_some_and(|record| record.told) {
-            self.tell_execution(&id, Some(ExecutionEventKind::Commission), now);
-        } else {
-            self.tell_due_executions(now);
-        }
-    }
-
-    /// Ids that Gateway has seen are not used again; those near the ids of requests end trading.
-    fn see_id(&mut self, order_id: i32, client_id: i32, _now: Instant) {
-        if order_id <= 0 || order_id == NO_ORDER_ID {
-            return;
-        }
-        if order_id >= HIGHEST_ORDER_ID {
-            let what = format!(
-                "API client {client_id} has an order with id {order_id}, and ids above \
-                 {HIGHEST_ORDER_ID} are for requests: new ids would have to be higher still. Let \
-                 it use lower ids, and reset the ids in Gateway while no API order is open"
-            );
-            return self.doubt(Doubt::HighId, what);
-        }
-        self.next_id = self.next_id.max(order_id + 1);
-    }
-
-    /// Gateway's own counter: at READY, and after a duplicate.
-    pub(crate) fn on_next_valid_id(&mut self, order_id: i32) {
-        if (1..HIGHEST_ORDER_ID).contains(&order_id) {
-            self.next_id = self.next_id.max(order_id);
-        }
-    }
-
-    fn ours(&self, order_id: i32, client_id: i32) -> Whose {
-        if client_id != self.client_id || order_id <= 0 || order_id == NO_ORDER_ID {
-            Whose::Foreign
-        } else if self.book.get(order_id).is_some() {
-            Whose::Ours
-        } else {
-            Whose::Missing
-        }
-    }
-
-    /// Gateway shows an order of our client id that we do not know.
-    fn on_unaccounted(&mut self, order_id: i32, order: &tws::Order) {
-        if self.departures.values().any(|one| one.what == What::Preview && one.holds(order_id)) {
-            return;
-        }
-        self.book.foreign.insert(
-            order.perm_id(),
-            Foreign {
-                told: tws::OpenOrder {
-                    order_id: Some(order_id),
-                    order: Some(order.clone()),
-                    ..Default::default()
-                },
-                ..Foreign::default()
-            },
-        );
-        let what = format!(
-            "Gateway shows order {order_id} (permId {}) of our client id {}, and the journal does \
-             not know it: the journal is older than that order, or another program used this \
-             client id. Look at it, then `ibouncer trading adopt-state --reason …`",
-            order.perm_id(),
-            self.client_id
-        );
-        self.doubt(Doubt::Unaccounted, what);
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    Ours,
-    /// Of our client id, and not in the book.
-    Missing,
-    Foreign,
 }
 
 /// Does what Gateway says move an order from here? An end is not taken back by a message that
 /// says less.
-fn follows(from: State, next: State) -> bool {
+pub(super) fn follows(from: State, next: State) -> bool {
     match from {
         State::Filled => false,
         // Gateway repeats itself; only a fill is news.
@@ -473,11 +314,11 @@ fn follows(from: State, next: State) -> bool {
     }
 }
 
-fn number(text: &str) -> Option<f64> {
+pub(super) fn number(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
-fn is_more(new: &str, old: &str) -> bool {
+pub(super) fn is_more(new: &str, old: &str) -> bool {
     match (number(new), number(old)) {
         (Some(new), Some(old)) => new > old,
         (Some(_), None) => true,

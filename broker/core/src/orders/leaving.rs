@@ -3,7 +3,7 @@
 //! The number of the link frame and the intent are one row, on disk before the frame leaves. A
 //! frame whose row cannot be written is withheld. Cancels do not wait for a disk that fails.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ibouncer_proto::api::v1::{
     CancelOrderResponse, ChangeState, ExerciseOptionsResponse, ModifyOrderResponse, OrderEventKind,
@@ -11,7 +11,8 @@ use ibouncer_proto::api::v1::{
 };
 
 use super::journal::{Audit, Sending};
-use super::{Desk, Doing, PREVIEW, view};
+use super::preview::PREVIEW;
+use super::{Desk, Doing, view};
 use crate::error::{self, Error};
 use crate::ids::CallId;
 
@@ -272,18 +273,4 @@ impl Desk {
             Ask::Cancel => self.answer(call, &CancelOrderResponse { order }),
         }
     }
-
-    pub(super) fn expire_previews(&mut self, now: Instant) {
-        let late: Vec<i32> =
-            self.previews.iter().filter(|(_, (_, at))| *at <= now).map(|(id, _)| *id).collect();
-        for id in late {
-            if let Some((call, _)) = self.previews.remove(&id) {
-                let error = error::deadline("the preview", PREVIEW.as_secs_f64());
-                self.reply(call, Err(error));
-            }
-        }
-    }
 }
-
-/// While it waits for its turn, a preview has no deadline that matters.
-pub(super) const WAITS: Duration = Duration::from_secs(3600);

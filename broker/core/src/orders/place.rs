@@ -7,18 +7,16 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use ibouncer_proto::api::v1::{self, OrderState as State};
+use ibouncer_proto::api::v1::OrderState as State;
 use ibouncer_proto::tws::messages::id;
-use ibouncer_proto::tws::v1 as tws;
-use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use super::body::{self, Purpose, UpstreamIds};
 use super::brakes::{self, Gate};
-use super::journal::{Audit, OrderRecord};
-use super::leaving::{Ask, Departure, WAITS, What};
+use super::journal::Audit;
+use super::leaving::{Ask, Departure, What};
 use super::order::Order;
-use super::patch::{Put, part, parts, patched};
+use super::placement::{Placement, read, unreadable};
 use super::request::OrderRequest;
 use super::rights::{self, Known};
 use super::{Caller, Desk, Doing, HIGHEST_ORDER_ID, Surroundings, Waiting};
@@ -29,32 +27,14 @@ use crate::pacing::Lane;
 use crate::principals::{Principal, WhenAway};
 use crate::wire;
 
-/// Most orders of a group: they leave at once, and Gateway takes 50 messages a second.
-const LARGEST_GROUP: usize = 10;
-
 /// Most requests that wait for trading to open.
 const MOST_WAITING: usize = 1_000;
-
-/// Longest name of an order.
-const LONGEST_NAME: usize = 64;
 
 /// Ids that are reserved on disk at once; after a restart the rest of them is skipped.
 const FLOOR_STEP: i32 = 64;
 
-/// An order of a request, read and checked by itself.
-struct Placement {
-    name: String,
-    /// As it came.
-    body: Vec<u8>,
-    request: tws::PlaceOrderRequest,
-    parent: String,
-    stop_loss: String,
-    profit_taker: String,
-    fingerprint: Vec<u8>,
-}
-
 /// Whether a request is taken now.
-enum Admitted {
+pub(super) enum Admitted {
     Now,
     Later,
 }
@@ -90,102 +70,6 @@ impl Desk {
         self.take_in(caller, call, &owner, placements, ask(false), around.now)
     }
 
-    pub(super) fn exercise(
-        &mut self,
-        caller: &Caller,
-        call: CallId,
-        raw: &Bytes,
-        around: Surroundings<'_>,
-    ) -> Result<(), Error> {
-        let (owner, principal) = self.trader(caller)?;
-        let request = v1::ExerciseOptionsRequest::decode(&raw[..]).map_err(unreadable)?;
-        let name = checked_name("client_order_id", &request.client_order_id)?;
-        let body = part(raw, 2).map_err(unreadable)?.unwrap_or_default();
-        let asked = request.request.unwrap_or_default();
-        checks::contract(asked.contract.as_ref())?;
-        if !matches!(asked.exercise_action(), 1 | 2) || asked.exercise_quantity() <= 0 {
-            return Err(error::invalid(
-                "request.exercise_action must be 1 (exercise) or 2 (lapse), and \
-                 exercise_quantity above 0",
-            ));
-        }
-        let fingerprint = Sha256::digest(raw).to_vec();
-        if let Some(known) = self.known_one(&owner, &name, &fingerprint)? {
-            return self.already_placed(call, Ask::Exercise { again: true }, &[known]);
-        }
-        let again = || OrderRequest::Exercise(raw.clone());
-        match self.admit(&owner, &principal, call, caller, again)? {
-            Admitted::Later => return Ok(()),
-            Admitted::Now => {}
-        }
-        let known = self.known_of(&owner, &around, None);
-        rights::check_exercise(&self.settings, &principal, known, &asked)?;
-        let order_id = self.take_id()?;
-        let frame_body = patched(&body, &[(1, Put::id(order_id))]).map_err(unreadable)?;
-        let account = asked.account().to_owned();
-        let shown = tws::PlaceOrderRequest {
-            contract: asked.contract.clone(),
-            order: Some(tws::Order { account: asked.account, ..tws::Order::default() }),
-            ..Default::default()
-        };
-        self.book.add(Order::new(OrderRecord {
-            order_id,
-            owner: owner.clone(),
-            client_order_id: name.clone(),
-            fingerprint: fingerprint.into(),
-            request: shown.encode_to_vec().into(),
-            state: State::Intent.into(),
-            exercise: true,
-            account,
-            created_ms: self.millis(around.now),
-            ..OrderRecord::default()
-        }));
-        let audit = self.audit(caller, What::Exercise, &owner, &name, order_id, &body);
-        let departure = Departure::new(What::Exercise, vec![order_id], audit)
-            .waiter(Some((call, Ask::Exercise { again: false })));
-        let frames = wire::unkeyed(id::EXERCISE_OPTIONS, &frame_body);
-        self.push(Lane::Order, caller, departure, frames, ("exerciseOptions", name));
-        self.count_sent(&owner, 1, around.now);
-        Ok(())
-    }
-
-    pub(super) fn preview(
-        &mut self,
-        caller: &Caller,
-        call: CallId,
-        raw: &Bytes,
-        around: Surroundings<'_>,
-    ) -> Result<(), Error> {
-        let (owner, principal) = self.trader(caller)?;
-        let body = part(raw, 1).map_err(unreadable)?.unwrap_or_default();
-        let request = body::checked(&body)?;
-        let again = || OrderRequest::Preview(raw.clone());
-        match self.admit(&owner, &principal, call, caller, again)? {
-            Admitted::Later => return Ok(()),
-            Admitted::Now => {}
-        }
-        let contract = request.contract.unwrap_or_default();
-        let order = request.order.unwrap_or_default();
-        let known = self.known_of(&owner, &around, (around.quote)(&contract));
-        rights::check(&self.settings, &principal, known, &contract, &order)?;
-        // An id of its own: it can be no change of an order that lives.
-        let order_id = self.take_id()?;
-        let ids = UpstreamIds { order: order_id, ..UpstreamIds::default() };
-        let frame_body =
-            body::upstream(&body, ids, &owner, "", Purpose::WhatIf).map_err(unreadable)?;
-        if !body::asks_only(&frame_body) {
-            return Err(error::invalid("the preview could not be made one; nothing was sent"));
-        }
-        self.previews.insert(order_id, (call, around.now + WAITS));
-        let audit = self.audit(caller, What::Preview, &owner, "", order_id, &body);
-        let departure = Departure::new(What::Preview, vec![order_id], audit);
-        let label = checks::label(&contract);
-        let frames = wire::unkeyed(id::PLACE_ORDER, &frame_body);
-        self.push(Lane::Order, caller, departure, frames, ("whatIf", label));
-        self.count_sent(&owner, 1, around.now);
-        Ok(())
-    }
-
     /// The principal of a caller who may send orders, and its name.
     pub(super) fn trader(&self, caller: &Caller) -> Result<(String, Principal), Error> {
         let named = caller.principal.as_deref();
@@ -195,7 +79,7 @@ impl Desk {
     }
 
     /// Whether what is new is taken now, waits, or is refused.
-    fn admit(
+    pub(super) fn admit(
         &mut self,
         owner: &str,
         principal: &Principal,
@@ -234,7 +118,7 @@ impl Desk {
         self.brakes.gate(when_away)
     }
 
-    fn known_of<'a>(
+    pub(super) fn known_of<'a>(
         &self,
         owner: &'a str,
         around: &Surroundings<'a>,
@@ -269,7 +153,7 @@ impl Desk {
         }
     }
 
-    fn known_one(
+    pub(super) fn known_one(
         &mut self,
         owner: &str,
         name: &str,
@@ -297,7 +181,12 @@ impl Desk {
         Ok(Some(order.record.order_id))
     }
 
-    fn already_placed(&mut self, call: CallId, ask: Ask, known: &[i32]) -> Result<(), Error> {
+    pub(super) fn already_placed(
+        &mut self,
+        call: CallId,
+        ask: Ask,
+        known: &[i32],
+    ) -> Result<(), Error> {
         let waits = self.departures.values_mut().find(|one| known.iter().any(|id| one.holds(*id)));
         match waits {
             Some(departure) if departure.what == What::Place => {
@@ -375,68 +264,6 @@ impl Desk {
         self.push(Lane::Order, caller, departure, frames.freeze(), ("placeOrder", label));
         self.count_sent(owner, messages, now);
         Ok(())
-    }
-
-    fn record(
-        &self,
-        owner: &str,
-        placement: &Placement,
-        ids: UpstreamIds,
-        now: Instant,
-    ) -> OrderRecord {
-        let order = placement.request.order.clone().unwrap_or_default();
-        OrderRecord {
-            order_id: ids.order,
-            owner: owner.to_owned(),
-            client_order_id: placement.name.clone(),
-            fingerprint: placement.fingerprint.clone().into(),
-            request: placement.body.clone().into(),
-            state: State::Intent.into(),
-            parent_id: ids.parent,
-            parent_client_order_id: placement.parent.clone(),
-            created_ms: self.millis(now),
-            account: order.account().to_owned(),
-            ..OrderRecord::default()
-        }
-    }
-
-    /// An order that Gateway makes of another one, under an id that we reserve.
-    fn attached_record(
-        &self,
-        owner: &str,
-        placement: &Placement,
-        (order_id, parent_id): (i32, i32),
-        name: &str,
-        order_type: &str,
-        now: Instant,
-    ) -> OrderRecord {
-        let parent = placement.request.order.clone().unwrap_or_default();
-        let action = if parent.action() == "BUY" { "SELL" } else { "BUY" };
-        let request = tws::PlaceOrderRequest {
-            contract: placement.request.contract.clone(),
-            order: Some(tws::Order {
-                action: Some(action.into()),
-                order_type: Some(order_type.into()),
-                total_quantity: parent.total_quantity.clone(),
-                account: parent.account.clone(),
-                ..tws::Order::default()
-            }),
-            ..Default::default()
-        };
-        OrderRecord {
-            order_id,
-            owner: owner.to_owned(),
-            client_order_id: name.to_owned(),
-            fingerprint: placement.fingerprint.clone().into(),
-            request: request.encode_to_vec().into(),
-            state: State::Intent.into(),
-            parent_id,
-            parent_client_order_id: placement.name.clone(),
-            attached_to: parent_id,
-            created_ms: self.millis(now),
-            account: parent.account().to_owned(),
-            ..OrderRecord::default()
-        }
     }
 
     fn parent_id(&self, owner: &str, parent: &str, group: &[(String, i32)]) -> Result<i32, Error> {
@@ -525,64 +352,6 @@ impl Desk {
             ..Audit::default()
         }
     }
-}
-
-fn read(raw: &Bytes, group: bool) -> Result<Vec<Placement>, Error> {
-    let orders = parts(raw, 1).map_err(unreadable)?;
-    if orders.is_empty() {
-        return Err(error::invalid("the request has no order"));
-    }
-    if group && orders.len() > LARGEST_GROUP {
-        return Err(error::invalid(format!(
-            "a group has {} orders; at most {LARGEST_GROUP} leave in one piece",
-            orders.len()
-        )));
-    }
-    let mut placements: Vec<Placement> = Vec::new();
-    let orders = if group { orders } else { vec![orders[orders.len() - 1]] };
-    for order in orders {
-        let new = v1::NewOrder::decode(order).map_err(unreadable)?;
-        let name = checked_name("client_order_id", &new.client_order_id)?;
-        if placements.iter().any(|one| one.name == name) {
-            return Err(error::invalid(format!("client_order_id {name:?} is there twice")));
-        }
-        for (field, value) in [
-            ("stop_loss_client_order_id", &new.stop_loss_client_order_id),
-            ("profit_taker_client_order_id", &new.profit_taker_client_order_id),
-        ] {
-            if !value.is_empty() {
-                checked_name(field, value)?;
-            }
-        }
-        let body = part(order, 2).map_err(unreadable)?.unwrap_or_default();
-        let request = body::checked(&body)?;
-        placements.push(Placement {
-            name,
-            body,
-            request,
-            parent: new.parent_client_order_id,
-            stop_loss: new.stop_loss_client_order_id,
-            profit_taker: new.profit_taker_client_order_id,
-            fingerprint: Sha256::digest(order).to_vec(),
-        });
-    }
-    Ok(placements)
-}
-
-fn checked_name(field: &str, name: &str) -> Result<String, Error> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/".contains(&byte);
-    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(good) {
-        let shown: String = name.chars().take(LONGEST_NAME).collect();
-        return Err(error::invalid(format!(
-            "{field} {shown:?} is not allowed: use 1 to {LONGEST_NAME} of letters, digits and \
-             . _ - : /"
-        )));
-    }
-    Ok(name.to_owned())
-}
-
-pub(super) fn unreadable(error: prost::DecodeError) -> Error {
-    error::invalid(format!("the request could not be read: {error}"))
 }
 
 fn hex(bytes: &[u8]) -> String {

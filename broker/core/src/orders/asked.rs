@@ -1,0 +1,228 @@
+//! What is asked of the desk, and to whom it goes; and what only looks: who am I, what is there.
+//! A refusal is audited as well.
+
+use ibouncer_proto::api::v1::{
+    GetOrderResponse, ListOrdersRequest, ListOrdersResponse, OrderEvent, OrderEventKind,
+    OrderScope, WatchOrdersResponse, WhoAmIResponse,
+};
+use prost::Message as _;
+
+use super::change::not_found;
+use super::journal::Audit;
+use super::request::{OrderRequest, View};
+use super::{Caller, Desk, Doing, Surroundings, view};
+use crate::error::{self, Error};
+use crate::hub::Reply;
+use crate::ids::CallId;
+use crate::principals::{Principal, Role};
+
+impl Desk {
+    /// Somebody asks.
+    pub(crate) fn handle(
+        &mut self,
+        caller: &Caller,
+        call: CallId,
+        request: &OrderRequest,
+        around: Surroundings<'_>,
+    ) {
+        let now = around.now;
+        let done = match request {
+            OrderRequest::Place(raw) => self.place(caller, call, raw, false, around),
+            OrderRequest::PlaceGroup(raw) => self.place(caller, call, raw, true, around),
+            OrderRequest::Modify(raw) => self.modify(caller, call, raw, around),
+            OrderRequest::Preview(raw) => self.preview(caller, call, raw, around),
+            OrderRequest::Exercise(raw) => self.exercise(caller, call, raw, around),
+            OrderRequest::Cancel(asked) => self.cancel(caller, call, asked, now),
+            OrderRequest::CancelAll(asked) => self.cancel_all(caller, call, asked, now),
+            OrderRequest::Get(asked) => {
+                self.show_one(caller, call, &asked.owner, &asked.client_order_id)
+            }
+            OrderRequest::List(asked) => self.show_all(caller, call, asked),
+            OrderRequest::Watch { scope, snapshot } => self.watch(caller, call, *scope, *snapshot),
+            OrderRequest::WhoAmI => {
+                self.who_am_i(caller, call);
+                Ok(())
+            }
+            OrderRequest::Halt(asked) => self.halt(caller, call, asked, now),
+            OrderRequest::Resume(asked) => self.resume(caller, call, &asked.client, &asked.reason),
+            OrderRequest::AdoptState(asked) => {
+                self.adopt_state(caller, call, &asked.reason, around.accounts)
+            }
+            OrderRequest::Resolve(asked) => self.resolve(caller, call, asked, now),
+            OrderRequest::CancelEvery(asked) => self.cancel_every(caller, call, asked),
+        };
+        if let Err(error) = done {
+            self.refuse(caller, request, &error);
+            let looks_only = matches!(
+                request,
+                OrderRequest::Get(_) | OrderRequest::List(_) | OrderRequest::Watch { .. }
+            );
+            self.reply(call, Err(if looks_only { error } else { error::not_sent(error) }));
+        }
+    }
+
+    fn refuse(&mut self, caller: &Caller, request: &OrderRequest, error: &Error) {
+        let (what, owner, name) = named(request);
+        if what.is_empty() {
+            return;
+        }
+        self.doings.push_back(Doing::Audit(Box::new(Audit {
+            client: caller.name.clone(),
+            principal: caller.principal.clone().unwrap_or_default(),
+            what,
+            result: "refused",
+            reason: format!("{}: {}", error.code, error.message),
+            client_order_id: name,
+            owner,
+            ..Audit::default()
+        })));
+    }
+
+    /// What this caller sees of this scope.
+    pub(crate) fn view_of(&self, caller: &Caller, scope: OrderScope) -> View {
+        let accounts = self.principal_of(caller).map(|one| one.accounts.clone());
+        let owner = match scope {
+            OrderScope::Unspecified | OrderScope::Own => {
+                Some(caller.principal.clone().unwrap_or_default())
+            }
+            OrderScope::All | OrderScope::Session => None,
+        };
+        View { owner, accounts: accounts.unwrap_or_default() }
+    }
+
+    fn show_one(
+        &mut self,
+        caller: &Caller,
+        call: CallId,
+        owner: &str,
+        name: &str,
+    ) -> Result<(), Error> {
+        let own = caller.principal.clone().unwrap_or_default();
+        let owner = if owner.is_empty() { own } else { owner.to_owned() };
+        let view = self.view_of(caller, OrderScope::All);
+        let order = self.book.named(&owner, name).and_then(|id| self.book.get(id));
+        let shown = order
+            .filter(|order| view.shows(&owner, &order.record.account))
+            .map(|order| view::order(&order.record, self.client_id));
+        // What lies in an account that is not the caller's looks as if it did not exist.
+        let order = Some(shown.ok_or_else(|| not_found(name))?);
+        self.answer(call, &GetOrderResponse { order });
+        Ok(())
+    }
+
+    fn show_all(
+        &mut self,
+        caller: &Caller,
+        call: CallId,
+        asked: &ListOrdersRequest,
+    ) -> Result<(), Error> {
+        let view = self.view_of(caller, asked.scope());
+        let mut orders: Vec<_> = self
+            .book
+            .iter()
+            .filter(|order| asked.ended || order.is_live())
+            .filter(|order| view.shows(&order.record.owner, &order.record.account))
+            .map(|order| view::order(&order.record, self.client_id))
+            .collect();
+        if asked.scope() == OrderScope::All {
+            let foreign = self.book.foreign.values().filter(|one| {
+                let account = one.told.order.as_ref().map_or("", |order| order.account());
+                view.shows("", account)
+            });
+            orders.extend(foreign.map(view::foreign));
+        }
+        let through_sequence = self.telling.told_event();
+        self.answer(call, &ListOrdersResponse { orders, through_sequence });
+        Ok(())
+    }
+
+    fn watch(
+        &mut self,
+        caller: &Caller,
+        call: CallId,
+        scope: OrderScope,
+        snapshot: bool,
+    ) -> Result<(), Error> {
+        let view = self.view_of(caller, scope);
+        let through_sequence = self.telling.told_event();
+        let live = self.book.live();
+        let orders = live
+            .iter()
+            .filter_map(|id| self.book.get(*id))
+            .filter(|order| snapshot && view.shows(&order.record.owner, &order.record.account));
+        let events = orders
+            .map(|order| OrderEvent {
+                sequence: order.record.sequence,
+                at: Some(view::timestamp(order.record.updated_ms)),
+                kind: OrderEventKind::Snapshot.into(),
+                order: Some(view::order(&order.record, self.client_id)),
+            })
+            .collect();
+        let first = WatchOrdersResponse { events, through_sequence };
+        let first = first.encode_to_vec().into();
+        self.reply(call, Ok(Reply::Watch(first, through_sequence, view)));
+        Ok(())
+    }
+
+    fn who_am_i(&mut self, caller: &Caller, call: CallId) {
+        let trader = self.trader(caller);
+        let principal = self.principal_of(caller).cloned().unwrap_or_default();
+        let role = if caller.operator { Role::Admin } else { principal.role };
+        let limits = &principal.limits;
+        let shown = [
+            ("max_quantity", limits.quantity.map(|one| one.to_string())),
+            ("max_notional", limits.notional.map(|one| one.to_string())),
+            ("max_open_orders", limits.open_orders.map(|one| one.to_string())),
+            ("max_orders_per_minute", limits.orders_per_minute.map(|one| one.to_string())),
+            ("price_band", limits.price_band.map(|one| format!("{one} %"))),
+        ];
+        let response = WhoAmIResponse {
+            client: caller.name.clone(),
+            principal: caller.principal.clone().unwrap_or_default(),
+            role: role.name().into(),
+            credential: caller.credential.clone(),
+            may_trade: trader.is_ok(),
+            because: trader.err().map(|error| error.message).unwrap_or_default(),
+            accounts: principal.accounts,
+            security_types: principal.security_types,
+            symbols: principal.symbols,
+            limits: shown
+                .into_iter()
+                .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+                .collect(),
+        };
+        self.answer(call, &response);
+    }
+
+    fn principal_of(&self, caller: &Caller) -> Option<&Principal> {
+        self.principals.get(caller.principal.as_deref()?)
+    }
+}
+
+/// What a request is about, for the audit log; nothing for those that only look.
+fn named(request: &OrderRequest) -> (&'static str, String, String) {
+    let none = String::new;
+    match request {
+        OrderRequest::Place(_) | OrderRequest::PlaceGroup(_) => ("PlaceOrder", none(), none()),
+        OrderRequest::Modify(_) => ("ModifyOrder", none(), none()),
+        OrderRequest::Preview(_) => ("PreviewOrder", none(), none()),
+        OrderRequest::Exercise(_) => ("ExerciseOptions", none(), none()),
+        OrderRequest::Cancel(asked) => {
+            ("CancelOrder", asked.owner.clone(), asked.client_order_id.clone())
+        }
+        OrderRequest::CancelAll(asked) => ("CancelAllOrders", asked.owner.clone(), none()),
+        OrderRequest::Halt(asked) => ("HaltTrading", asked.client.clone(), none()),
+        OrderRequest::Resume(asked) => ("ResumeTrading", asked.client.clone(), none()),
+        OrderRequest::AdoptState(_) => ("AdoptTradingState", none(), none()),
+        OrderRequest::Resolve(asked) => {
+            ("ResolveOrder", asked.owner.clone(), asked.client_order_id.clone())
+        }
+        OrderRequest::CancelEvery(_) => ("CancelEveryOrder", none(), none()),
+        OrderRequest::Get(asked) => {
+            ("GetOrder", asked.owner.clone(), asked.client_order_id.clone())
+        }
+        OrderRequest::List(_) | OrderRequest::Watch { .. } | OrderRequest::WhoAmI => {
+            ("", none(), none())
+        }
+    }
+}

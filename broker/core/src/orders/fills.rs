@@ -1,0 +1,110 @@
+//! Executions and commissions: whose they are, and what they say of their orders.
+
+use std::time::Instant;
+
+use ibouncer_proto::api::v1::{ExecutionEventKind, OrderEventKind, OrderState as State};
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::Desk;
+use super::evidence::{follows, is_more, number};
+use super::executions::News;
+use super::journal::ExecutionRecord;
+use super::whose::Whose;
+
+impl Desk {
+    pub(super) fn on_execution(
+        &mut self,
+        told: &tws::ExecutionDetails,
+        message: &[u8],
+        now: Instant,
+    ) {
+        let execution = told.execution.clone().unwrap_or_default();
+        let order_id = execution.order_id();
+        self.see_id(order_id, execution.client_id());
+        let found = match self.ours(order_id, execution.client_id()) {
+            Whose::Ours => Some(order_id),
+            _ => self.book.by_perm_id(execution.perm_id()).filter(|_| execution.perm_id() != 0),
+        };
+        let order = found.and_then(|id| self.book.get(id));
+        let record = ExecutionRecord {
+            exec_id: execution.exec_id().to_owned(),
+            owner: order.map(|order| order.record.owner.clone()).unwrap_or_default(),
+            client_order_id: order
+                .map(|order| order.record.client_order_id.clone())
+                .unwrap_or_default(),
+            order_id: found.unwrap_or_default(),
+            execution: message.to_vec().into(),
+            at_ms: self.millis(now),
+            account: execution.acct_number().to_owned(),
+            ..ExecutionRecord::default()
+        };
+        let news = self.executions.add(record.clone(), now);
+        if news == News::Known {
+            return;
+        }
+        if let Some(record) = self.executions.get(&record.exec_id).cloned() {
+            self.telling.write(super::journal::Write::Execution(Box::new(record)));
+        }
+        if let Some(id) = found {
+            self.on_filled(id, told, &execution, now);
+        }
+    }
+
+    /// What an execution says of its order: a market order can fill without any status.
+    fn on_filled(
+        &mut self,
+        id: i32,
+        told: &tws::ExecutionDetails,
+        execution: &tws::Execution,
+        now: Instant,
+    ) {
+        let epoch = self.epoch.unwrap_or_default();
+        let Some(order) = self.book.get_mut(id) else {
+            return;
+        };
+        order.seen_in = epoch;
+        if order.record.perm_id == 0 {
+            order.record.perm_id = execution.perm_id();
+        }
+        let request = tws::PlaceOrderRequest::decode(&order.record.request[..]).unwrap_or_default();
+        let of_a_leg = request.contract.is_some_and(|contract| contract.sec_type() == "BAG")
+            && told.contract.as_ref().is_some_and(|contract| contract.sec_type() != "BAG");
+        if of_a_leg {
+            return;
+        }
+        if is_more(execution.cum_qty(), &order.record.filled) {
+            execution.cum_qty().clone_into(&mut order.record.filled);
+            order.record.avg_fill_price = execution.avg_price();
+        }
+        let total = request.order.as_ref().map_or("", |order| order.total_quantity());
+        let next = match (number(execution.cum_qty()), number(total)) {
+            (Some(filled), Some(total)) if filled >= total && total > 0.0 => State::Filled,
+            _ if order.state() == State::Cancelled => State::Cancelled,
+            _ => State::Working,
+        };
+        let moved = follows(order.state(), next)
+            && order.transition(next, "its executions say so") == Ok(true);
+        let changed = self.settle_change(id, Some(next), None, now);
+        if moved || !changed {
+            let kind = if moved { OrderEventKind::State } else { OrderEventKind::Update };
+            self.tell(id, kind, now);
+        }
+    }
+
+    pub(super) fn on_commission(
+        &mut self,
+        told: &tws::CommissionAndFeesReport,
+        message: &[u8],
+        now: Instant,
+    ) {
+        let Some(id) = self.executions.commission(told.exec_id(), message, now) else {
+            return;
+        };
+        if self.executions.get(&id).is_some_and(|record| record.told) {
+            self.tell_execution(&id, Some(ExecutionEventKind::Commission), now);
+        } else {
+            self.tell_due_executions(now);
+        }
+    }
+}

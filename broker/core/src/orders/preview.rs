@@ -1,0 +1,78 @@
+//! Previews (TWS: whatIf): an order that is asked about and not placed.
+//!
+//! A preview has an id of its own, so that it can be no change of an order that lives, and its frame
+//! is looked at once more before it is let go.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ibouncer_proto::tws::messages::id;
+
+use super::body::{self, Purpose, UpstreamIds};
+use super::leaving::{Departure, What};
+use super::patch::part;
+use super::place::Admitted;
+use super::placement::unreadable;
+use super::request::OrderRequest;
+use super::{Caller, Desk, Surroundings, rights};
+use crate::checks;
+use crate::error::{self, Error};
+use crate::ids::CallId;
+use crate::pacing::Lane;
+use crate::wire;
+
+/// How long a preview may take.
+pub(super) const PREVIEW: Duration = Duration::from_secs(20);
+
+/// While it waits for its turn, a preview has no deadline that matters.
+const WAITS: Duration = Duration::from_secs(3600);
+
+impl Desk {
+    pub(super) fn preview(
+        &mut self,
+        caller: &Caller,
+        call: CallId,
+        raw: &Bytes,
+        around: Surroundings<'_>,
+    ) -> Result<(), Error> {
+        let (owner, principal) = self.trader(caller)?;
+        let body = part(raw, 1).map_err(unreadable)?.unwrap_or_default();
+        let request = body::checked(&body)?;
+        let again = || OrderRequest::Preview(raw.clone());
+        match self.admit(&owner, &principal, call, caller, again)? {
+            Admitted::Later => return Ok(()),
+            Admitted::Now => {}
+        }
+        let contract = request.contract.unwrap_or_default();
+        let order = request.order.unwrap_or_default();
+        let known = self.known_of(&owner, &around, (around.quote)(&contract));
+        rights::check(&self.settings, &principal, known, &contract, &order)?;
+        // An id of its own: it can be no change of an order that lives.
+        let order_id = self.take_id()?;
+        let ids = UpstreamIds { order: order_id, ..UpstreamIds::default() };
+        let frame_body =
+            body::upstream(&body, ids, &owner, "", Purpose::WhatIf).map_err(unreadable)?;
+        if !body::asks_only(&frame_body) {
+            return Err(error::invalid("the preview could not be made one; nothing was sent"));
+        }
+        self.previews.insert(order_id, (call, around.now + WAITS));
+        let audit = self.audit(caller, What::Preview, &owner, "", order_id, &body);
+        let departure = Departure::new(What::Preview, vec![order_id], audit);
+        let label = checks::label(&contract);
+        let frames = wire::unkeyed(id::PLACE_ORDER, &frame_body);
+        self.push(Lane::Order, caller, departure, frames, ("whatIf", label));
+        self.count_sent(&owner, 1, around.now);
+        Ok(())
+    }
+
+    pub(super) fn expire_previews(&mut self, now: Instant) {
+        let late: Vec<i32> =
+            self.previews.iter().filter(|(_, (_, at))| *at <= now).map(|(id, _)| *id).collect();
+        for id in late {
+            if let Some((call, _)) = self.previews.remove(&id) {
+                let error = error::deadline("the preview", PREVIEW.as_secs_f64());
+                self.reply(call, Err(error));
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Whose an order is that Gateway tells of, and what its id means for the next ones.
+
+use ibouncer_proto::tws::v1 as tws;
+
+use super::book::Foreign;
+use super::brakes::Doubt;
+use super::leaving::What;
+use super::{Desk, HIGHEST_ORDER_ID};
+
+/// Gateway writes this where there is no order id.
+const NO_ORDER_ID: i32 = i32::MAX;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    Ours,
+    /// Of our client id, and not in the book.
+    Missing,
+    Foreign,
+}
+
+impl Desk {
+    /// Ids that Gateway has seen are not used again; those near the ids of requests end trading.
+    pub(super) fn see_id(&mut self, order_id: i32, client_id: i32) {
+        if order_id <= 0 || order_id == NO_ORDER_ID {
+            return;
+        }
+        if order_id >= HIGHEST_ORDER_ID {
+            let what = format!(
+                "API client {client_id} has an order with id {order_id}, and ids above \
+                 {HIGHEST_ORDER_ID} are for requests: new ids would have to be higher still. Let \
+                 it use lower ids, and reset the ids in Gateway while no API order is open"
+            );
+            return self.doubt(Doubt::HighId, what);
+        }
+        self.next_id = self.next_id.max(order_id + 1);
+    }
+
+    /// Gateway's own counter: at READY, and after a duplicate.
+    pub(crate) fn on_next_valid_id(&mut self, order_id: i32) {
+        if (1..HIGHEST_ORDER_ID).contains(&order_id) {
+            self.next_id = self.next_id.max(order_id);
+        }
+    }
+
+    pub(super) fn ours(&self, order_id: i32, client_id: i32) -> Whose {
+        if client_id != self.client_id || order_id <= 0 || order_id == NO_ORDER_ID {
+            Whose::Foreign
+        } else if self.book.get(order_id).is_some() {
+            Whose::Ours
+        } else {
+            Whose::Missing
+        }
+    }
+
+    /// Gateway shows an order of our client id that we do not know.
+    pub(super) fn on_unaccounted(&mut self, order_id: i32, order: &tws::Order) {
+        if self.departures.values().any(|one| one.what == What::Preview && one.holds(order_id)) {
+            return;
+        }
+        self.book.foreign.insert(
+            order.perm_id(),
+            Foreign {
+                told: tws::OpenOrder {
+                    order_id: Some(order_id),
+                    order: Some(order.clone()),
+                    ..Default::default()
+                },
+                ..Foreign::default()
+            },
+        );
+        let what = format!(
+            "Gateway shows order {order_id} (permId {}) of our client id {}, and the journal does \
+             not know it: the journal is older than that order, or another program used this \
+             client id. Look at it, then `ibouncer trading adopt-state --reason …`",
+            order.perm_id(),
+            self.client_id
+        );
+        self.doubt(Doubt::Unaccounted, what);
+    }
+}

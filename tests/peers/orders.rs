@@ -1,9 +1,10 @@
 //! The official Python client trades at the simulator directly: so the simulator's order book tells
-//! the truth, and its ledger agrees with what the client was told.
+//! the truth, and its ledger agrees with what the client was told. The Python SDK trades through a
+//! broker, and the ledger agrees again.
 
 use std::time::Duration;
 
-use ibouncer_tests::harness::{Program, Sim, peers};
+use ibouncer_tests::harness::{Broker, Program, Sim, peers};
 use serde_json::Value;
 
 use super::{binary, python, scripts, temporary};
@@ -40,4 +41,38 @@ fn the_official_client_trades_at_the_simulator_as_at_a_gateway() {
     assert_eq!(ours.iter().filter(over).count(), ours.len(), "nothing is left: {ledger:#}");
     let first = ours.iter().find(|line| line["order_ref"] == "first").unwrap();
     assert_eq!((&first["filled"], &first["places"]), (&"100".into(), &1.into()));
+}
+
+#[test]
+fn the_python_sdk_trades_through_a_broker_with_and_without_asyncio() {
+    let Some(interpreter) = peers::sdk_python(temporary()) else {
+        return peers::skip("python3");
+    };
+    // What the simulator holds from the start is another client's.
+    let sim = Sim::start(binary(), &["--own-client-id", "55"]);
+    let uid = nix::unistd::Uid::effective();
+    let broker = Broker::plan(binary(), sim.address())
+        .set("trading.enabled=true")
+        .set("trading.volatile_state=allow")
+        .set("clients.momentum.role=trade")
+        .set(&format!("clients.momentum.uid={uid}"))
+        .start();
+    broker.wait_ready();
+    broker.wait_status("trading is open", |status| status["trading"] == "on");
+    let mut command = python(&interpreter);
+    command.arg(scripts().join("python_sdk/trades.py")).arg("momentum");
+    broker.home().settle(&mut command);
+    let mut program = Program::start("trades.py", command);
+    let status = program.exit(Duration::from_secs(120));
+    let text = program.stdout.all().join("\n");
+    let report: Value = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{error}: {text}\n{:?}", program.stderr.all()));
+    assert!(status.success() && report["ok"] == true, "{:#}", report["failures"]);
+    drop(broker);
+    let ledger = sim.ledger();
+    let lines = ledger["orders"].as_array().unwrap();
+    let ours: Vec<_> = lines.iter().filter(|line| line["client_id"] == 410).collect();
+    assert_eq!(ours.len() as u64, report["placed"].as_u64().unwrap(), "{ledger:#}");
+    let twice = ours.iter().filter(|line| line["places"] == 2).count();
+    assert_eq!(twice, 1, "one order was changed, and nothing else left twice: {ledger:#}");
 }

@@ -105,7 +105,7 @@ impl Hub {
             } else if let Some((call, caller, request)) = self.desk.poll_waiting() {
                 self.ask_desk(&caller, call, &request, now);
             } else if let Some(listing) = self.desk.poll_listing() {
-                self.ask_for_list(listing);
+                self.ask_for_list(listing, now);
             } else {
                 break;
             }
@@ -169,14 +169,20 @@ impl Hub {
         }
     }
 
-    fn ask_for_list(&mut self, listing: Listing) {
+    fn ask_for_list(&mut self, listing: Listing, now: Instant) {
         if !self.session.is_up() {
             self.trading.listed = Some(false);
             return;
         }
         let asked = match listing {
             Listing::OpenOrders => Ok(Asked::open_orders(false)),
-            Listing::Executions => Asked::executions(tws::ExecutionRequest::default(), false),
+            Listing::Executions => {
+                let last_n_days = self.desk.days_back(now);
+                let filter = tws::ExecutionFilter { last_n_days, ..Default::default() };
+                let request =
+                    tws::ExecutionRequest { execution_filter: Some(filter), req_id: None };
+                Asked::executions(request, false)
+            }
             Listing::CompletedOrders => {
                 Ok(Asked::completed_orders(tws::CompletedOrdersRequest::default()))
             }

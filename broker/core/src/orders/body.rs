@@ -79,7 +79,9 @@ pub(crate) fn checked_change(body: &[u8]) -> Result<tws::PlaceOrderRequest, Erro
     crate::checks::needed("order.order_type", order.order_type(), "LMT")?;
     let quantity = order.total_quantity();
     let cash = order.cash_qty.is_some_and(|cash| cash > 0.0);
-    if !cash && !quantity.parse::<f64>().is_ok_and(|quantity| quantity > 0.0) {
+    // Of a hedge, and of some allocations, Gateway computes the quantity itself.
+    let computed = !order.hedge_type().is_empty() || !order.fa_group().is_empty();
+    if !cash && !computed && !quantity.parse::<f64>().is_ok_and(|quantity| quantity > 0.0) {
         return Err(error::invalid(format!(
             "request.order.total_quantity {quantity:?} is not a number above 0"
         )));

@@ -163,6 +163,15 @@ impl Desk {
         self.doubt(Doubt::Accounts, what);
     }
 
+    /// How far back executions are asked for, in days; none: today's. Gateway keeps a week.
+    pub(crate) fn days_back(&self, now: Instant) -> Option<i32> {
+        const TODAY_MS: i64 = 12 * 3600 * 1000;
+        let live = self.book.live();
+        let times = live.iter().filter_map(|id| self.book.get(*id));
+        let oldest = times.map(|order| order.record.updated_ms).min()?;
+        (self.millis(now) - oldest > TODAY_MS).then_some(7)
+    }
+
     /// A list is complete, or will never be.
     pub(crate) fn on_listed(&mut self, complete: bool, now: Instant) {
         let next = now + self.settings.reconcile_every;

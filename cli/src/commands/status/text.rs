@@ -145,7 +145,11 @@ fn facts(status: &api::Status, now: SystemTime) -> String {
         accounts => accounts.join(", ") + &mode.unwrap_or_default(),
     };
     block.line("Accounts", &accounts);
-    block.line("Trading", &status.trading);
+    let because = match (&status.trading_status, status.trading.as_str()) {
+        (Some(details), word) if word != "on" => format!(": {}", details.because),
+        _ => String::new(),
+    };
+    block.line("Trading", &format!("{}{because}", status.trading));
     block.line("Clients", &status.clients.to_string());
     if let Some(lines) = status.lines {
         block.line("Lines", &format!("{} of {} used", lines.used, lines.limit));

@@ -23,7 +23,9 @@ impl Orders {
     /// call again, or look with [`Self::get`].
     pub async fn place(&self, order: NewOrder) -> Result<OrderHandle, Error> {
         let request = api::PlaceOrderRequest { order: Some(order) };
-        let answer = self.stub().place_order(request).await.map_err(Error::of_sending)?;
+        // An order has some two hundred fields.
+        let mut stub = self.stub();
+        let answer = Box::pin(stub.place_order(request)).await.map_err(Error::of_sending)?;
         let order = present(answer.into_inner().order, "an order")?;
         Ok(OrderHandle::new(self.clone(), order))
     }
@@ -47,14 +49,16 @@ impl Orders {
             client_order_id: client_order_id.into(),
             request: Some(request),
         };
-        let answer = self.stub().modify_order(request).await.map_err(Error::of_sending)?;
+        let mut stub = self.stub();
+        let answer = Box::pin(stub.modify_order(request)).await.map_err(Error::of_sending)?;
         present(answer.into_inner().order, "an order")
     }
 
     /// Margin and commission of an order that is not placed (TWS: whatIf).
     pub async fn preview(&self, request: tws::PlaceOrderRequest) -> Result<tws::OpenOrder, Error> {
         let request = api::PreviewOrderRequest { request: Some(request) };
-        let answer = self.stub().preview_order(request).await?;
+        let mut stub = self.stub();
+        let answer = Box::pin(stub.preview_order(request)).await?;
         present(answer.into_inner().preview, "a preview")
     }
 

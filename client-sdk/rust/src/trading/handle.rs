@@ -9,16 +9,16 @@ use crate::tws;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// All of it filled.
-    Filled(api::Order),
+    Filled(Box<api::Order>),
     /// It was cancelled; a part may have filled.
-    Cancelled(api::Order),
+    Cancelled(Box<api::Order>),
     /// Gateway or IB refused it.
-    Rejected(api::Order),
+    Rejected(Box<api::Order>),
     /// It never left.
-    NotSent(api::Order),
+    NotSent(Box<api::Order>),
     /// A connection was lost in between: it may be working, filled, or never have arrived. Do not
     /// place it anew. Wait on: evidence, or a person, ends this.
-    Unknown(api::Order),
+    Unknown(Box<api::Order>),
 }
 
 impl Outcome {
@@ -34,7 +34,7 @@ impl Outcome {
     }
 
     fn of(order: &api::Order) -> Option<Self> {
-        let order = order.clone();
+        let order = Box::new(order.clone());
         Some(match order.state() {
             OrderState::Filled => Self::Filled(order),
             OrderState::Cancelled => Self::Cancelled(order),
@@ -55,12 +55,13 @@ impl Outcome {
 #[derive(Debug, Clone)]
 pub struct OrderHandle {
     orders: Orders,
-    order: api::Order,
+    /// An order has some two hundred fields.
+    order: Box<api::Order>,
 }
 
 impl OrderHandle {
     pub(super) fn new(orders: Orders, order: api::Order) -> Self {
-        Self { orders, order }
+        Self { orders, order: Box::new(order) }
     }
 
     /// Its name.
@@ -76,7 +77,7 @@ impl OrderHandle {
     /// Asks the broker for the order as it is now.
     pub async fn refresh(&mut self) -> Result<&api::Order, Error> {
         let name = self.order.client_order_id.clone();
-        self.order = self.orders.get(self.order.owner.clone(), name).await?;
+        *self.order = self.orders.get(self.order.owner.clone(), name).await?;
         Ok(&self.order)
     }
 
@@ -107,7 +108,7 @@ impl OrderHandle {
 
     /// Cancels it.
     pub async fn cancel(&mut self) -> Result<&api::Order, Error> {
-        self.order = self.orders.cancel(self.order.client_order_id.clone()).await?;
+        *self.order = self.orders.cancel(self.order.client_order_id.clone()).await?;
         Ok(&self.order)
     }
 
@@ -119,7 +120,7 @@ impl OrderHandle {
             ..Default::default()
         };
         let name = self.order.client_order_id.clone();
-        self.order = self.orders.modify(name, request).await?;
+        *self.order = Box::pin(self.orders.modify(name, request)).await?;
         Ok(&self.order)
     }
 
@@ -132,7 +133,7 @@ impl OrderHandle {
         while let Some(batch) = events.next().await? {
             for order in batch.into_iter().filter_map(|event| event.order) {
                 if order.client_order_id == self.order.client_order_id {
-                    self.order = order;
+                    *self.order = order;
                     if fits(&self.order) {
                         return Ok(());
                     }

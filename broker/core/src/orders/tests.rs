@@ -19,7 +19,7 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::journal::{EventRecord, ExecutionRecord, OrderRecord};
+use super::journal::{EventRecord, OrderRecord};
 use super::session::Before;
 use super::*;
 use crate::principals::{Principal, Role, WhenAway};

@@ -273,7 +273,6 @@ fn the_journal_has_the_number_before_the_frame_leaves() {
     assert!(!floor.desk.is_on_disk(numbered.wait_for));
     floor.settle();
     assert!(floor.desk.is_on_disk(numbered.wait_for));
-    let sending = floor.disk.orders[0].sending.clone().unwrap();
+    let sending = floor.disk.orders[0].sending.unwrap();
     assert_eq!((sending.epoch, sending.number), (1, 77));
-    let _unused: Option<ExecutionRecord> = None;
 }

@@ -17,6 +17,7 @@ use prost::Message as _;
 use super::Desk;
 use super::body;
 use super::brakes::Doubt;
+use super::journal::Change;
 use super::order::meaning;
 use super::whose::Whose;
 use crate::error;
@@ -26,6 +27,7 @@ use crate::notes::Severity;
 /// Gateway's codes with a meaning of their own for orders. Source: protocol fact sheet, section 8.
 const DUPLICATE_ID: i32 = 103;
 const CANCELLED: i32 = 202;
+const REJECTED: i32 = 201;
 
 /// After a duplicate id it is not known how far Gateway has counted.
 const SKIPPED_IDS: i32 = 1_000;
@@ -38,6 +40,18 @@ struct Told<'a> {
     remaining: Option<&'a str>,
     avg_fill_price: Option<f64>,
     open: Option<&'a tws::OpenOrder>,
+    /// From the list of orders that have ended.
+    over: bool,
+}
+
+impl Told<'_> {
+    /// What it says of the state. Inactive can come back, but not from among those that ended.
+    fn state(&self) -> Option<State> {
+        match meaning(self.status) {
+            Some(State::Inactive) if self.over => Some(State::Rejected),
+            state => state,
+        }
+    }
 }
 
 impl Desk {
@@ -92,6 +106,7 @@ impl Desk {
             remaining: None,
             avg_fill_price: None,
             open: Some(told),
+            over: false,
         };
         match self.ours(order_id, order.client_id()) {
             Whose::Ours => self.on_told(order_id, &told_of, now),
@@ -113,6 +128,7 @@ impl Desk {
             remaining: told.remaining.as_deref(),
             avg_fill_price: told.avg_fill_price,
             open: None,
+            over: false,
         };
         match self.ours(order_id, told.client_id()) {
             Whose::Ours => self.on_told(order_id, &told_of, now),
@@ -151,6 +167,7 @@ impl Desk {
             remaining: None,
             avg_fill_price: None,
             open: None,
+            over: true,
         };
         self.on_told(order_id, &told_of, now);
     }
@@ -171,7 +188,7 @@ impl Desk {
             );
             return self.doubt(Doubt::TwoPermIds, what);
         }
-        let (from, next) = (order.state(), meaning(told.status));
+        let (from, next) = (order.state(), told.state());
         if !order.is_live() && next.is_some_and(|next| !follows(from, next)) {
             // Gateway repeats itself.
             return;
@@ -283,16 +300,20 @@ impl Desk {
         };
         let because = format!("Gateway says {code}: {text}");
         order.record.notice = told.encode_to_vec().into();
+        let pending = order.pending().map(Change::kind);
+        let changing = order.pending().is_some_and(|one| one.state() != ChangeState::Waiting);
+        let rejected = match order.state() {
+            State::Sent => ends && !changing,
+            // Gateway says Inactive, and then why. Of a modification it rejects only that.
+            State::Inactive => code == REJECTED && pending != Some(ChangeKind::Modify),
+            _ => false,
+        };
         let mut kind = OrderEventKind::Notice;
-        if ends && order.pending().is_some_and(|change| change.state() != ChangeState::Waiting) {
-            if order.move_change(ChangeState::Failed, &because, code) {
-                kind = OrderEventKind::Change;
-                self.answers_due.remove(&id);
-            }
-        } else if ends
-            && order.state() == State::Sent
-            && order.transition(State::Rejected, &because) == Ok(true)
-        {
+        if ends && changing && order.move_change(ChangeState::Failed, &because, code) {
+            kind = OrderEventKind::Change;
+            self.answers_due.remove(&id);
+        }
+        if rejected && order.transition(State::Rejected, &because) == Ok(true) {
             kind = OrderEventKind::State;
         }
         self.tell(id, kind, now);

@@ -58,6 +58,38 @@ fn an_error_ends_what_gateway_never_told_of_and_only_that() {
 }
 
 #[test]
+fn what_is_inactive_because_it_was_rejected_has_ended() {
+    let mut floor = Floor::open();
+    let names = ["a", "b", "c"];
+    let [a, b, c] = names.map(|name| floor.placed("momentum", name));
+    for id in [a, b, c] {
+        floor.opened(id, "PreSubmitted", 10.0);
+        floor.told(id, "Inactive");
+    }
+    floor.failed(a, 201);
+    assert_eq!(floor.state("momentum", "a"), State::Rejected, "Gateway says why");
+    floor.told(a, "Submitted");
+    assert_eq!(floor.state("momentum", "a"), State::Working, "Gateway says that it lives");
+    floor.call("momentum", modify("b", 11.0));
+    floor.leave();
+    floor.failed(b, 201);
+    assert_eq!(floor.state("momentum", "b"), State::Inactive, "only the change was rejected");
+    let completed = tws::CompletedOrder {
+        order: Some(tws::Order {
+            perm_id: Some(floor.order("momentum", "c").perm_id),
+            ..tws::Order::default()
+        }),
+        order_state: Some(tws::OrderState {
+            status: Some("Inactive".into()),
+            ..tws::OrderState::default()
+        }),
+        ..tws::CompletedOrder::default()
+    };
+    floor.hear(id::COMPLETED_ORDER, &completed);
+    assert_eq!(floor.state("momentum", "c"), State::Rejected, "it is among those that ended");
+}
+
+#[test]
 fn inactive_comes_back_and_a_fill_after_cancelled_is_taken() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ibouncer_proto::api::v1::OrderState as State;
 use ibouncer_proto::tws::v1 as tws;
 
 use super::journal::OrderRecord;
@@ -22,6 +23,7 @@ pub(crate) struct Book {
     names: BTreeMap<String, BTreeMap<String, i32>>,
     perm_ids: BTreeMap<i64, i32>,
     live: BTreeMap<String, BTreeSet<i32>>,
+    unknown: BTreeSet<i32>,
     pub(crate) foreign: BTreeMap<i64, Foreign>,
 }
 
@@ -53,6 +55,7 @@ impl Book {
         if let Some(live) = self.live.get_mut(&order.record.owner) {
             live.remove(&id);
         }
+        self.unknown.remove(&id);
         Some(order)
     }
 
@@ -72,6 +75,11 @@ impl Book {
         };
         if order.record.perm_id != 0 {
             self.perm_ids.insert(order.record.perm_id, id);
+        }
+        if order.state() == State::Unknown {
+            self.unknown.insert(id);
+        } else {
+            self.unknown.remove(&id);
         }
         let live = self.live.entry(order.record.owner.clone()).or_default();
         if order.is_live() {
@@ -95,6 +103,11 @@ impl Book {
 
     pub(crate) fn live_count(&self, owner: &str) -> usize {
         self.live.get(owner).map_or(0, BTreeSet::len)
+    }
+
+    /// Orders that have not ended, and those of them that are UNKNOWN.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.live.values().map(BTreeSet::len).sum(), self.unknown.len())
     }
 
     pub(crate) fn live(&self) -> Vec<i32> {
@@ -124,6 +137,7 @@ impl Book {
             assert_eq!(named, Some(*id), "a name is one order's");
             let listed = self.live.get(&order.record.owner).is_some_and(|live| live.contains(id));
             assert_eq!(listed, order.is_live(), "order {id}");
+            assert_eq!(self.unknown.contains(id), order.state() == State::Unknown, "order {id}");
         }
     }
 }

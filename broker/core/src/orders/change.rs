@@ -305,11 +305,6 @@ impl Desk {
         self.book.named(owner, client_order_id).ok_or_else(|| not_found(client_order_id))
     }
 
-    fn sent_in_last_minute(&self, owner: &str, now: Instant) -> usize {
-        let in_minute = |at: &&Instant| now.saturating_duration_since(**at).as_secs() < 60;
-        self.sent_lately.get(owner).map_or(0, |sent| sent.iter().filter(in_minute).count())
-    }
-
     pub(super) fn cancel_audit(
         &self,
         caller: &Caller,

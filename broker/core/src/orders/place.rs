@@ -27,6 +27,9 @@ use crate::pacing::Lane;
 use crate::principals::{Principal, WhenAway};
 use crate::wire;
 
+/// What limits of a minute count.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Most requests that wait for trading to open.
 const MOST_WAITING: usize = 1_000;
 
@@ -124,14 +127,11 @@ impl Desk {
         around: &Surroundings<'a>,
         quote: Option<f64>,
     ) -> Known<'a> {
-        let minute = Duration::from_secs(60);
-        let lately = self.sent_lately.get(owner);
-        let in_minute = |at: &&Instant| around.now.saturating_duration_since(**at) < minute;
         Known {
             name: owner,
             accounts: around.accounts,
             open_orders: self.book.live_count(owner),
-            last_minute: lately.map_or(0, |sent| sent.iter().filter(in_minute).count()),
+            last_minute: self.sent_in_last_minute(owner, around.now),
             quote,
         }
     }
@@ -322,13 +322,15 @@ impl Desk {
 
     pub(super) fn count_sent(&mut self, owner: &str, count: usize, now: Instant) {
         let lately = self.sent_lately.entry(owner.to_owned()).or_default();
-        while lately.front().is_some_and(|at| now.saturating_duration_since(*at).as_secs() >= 60) {
+        while lately.front().is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE) {
             lately.pop_front();
         }
-        // No limit that could be set needs more of them.
-        if lately.len() < 100_000 {
-            lately.extend(std::iter::repeat_n(now, count));
-        }
+        lately.extend(std::iter::repeat_n(now, count));
+    }
+
+    pub(super) fn sent_in_last_minute(&self, owner: &str, now: Instant) -> usize {
+        let old = |at: &Instant| now.saturating_duration_since(*at) >= MINUTE;
+        self.sent_lately.get(owner).map_or(0, |sent| sent.len() - sent.partition_point(old))
     }
 
     pub(super) fn audit(

@@ -192,7 +192,7 @@ impl Desk {
         self.resolve_changes(now);
         self.end_torn_groups(now);
         if std::mem::take(&mut self.brakes.reconciling) {
-            let unknown = self.count_unknown();
+            let (_, unknown) = self.book.counts();
             let text = match unknown {
                 0 => "orders agree with Gateway's lists; trading is open".to_owned(),
                 _ => format!(
@@ -254,13 +254,6 @@ impl Desk {
             let audit = self.cancel_audit(&the_broker(), "", id, "its group was cut on its way");
             let _ = self.cancel_one(None, id, None, audit, now);
         }
-    }
-
-    pub(super) fn count_unknown(&self) -> usize {
-        let live = self.book.live();
-        let states =
-            live.iter().filter_map(|id| self.book.get(*id)).map(super::order::Order::state);
-        states.filter(|state| *state == State::Unknown).count()
     }
 }
 

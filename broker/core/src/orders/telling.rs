@@ -177,8 +177,8 @@ impl Desk {
         let status = TradingStatus {
             because,
             halts: halts.chain(doubts).collect(),
-            open_orders: self.book.live().len() as u32,
-            unknown_orders: self.count_unknown() as u32,
+            open_orders: self.book.counts().0 as u32,
+            unknown_orders: self.book.counts().1 as u32,
             foreign_orders: self.book.foreign.len() as u32,
             journal: self.brakes.journal.clone().unwrap_or_else(|| "ok".into()),
             next_order_id: self.next_id,

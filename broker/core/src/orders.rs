@@ -123,6 +123,8 @@ struct Waiting {
 /// The desk.
 #[derive(Debug)]
 pub struct Desk {
+    /// Trading was on at the start, so that there is a journal.
+    active: bool,
     settings: TradingSettings,
     principals: Principals,
     client_id: i32,
@@ -168,6 +170,7 @@ impl Desk {
         clock: Clock,
     ) -> Self {
         Self {
+            active: settings.enabled,
             settings,
             principals,
             client_id,
@@ -227,16 +230,18 @@ impl Desk {
         }
     }
 
-    /// Are orders taken at all?
-    pub fn is_enabled(&self) -> bool {
-        self.settings.enabled
+    /// Does it keep orders? Whether new ones are taken is another matter.
+    pub fn is_active(&self) -> bool {
+        self.active
     }
 
     /// Other numbers to decide by, from now on.
     pub fn on_settings(&mut self, settings: TradingSettings, principals: Principals) {
-        let enabled = self.settings.enabled;
-        // Whether there is a journal is decided at start.
+        // Off is at once; on needs a journal, which is made at the start.
+        let enabled = self.active && settings.enabled;
         self.settings = TradingSettings { enabled, ..settings };
+        self.ready = self.waiting.len();
+        self.doings.push_back(Doing::StatusChanged);
         self.principals = principals;
     }
 
@@ -320,7 +325,7 @@ impl Desk {
     }
 
     fn doubt(&mut self, kind: Doubt, what: String) {
-        if !self.settings.enabled || self.brakes.doubts.contains_key(&kind) {
+        if !self.active || self.brakes.doubts.contains_key(&kind) {
             return;
         }
         tracing::error!(what, "trading is halted");

@@ -67,7 +67,7 @@ impl Hub {
             }
         };
         if Desk::wants(message.message_id)
-            && self.desk.is_enabled()
+            && self.desk.is_active()
             && !self.desk.on_message(message.message_id, message.body, now)
         {
             self.counters.malformed_frames += 1;
@@ -258,7 +258,7 @@ impl Hub {
         };
         let (code, text) = (notice.error_code(), notice.error_msg());
         if let Some(order) = correlation.filter(|id| *id > 0)
-            && self.desk.is_enabled()
+            && self.desk.is_active()
             && self.desk.on_error(order, &notice, now)
         {
             if code == RATE_EXCEEDED {

@@ -28,7 +28,7 @@ use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::pacing::Lane;
-use crate::principals::{Role, WhenAway};
+use crate::principals::{Role, TradingSettings, WhenAway};
 use crate::wire;
 
 impl Desk {
@@ -208,8 +208,11 @@ impl Desk {
     fn may_cancel_of(&self, caller: &Caller, owner: &str, reason: &str) -> Result<String, Error> {
         let named = caller.principal.as_deref().unwrap_or_default();
         if owner.is_empty() || owner == named {
-            let (named, _) = self.trader(caller)?;
-            return Ok(named);
+            // Whoever may have sent it may cancel it, also once trading is off.
+            let settings = TradingSettings { enabled: self.active, ..self.settings.clone() };
+            let known = self.principals.get(named).map(|principal| (named, principal));
+            rights::may_trade(&settings, known)?;
+            return Ok(named.to_owned());
         }
         self.administrator(caller, "another client's orders")?;
         if reason.trim().is_empty() {

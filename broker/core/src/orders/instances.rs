@@ -29,7 +29,7 @@ impl Desk {
         instances.remove(&client);
         let grace = self.principals.get(principal).and_then(|one| one.cancel_on_disconnect);
         if let (true, Some(grace)) = (instances.is_empty(), grace)
-            && self.settings.enabled
+            && self.active
             && self.book.live_count(principal) > 0
         {
             self.owe(principal, now + grace);

@@ -250,7 +250,7 @@ impl Desk {
     }
 
     fn only_enabled(&self) -> Result<(), Error> {
-        if self.settings.enabled {
+        if self.active {
             return Ok(());
         }
         Err(error::trading_closed(

@@ -36,7 +36,7 @@ impl Desk {
         now: Instant,
     ) {
         self.epoch = Some(epoch);
-        if !self.settings.enabled {
+        if !self.active {
             return;
         }
         self.on_next_valid_id(next_valid_id);
@@ -52,7 +52,7 @@ impl Desk {
 
     /// The link of the same session is back.
     pub(crate) fn on_relinked(&mut self, through: u64, now: Instant) {
-        if let (Some(epoch), true) = (self.epoch, self.settings.enabled) {
+        if let (Some(epoch), true) = (self.epoch, self.active) {
             self.prove(epoch, through, now);
             self.reconciler.begin();
         }
@@ -76,7 +76,7 @@ impl Desk {
 
     /// Frames from Gateway were lost on the way, or Gateway may not have told all.
     pub(crate) fn on_gap(&mut self, because: &str, lost: bool, now: Instant) {
-        if self.epoch.is_some() && self.settings.enabled {
+        if self.epoch.is_some() && self.active {
             if lost {
                 self.lose(because, now);
             }

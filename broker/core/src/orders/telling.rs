@@ -145,12 +145,13 @@ impl Desk {
 
     /// Trading as status shows it: a word, and the details; none if it is off.
     pub(crate) fn status(&self, clock: &Clock) -> (&'static str, Option<TradingStatus>) {
-        if !self.settings.enabled {
+        if !self.active {
             return ("off", None);
         }
         let halt =
             self.facts.halts.get("").map(|halt| format!("halted by {}: {}", halt.by, halt.reason));
         let (word, because) = match (halt, self.brakes.gate(WhenAway::Reject)) {
+            _ if !self.settings.enabled => ("off", "trading.enabled is false; cancels pass".into()),
             (Some(halt), _) => ("halted", halt),
             (None, Gate::Open) => ("on", "orders are taken".to_owned()),
             (None, Gate::Wait) => ("down", String::new()),

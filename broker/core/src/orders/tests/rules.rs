@@ -276,3 +276,17 @@ fn the_journal_has_the_number_before_the_frame_leaves() {
     let sending = floor.disk.orders[0].sending.unwrap();
     assert_eq!((sending.epoch, sending.number), (1, 77));
 }
+
+#[test]
+fn trading_that_is_switched_off_takes_nothing_new_and_goes_on_with_what_there_is() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.desk.on_settings(TradingSettings::default(), principals());
+    let refused = floor.place("momentum", "b");
+    assert_eq!(floor.refused(refused).code, "TRADING_OFF");
+    floor.told(id, "Submitted");
+    assert_eq!(floor.state("momentum", "a"), State::Working);
+    floor.cancel("momentum", "a");
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+}

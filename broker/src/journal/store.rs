@@ -154,18 +154,18 @@ fn put(change: &Transaction<'_>, row: &Write) -> rusqlite::Result<()> {
         Write::Facts(facts) => {
             let body = facts.encode_to_vec();
             let sql = "INSERT OR REPLACE INTO facts (one, body, sum) VALUES (1, ?1, ?2)";
-            change.execute(sql, params![body, sum(&body)])
+            change.prepare_cached(sql)?.execute(params![body, sum(&body)])
         }
         Write::Order(order) => {
             let body = order.encode_to_vec();
-            // Not OR REPLACE, which would remove another order of the same name.
             // An order that never left gives its name to the next one.
             let sql = "DELETE FROM orders
                        WHERE owner = ?1 AND client_order_id = ?2 AND client_order_id <> ''
                        AND order_id <> ?3 AND state = ?4";
             let never_left = OrderState::NotSent as i32;
             let names = (&order.owner, &order.client_order_id, order.order_id, never_left);
-            change.execute(sql, names)?;
+            change.prepare_cached(sql)?.execute(names)?;
+            // Not OR REPLACE, which would remove another order of the same name.
             let sql = "INSERT INTO orders
                            (order_id, owner, client_order_id, perm_id, state, body, sum)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -173,31 +173,33 @@ fn put(change: &Transaction<'_>, row: &Write) -> rusqlite::Result<()> {
                            owner = excluded.owner, client_order_id = excluded.client_order_id,
                            perm_id = excluded.perm_id, state = excluded.state,
                            body = excluded.body, sum = excluded.sum";
-            change.execute(
-                sql,
-                params![
-                    order.order_id,
-                    order.owner,
-                    order.client_order_id,
-                    order.perm_id,
-                    order.state,
-                    body,
-                    sum(&body)
-                ],
-            )
+            change.prepare_cached(sql)?.execute(params![
+                order.order_id,
+                order.owner,
+                order.client_order_id,
+                order.perm_id,
+                order.state,
+                body,
+                sum(&body)
+            ])
         }
         Write::Execution(execution) => {
             let body = execution.encode_to_vec();
             let sql = "INSERT OR REPLACE INTO executions (exec_id, order_id, body, sum)
                        VALUES (?1, ?2, ?3, ?4)";
-            change.execute(sql, params![execution.exec_id, execution.order_id, body, sum(&body)])
+            change.prepare_cached(sql)?.execute(params![
+                execution.exec_id,
+                execution.order_id,
+                body,
+                sum(&body)
+            ])
         }
         Write::Event(event) => {
             let body = event.encode_to_vec();
             let sql = "INSERT OR REPLACE INTO events (sequence, owner, body, sum)
                        VALUES (?1, ?2, ?3, ?4)";
             let sequence = event.sequence.cast_signed();
-            change.execute(sql, params![sequence, event.owner, body, sum(&body)])
+            change.prepare_cached(sql)?.execute(params![sequence, event.owner, body, sum(&body)])
         }
     }
     .map(drop)

@@ -1,8 +1,8 @@
 //! When a message may leave for Gateway: one budget, lanes by urgency, fair between clients.
 //!
 //! Owns the token bucket and what waits for it. A burst is small, so that no second, wherever
-//! it begins, sees more than Gateway's 50 messages. Inside a lane clients take turns; a message
-//! never overtakes an earlier one of the same client, unless a rule of Gateway holds the earlier
+//! it begins, sees more than Gateway's 50 messages. Inside a lane, but for that of orders, clients
+//! take turns; a message never overtakes an earlier one of the same client, unless a rule of Gateway holds the earlier
 //! one back (`pacing/gates.rs`). Lower lanes are never starved. Messages that wait can be taken
 //! back, and then nothing leaves. Read on in `pacing/waiting_line.rs`: who stands where in the queue.
 
@@ -112,7 +112,10 @@ impl Pacer {
             tokens: burst(per_second),
             counted: now,
             gates: Gates::default(),
-            lanes: std::array::from_fn(|_| WaitingLine::default()),
+            lanes: Lane::ALL.map(|lane| match lane {
+                Lane::Order => WaitingLine::as_it_comes(),
+                _ => WaitingLine::default(),
+            }),
             turns: Turns::default(),
             held_until: None,
             complained: None,

@@ -57,6 +57,20 @@ fn clients_take_turns_and_keep_their_own_order() {
 }
 
 #[test]
+fn orders_leave_in_the_order_of_their_ids_whoever_sent_them() {
+    let (mut pacer, now) = pacer();
+    for id in 0..60 {
+        pacer.push(Lane::Order, ClientId([7, 7, 7, 1, 3][id as usize % 5]), message(id));
+    }
+    assert_eq!(pacer.waiting_of(ClientId(7)), 36);
+    assert!(pacer.take_back(RequestId(59)));
+    let queue = pacer.queue(now);
+    assert_eq!((queue[3].client, queue[3].request), (ClientId(1), RequestId(3)));
+    let order: Vec<_> = run(&mut pacer, now).into_iter().map(|(_, id)| id).collect();
+    assert_eq!(order, (0..59).collect::<Vec<_>>());
+}
+
+#[test]
 fn cancels_lead_and_never_starve_what_is_below() {
     let (mut pacer, now) = pacer();
     pacer.push(Lane::Data, ClientId(1), message(1000));

@@ -1,4 +1,6 @@
-//! The queue of one lane: clients take turns, each with its messages in order.
+//! The queue of one lane: clients take turns, each with its messages in order. Orders alone leave
+//! in the order in which they came, whoever sent them: they have their ids already, and Gateway
+//! refuses an id below one that it has seen (103).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -30,7 +32,10 @@ pub struct Place {
 
 #[derive(Debug, Default)]
 pub(super) struct WaitingLine {
-    clients: BTreeMap<ClientId, VecDeque<Waiting>>,
+    /// By whose turn it is: everything under one, if there are no turns.
+    clients: BTreeMap<ClientId, VecDeque<(ClientId, Waiting)>>,
+    /// Clients take no turns.
+    as_it_came: bool,
     /// Whose turn was last.
     last: Option<ClientId>,
     length: usize,
@@ -40,11 +45,17 @@ pub(super) struct WaitingLine {
 }
 
 impl WaitingLine {
+    /// In which clients take no turns.
+    pub(super) fn as_it_comes() -> Self {
+        Self { as_it_came: true, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, client: ClientId, message: Waiting) {
         self.length += 1;
         self.gated += usize::from(message.gate != Gate::Open);
         self.histories += usize::from(is_history(&message));
-        self.clients.entry(client).or_default().push_back(message);
+        let turn = if self.as_it_came { ClientId::default() } else { client };
+        self.clients.entry(turn).or_default().push_back((client, message));
     }
 
     pub(super) fn take_back(&mut self, request: RequestId) -> bool {
@@ -52,7 +63,7 @@ impl WaitingLine {
         let (length, gated) = (&mut self.length, &mut self.gated);
         let histories = &mut self.histories;
         self.clients.retain(|_, queue| {
-            queue.retain(|waiting| {
+            queue.retain(|(_, waiting)| {
                 let stays = waiting.request != request;
                 if !stays {
                     *length -= 1;
@@ -75,6 +86,9 @@ impl WaitingLine {
     }
 
     pub(super) fn of(&self, client: ClientId) -> usize {
+        if self.as_it_came {
+            return self.all().filter(|(whose, _)| *whose == client).count();
+        }
         self.clients.get(&client).map_or(0, VecDeque::len)
     }
 
@@ -107,12 +121,12 @@ impl WaitingLine {
 
     /// The first message that may leave, of the client whose turn it is.
     pub(super) fn next(&mut self, gates: &Gates, now: Instant) -> Option<(ClientId, Waiting)> {
-        let (client, at) = self.turn(gates, now)?;
-        self.last = Some(client);
-        let queue = self.clients.get_mut(&client)?;
-        let message = queue.remove(at)?;
+        let (turn, at) = self.turn(gates, now)?;
+        self.last = Some(turn);
+        let queue = self.clients.get_mut(&turn)?;
+        let (client, message) = queue.remove(at)?;
         if queue.is_empty() {
-            self.clients.remove(&client);
+            self.clients.remove(&turn);
         }
         self.length -= 1;
         self.gated -= usize::from(message.gate != Gate::Open);
@@ -121,16 +135,18 @@ impl WaitingLine {
     }
 
     fn all(&self) -> impl Iterator<Item = (ClientId, &Waiting)> {
-        self.clients.iter().flat_map(|(client, queue)| queue.iter().map(|one| (*client, one)))
+        self.clients.values().flatten().map(|(client, one)| (*client, one))
     }
 
     fn turn(&self, gates: &Gates, now: Instant) -> Option<(ClientId, usize)> {
         let after = self.last.map_or(Unbounded, Excluded);
         let behind = self.clients.range((after, Unbounded));
         let before = self.last.map(|last| self.clients.range(..=last));
-        behind.chain(before.into_iter().flatten()).find_map(|(client, queue)| {
-            let ready = |one: &Waiting| gates.check(&one.gate, *client, now) == Verdict::Go;
-            Some((*client, queue.iter().position(ready)?))
+        behind.chain(before.into_iter().flatten()).find_map(|(turn, queue)| {
+            let ready = |(client, one): &(ClientId, Waiting)| {
+                gates.check(&one.gate, *client, now) == Verdict::Go
+            };
+            Some((*turn, queue.iter().position(ready)?))
         })
     }
 }
@@ -176,7 +192,7 @@ pub(super) fn places(
 
 /// A lane, played forward.
 struct Forward<'a> {
-    clients: BTreeMap<ClientId, std::collections::vec_deque::Iter<'a, Waiting>>,
+    clients: BTreeMap<ClientId, std::collections::vec_deque::Iter<'a, (ClientId, Waiting)>>,
     last: Option<ClientId>,
 }
 
@@ -193,13 +209,13 @@ impl<'a> Forward<'a> {
     fn next(&mut self) -> Option<(ClientId, &'a Waiting)> {
         let after = self.last.map_or(Unbounded, Excluded);
         let turn = self.clients.range((after, Unbounded)).next().or(self.clients.iter().next());
-        let client = *turn?.0;
-        self.last = Some(client);
-        let queue = self.clients.get_mut(&client)?;
-        let message = queue.next();
+        let turn = *turn?.0;
+        self.last = Some(turn);
+        let queue = self.clients.get_mut(&turn)?;
+        let next = queue.next();
         if queue.len() == 0 {
-            self.clients.remove(&client);
+            self.clients.remove(&turn);
         }
-        Some((client, message?))
+        next.map(|(client, message)| (*client, message))
     }
 }

@@ -125,6 +125,7 @@ impl Pacer {
     /// Adds a message at the end of its client's queue.
     pub fn push(&mut self, lane: Lane, client: ClientId, message: Waiting) {
         self.held_until = None;
+        self.gates.on_waits(&message.gate, message.request);
         self.lanes[lane as usize].push(client, message);
     }
 
@@ -134,7 +135,7 @@ impl Pacer {
         for lane in &mut self.lanes {
             found |= lane.take_back(request);
         }
-        self.gates.on_done(request);
+        self.gates.on_taken_back(request);
         self.held_until = None;
         found
     }

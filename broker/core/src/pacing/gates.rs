@@ -39,6 +39,10 @@ pub enum Gate {
     TickByTick(String),
     /// One a second of this group.
     OneASecond(Group),
+    /// No cancel of this group waits: Gateway has room for few of them.
+    BehindCancels(Group),
+    /// Such a cancel; it waits for nothing itself.
+    CancelOf(Group),
 }
 
 /// Requests of which one is open at a time, or one leaves a second. Those that are answered
@@ -58,6 +62,7 @@ pub enum Group {
     Wsh,
     RegulatorySnapshot,
     MatchingSymbols,
+    AccountSummary,
 }
 
 /// May it leave?
@@ -79,6 +84,8 @@ pub struct Gates {
     instruments: BTreeMap<String, Instant>,
     alone: BTreeMap<Group, RequestId>,
     seconds: BTreeMap<Group, Instant>,
+    /// Cancels that wait for their turn.
+    cancels: BTreeMap<RequestId, Group>,
 }
 
 impl Gates {
@@ -95,7 +102,7 @@ impl Gates {
     /// May it leave now?
     pub fn check(&self, gate: &Gate, client: ClientId, now: Instant) -> Verdict {
         match gate {
-            Gate::Open => Verdict::Go,
+            Gate::Open | Gate::CancelOf(_) => Verdict::Go,
             Gate::History(history) => self.history.check(history, client, now),
             Gate::Alone(group) if self.alone.contains_key(group) => {
                 Verdict::Later("Gateway answers one such request at a time")
@@ -116,13 +123,31 @@ impl Gates {
             Gate::OneASecond(group) => {
                 after(self.seconds.get(group).copied(), ONE_A_SECOND, now, "one a second")
             }
+            Gate::BehindCancels(group) if self.cancels.values().any(|one| one == group) => {
+                Verdict::Later("Gateway has room for few of these, and one is cancelled before")
+            }
+            Gate::BehindCancels(_) => Verdict::Go,
         }
+    }
+
+    /// It waits for its turn.
+    pub fn on_waits(&mut self, gate: &Gate, request: RequestId) {
+        if let Gate::CancelOf(group) = gate {
+            self.cancels.insert(request, *group);
+        }
+    }
+
+    /// It does not leave.
+    pub fn on_taken_back(&mut self, request: RequestId) {
+        self.cancels.remove(&request);
+        self.on_done(request);
     }
 
     /// It leaves.
     pub fn on_left(&mut self, gate: &Gate, request: RequestId, client: ClientId, now: Instant) {
         match gate {
-            Gate::Open => {}
+            Gate::Open | Gate::BehindCancels(_) => {}
+            Gate::CancelOf(_) => drop(self.cancels.remove(&request)),
             Gate::History(history) => self.history.on_left(history, request, client, now),
             Gate::Alone(group) => drop(self.alone.insert(*group, request)),
             Gate::RealTimeBars => {
@@ -147,6 +172,7 @@ impl Gates {
     pub fn clear_open(&mut self) {
         self.history.clear_open();
         self.alone.clear();
+        self.cancels.clear();
     }
 }
 

@@ -131,6 +131,22 @@ fn a_request_that_its_rule_holds_back_lets_others_pass() {
 }
 
 #[test]
+fn what_gateway_has_little_room_for_waits_for_the_cancels_before_it() {
+    let (mut pacer, now) = pacer();
+    let group = gates::Group::AccountSummary;
+    // More cancels than a lane below waits for.
+    for id in 1..30 {
+        pacer.push(Lane::DataCancel, ClientId(1), message(id));
+    }
+    let cancel = Waiting { gate: Gate::CancelOf(group), ..message(30) };
+    pacer.push(Lane::DataCancel, ClientId(1), cancel);
+    let again = Waiting { gate: Gate::BehindCancels(group), ..message(31) };
+    pacer.push(Lane::Data, ClientId(1), again);
+    let left: Vec<_> = run(&mut pacer, now).into_iter().map(|(_, id)| id).collect();
+    assert_eq!(left, (1..=31).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_complaint_of_gateway_halves_the_rate_for_ten_minutes() {
     let (mut pacer, now) = pacer();
     assert_eq!(pacer.on_complaint(now), 20.0);

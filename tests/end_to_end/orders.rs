@@ -3,6 +3,7 @@
 //!
 //! - `flow`: from a call to its end; brackets, previews, the command line.
 //! - `restarts`: five hundred orders while worker and broker are killed.
+//! - `rights`: twenty clients, and what each may not.
 //! - `brakes`: halts, disconnects, a lost IB, a full disk, a journal that does not fit.
 //! - `adoption`: live orders, and the next broker.
 
@@ -10,6 +11,7 @@ mod adoption;
 mod brakes;
 mod flow;
 mod restarts;
+mod rights;
 
 use std::time::{Duration, Instant};
 

@@ -20,6 +20,7 @@
 //! - `accounts`, `news`: positions that vanish, a second account, whose orders; bulletins, the
 //!   calendar, scanners.
 //! - `reads`: what is shared of each kind of data, and what late joiners know.
+//! - `orders`: orders of several clients, with rights, brakes and restarts, against Gateway's ledger.
 //! - `hostile`: clients that do not read, ask too much, or vanish.
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
 //! - `doctor`, `doctor_safety`: its verdict for whatever stands behind a port, and that it harms
@@ -47,6 +48,7 @@ mod link;
 mod market_data;
 mod news;
 mod old_builds;
+mod orders;
 mod pacing;
 mod proof;
 mod reads;

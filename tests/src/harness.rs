@@ -2,6 +2,7 @@
 //!
 //! - [`Program`]: a process, its output as lines, its end.
 //! - [`Sim`], [`Broker`], [`Watch`]: simulated Gateway, broker, and the stream of its states.
+//! - [`Principal`]: clients that may trade.
 //! - [`machine`]: who uses it, and a test that needs all of it.
 //! - [`wait`]: conditions with deadlines, and how late this machine is.
 //! - [`procfs`]: processes and sockets as the kernel sees them.
@@ -15,10 +16,12 @@ pub mod peers;
 pub mod procfs;
 mod program;
 mod sim;
+mod trading;
 pub mod wait;
 mod watch;
 
 pub use broker::{Answer, Broker, BrokerPlan, Home};
 pub use program::{Lines, Program};
 pub use sim::Sim;
+pub use trading::Principal;
 pub use watch::{Step, Watch};

@@ -142,6 +142,7 @@ pub struct BrokerPlan {
     home: Arc<Home>,
     flags: Vec<String>,
     announced: Vec<String>,
+    small_files: bool,
 }
 
 impl BrokerPlan {
@@ -172,13 +173,24 @@ impl BrokerPlan {
         self
     }
 
+    /// It is to live on when a file cannot grow, see [`Broker::limit_files`].
+    pub fn with_small_files(mut self) -> Self {
+        self.small_files = true;
+        self
+    }
+
     /// Starts it, and waits until it listens.
     #[track_caller]
     pub fn start(self) -> Broker {
         wait::watch_lateness();
         let mut arguments = vec!["serve", "--json"];
         arguments.extend(self.flags.iter().map(String::as_str));
-        let program = self.home.spawn(&arguments);
+        let command = self.home.command(&arguments);
+        let command = match self.small_files {
+            true => self.home.unkillable_by_files(&command),
+            false => command,
+        };
+        let program = Program::start(&arguments.join(" "), command);
         let serving = program.stdout.find("serving event", PATIENCE, |line| {
             let event: Value = serde_json::from_str(line).ok()?;
             (event["event"] == "serving").then_some(event)
@@ -186,6 +198,7 @@ impl BrokerPlan {
         Broker {
             home: self.home,
             flags: self.flags,
+            small_files: self.small_files,
             program,
             serving,
             announced: self.announced,
@@ -199,6 +212,7 @@ impl BrokerPlan {
 pub struct Broker {
     home: Arc<Home>,
     flags: Vec<String>,
+    small_files: bool,
     program: Program,
     serving: Value,
     announced: Vec<String>,
@@ -209,7 +223,8 @@ impl Broker {
     /// For a Gateway at this address, with quick repetitions and no TCP listener.
     pub fn plan(binary: &Path, gateway: &str) -> BrokerPlan {
         let home = Arc::new(Home::new(binary));
-        let plan = BrokerPlan { home, flags: Vec::new(), announced: Vec::new() };
+        let plan =
+            BrokerPlan { home, flags: Vec::new(), announced: Vec::new(), small_files: false };
         plan.flag("--gateway")
             .flag(gateway)
             .set("log.format=json")
@@ -230,6 +245,7 @@ impl Broker {
             home: Arc::clone(&self.home),
             flags: self.flags.clone(),
             announced: self.announced.clone(),
+            small_files: self.small_files,
         }
     }
 

@@ -1,0 +1,175 @@
+//! An order from its call to its end, and what Gateway's ledger says of it.
+
+use ibouncer_client::api::{ChangeKind, ChangeState, OrderState};
+use ibouncer_client::{Outcome, contract, order};
+
+use super::{all_of, entry, ledger_now, market, ours, request, resting, sim, state, trading};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_at_the_market_fills_and_its_handle_says_so() {
+    let sim = sim(&[]);
+    let broker = trading(&sim);
+    let client = broker.client("alpha").await;
+    let mut handle = client.orders().place(market("m", "10")).await.unwrap();
+    assert!(handle.order().order_id > 0, "it has left");
+    let outcome = handle.outcome().await.unwrap();
+    assert!(matches!(outcome, Outcome::Filled(_)), "{outcome:?}");
+    let filled = outcome.order();
+    assert_eq!(filled.filled, "10");
+    assert_eq!((filled.owner.as_str(), filled.client_id), ("alpha", 410));
+
+    // In parts: each is an execution, and the order has ended after the last.
+    let mut handle = client.orders().place(market("parts", "400")).await.unwrap();
+    let outcome = handle.outcome().await.unwrap();
+    assert_eq!(outcome.order().filled, "400");
+    let ids = (filled.order_id, outcome.order().order_id);
+    drop(broker);
+    let ledger = ours(&sim.ledger());
+    assert_eq!(ledger.len(), 2);
+    assert_eq!(entry(&ledger, ids.0)["filled"], "10");
+    assert_eq!(entry(&ledger, ids.1)["filled"], "400");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_rests_is_changed_and_then_cancelled() {
+    let sim = sim(&[]);
+    let broker = trading(&sim);
+    let client = broker.client("alpha").await;
+    let mut handle = client.orders().place(resting("r")).await.unwrap();
+    handle.acknowledged().await.unwrap();
+    state(&client, "r", OrderState::Working).await;
+    handle.modify(order::limit("BUY", "150", 2.0)).await.unwrap();
+    let changed = super::soon("the change is done", || async {
+        let order = client.orders().get("", "r").await.ok()?;
+        let change = order.change.clone()?;
+        (change.state() == ChangeState::Done && change.kind() == ChangeKind::Modify)
+            .then_some(order)
+    })
+    .await;
+    let told = changed.order.clone().unwrap();
+    assert_eq!((told.lmt_price(), told.total_quantity()), (2.0, "150"));
+    handle.cancel().await.unwrap();
+    let ended = state(&client, "r", OrderState::Cancelled).await;
+    let again = client.orders().cancel("r").await.unwrap();
+    assert_eq!(again.state(), OrderState::Cancelled, "a second cancel changes nothing");
+    drop(broker);
+    let ledger = ours(&sim.ledger());
+    let entry = entry(&ledger, ended.order_id);
+    assert_eq!((&entry["quantity"], &entry["status"]), (&"150".into(), &"Cancelled".into()));
+    assert_eq!((&entry["places"], &entry["cancels"]), (&2.into(), &1.into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_exit_of_a_bracket_ends_the_other() {
+    let mut sim = sim(&[]);
+    let broker = trading(&sim);
+    let client = broker.client("alpha").await;
+    let entry_order = order::market("BUY", "10");
+    let group = order::bracket("b", contract::stock("AAPL"), entry_order, 1.0, 9_000.0);
+    let handles = client.orders().place_group(group).await.unwrap();
+    assert_eq!(handles.len(), 3);
+    let groups: std::collections::BTreeSet<_> =
+        handles.iter().map(|handle| handle.order().group.clone()).collect();
+    assert_eq!(groups.len(), 1, "one unit");
+    state(&client, "b", OrderState::Filled).await;
+    let target = state(&client, "b.target", OrderState::Working).await;
+    assert_eq!(target.parent_client_order_id, "b");
+    sim.happen(&format!("fill=410/{}:all", target.order_id));
+    state(&client, "b.target", OrderState::Filled).await;
+    state(&client, "b.stop", OrderState::Cancelled).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_exits_of_a_bracket_end_with_its_entry() {
+    let mut sim = sim(&[]);
+    let broker = trading(&sim);
+    let client = broker.client("alpha").await;
+    let entry_order = order::limit("BUY", "10", 2.0);
+    let group = order::bracket("b", contract::stock("AAPL"), entry_order, 1.0, 9_000.0);
+    client.orders().place_group(group.clone()).await.unwrap();
+    state(&client, "b", OrderState::Working).await;
+    // The same group again is the same group.
+    let again = client.orders().place_group(group).await.unwrap();
+    assert_eq!(again.len(), 3);
+    assert_eq!(ledger_now(&mut sim).len(), 3);
+    client.orders().cancel("b").await.unwrap();
+    for name in ["b", "b.target", "b.stop"] {
+        state(&client, name, OrderState::Cancelled).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preview_places_nothing() {
+    let mut sim = sim(&[]);
+    let broker = trading(&sim);
+    let client = broker.client("alpha").await;
+    let preview = client.orders().preview(request(order::limit("BUY", "100", 200.0))).await;
+    let preview = preview.unwrap().order_state.unwrap();
+    assert!(preview.init_margin_after.is_some(), "{preview:?}");
+    assert!(all_of(&client).await.is_empty());
+    assert!(ledger_now(&mut sim).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_name_twice_is_one_order_and_for_another_order_an_error() {
+    let mut sim = sim(&[]);
+    let broker = trading(&sim);
+    let client = broker.client("alpha").await;
+    let (orders, again) = (client.orders(), broker.client("alpha").await.orders());
+    let (first, second) = tokio::join!(orders.place(resting("once")), again.place(resting("once")));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(first.order().order_id, second.order().order_id);
+    let error = orders.place(market("once", "10")).await.unwrap_err();
+    assert_eq!(error.code(), "ORDER_EXISTS", "{error}");
+    // Names are their owner's: another's is another order.
+    let other = broker.client("beta").await;
+    let theirs = other.orders().place(resting("once")).await.unwrap();
+    assert_ne!(theirs.order().order_id, first.order().order_id);
+    state(&client, "once", OrderState::Working).await;
+    state(&other, "once", OrderState::Working).await;
+    assert_eq!(ledger_now(&mut sim).len(), 2);
+}
+
+#[test]
+fn the_command_line_trades() {
+    let mut sim = sim(&[]);
+    let broker = trading(&sim);
+    let as_alpha = |arguments: &[&str]| {
+        broker.cli(&[&["--client-name", "alpha", "--json"], arguments].concat())
+    };
+    let me = as_alpha(&["whoami"]).json();
+    assert_eq!((&me["principal"], &me["may_trade"]), (&"alpha".into(), &true.into()), "{me}");
+    let nobody = broker.cli(&["whoami", "--json"]).json();
+    assert_eq!(nobody["may_trade"], false, "{nobody}");
+
+    let placed = as_alpha(&["place", "buy", "10", "AAPL", "--id", "c1", "--wait"]);
+    assert_eq!((placed.code, &placed.json()["state"]), (0, &"FILLED".into()), "{placed:?}");
+    let placed = as_alpha(&["place", "buy", "10", "AAPL", "--limit", "1", "--id", "c2"]);
+    assert_eq!(placed.code, 0, "{placed:?}");
+    let refused = broker.cli(&["place", "buy", "10", "AAPL", "--json"]);
+    assert_eq!(refused.error()["code"], "RIGHT_DENIED", "{refused:?}");
+
+    let mine = as_alpha(&["orders", "--mine"]).json();
+    let names = |listed: &serde_json::Value| -> Vec<String> {
+        let orders = listed["orders"].as_array().unwrap();
+        orders.iter().map(|one| one["client_order_id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&mine), ["c2"]);
+    assert_eq!(names(&as_alpha(&["orders", "--mine", "--ended"]).json()), ["c1", "c2"]);
+
+    let status = broker.cli(&["trading", "status", "--json"]);
+    assert_eq!((status.code, &status.json()["trading"]), (0, &"on".into()), "{status:?}");
+    let halted = broker.cli(&["trading", "halt", "--reason", "a look", "--json"]);
+    assert_eq!(halted.code, 0, "{halted:?}");
+    let refused = as_alpha(&["place", "buy", "10", "AAPL", "--id", "c3"]);
+    assert_eq!(refused.error()["code"], "TRADING_HALTED", "{refused:?}");
+    assert!(refused.error()["message"].to_string().contains("a look"), "{refused:?}");
+    let status = broker.cli(&["trading", "status", "--json"]).json();
+    assert_eq!(status["halts"][0]["reason"], "a look", "{status:#}");
+    let cancelled = as_alpha(&["cancel", "c2"]);
+    assert_eq!(cancelled.code, 0, "cancels pass: {cancelled:?}");
+    let resumed = broker.cli(&["trading", "resume", "--reason", "looked", "--json"]);
+    assert_eq!(resumed.code, 0, "{resumed:?}");
+    broker.wait_trading();
+    assert_eq!(ledger_now(&mut sim).len(), 2);
+}

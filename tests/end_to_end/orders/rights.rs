@@ -1,0 +1,158 @@
+//! Twenty clients with different rights trade at once on one session; whatever goes beyond them is
+//! refused and audited, and Gateway's ledger has what was allowed, and nothing else.
+
+mod attempts;
+mod clients;
+mod sight;
+
+use std::collections::BTreeMap;
+
+use ibouncer_client::Client;
+use ibouncer_tests::harness::{Broker, Sim};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use super::{all_of, ours, sim};
+use attempts::{ATTEMPTS, Attempt, NO_ADMINISTRATOR};
+
+const ONE: &str = "DU0000001";
+const TWO: &str = "DU0000002";
+
+/// Two accounts, and a broker for all clients.
+fn both() -> (Sim, Broker) {
+    let sim = sim(&["--accounts", "DU0000001,DU0000002"]);
+    let broker = super::plan_for(&sim, &clients::all()).start();
+    broker.wait_trading();
+    (sim, broker)
+}
+
+async fn connect_all(broker: &Broker) -> BTreeMap<&'static str, Client> {
+    let mut connected = BTreeMap::new();
+    for (name, _) in clients::CLIENTS {
+        connected.insert(name, broker.client_by_token(name).await);
+    }
+    connected
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_clients_trade_at_once_and_whatever_is_beyond_their_rights_is_refused_and_audited() {
+    let (sim, broker) = both();
+    let connected = connect_all(&broker).await;
+    assert_eq!(connected.len(), 20);
+    // Where a price is compared with a quote, there has to be one.
+    let mut quotes = super::super::stream::Reader::open(&connected["banded"]).await;
+    quotes.stock("AAPL").await;
+    quotes.live_tick().await;
+
+    // What each may, all at once.
+    let mut tasks = JoinSet::new();
+    for (name, order) in clients::allowed() {
+        let orders = connected[name].orders();
+        tasks.spawn(async move {
+            let mut handle = orders.place(order).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+            handle.acknowledged().await.unwrap();
+            (name.to_owned(), handle.client_order_id().to_owned())
+        });
+    }
+    let mut allowed = tasks.join_all().await;
+    allowed.sort();
+    for (name, order) in clients::allowed() {
+        super::state(&connected[name], &order.client_order_id, super::OrderState::Working).await;
+    }
+
+    // And then everything that it may not.
+    let mut tasks = JoinSet::new();
+    for (who, client) in &connected {
+        let (who, client) = (*who, client.clone());
+        tasks.spawn(async move {
+            let mut wrong = Vec::new();
+            for (_, attempt, code) in ATTEMPTS.iter().filter(|(name, ..)| *name == who) {
+                match attempt.make(&client).await {
+                    Err(error) if error.code() == *code => {}
+                    other => wrong.push(format!("{who}: {attempt:?} is {other:?}, not {code}")),
+                }
+            }
+            wrong
+        });
+    }
+    let wrong: Vec<_> = tasks.join_all().await.concat();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    check_audit(&broker.home().audit());
+
+    // What is listed is what was allowed, in the broker and at Gateway.
+    let mut listed = Vec::new();
+    for (name, client) in &connected {
+        let orders = all_of(client).await;
+        assert!(orders.iter().all(|order| order.owner == *name), "{name}: {orders:?}");
+        listed.extend(orders.into_iter().map(|order| (order.owner, order.client_order_id)));
+    }
+    listed.sort();
+    assert_eq!(listed, allowed);
+
+    // An administrator ends what another began, and that is audited as well.
+    let cancel = Attempt::Cancel("plain", "own", "a test").make(&connected["boss"]).await;
+    cancel.unwrap();
+    super::state(&connected["plain"], "own", super::OrderState::Cancelled).await;
+    let audit = broker.home().audit();
+    let by_boss = |line: &&Value| line["principal"] == "boss" && line["owner"] == "plain";
+    let line = audit.iter().rfind(by_boss).expect("a line about the boss");
+    assert_eq!((&line["result"], &line["reason"]), (&"sent".into(), &"a test".into()), "{line}");
+
+    drop(quotes);
+    drop(connected);
+    drop(broker);
+    let ledger = ours(&sim.ledger());
+    assert_eq!(ledger.len(), allowed.len(), "{ledger:#?}");
+    assert!(ledger.iter().all(|entry| entry["places"] == 1), "{ledger:#?}");
+    let cancelled = ledger.iter().filter(|entry| entry["cancels"] != 0).count();
+    assert_eq!(cancelled, 1);
+}
+
+/// Each attempt that came to the desk has its line, and no other line says "refused".
+#[track_caller]
+fn check_audit(audit: &[Value]) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut found: Vec<_> = audit
+        .iter()
+        .filter(|line| line["result"] == "refused")
+        .map(|line| {
+            let reason = text(&line["reason"]);
+            let code = reason.split(':').next().unwrap_or_default().to_owned();
+            (text(&line["principal"]), text(&line["what"]), code)
+        })
+        .collect();
+    let mut expected: Vec<_> = ATTEMPTS
+        .iter()
+        .filter(|(_, _, code)| *code != NO_ADMINISTRATOR)
+        .map(|(who, attempt, code)| {
+            ((*who).to_owned(), attempt.audited_as().to_owned(), (*code).to_owned())
+        })
+        .collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_token_of_one_client_does_not_make_another() {
+    let (_sim, broker) = both();
+    let path = broker.home().path().join("one.token");
+    let token = std::fs::read_to_string(path).unwrap();
+    let options = ibouncer_client::Options::new().target(broker.tcp()).token(token.trim());
+    let as_two = options.clone().client_name("two");
+    let refused = match Client::connect(as_two).await {
+        Ok(client) => client.who_am_i().await.map(drop).unwrap_err().to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert!(refused.contains("configured client"), "{refused}");
+    // By another name it is what its token says.
+    let client = Client::connect(options.client_name("anything")).await.unwrap();
+    let me = client.who_am_i().await.unwrap();
+    assert_eq!((me.principal.as_str(), me.accounts), ("one", vec![ONE.to_owned()]));
+    let wrong = ibouncer_client::Options::new().target(broker.tcp()).token("wrong");
+    let refused = match Client::connect(wrong).await {
+        Ok(client) => client.who_am_i().await.map(drop).unwrap_err().to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert!(refused.contains("wrong token"), "{refused}");
+}

@@ -1,0 +1,202 @@
+//! What is beyond each client's rights: who, what, and how it is refused.
+
+use ibouncer_client::api::{CancelOrderRequest, Resolution};
+use ibouncer_client::{Client, Error, contract, tws};
+
+use super::clients::{bid, named};
+use super::{ONE, TWO};
+
+/// Something that is not allowed to whoever tries it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Attempt {
+    /// A name, a symbol, a quantity, a price, an account.
+    Place(&'static str, &'static str, &'static str, f64, &'static str),
+    /// Two at once.
+    PlaceTwo,
+    /// Another kind of instrument, in an account.
+    PlaceForex(&'static str),
+    /// To a group of accounts.
+    PlaceForGroup,
+    /// A name; what it is to be.
+    Modify(&'static str, &'static str, &'static str, f64, &'static str),
+    Preview(&'static str, &'static str, f64, &'static str),
+    Exercise(&'static str),
+    /// An owner (empty: the caller), a name, a reason.
+    Cancel(&'static str, &'static str, &'static str),
+    CancelAll(&'static str),
+    Get(&'static str, &'static str),
+    /// With this reason.
+    Halt(&'static str),
+    Resume,
+    AdoptState,
+    Resolve,
+    /// With this confirmation.
+    CancelEvery(&'static str),
+}
+
+const DENIED: &str = "RIGHT_DENIED";
+/// At the door of the administrators' service; what is refused there does not come to the desk,
+/// and has no line in its audit log.
+pub(super) const NO_ADMINISTRATOR: &str = "PERMISSION_DENIED";
+const LIMIT: &str = "LIMIT_EXCEEDED";
+const UNKNOWN: &str = "ORDER_NOT_FOUND";
+const WRONG: &str = "INVALID_ARGUMENT";
+
+/// The table.
+pub(super) const ATTEMPTS: &[(&str, Attempt, &str)] = {
+    use Attempt::*;
+    &[
+        ("watcher", Place("x", "AAPL", "10", 1.0, ONE), DENIED),
+        ("watcher", PlaceTwo, DENIED),
+        ("watcher", Preview("AAPL", "10", 1.0, ONE), DENIED),
+        ("watcher", Modify("own", "AAPL", "20", 1.0, ONE), DENIED),
+        ("watcher", Exercise(ONE), DENIED),
+        ("watcher", Cancel("", "own", ""), DENIED),
+        ("watcher", Cancel("plain", "own", "why not"), DENIED),
+        ("watcher", CancelAll(""), DENIED),
+        ("watcher", CancelAll("plain"), DENIED),
+        ("watcher", Halt("why not"), NO_ADMINISTRATOR),
+        ("watcher-one", Place("x", "AAPL", "10", 1.0, ONE), DENIED),
+        ("watcher-one", Get("two", "own"), UNKNOWN),
+        ("watcher-one", Get("both", "second"), UNKNOWN),
+        ("one", Place("x", "AAPL", "10", 1.0, TWO), DENIED),
+        ("one", Place("x", "AAPL", "10", 1.0, ""), DENIED),
+        ("one", PlaceForGroup, DENIED),
+        ("one", Preview("AAPL", "10", 1.0, TWO), DENIED),
+        ("one", Modify("own", "AAPL", "20", 1.0, TWO), WRONG),
+        ("one", Get("two", "own"), UNKNOWN),
+        ("one", Cancel("two", "own", "why not"), DENIED),
+        ("two", Place("x", "AAPL", "10", 1.0, ONE), DENIED),
+        ("two", Get("one", "own"), UNKNOWN),
+        ("both", Place("x", "AAPL", "10", 1.0, ""), DENIED),
+        ("both", Place("x", "AAPL", "10", 1.0, "DU0000003"), DENIED),
+        ("stocks", PlaceForex(ONE), DENIED),
+        ("futures", Place("x", "AAPL", "10", 1.0, ONE), DENIED),
+        ("futures", Preview("AAPL", "10", 1.0, ONE), DENIED),
+        ("apple", Place("x", "MSFT", "10", 1.0, ONE), DENIED),
+        ("apple", Modify("own", "MSFT", "10", 1.0, ONE), WRONG),
+        ("tech", Place("x", "TSLA", "10", 1.0, ONE), DENIED),
+        ("small", Place("x", "AAPL", "11", 1.0, ONE), LIMIT),
+        ("small", Modify("own", "AAPL", "11", 1.0, ONE), LIMIT),
+        ("cheap", Place("x", "AAPL", "100", 10.01, ONE), LIMIT),
+        ("cheap", Modify("own", "AAPL", "100", 10.01, ONE), LIMIT),
+        ("single", Place("x", "AAPL", "10", 1.0, ONE), LIMIT),
+        ("single", PlaceTwo, LIMIT),
+        ("slow", Place("x", "AAPL", "10", 1.0, ONE), LIMIT),
+        ("slow", Modify("own", "AAPL", "20", 1.0, ONE), LIMIT),
+        ("slow", Preview("AAPL", "10", 1.0, ONE), LIMIT),
+        ("banded", Place("x", "AAPL", "10", 9_000.0, ONE), LIMIT),
+        ("banded", Modify("own", "AAPL", "10", 9_000.0, ONE), LIMIT),
+        ("banded", Place("x", "MSFT", "10", 1.0, ONE), LIMIT),
+        ("options", Place("x", "AAPL", "10", 1.0, ONE), DENIED),
+        ("boss", Cancel("plain", "own", ""), WRONG),
+        ("boss", Cancel("plain", "none", "a look"), UNKNOWN),
+        ("boss", Halt(""), WRONG),
+        ("boss", CancelEvery("yes"), WRONG),
+        ("boss", Resolve, WRONG),
+        ("plain", Place("own", "AAPL", "20", 1.0, ONE), "ORDER_EXISTS"),
+        ("plain", Place("x", "AAPL", "10", 1.0, "DU0000009"), WRONG),
+        ("plain", Modify("second", "AAPL", "20", 1.0, TWO), UNKNOWN),
+        ("plain", Cancel("", "second", ""), UNKNOWN),
+        ("plain", Cancel("other", "own", "why not"), DENIED),
+        ("plain", CancelAll("other"), DENIED),
+        ("plain", Exercise(ONE), DENIED),
+        ("plain", Halt("why not"), NO_ADMINISTRATOR),
+        ("plain", Resume, NO_ADMINISTRATOR),
+        ("plain", AdoptState, NO_ADMINISTRATOR),
+        ("plain", Resolve, NO_ADMINISTRATOR),
+        ("plain", CancelEvery("cancel every order of every program"), NO_ADMINISTRATOR),
+        ("other", Cancel("", "x", ""), UNKNOWN),
+        ("other", Get("plain", "none"), UNKNOWN),
+        ("narrow", Place("x", "AAPL", "6", 1.0, ONE), LIMIT),
+        ("narrow", Place("x", "TSLA", "5", 1.0, ONE), DENIED),
+        ("narrow", Place("x", "AAPL", "5", 1.0, TWO), DENIED),
+        ("narrow", PlaceForex(ONE), DENIED),
+        ("alone", Place("x", "AAPL", "10", 1.0, TWO), DENIED),
+        ("alone", Place("x", "MSFT", "10", 1.0, ONE), DENIED),
+    ]
+};
+
+impl Attempt {
+    /// Its name in the audit log.
+    pub(super) fn audited_as(self) -> &'static str {
+        match self {
+            Self::Place(..) | Self::PlaceTwo | Self::PlaceForex(_) | Self::PlaceForGroup => {
+                "PlaceOrder"
+            }
+            Self::Modify(..) => "ModifyOrder",
+            Self::Preview(..) => "PreviewOrder",
+            Self::Exercise(_) => "ExerciseOptions",
+            Self::Cancel(..) => "CancelOrder",
+            Self::CancelAll(_) => "CancelAllOrders",
+            Self::Get(..) => "GetOrder",
+            Self::Halt(_) => "HaltTrading",
+            Self::Resume => "ResumeTrading",
+            Self::AdoptState => "AdoptTradingState",
+            Self::Resolve => "ResolveOrder",
+            Self::CancelEvery(_) => "CancelEveryOrder",
+        }
+    }
+
+    /// Tries it.
+    pub(super) async fn make(self, client: &Client) -> Result<(), Error> {
+        let (orders, admin) = (client.orders(), client.admin());
+        match self {
+            Self::Place(name, symbol, quantity, price, account) => {
+                let order = named(name, bid(symbol, quantity, price, account));
+                orders.place(order).await.map(drop)
+            }
+            Self::PlaceTwo => {
+                let both = ["x", "y"].map(|name| named(name, bid("AAPL", "10", 1.0, ONE)));
+                orders.place_group(both.to_vec()).await.map(drop)
+            }
+            Self::PlaceForex(account) => {
+                let mut request = bid("EUR", "10", 1.0, account);
+                request.contract = Some(contract::forex("EUR", "USD"));
+                orders.place(named("x", request)).await.map(drop)
+            }
+            Self::PlaceForGroup => {
+                let mut request = bid("AAPL", "10", 1.0, ONE);
+                if let Some(order) = &mut request.order {
+                    order.fa_group = Some("Everyone".into());
+                }
+                orders.place(named("x", request)).await.map(drop)
+            }
+            Self::Modify(name, symbol, quantity, price, account) => {
+                orders.modify(name, bid(symbol, quantity, price, account)).await.map(drop)
+            }
+            Self::Preview(symbol, quantity, price, account) => {
+                orders.preview(bid(symbol, quantity, price, account)).await.map(drop)
+            }
+            Self::Exercise(account) => {
+                let request = tws::ExerciseOptionsRequest {
+                    contract: Some(contract::option("AAPL", "20270115", 200.0, "C")),
+                    exercise_action: Some(1),
+                    exercise_quantity: Some(1),
+                    account: Some(account.into()),
+                    ..Default::default()
+                };
+                orders.exercise("x", request).await.map(drop)
+            }
+            Self::Cancel(owner, name, reason) => {
+                let request = CancelOrderRequest {
+                    client_order_id: name.into(),
+                    owner: owner.into(),
+                    reason: reason.into(),
+                    ..Default::default()
+                };
+                orders.cancel_with(request).await.map(drop)
+            }
+            Self::CancelAll(owner) => orders.cancel_all(owner, "why not").await.map(drop),
+            Self::Get(owner, name) => orders.get(owner, name).await.map(drop),
+            Self::Halt(reason) => admin.halt_trading("", false, reason).await.map(drop),
+            Self::Resume => admin.resume_trading("", "why not").await,
+            Self::AdoptState => admin.adopt_trading_state("why not").await.map(drop),
+            Self::Resolve => {
+                let fate = Resolution::Filled;
+                admin.resolve_order("other", "own", fate, "why not").await
+            }
+            Self::CancelEvery(words) => admin.cancel_every_order(words, "why not").await,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A broker that takes orders, from clients that its configuration names; and what it says of
+//! them in its audit log.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use ibouncer_client::{Client, Options};
+use rustix::process::{Resource, Rlimit, prlimit};
+use serde_json::Value;
+
+use super::broker::{Broker, BrokerPlan, Home};
+
+/// A configured client.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    name: String,
+    settings: String,
+    token: bool,
+}
+
+impl Principal {
+    /// One of this user's, told from the others by the name that it gives. `settings` are lines
+    /// of its table.
+    pub fn named(name: &str, settings: &str) -> Self {
+        Self { name: name.to_owned(), settings: settings.to_owned(), token: false }
+    }
+
+    /// One with a token of its own, for the TCP listener.
+    pub fn with_token(name: &str, settings: &str) -> Self {
+        Self { name: name.to_owned(), settings: settings.to_owned(), token: true }
+    }
+
+    fn table(&self, home: &Home) -> String {
+        let credential = if self.token {
+            format!("token_file = {:?}", token_file(home, &self.name))
+        } else {
+            format!("uid = {}", nix::unistd::Uid::current())
+        };
+        format!("[clients.{}]\n{credential}\n{}\n", self.name, self.settings)
+    }
+}
+
+fn token_file(home: &Home, name: &str) -> PathBuf {
+    home.path().join(format!("{name}.token"))
+}
+
+impl BrokerPlan {
+    /// Orders are taken, from these clients.
+    pub fn trading(self, principals: &[Principal]) -> Self {
+        let mut text = "[trading]\nenabled = true\nvolatile_state = \"allow\"\n".to_owned();
+        for principal in principals {
+            text.push_str(&principal.table(self.home()));
+        }
+        let path = self.home().path().join("trading.toml");
+        fs::write(&path, text).unwrap();
+        let plan = self.flag("--config").flag(path.to_str().unwrap());
+        match principals.iter().any(|one| one.token) {
+            true => plan.set("grpc.listen=127.0.0.1:0"),
+            false => plan,
+        }
+    }
+}
+
+impl Home {
+    /// How the SDK is this client of the broker's user.
+    pub fn options_of(&self, name: &str) -> Options {
+        self.options().client_name(name)
+    }
+
+    /// The audit log so far.
+    pub fn audit(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.state().join("audit.jsonl")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The same command in a shell that lets its signal for files that grow too large be
+    /// ignored: what cannot be written is then an error, as on a full disk.
+    pub(super) fn unkillable_by_files(&self, command: &Command) -> Command {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        shell.arg(command.get_program()).args(command.get_args());
+        self.settle(&mut shell);
+        shell
+    }
+}
+
+impl Broker {
+    /// Waits until orders are taken.
+    #[track_caller]
+    pub fn wait_trading(&self) -> Value {
+        self.wait_status("orders are taken", |status| status["trading"] == "on")
+    }
+
+    /// This client of the broker's user, connected.
+    pub async fn client(&self, name: &str) -> Client {
+        Client::connect(self.home().options_of(name)).await.unwrap()
+    }
+
+    /// This client, connected with its token.
+    pub async fn client_by_token(&self, name: &str) -> Client {
+        let token = fs::read_to_string(token_file(self.home(), name)).unwrap();
+        let options = Options::new().target(self.tcp()).token(token.trim()).reconnect(false);
+        Client::connect(options.client_name(name)).await.unwrap()
+    }
+
+    /// No file of the broker may grow beyond this size; `None`: any may. As a full disk, only
+    /// for one process.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let pid = rustix::process::Pid::from_raw(self.pid() as i32).unwrap();
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(pid), Resource::Fsize, limit).unwrap();
+    }
+}

@@ -38,6 +38,8 @@ struct Told<'a> {
     remaining: Option<&'a str>,
     avg_fill_price: Option<f64>,
     open: Option<&'a tws::OpenOrder>,
+    /// From the list of orders that are over.
+    over: bool,
 }
 
 impl Desk {
@@ -92,10 +94,11 @@ impl Desk {
             remaining: None,
             avg_fill_price: None,
             open: Some(told),
+            over: false,
         };
         match self.ours(order_id, order.client_id()) {
             Whose::Ours => self.on_told(order_id, &told_of, now),
-            Whose::Missing => self.on_unaccounted(order_id, &order),
+            Whose::Missing => self.on_unaccounted_order(order_id, &order),
             Whose::Foreign => {
                 let foreign = self.book.foreign.entry(order.perm_id()).or_default();
                 foreign.told = told.clone();
@@ -113,6 +116,7 @@ impl Desk {
             remaining: told.remaining.as_deref(),
             avg_fill_price: told.avg_fill_price,
             open: None,
+            over: false,
         };
         match self.ours(order_id, told.client_id()) {
             Whose::Ours => self.on_told(order_id, &told_of, now),
@@ -144,6 +148,9 @@ impl Desk {
         let Some(order_id) = found else {
             return;
         };
+        if self.book.get(order_id).is_none() {
+            return self.on_unaccounted(order_id, order.perm_id());
+        }
         let told_of = Told {
             status: state.status(),
             perm_id: order.perm_id(),
@@ -151,6 +158,7 @@ impl Desk {
             remaining: None,
             avg_fill_price: None,
             open: None,
+            over: true,
         };
         self.on_told(order_id, &told_of, now);
     }
@@ -164,6 +172,9 @@ impl Desk {
         order.seen_in = epoch;
         let known = order.record.perm_id;
         if told.perm_id != 0 && known != 0 && known != told.perm_id {
+            if !self.is_doubtful(told.perm_id) {
+                return;
+            }
             let what = format!(
                 "Gateway tells permId {} for order {id}, which has permId {known}: there may be \
                  two orders where one was placed; look at both, then `ibouncer trading adopt-state`",
@@ -171,7 +182,12 @@ impl Desk {
             );
             return self.doubt(Doubt::TwoPermIds, what);
         }
-        let (from, next) = (order.state(), meaning(told.status));
+        let from = order.state();
+        let next = meaning(told.status).map(|next| match next {
+            // Gateway has no word of its own for what was rejected.
+            State::Inactive if told.over => State::Rejected,
+            next => next,
+        });
         if !order.is_live() && next.is_some_and(|next| !follows(from, next)) {
             // Gateway repeats itself.
             return;
@@ -239,9 +255,8 @@ impl Desk {
             (ChangeKind::Cancel, Some(State::Filled)) => {
                 Some((ChangeState::Failed, "the order filled first"))
             }
-            (ChangeKind::Modify, Some(State::Filled | State::Cancelled)) => {
-                Some((ChangeState::Failed, "the order ended first"))
-            }
+            (ChangeKind::Modify, Some(State::Filled | State::Cancelled))
+            | (_, Some(State::Rejected)) => Some((ChangeState::Failed, "the order ended first")),
             (ChangeKind::Modify, _) if change.state() != ChangeState::Waiting => {
                 let wanted = tws::PlaceOrderRequest::decode(&change.request[..]).ok();
                 let wanted = wanted.and_then(|request| request.order);

@@ -22,10 +22,14 @@ impl Desk {
         let execution = told.execution.clone().unwrap_or_default();
         let order_id = execution.order_id();
         self.see_id(order_id, execution.client_id());
-        let found = match self.ours(order_id, execution.client_id()) {
+        let whose = self.ours(order_id, execution.client_id());
+        let found = match whose {
             Whose::Ours => Some(order_id),
             _ => self.book.by_perm_id(execution.perm_id()).filter(|_| execution.perm_id() != 0),
         };
+        if whose == Whose::Missing && found.is_none() {
+            self.on_unaccounted(order_id, execution.perm_id());
+        }
         let order = found.and_then(|id| self.book.get(id));
         let record = ExecutionRecord {
             exec_id: execution.exec_id().to_owned(),

@@ -136,6 +136,30 @@ impl Desk {
                 self.tell(id, OrderEventKind::State, now);
             }
         }
+        self.forget_waiting_changes();
+    }
+
+    /// Changes that waited to leave, and nothing waits any more. A modification was not let go
+    /// before its row said so; a cancel may have been.
+    fn forget_waiting_changes(&mut self) {
+        let now = self.clock.now;
+        for id in self.book.live() {
+            let Some(order) = self.book.get_mut(id) else {
+                continue;
+            };
+            let waiting =
+                order.pending().filter(|change| change.state() == ChangeState::Waiting);
+            let (next, because) = match waiting.map(super::journal::Change::kind) {
+                Some(ChangeKind::Cancel) => {
+                    (ChangeState::Unknown, "the broker ended while it was leaving")
+                }
+                Some(_) => (ChangeState::NotSent, "the broker ended before it left"),
+                None => continue,
+            };
+            if order.move_change(next, because, 0) {
+                self.tell(id, OrderEventKind::Change, now);
+            }
+        }
     }
 
     /// The journal belongs to these accounts.

@@ -22,7 +22,10 @@ use crate::clock::Clock;
 use crate::notes::Severity;
 use crate::principals::WhenAway;
 
-/// Numbers that a process can have used without their being on disk.
+/// More events than that do not happen, so the clock is ahead of all numbers that were used.
+const NUMBERS_A_MILLISECOND: u64 = 1_000;
+
+/// Numbers that a process can have used without their being on disk, if the clock was set back.
 const UNWRITTEN: u64 = 1_000_000;
 
 /// What is on its way to the disk.
@@ -40,9 +43,16 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
-    pub(crate) fn resume(&mut self, newest_event: u64) {
+    /// Goes on behind what is on disk, and behind what an earlier life may have shown that is not:
+    /// the disk had failed, or holds a backup from before. The clock grows faster than numbers do.
+    pub(crate) fn resume(&mut self, newest_event: u64, unix_millis: i64) {
         self.told_event = newest_event;
-        self.newest_event = if newest_event == 0 { 0 } else { newest_event + UNWRITTEN };
+        let clock = unix_millis.unsigned_abs().saturating_mul(NUMBERS_A_MILLISECOND);
+        self.newest_event = match newest_event {
+            0 => 0,
+            newest if newest < clock => clock,
+            newest => newest + UNWRITTEN,
+        };
     }
 
     pub(crate) fn write(&mut self, write: Write) {

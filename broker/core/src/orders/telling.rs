@@ -40,6 +40,8 @@ pub(crate) struct Telling {
     told_event: u64,
     untold: VecDeque<(u64, Box<EventRecord>)>,
     failing: bool,
+    /// An event is on disk: the numbers of the next process will not be these again.
+    begun: bool,
 }
 
 impl Telling {
@@ -47,6 +49,7 @@ impl Telling {
     /// the disk had failed, or holds a backup from before. The clock grows faster than numbers do.
     pub(crate) fn resume(&mut self, newest_event: u64, unix_millis: i64) {
         self.told_event = newest_event;
+        self.begun = newest_event > 0;
         let clock = unix_millis.unsigned_abs().saturating_mul(NUMBERS_A_MILLISECOND);
         self.newest_event = match newest_event {
             0 => 0,
@@ -87,9 +90,11 @@ impl Telling {
 
     pub(crate) fn poll_event(&mut self) -> Option<Box<EventRecord>> {
         let (batch, _) = self.untold.front()?;
-        if *batch > self.committed && !(self.failing && *batch <= self.written) {
+        let written = *batch <= self.committed;
+        if !written && !(self.failing && self.begun && *batch <= self.written) {
             return None;
         }
+        self.begun |= written;
         let (_, event) = self.untold.pop_front()?;
         self.told_event = event.sequence;
         Some(event)

@@ -87,7 +87,7 @@ pub(crate) fn principals() -> Principals {
 
 impl Owner {
     /// An event of the log, live or read later.
-    fn on_event(&mut self, name: &str, record: &EventRecord) {
+    fn on_event(&mut self, name: &str, record: &EventRecord, restored: bool) {
         if record.sequence <= self.through {
             return;
         }
@@ -100,7 +100,7 @@ impl Owner {
             Some(Body::Order(body)) => {
                 let event = OrderEvent::decode(body.clone()).expect("it is one");
                 assert_eq!(event.sequence, record.sequence);
-                self.on_order(name, event.order.expect("an event has its order"));
+                self.on_order(name, event.order.expect("an event has its order"), restored);
             }
             Some(Body::Execution(body)) => {
                 let event = ExecutionEvent::decode(body.clone()).expect("it is one");
@@ -115,8 +115,8 @@ impl Owner {
         }
     }
 
-    /// The order as an event or a reply shows it.
-    fn on_order(&mut self, name: &str, order: v1::Order) {
+    /// The order as an event or a reply shows it. A restored backup can give an id again.
+    fn on_order(&mut self, name: &str, order: v1::Order, restored: bool) {
         assert_eq!(order.owner, name, "an order of somebody else");
         let known = self.known.get_mut(&order.client_order_id);
         let known = known.unwrap_or_else(|| panic!("nobody asked for {order:?}"));
@@ -130,6 +130,7 @@ impl Owner {
             let because = &order.because;
             assert!(
                 !left_unknown
+                    || restored
                     || evidence.iter().any(|one| because.starts_with(one))
                     || because.contains(" says so: "),
                 "{} leaves UNKNOWN because {because:?}",
@@ -201,6 +202,7 @@ impl World {
         let Some(asked) = self.orders.calls.remove(&call) else {
             return false;
         };
+        let restored = self.orders.journal.restored > 0;
         let owner = &mut self.orders.owners[asked.owner];
         let name = OWNERS[asked.owner];
         match (asked.what, result) {
@@ -223,13 +225,13 @@ impl World {
                 for one in names {
                     owner.known.entry(one).or_default().taken = true;
                 }
-                orders.into_iter().for_each(|order| owner.on_order(name, order));
+                orders.into_iter().for_each(|order| owner.on_order(name, order, restored));
             }
             (What::Watch, Ok(Reply::Watch(_, through, _))) => {
                 let rows = self.orders.journal.rows.events.range(owner.through + 1..);
                 let shown = self.orders.shown.range(owner.through + 1..);
                 let log: BTreeMap<_, _> = rows.chain(shown).collect();
-                log.into_values().for_each(|event| owner.on_event(name, event));
+                log.into_values().for_each(|event| owner.on_event(name, event, restored));
                 owner.through = owner.through.max(*through);
                 owner.watches = true;
             }
@@ -246,9 +248,10 @@ impl World {
     /// An event is shown.
     pub(crate) fn on_order_event(&mut self, event: EventRecord) {
         self.orders.events += 1;
+        let restored = self.orders.journal.restored > 0;
         for (owner, name) in self.orders.owners.iter_mut().zip(OWNERS) {
             if owner.watches {
-                owner.on_event(name, &event);
+                owner.on_event(name, &event, restored);
             }
         }
         self.orders.shown.insert(event.sequence, event);

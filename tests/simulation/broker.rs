@@ -82,6 +82,7 @@ impl World {
         let memory = Memory { ledger: self.disk.ledger.clone(), clock: self.clock() };
         let (seed, now) = (self.rng.u64(..), self.instant());
         self.hub = Hub::new(self.settings.clone(), memory, seed, now);
+        self.open_journal();
         for _ in 0..self.clients.returning.len() {
             let pause = Duration::from_micros(self.rng.u64(..BACK_WITHIN));
             self.agenda.add(self.now + pause, Event::Rejoin);
@@ -162,6 +163,7 @@ impl World {
         self.agenda.drop_for_broker();
         self.attempts.on_broker_gone();
         self.vanish();
+        self.orders_lose_broker();
         self.orphan();
         if self.ends {
             return;

@@ -52,6 +52,12 @@ pub(crate) enum Event {
     Looked(u64),
     /// Gateway listens again.
     Listen,
+    /// The disk has an answer for this broker.
+    Disk(u64),
+    /// The next random act about orders.
+    OrderAct,
+    /// A program that owns orders comes back.
+    OwnerBack(usize),
 }
 
 /// A piece of the link's byte stream.

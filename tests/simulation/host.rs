@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use ibouncer_gateway_sim::{
-    ClockBase, ConnectionId, End, Event as Told, Fault, Gateway, GatewayConfig, Output, Stage,
+    ClockBase, ConnectionId, End, Event as Told, Fault, Gateway, GatewayConfig, Happening, Output,
+    Stage,
 };
 
 use crate::events::{Event, TcpPiece};
@@ -153,6 +154,14 @@ impl World {
         self.drain_gateway();
     }
 
+    /// Something happens at Gateway.
+    pub(crate) fn happen(&mut self, what: &Happening) {
+        self.trace(&format!("at Gateway: {what}"));
+        self.host.gateway.happen(what, self.now);
+        self.drain_gateway();
+        self.accept_waiting();
+    }
+
     /// Other faults from now on.
     pub(crate) fn set_fault(&mut self, fault: Option<Fault>, connections: Option<u32>) {
         self.host.gateway.set_fault(fault, connections, self.now);
@@ -233,6 +242,7 @@ impl World {
                 Output::Send { connection, bytes } => {
                     self.host.gateway.written(connection, bytes.len());
                     let has_ids = self.wire.on_sent(connection, &bytes);
+                    self.orders.executions.extend(self.wire.executions.drain(..));
                     if let Some(id) = self.host.connections.get(&connection).copied() {
                         if has_ids {
                             self.host.served = Some(id);

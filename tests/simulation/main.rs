@@ -7,7 +7,8 @@
 //! Gateway's port (`host.rs`), its tables and the clocks (`eyes.rs`), and programs that
 //! subscribe and ask (`clients.rs`, `wishes.rs`, `stream.rs`). What happens is drawn from `grammar.rs`; what must hold is in
 //! `checks.rs`, `attempts.rs`, `frames.rs`, `wire.rs` and `follower.rs`; each seed ends with a
-//! world that is healed and must recover (`recovery.rs`). `soak.rs` runs one world for long.
+//! world that is healed and must recover (`recovery.rs`). `orders.rs` has worlds of orders and
+//! their oracle; `soak.rs` runs one world for long.
 //!
 //! ```text
 //!   cargo test -p ibouncer-tests --test simulation              1000 seeds
@@ -28,6 +29,7 @@ mod grammar;
 mod host;
 mod link;
 mod network;
+mod orders;
 mod os;
 mod recovery;
 mod relay;
@@ -41,14 +43,10 @@ mod world;
 
 use std::time::{Duration, Instant};
 
+use runner::from_environment;
+
 /// Seeds of an ordinary test run.
 const SEEDS: u64 = 1000;
-
-/// A number from the environment.
-fn from_environment(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().expect("SIM_SEED and SIM_SEEDS are numbers"))
-}
 
 #[test]
 fn whatever_happens_the_rules_hold_and_the_session_comes_back() {

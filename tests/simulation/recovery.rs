@@ -112,7 +112,7 @@ impl World {
         all_back && heard && self.clients.next_answer().is_none()
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.trace("the broker is told to stop");
         if self.rng.u8(..4) == 0 {
             self.stop_process();

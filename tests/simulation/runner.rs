@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::orders::Tally;
 use crate::world::World;
 
 /// Each of these seeds runs twice, and both runs must be the same.
@@ -71,18 +72,35 @@ pub(crate) struct Sums {
     pub(crate) books: u64,
     /// Wishes that waited for a line.
     pub(crate) queued: u64,
+    pub(crate) orders: Tally,
     pub(crate) failures: Vec<String>,
+}
+
+/// A number from the environment.
+pub(crate) fn from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("SIM_SEED and SIM_SEEDS are numbers"))
 }
 
 /// One seed; its whole trace is kept if it is wanted.
 pub(crate) fn run(seed: u64, traced: bool) -> Run {
-    let mut world = World::new(seed, traced);
-    let result = catch_unwind(AssertUnwindSafe(|| world.run()));
+    run_world(World::new(seed, traced), "whatever", seed, traced, World::run)
+}
+
+/// The world of a seed, from start to end; `test` is the word by which its test is found.
+pub(crate) fn run_world(
+    mut world: World,
+    test: &str,
+    seed: u64,
+    traced: bool,
+    live: impl FnOnce(&mut World),
+) -> Run {
+    let result = catch_unwind(AssertUnwindSafe(|| live(&mut world)));
     let place = PLACE.take();
     let failure = result.err().map(|payload| {
         format!(
             "seed {seed} failed at {place}: {}\n{}\nreplay: SIM_SEED={seed} cargo test -p ibouncer-tests \
-             --test simulation -- --nocapture",
+             --test simulation {test} -- --nocapture",
             sentence(payload.as_ref()),
             world.trace.tail()
         )
@@ -115,6 +133,7 @@ pub(crate) fn run(seed: u64, traced: bool) -> Run {
             answers: world.clients.answers,
             books: world.clients.books,
             queued: world.clients.queued,
+            orders: world.orders.tally(),
             failures: Vec::new(),
         },
     }
@@ -122,6 +141,11 @@ pub(crate) fn run(seed: u64, traced: bool) -> Run {
 
 /// Seeds from 0, on all cores.
 pub(crate) fn run_all(seeds: u64) -> Sums {
+    run_seeds(seeds, run)
+}
+
+/// The same, each run like this.
+pub(crate) fn run_seeds(seeds: u64, run: impl Fn(u64, bool) -> Run + Sync) -> Sums {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicU64::new(0);
     let total = Mutex::new(Sums::default());
@@ -148,7 +172,7 @@ pub(crate) fn run_all(seeds: u64) -> Sums {
     };
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(work);
+            scope.spawn(&work);
         }
     });
     total.into_inner().expect("no thread panics here")
@@ -174,6 +198,7 @@ impl Sums {
         self.answers += other.answers;
         self.books += other.books;
         self.queued += other.queued;
+        self.orders.add(other.orders);
     }
 }
 

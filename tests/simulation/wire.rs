@@ -11,6 +11,10 @@ use ibouncer_gateway_sim::{ConnectionId, Request};
 use ibouncer_proto::tws::envelope::{Direction, Envelope};
 use ibouncer_proto::tws::frame::{self, Deframer};
 use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1::{Execution, ExecutionDetails};
+
+/// Lower ids are those of orders.
+const LOWEST_REQUEST: i32 = 1_400_000_000;
 
 /// Gateway's limit.
 const MOST_PER_SECOND: usize = 50;
@@ -51,6 +55,8 @@ pub(crate) struct Wire {
     /// More brokers than blocks of request ids: an id may come again in another session.
     pub(crate) endless: bool,
     pub(crate) requests: u64,
+    /// Executions that Gateway has told, to be taken.
+    pub(crate) executions: Vec<Execution>,
 }
 
 #[derive(Debug)]
@@ -121,6 +127,11 @@ impl Wire {
         self.left.0.clear();
     }
 
+    /// Another Gateway counts its connections anew.
+    pub(crate) fn forget_connections(&mut self) {
+        self.connections.clear();
+    }
+
     /// A worker is ordered.
     pub(crate) fn on_spawn(&mut self) {
         for connection in self.connections.values_mut() {
@@ -160,6 +171,7 @@ impl Wire {
             | id::REQ_ALL_OPEN_ORDERS
             | id::REQ_COMPLETED_ORDERS
             | id::REQ_MARKET_RULE => {}
+            id::PLACE_ORDER | id::CANCEL_ORDER | id::REQ_GLOBAL_CANCEL => {}
             // Nothing takes them back.
             id::REQ_CONTRACT_DATA | id::REQ_EXECUTIONS => {
                 assert!(self.used.insert(number), "request id {number} is used twice");
@@ -209,6 +221,9 @@ impl Wire {
                     if let Ok(envelope) = Envelope::parse(&body) {
                         wire.has_accounts |= envelope.message_id == id::MANAGED_ACCTS;
                         wire.has_next_id |= envelope.message_id == id::NEXT_VALID_ID;
+                        if envelope.message_id == id::EXECUTION_DATA {
+                            self.executions.extend(execution(envelope.body));
+                        }
                         on_answer(envelope, &mut wire.over);
                     }
                 }
@@ -220,6 +235,11 @@ impl Wire {
         wire.deframer = deframer;
         wire.has_accounts && wire.has_next_id
     }
+}
+
+fn execution(body: &[u8]) -> Option<Execution> {
+    use prost::Message as _;
+    ExecutionDetails::decode(body).ok()?.execution
 }
 
 fn on_answer(envelope: Envelope<'_>, over: &mut BTreeSet<i32>) {
@@ -242,6 +262,8 @@ fn on_answer(envelope: Envelope<'_>, over: &mut BTreeSet<i32>) {
         // Does not end anything.
         10167 => {}
         300 => assert!(over.contains(&number), "cancel of {number}, which Gateway does not know"),
+        // Gateway may refuse an order.
+        _ if number < LOWEST_REQUEST => {}
         102 | 320 | 321 => panic!("Gateway refuses request {number} with {code}"),
         _ => {
             over.insert(number);

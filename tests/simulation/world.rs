@@ -26,6 +26,7 @@ use crate::frames::Frames;
 use crate::grammar::Plan;
 use crate::host::Host;
 use crate::network::Network;
+use crate::orders::Orders;
 use crate::os::{Os, Process};
 use crate::trace::Trace;
 use crate::wire::Wire;
@@ -54,6 +55,7 @@ pub(crate) struct World {
     pub(crate) wire: Wire,
     pub(crate) attempts: Attempts,
     pub(crate) plan: Plan,
+    pub(crate) orders: Orders,
     /// Random actions still come.
     pub(crate) chaos: bool,
     pub(crate) state: StateKind,
@@ -118,6 +120,7 @@ impl World {
             wire: Wire::default(),
             attempts: Attempts::default(),
             plan,
+            orders: Orders::default(),
             chaos: true,
             state: StateKind::Stopped,
             gone: None,
@@ -241,6 +244,9 @@ impl World {
             Event::Look => self.look(),
             Event::Looked(number) => self.on_looked(number),
             Event::Listen => self.on_listen(),
+            Event::Disk(broker) => self.on_disk(broker),
+            Event::OrderAct => self.order_act(),
+            Event::OwnerBack(owner) => self.owner_joins(owner),
         }
     }
 
@@ -252,7 +258,9 @@ impl World {
                 None => {}
             }
             match output {
-                Output::Journal(..) | Output::Audit(_) | Output::OrderEvent(_) => {}
+                Output::Journal(number, writes) => self.on_journal(number, writes),
+                Output::OrderEvent(event) => self.on_order_event(*event),
+                Output::Audit(_) => {}
                 Output::Remember(ledger) => self.disk.ledger = *ledger,
                 Output::Look => self.ask_look(),
                 Output::NoteOpen(request, cancel) => {
@@ -278,6 +286,7 @@ impl World {
                 Output::Tell(epoch, message) => self.tell(epoch, &message),
                 Output::Send { epoch, number, frames } => {
                     self.wire.on_left(&frames, self.now);
+                    self.orders.on_left(&frames);
                     let mut out = bytes::BytesMut::new();
                     write_data_header(number, frames.len(), &mut out);
                     out.extend_from_slice(&frames);
@@ -287,7 +296,9 @@ impl World {
                 Output::Reply(call, result) => {
                     let how = result.as_ref().map(|_| ()).map_err(|error| &error.code);
                     self.trace.line(self.now, &format!("{call} is answered: {how:?}"));
-                    self.on_reply(call, &result);
+                    if !self.on_order_reply(call, &result) {
+                        self.on_reply(call, &result);
+                    }
                 }
                 Output::Transitioned(change) => {
                     self.trace(&format!(
@@ -316,7 +327,8 @@ impl World {
     }
 }
 
-fn settings(rng: &mut Rng) -> Settings {
+/// Ordinary settings, and some that are not.
+pub(crate) fn settings(rng: &mut Rng) -> Settings {
     let mut settings = Settings::default();
     settings.worker.lock_path = "lock".into();
     settings.attempts.silent_budget = BUDGET;

@@ -132,6 +132,8 @@ pub struct Desk {
     book: Book,
     executions: Executions,
     facts: Facts,
+    /// permIds that the doubts are about: a person may accept them.
+    doubtful: BTreeSet<i64>,
     brakes: Brakes,
     reconciler: Reconciler,
     /// The session, if there is one.
@@ -178,6 +180,7 @@ impl Desk {
             book: Book::default(),
             executions: Executions::default(),
             facts: Facts::default(),
+            doubtful: BTreeSet::new(),
             brakes: Brakes::default(),
             reconciler: Reconciler::new(),
             epoch: None,
@@ -219,7 +222,7 @@ impl Desk {
         });
         self.book = Book::load(loaded.orders);
         self.executions = Executions::load(loaded.executions, clock.now);
-        self.telling.resume(loaded.newest_event);
+        self.telling.resume(loaded.newest_event, millis);
         self.next_id = self.facts.floor.max(self.book.highest_id()) + 1;
         self.forget_intents();
         let owed = self.facts.owed_cancels.clone();

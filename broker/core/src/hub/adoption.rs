@@ -113,6 +113,8 @@ impl Hub {
         self.sent = hello.taken_through;
         self.received = hello.next_number.max(1) - 1;
         self.acknowledged = self.received;
+        // What comes again raises its barriers again.
+        self.trading.forget_frames();
         self.feed_in_force = FEED_UNKNOWN;
         self.pacer.drain(now);
     }

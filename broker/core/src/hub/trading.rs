@@ -65,6 +65,13 @@ struct Unproven {
     until: Instant,
 }
 
+impl Trading {
+    /// Frames of Gateway are counted anew.
+    pub(super) fn forget_frames(&mut self) {
+        self.barriers.clear();
+    }
+}
+
 impl Hub {
     /// Goes on from what the journal of orders holds.
     pub fn open_trading(&mut self, loaded: Loaded, clock: Clock) {

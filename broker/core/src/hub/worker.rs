@@ -220,6 +220,7 @@ impl Hub {
                 self.sent = 0;
                 self.received = 0;
                 self.acknowledged = 0;
+                self.trading.forget_frames();
                 self.supervisor.spawn(epoch, now);
             }
             Wish::Kill(because) => self.supervisor.kill(&because),

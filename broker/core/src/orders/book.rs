@@ -28,11 +28,16 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn load(records: Vec<OrderRecord>) -> Self {
+    pub(crate) fn load(mut records: Vec<OrderRecord>) -> Self {
+        records.sort_by_key(|record| record.order_id);
         let mut book = Self::default();
         for record in records {
             let mut order = Order::new(record);
             order.journaled = true;
+            // One that never left gave its name to a later one.
+            if let Some(before) = book.named(&order.record.owner, &order.record.client_order_id) {
+                book.forget(before);
+            }
             book.add(order);
         }
         book

@@ -110,7 +110,7 @@ impl Desk {
         };
         match self.ours(order_id, order.client_id()) {
             Whose::Ours => self.on_told(order_id, &told_of, now),
-            Whose::Missing => self.on_unaccounted(order_id, &order),
+            Whose::Missing => self.on_unaccounted_order(order_id, &order),
             Whose::Foreign => {
                 let foreign = self.book.foreign.entry(order.perm_id()).or_default();
                 foreign.told = told.clone();
@@ -160,6 +160,9 @@ impl Desk {
         let Some(order_id) = found else {
             return;
         };
+        if self.book.get(order_id).is_none() {
+            return self.on_unaccounted(order_id, order.perm_id());
+        }
         let told_of = Told {
             status: state.status(),
             perm_id: order.perm_id(),
@@ -181,6 +184,9 @@ impl Desk {
         order.seen_in = epoch;
         let known = order.record.perm_id;
         if told.perm_id != 0 && known != 0 && known != told.perm_id {
+            if !self.is_doubtful(told.perm_id) {
+                return;
+            }
             let what = format!(
                 "Gateway tells permId {} for order {id}, which has permId {known}: there may be \
                  two orders where one was placed; look at both, then `ibouncer trading adopt-state`",
@@ -256,9 +262,8 @@ impl Desk {
             (ChangeKind::Cancel, Some(State::Filled)) => {
                 Some((ChangeState::Failed, "the order filled first"))
             }
-            (ChangeKind::Modify, Some(State::Filled | State::Cancelled)) => {
-                Some((ChangeState::Failed, "the order ended first"))
-            }
+            (ChangeKind::Modify, Some(State::Filled | State::Cancelled))
+            | (_, Some(State::Rejected)) => Some((ChangeState::Failed, "the order ended first")),
             (ChangeKind::Modify, _) if change.state() != ChangeState::Waiting => {
                 let wanted = tws::PlaceOrderRequest::decode(&change.request[..]).ok();
                 let wanted = wanted.and_then(|request| request.order);

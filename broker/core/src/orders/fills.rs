@@ -9,7 +9,7 @@ use prost::Message as _;
 use super::Desk;
 use super::evidence::{follows, is_more, number};
 use super::executions::News;
-use super::journal::ExecutionRecord;
+use super::journal::{ExecutionRecord, OrderRecord};
 use super::whose::Whose;
 
 impl Desk {
@@ -22,10 +22,14 @@ impl Desk {
         let execution = told.execution.clone().unwrap_or_default();
         let order_id = execution.order_id();
         self.see_id(order_id, execution.client_id());
-        let found = match self.ours(order_id, execution.client_id()) {
+        let whose = self.ours(order_id, execution.client_id());
+        let found = match whose {
             Whose::Ours => Some(order_id),
             _ => self.book.by_perm_id(execution.perm_id()).filter(|_| execution.perm_id() != 0),
         };
+        if whose == Whose::Missing && found.is_none() {
+            self.on_unaccounted(order_id, execution.perm_id());
+        }
         let order = found.and_then(|id| self.book.get(id));
         let record = ExecutionRecord {
             exec_id: execution.exec_id().to_owned(),
@@ -68,8 +72,9 @@ impl Desk {
             order.record.perm_id = execution.perm_id();
         }
         let request = tws::PlaceOrderRequest::decode(&order.record.request[..]).unwrap_or_default();
-        let of_a_leg = request.contract.is_some_and(|contract| contract.sec_type() == "BAG")
-            && told.contract.as_ref().is_some_and(|contract| contract.sec_type() != "BAG");
+        let of_a_leg =
+            request.contract.as_ref().is_some_and(|contract| contract.sec_type() == "BAG")
+                && told.contract.as_ref().is_some_and(|contract| contract.sec_type() != "BAG");
         if of_a_leg {
             return;
         }
@@ -77,8 +82,8 @@ impl Desk {
             execution.cum_qty().clone_into(&mut order.record.filled);
             order.record.avg_fill_price = execution.avg_price();
         }
-        let total = request.order.as_ref().map_or("", |order| order.total_quantity());
-        let next = match (number(execution.cum_qty()), number(total)) {
+        let total = largest_total(&request, &order.record);
+        let next = match (number(execution.cum_qty()), total) {
             (Some(filled), Some(total)) if filled >= total && total > 0.0 => State::Filled,
             _ if order.state() == State::Cancelled => State::Cancelled,
             _ => State::Working,
@@ -107,4 +112,21 @@ impl Desk {
             self.tell_due_executions(now);
         }
     }
+}
+
+/// The most that the order can want: FILLED is for good, and a change may be in force that
+/// Gateway has not answered, or one whose answer was lost.
+fn largest_total(request: &tws::PlaceOrderRequest, record: &OrderRecord) -> Option<f64> {
+    let asked = |request: &tws::PlaceOrderRequest| {
+        request.order.as_ref().and_then(|order| number(order.total_quantity()))
+    };
+    let change = record.change.as_ref().filter(|change| !change.request.is_empty());
+    let changed = change
+        .and_then(|change| tws::PlaceOrderRequest::decode(&change.request[..]).ok())
+        .and_then(|request| asked(&request));
+    let told = Some(&record.told_order).filter(|told| !told.is_empty());
+    let told = told
+        .and_then(|told| tws::Order::decode(&told[..]).ok())
+        .and_then(|order| number(order.total_quantity()));
+    [asked(request), changed, told].into_iter().flatten().reduce(f64::max)
 }

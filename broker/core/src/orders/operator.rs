@@ -169,6 +169,7 @@ impl Desk {
             self.facts.accounts.sort();
         }
         self.next_id = self.next_id.max(self.facts.floor + 1);
+        self.facts.adopted.extend(std::mem::take(&mut self.doubtful));
         self.save_facts();
         self.note(
             Severity::Warning,

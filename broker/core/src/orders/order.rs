@@ -178,7 +178,7 @@ pub(crate) fn change_allowed(from: ChangeState, to: ChangeState) -> bool {
     use ChangeState::*;
     match from {
         Unspecified => matches!(to, Waiting),
-        Waiting => matches!(to, Sent | NotSent | Done | Failed),
+        Waiting => matches!(to, Sent | NotSent | Done | Failed | Unknown),
         Sent => matches!(to, Done | Failed | Unknown | NotSent),
         Unknown => matches!(to, Done | Failed | NotSent),
         Done | Failed | NotSent => false,
@@ -254,7 +254,7 @@ mod tests {
         use ChangeState::*;
         let states = [Waiting, Sent, Done, Failed, Unknown, NotSent];
         let table = [
-            ".xxx.x", // WAITING
+            ".xxxxx", // WAITING
             "..xxxx", // SENT
             "......", // DONE
             "......", // FAILED

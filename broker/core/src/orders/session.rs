@@ -25,6 +25,9 @@ pub enum Before {
     TakenThrough(u64),
 }
 
+/// Why a session that was taken over says nothing of what left in another one.
+const ELSEWHERE: &str = "it left in an earlier session, and this one has not told";
+
 impl Desk {
     /// The session is up.
     pub(crate) fn on_session_up(
@@ -115,12 +118,27 @@ impl Desk {
             let never = unsent(&order.record.sending)
                 && matches!(order.state(), State::Sent | State::Unknown);
             let change_never = order.pending().is_some_and(|change| unsent(&change.sending));
+            let elsewhere = |sending: &Option<super::journal::Sending>| {
+                sending.as_ref().is_some_and(|one| one.epoch != epoch)
+            };
+            let lost = elsewhere(&order.record.sending) && order.state() == State::Sent;
+            let change = order.pending().filter(|change| change.state() == ChangeState::Sent);
+            let change_lost = change.is_some_and(|change| elsewhere(&change.sending));
+            let change_taken = change.is_some() && !change_lost && !change_never;
             if never && order.transition(State::NotSent, because) == Ok(true) {
                 order.move_change(ChangeState::NotSent, because, 0);
                 self.tell(id, OrderEventKind::State, now);
             } else if change_never && order.move_change(ChangeState::NotSent, because, 0) {
                 self.answers_due.remove(&id);
                 self.tell(id, OrderEventKind::Change, now);
+            } else if lost && order.transition(State::Unknown, ELSEWHERE) == Ok(true) {
+                order.move_change(ChangeState::Unknown, ELSEWHERE, 0);
+                self.tell(id, OrderEventKind::State, now);
+            } else if change_lost && order.move_change(ChangeState::Unknown, ELSEWHERE, 0) {
+                self.tell(id, OrderEventKind::Change, now);
+            } else if change_taken {
+                // The broker that awaited the answer may be gone.
+                self.answers_due.entry(id).or_insert(now + self.settings.answer_deadline);
             }
         }
     }
@@ -134,6 +152,29 @@ impl Desk {
                 && order.transition(State::NotSent, "the broker ended before it left") == Ok(true)
             {
                 self.tell(id, OrderEventKind::State, now);
+            }
+        }
+        self.forget_waiting_changes();
+    }
+
+    /// Changes that waited to leave, and nothing waits any more. A modification was not let go
+    /// before its row said so; a cancel may have been.
+    fn forget_waiting_changes(&mut self) {
+        let now = self.clock.now;
+        for id in self.book.live() {
+            let Some(order) = self.book.get_mut(id) else {
+                continue;
+            };
+            let waiting = order.pending().filter(|change| change.state() == ChangeState::Waiting);
+            let (next, because) = match waiting.map(super::journal::Change::kind) {
+                Some(ChangeKind::Cancel) => {
+                    (ChangeState::Unknown, "the broker ended while it was leaving")
+                }
+                Some(_) => (ChangeState::NotSent, "the broker ended before it left"),
+                None => continue,
+            };
+            if order.move_change(next, because, 0) {
+                self.tell(id, OrderEventKind::Change, now);
             }
         }
     }

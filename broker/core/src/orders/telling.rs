@@ -22,7 +22,10 @@ use crate::clock::Clock;
 use crate::notes::Severity;
 use crate::principals::WhenAway;
 
-/// Numbers that a process can have used without their being on disk.
+/// More events than that do not happen, so the clock is ahead of all numbers that were used.
+const NUMBERS_A_MILLISECOND: u64 = 1_000;
+
+/// Numbers that a process can have used without their being on disk, if the clock was set back.
 const UNWRITTEN: u64 = 1_000_000;
 
 /// What is on its way to the disk.
@@ -37,12 +40,22 @@ pub(crate) struct Telling {
     told_event: u64,
     untold: VecDeque<(u64, Box<EventRecord>)>,
     failing: bool,
+    /// An event is on disk: the numbers of the next process will not be these again.
+    begun: bool,
 }
 
 impl Telling {
-    pub(crate) fn resume(&mut self, newest_event: u64) {
+    /// Goes on behind what is on disk, and behind what an earlier life may have shown that is not:
+    /// the disk had failed, or holds a backup from before. The clock grows faster than numbers do.
+    pub(crate) fn resume(&mut self, newest_event: u64, unix_millis: i64) {
         self.told_event = newest_event;
-        self.newest_event = if newest_event == 0 { 0 } else { newest_event + UNWRITTEN };
+        self.begun = newest_event > 0;
+        let clock = unix_millis.unsigned_abs().saturating_mul(NUMBERS_A_MILLISECOND);
+        self.newest_event = match newest_event {
+            0 => 0,
+            newest if newest < clock => clock,
+            newest => newest + UNWRITTEN,
+        };
     }
 
     pub(crate) fn write(&mut self, write: Write) {
@@ -77,9 +90,11 @@ impl Telling {
 
     pub(crate) fn poll_event(&mut self) -> Option<Box<EventRecord>> {
         let (batch, _) = self.untold.front()?;
-        if *batch > self.committed && !(self.failing && *batch <= self.written) {
+        let written = *batch <= self.committed;
+        if !written && !(self.failing && self.begun && *batch <= self.written) {
             return None;
         }
+        self.begun |= written;
         let (_, event) = self.untold.pop_front()?;
         self.told_event = event.sequence;
         Some(event)

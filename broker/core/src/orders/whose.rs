@@ -52,8 +52,8 @@ impl Desk {
         }
     }
 
-    /// Gateway shows an order of our client id that we do not know.
-    pub(super) fn on_unaccounted(&mut self, order_id: i32, order: &tws::Order) {
+    /// Gateway shows an open order of our client id that we do not know.
+    pub(super) fn on_unaccounted_order(&mut self, order_id: i32, order: &tws::Order) {
         if self.departures.values().any(|one| one.what == What::Preview && one.holds(order_id)) {
             return;
         }
@@ -68,13 +68,30 @@ impl Desk {
                 ..Foreign::default()
             },
         );
+        self.on_unaccounted(order_id, order.perm_id());
+    }
+
+    /// There is, or was, an order of our client id that we do not know: its owner may repeat the
+    /// call, and that would place it again.
+    pub(super) fn on_unaccounted(&mut self, order_id: i32, perm_id: i64) {
+        if !self.is_doubtful(perm_id) {
+            return;
+        }
         let what = format!(
-            "Gateway shows order {order_id} (permId {}) of our client id {}, and the journal does \
-             not know it: the journal is older than that order, or another program used this \
-             client id. Look at it, then `ibouncer trading adopt-state --reason …`",
-            order.perm_id(),
+            "Gateway shows order {order_id} (permId {perm_id}) of our client id {}, and the \
+             journal does not know it: the journal is older than that order, or another program \
+             used this client id. Look at it, then `ibouncer trading adopt-state --reason …`",
             self.client_id
         );
         self.doubt(Doubt::Unaccounted, what);
+    }
+
+    /// False if a person has accepted the order with this permId.
+    pub(super) fn is_doubtful(&mut self, perm_id: i64) -> bool {
+        let doubtful = !self.facts.adopted.contains(&perm_id);
+        if doubtful {
+            self.doubtful.insert(perm_id);
+        }
+        doubtful
     }
 }

@@ -3,7 +3,7 @@
 //! While the link is lost, Gateway keeps what clients send, and IB works on alone: what it does is
 //! heard once the link is back. A new session of Gateway has only what IB has.
 
-use super::{Desk, OrderBook, Queued, Status};
+use super::{Desk, Frame, OrderBook, Queued, Status};
 use crate::ledger::OrderChange;
 
 impl OrderBook {
@@ -48,6 +48,15 @@ impl OrderBook {
                 }
                 _ => {}
             }
+        }
+        // Nobody has an answer for what is gone.
+        for frames in self.later.values_mut() {
+            frames.retain(|frame| match frame {
+                Frame::OpenOrder(entry, _) | Frame::Status(entry, _) => {
+                    !gone.contains(&entry.perm_id)
+                }
+                _ => true,
+            });
         }
         for perm_id in gone {
             if let Some(entry) = self.entries.get_mut(&perm_id) {

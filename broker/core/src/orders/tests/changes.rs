@@ -173,3 +173,19 @@ fn orders_by_hand_and_of_others_are_shown_and_have_no_owner() {
     assert!(floor.desk.brakes.doubts.is_empty());
     assert!(floor.placed("momentum", "a") > 5, "ids that Gateway has seen are not used");
 }
+
+#[test]
+fn executions_do_not_end_an_order_whose_larger_quantity_is_not_answered() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    let mut larger = limit(10.0);
+    larger.order.as_mut().unwrap().total_quantity = Some("20".into());
+    let request = v1::ModifyOrderRequest { client_order_id: "a".into(), request: Some(larger) };
+    floor.call("momentum", OrderRequest::Modify(request.encode_to_vec().into()));
+    floor.leave();
+    floor.executed(id, "1.1", "10");
+    assert_eq!(floor.state("momentum", "a"), State::Working);
+    floor.executed(id, "1.2", "20");
+    assert_eq!(floor.state("momentum", "a"), State::Filled);
+}

@@ -1,5 +1,7 @@
 //! What is lost, what is proven, and what nobody may conclude.
 
+use ibouncer_proto::api::v1::ChangeState;
+
 use super::*;
 
 #[test]
@@ -166,4 +168,62 @@ fn a_disk_that_fails_withholds_orders_and_lets_cancels_and_news_pass() {
     floor.desk.on_journaled(1_000);
     floor.settle();
     floor.placed("momentum", "b");
+}
+
+#[test]
+fn a_cancel_that_waited_when_the_broker_died_can_be_made_again() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    floor.cancel("momentum", "a");
+    let mut floor = Floor::closed(floor.disk.clone());
+    let change = |floor: &Floor| floor.order("momentum", "a").change.clone().unwrap().state();
+    assert_eq!(change(&floor), ChangeState::Unknown);
+    floor.session(2, Before::New);
+    floor.cancel("momentum", "a");
+    floor.leave();
+    assert_eq!(floor.left.len(), 1, "the cancel leaves");
+    assert_eq!(change(&floor), ChangeState::Sent);
+}
+
+#[test]
+fn a_name_that_was_given_on_is_one_orders_after_a_restart() {
+    let mut floor = Floor::open();
+    floor.placed("momentum", "a");
+    floor.desk.on_relinked(0, floor.now);
+    floor.settle();
+    assert_eq!(floor.state("momentum", "a"), State::NotSent);
+    let id = floor.placed("momentum", "a");
+    let floor = Floor::closed(floor.disk.clone());
+    floor.desk.check_invariants();
+    assert_eq!(floor.order("momentum", "a").order_id, id);
+}
+
+#[test]
+fn what_left_in_another_session_is_unknown_in_one_that_is_taken_over() {
+    let mut floor = Floor::open();
+    floor.placed("momentum", "a");
+    let mut floor = Floor::closed(floor.disk.clone());
+    floor.session(2, Before::TakenThrough(100));
+    assert_eq!(floor.state("momentum", "a"), State::Unknown);
+}
+
+#[test]
+fn a_rejected_order_in_the_list_of_completed_ones_has_ended() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    floor.told(id, "Inactive");
+    assert_eq!(floor.state("momentum", "a"), State::Inactive);
+    let perm_id = Some(floor.order("momentum", "a").perm_id);
+    let completed = tws::CompletedOrder {
+        order: Some(tws::Order { perm_id, ..Default::default() }),
+        order_state: Some(tws::OrderState {
+            status: Some("Inactive".into()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    floor.hear(id::COMPLETED_ORDER, &completed);
+    assert_eq!(floor.state("momentum", "a"), State::Rejected);
 }

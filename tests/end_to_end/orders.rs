@@ -63,20 +63,14 @@ fn request(order: tws::Order) -> tws::PlaceOrderRequest {
 }
 
 /// Looks until there is something.
-#[track_caller]
-fn soon<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    mut look: impl FnMut() -> F,
-) -> impl Future<Output = T> {
-    async move {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            assert!(Instant::now() < deadline, "after {PATIENCE:?} still not: {what}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+async fn soon<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
         }
+        assert!(Instant::now() < deadline, "after {PATIENCE:?} still not: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -46,7 +46,7 @@ fn shares(events: &[ExecutionEvent]) -> BTreeMap<&str, Vec<&str>> {
 }
 
 /// The session is the one of before, and orders are taken.
-async fn goes_on(broker: &Broker, sim: &Sim) {
+fn goes_on(broker: &Broker, sim: &Sim) {
     broker.wait_trading();
     assert_eq!(broker.status()["epoch"], 1);
     assert_eq!(sim.named("accepted").len(), 1, "one connection");
@@ -56,7 +56,7 @@ async fn goes_on(broker: &Broker, sim: &Sim) {
 async fn the_next_broker_knows_live_orders_and_tells_once_what_filled_meanwhile() {
     let mut sim = sim(&["--manual-fills"]);
     let mut broker = trading(&sim);
-    let [first, second, other] = three_rest(&broker).await;
+    let [first, second, other] = Box::pin(three_rest(&broker)).await;
     // A part of it is told before, and not again.
     sim.happen(&format!("fill=410/{first}:40"));
     let alpha = broker.client("alpha").await;
@@ -68,7 +68,7 @@ async fn the_next_broker_knows_live_orders_and_tells_once_what_filled_meanwhile(
     sim.happen(&format!("fill=410/{first}:60"));
     sim.happen(&format!("fill=410/{other}:all"));
     let broker = broker.successor().start();
-    goes_on(&broker, &sim).await;
+    goes_on(&broker, &sim);
     assert_eq!(broker.worker(), worker);
 
     let (alpha, beta) = (broker.client("alpha").await, broker.client("beta").await);
@@ -97,7 +97,7 @@ async fn the_next_broker_knows_live_orders_and_tells_once_what_filled_meanwhile(
 async fn a_handover_keeps_live_orders_and_their_watchers() {
     let mut sim = sim(&["--manual-fills"]);
     let broker = trading(&sim);
-    let [first, second, _] = three_rest(&broker).await;
+    let [first, second, _] = Box::pin(three_rest(&broker)).await;
     // This one comes back by itself.
     let options = broker.home().options_of("alpha").reconnect(true);
     let watcher = Client::connect(options).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_handover_keeps_live_orders_and_their_watchers() {
     assert_eq!(answer.code, 0, "{answer:?}");
     sim.happen(&format!("fill=410/{first}:60"));
     sim.happen(&format!("fill=410/{second}:all"));
-    goes_on(&broker, &sim).await;
+    goes_on(&broker, &sim);
     while told.iter().filter(|one| one.kind() == ExecutionEventKind::New).count() < 3 {
         let batch = tokio::time::timeout(PATIENCE, watch.next()).await.expect("in time");
         told.extend(batch.unwrap().unwrap());
@@ -139,7 +139,7 @@ async fn a_handover_keeps_live_orders_and_their_watchers() {
 async fn an_order_that_fills_while_its_session_is_lost_is_unknown_and_then_filled() {
     let mut sim = sim(&["--manual-fills"]);
     let broker = trading(&sim);
-    let [first, second, _] = three_rest(&broker).await;
+    let [first, second, _] = Box::pin(three_rest(&broker)).await;
     let admin = broker.client("operator").await.admin();
     admin.hold("a look", true).await.unwrap();
     broker.wait_status("it is held", |status| status["state"] == "HELD");

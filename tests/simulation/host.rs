@@ -242,7 +242,7 @@ impl World {
                 Output::Send { connection, bytes } => {
                     self.host.gateway.written(connection, bytes.len());
                     let has_ids = self.wire.on_sent(connection, &bytes);
-                    self.orders.executions.extend(self.wire.executions.drain(..));
+                    self.orders.executions.append(&mut self.wire.executions);
                     if let Some(id) = self.host.connections.get(&connection).copied() {
                         if has_ids {
                             self.host.served = Some(id);

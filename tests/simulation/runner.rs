@@ -172,7 +172,7 @@ pub(crate) fn run_seeds(seeds: u64, run: impl Fn(u64, bool) -> Run + Sync) -> Su
     };
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(&work);
+            scope.spawn(work);
         }
     });
     total.into_inner().expect("no thread panics here")

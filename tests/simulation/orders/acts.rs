@@ -39,7 +39,7 @@ impl World {
             82..=85 => {
                 let name = self.place_one(index);
                 self.cancel_name(index, &name);
-                return;
+                name
             }
             86..=88 => self.preview(index),
             89..=90 => {

@@ -2,7 +2,7 @@
 //! A refusal is audited as well.
 
 use ibouncer_proto::api::v1::{
-    GetOrderResponse, ListOrdersRequest, ListOrdersResponse, OrderEvent, OrderEventKind,
+    self, GetOrderResponse, ListOrdersRequest, ListOrdersResponse, OrderEvent, OrderEventKind,
     OrderScope, WatchOrdersResponse, WhoAmIResponse,
 };
 use prost::Message as _;
@@ -203,10 +203,24 @@ impl Desk {
 fn named(request: &OrderRequest) -> (&'static str, String, String) {
     let none = String::new;
     match request {
-        OrderRequest::Place(_) | OrderRequest::PlaceGroup(_) => ("PlaceOrder", none(), none()),
-        OrderRequest::Modify(_) => ("ModifyOrder", none(), none()),
+        OrderRequest::Place(raw) => {
+            let asked = v1::PlaceOrderRequest::decode(&raw[..]).unwrap_or_default();
+            ("PlaceOrder", none(), asked.order.unwrap_or_default().client_order_id)
+        }
+        OrderRequest::PlaceGroup(raw) => {
+            let asked = v1::PlaceOrdersRequest::decode(&raw[..]).unwrap_or_default();
+            let first = asked.orders.into_iter().next().unwrap_or_default();
+            ("PlaceOrder", none(), first.client_order_id)
+        }
+        OrderRequest::Modify(raw) => {
+            let asked = v1::ModifyOrderRequest::decode(&raw[..]).unwrap_or_default();
+            ("ModifyOrder", none(), asked.client_order_id)
+        }
         OrderRequest::Preview(_) => ("PreviewOrder", none(), none()),
-        OrderRequest::Exercise(_) => ("ExerciseOptions", none(), none()),
+        OrderRequest::Exercise(raw) => {
+            let asked = v1::ExerciseOptionsRequest::decode(&raw[..]).unwrap_or_default();
+            ("ExerciseOptions", none(), asked.client_order_id)
+        }
         OrderRequest::Cancel(asked) => {
             ("CancelOrder", asked.owner.clone(), asked.client_order_id.clone())
         }

@@ -286,6 +286,15 @@ impl Desk {
         Ok(Cancelling::Leaves)
     }
 
+    /// What waits to change an order that has ended meanwhile does not leave.
+    pub(super) fn take_back_change(&mut self, order_id: i32, now: Instant) {
+        let changes = |what| matches!(what, What::Modify | What::Cancel);
+        if let Some(key) = self.departing(order_id, changes) {
+            let because = error::order("ORDER_ENDED", "the order has ended meanwhile");
+            self.take_back(key, &because, now);
+        }
+    }
+
     /// The frame of this kind in which this order waits for its turn or for the disk.
     fn departing(&self, order_id: i32, kind: impl Fn(What) -> bool) -> Option<i32> {
         let found = self.departures.iter().find(|(_, one)| kind(one.what) && one.holds(order_id));

@@ -257,6 +257,7 @@ impl Desk {
         let Some(change) = order.pending() else {
             return false;
         };
+        let waits = change.state() == ChangeState::Waiting;
         let answer = match (change.kind(), state) {
             (ChangeKind::Cancel, Some(State::Cancelled)) => Some((ChangeState::Done, "")),
             (ChangeKind::Cancel, Some(State::Filled)) => {
@@ -281,6 +282,10 @@ impl Desk {
         }
         self.answers_due.remove(&id);
         self.tell(id, OrderEventKind::Change, now);
+        if waits {
+            // It must not leave for an order that is over.
+            self.take_back_change(id, now);
+        }
         true
     }
 

@@ -91,7 +91,8 @@ impl Telling {
     pub(crate) fn poll_event(&mut self) -> Option<Box<EventRecord>> {
         let (batch, _) = self.untold.front()?;
         let written = *batch <= self.committed;
-        if !written && !(self.failing && self.begun && *batch <= self.written) {
+        let unwritten = self.failing && self.begun && *batch <= self.written;
+        if !written && !unwritten {
             return None;
         }
         self.begun |= written;

@@ -73,11 +73,8 @@ fn as_text(event: &OrderEvent) -> String {
         },
     };
     let owner = if order.owner.is_empty() { "-" } else { &order.owner };
-    let line = format!(
-        "{at}  {owner}/{}  {about}  {}  {more}",
-        order.client_order_id,
-        rows::state(&order)
-    );
+    let line =
+        format!("{at}  {owner}/{} {about} {} {more}", order.client_order_id, rows::state(&order));
     wrap(line.trim_end(), 14)
 }
 
@@ -105,7 +102,7 @@ mod tests {
             ..Default::default()
         };
         let text = as_text(&event);
-        assert!(text.contains("momentum/entry-1  BUY 10 AAPL  UNKNOWN  filled 4"), "{text}");
+        assert!(text.contains("momentum/entry-1 BUY 10 AAPL UNKNOWN filled 4"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 }

@@ -35,9 +35,6 @@ pub(super) enum Attempt {
 }
 
 const DENIED: &str = "RIGHT_DENIED";
-/// At the door of the administrators' service; what is refused there does not come to the desk,
-/// and has no line in its audit log.
-pub(super) const NO_ADMINISTRATOR: &str = "PERMISSION_DENIED";
 const LIMIT: &str = "LIMIT_EXCEEDED";
 const UNKNOWN: &str = "ORDER_NOT_FOUND";
 const WRONG: &str = "INVALID_ARGUMENT";
@@ -55,7 +52,7 @@ pub(super) const ATTEMPTS: &[(&str, Attempt, &str)] = {
         ("watcher", Cancel("plain", "own", "why not"), DENIED),
         ("watcher", CancelAll(""), DENIED),
         ("watcher", CancelAll("plain"), DENIED),
-        ("watcher", Halt("why not"), NO_ADMINISTRATOR),
+        ("watcher", Halt("why not"), DENIED),
         ("watcher-one", Place("x", "AAPL", "10", 1.0, ONE), DENIED),
         ("watcher-one", Get("two", "own"), UNKNOWN),
         ("watcher-one", Get("both", "second"), UNKNOWN),
@@ -101,11 +98,11 @@ pub(super) const ATTEMPTS: &[(&str, Attempt, &str)] = {
         ("plain", Cancel("other", "own", "why not"), DENIED),
         ("plain", CancelAll("other"), DENIED),
         ("plain", Exercise(ONE), DENIED),
-        ("plain", Halt("why not"), NO_ADMINISTRATOR),
-        ("plain", Resume, NO_ADMINISTRATOR),
-        ("plain", AdoptState, NO_ADMINISTRATOR),
-        ("plain", Resolve, NO_ADMINISTRATOR),
-        ("plain", CancelEvery("cancel every order of every program"), NO_ADMINISTRATOR),
+        ("plain", Halt("why not"), DENIED),
+        ("plain", Resume, DENIED),
+        ("plain", AdoptState, DENIED),
+        ("plain", Resolve, DENIED),
+        ("plain", CancelEvery("cancel every order of every program"), DENIED),
         ("other", Cancel("", "x", ""), UNKNOWN),
         ("other", Get("plain", "none"), UNKNOWN),
         ("narrow", Place("x", "AAPL", "6", 1.0, ONE), LIMIT),

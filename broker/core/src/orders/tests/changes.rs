@@ -189,3 +189,15 @@ fn executions_do_not_end_an_order_whose_larger_quantity_is_not_answered() {
     floor.executed(id, "1.2", "20");
     assert_eq!(floor.state("momentum", "a"), State::Filled);
 }
+
+#[test]
+fn a_change_that_waits_does_not_leave_for_an_order_that_has_ended_meanwhile() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.opened(id, "Submitted", 10.0);
+    let modified = floor.call("momentum", modify("a", 11.0));
+    floor.told(id, "Filled");
+    assert_eq!(floor.refused(modified).code, "ORDER_ENDED");
+    floor.leave();
+    assert_eq!(floor.placements(), [id]);
+}

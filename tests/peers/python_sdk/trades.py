@@ -30,7 +30,7 @@ def check(what: str, good: object) -> None:
 
 async def main() -> int:
     placed = 0
-    async with ibouncer.connect(client_name=sys.argv[1]) as session:
+    async with ibouncer.connect(name=sys.argv[1]) as session:
         await session.wait_ready(timeout=WAIT)
         me = await session.who_am_i()
         check(f"may trade: {me}", me.may_trade)
@@ -66,9 +66,9 @@ async def main() -> int:
         placed += 3
         outcome = await entry.outcome(timeout=WAIT)
         check(f"the entry fills: {outcome}", isinstance(outcome, ibouncer.Filled))
-        await target.acknowledged(timeout=WAIT)
-        await target.cancel()
         for one in (target, stop):
+            await one.acknowledged(timeout=WAIT)
+            await one.cancel()
             outcome = await one.resolved(timeout=WAIT)
             check(f"an exit is cancelled: {outcome}", isinstance(outcome, ibouncer.Cancelled))
 
@@ -93,7 +93,7 @@ async def main() -> int:
                 break
         check("events count up", seen == sorted(set(seen)))
 
-    with ibouncer.blocking.connect(client_name=sys.argv[1]) as session:
+    with ibouncer.blocking.connect(name=sys.argv[1]) as session:
         order = session.place_order("AAPL", ibouncer.market_order("SELL", 20))
         placed += 1
         outcome = order.outcome(timeout=WAIT)

@@ -110,7 +110,7 @@ impl Desk {
         };
         match self.ours(order_id, order.client_id()) {
             Whose::Ours => self.on_told(order_id, &told_of, now),
-            Whose::Missing => self.on_unaccounted_order(order_id, &order),
+            Whose::Missing => self.on_unaccounted_order(told),
             Whose::Foreign => {
                 let foreign = self.book.foreign.entry(order.perm_id()).or_default();
                 foreign.told = told.clone();

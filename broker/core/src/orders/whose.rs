@@ -53,22 +53,15 @@ impl Desk {
     }
 
     /// Gateway shows an open order of our client id that we do not know.
-    pub(super) fn on_unaccounted_order(&mut self, order_id: i32, order: &tws::Order) {
+    pub(super) fn on_unaccounted_order(&mut self, told: &tws::OpenOrder) {
+        let order_id = told.order_id();
+        let perm_id = told.order.as_ref().map_or(0, tws::Order::perm_id);
         if self.departures.values().any(|one| one.what == What::Preview && one.holds(order_id)) {
             return;
         }
-        self.book.foreign.insert(
-            order.perm_id(),
-            Foreign {
-                told: tws::OpenOrder {
-                    order_id: Some(order_id),
-                    order: Some(order.clone()),
-                    ..Default::default()
-                },
-                ..Foreign::default()
-            },
-        );
-        self.on_unaccounted(order_id, order.perm_id());
+        let foreign = Foreign { told: told.clone(), ..Foreign::default() };
+        self.book.foreign.insert(perm_id, foreign);
+        self.on_unaccounted(order_id, perm_id);
     }
 
     /// There is, or was, an order of our client id that we do not know: its owner may repeat the

@@ -20,8 +20,24 @@ import ibouncer
 import streams
 from report import Report
 
-# Of the session as such, and of no data.
-NO_READS = {"open", "close"}
+# Of the session as such, and of no data; and of orders, which trades.py calls.
+NO_READS = {
+    "open",
+    "close",
+    "cancel_all_orders",
+    "cancel_order",
+    "exercise_options",
+    "modify_order",
+    "order",
+    "order_handle",
+    "orders",
+    "place_order",
+    "place_orders",
+    "preview_order",
+    "watch_executions",
+    "watch_orders",
+    "who_am_i",
+}
 
 
 def main() -> int:

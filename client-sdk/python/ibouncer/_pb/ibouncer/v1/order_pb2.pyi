@@ -90,7 +90,9 @@ class _OrderStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     ORDER_STATE_CANCELLED: _OrderState.ValueType  # 8
     ORDER_STATE_REJECTED: _OrderState.ValueType  # 9
     ORDER_STATE_NOT_SENT: _OrderState.ValueType  # 10
-    """It never left, and never will."""
+    """It never left. Nothing sends it but the same PlaceOrder made again, unless its owner has
+    cancelled it.
+    """
 
 class OrderState(_OrderState, metaclass=_OrderStateEnumTypeWrapper):
     """Where an order stands."""
@@ -115,7 +117,9 @@ ORDER_STATE_FILLED: OrderState.ValueType  # 7
 ORDER_STATE_CANCELLED: OrderState.ValueType  # 8
 ORDER_STATE_REJECTED: OrderState.ValueType  # 9
 ORDER_STATE_NOT_SENT: OrderState.ValueType  # 10
-"""It never left, and never will."""
+"""It never left. Nothing sends it but the same PlaceOrder made again, unless its owner has
+cancelled it.
+"""
 global___OrderState = OrderState
 
 class _ChangeKind:
@@ -486,7 +490,9 @@ class ModifyOrderRequest(google.protobuf.message.Message):
     client_order_id: builtins.str
     @property
     def request(self) -> ibouncer._pb.tws.v1.order_pb2.PlaceOrderRequest:
-        """The whole order as it shall be; contract and side stay."""
+        """The whole order as it shall be; contract, account and side stay. Order ids in it are ignored,
+        so that an order can be changed as it was told.
+        """
 
     def __init__(
         self,

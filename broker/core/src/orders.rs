@@ -154,6 +154,8 @@ pub struct Desk {
     instances: BTreeMap<String, BTreeSet<ClientId>>,
     /// Principals whose last instance left, and when their orders are cancelled.
     leaving: BTreeMap<String, Instant>,
+    /// Orders whose change ended with the broker before, which watchers do not know yet.
+    unsaid: Vec<i32>,
     next_id: i32,
     next_key: i32,
     telling: telling::Telling,
@@ -193,6 +195,7 @@ impl Desk {
             answers_due: BTreeMap::new(),
             instances: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            unsaid: Vec::new(),
             next_id: 1,
             next_key: 0,
             telling: telling::Telling::default(),

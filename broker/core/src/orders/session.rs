@@ -47,6 +47,9 @@ impl Desk {
             Before::New => self.lose("the session before ended, and this one has not told", now),
             Before::TakenThrough(through) => self.prove(epoch, through, now),
         }
+        for id in std::mem::take(&mut self.unsaid) {
+            self.tell(id, OrderEventKind::Change, now);
+        }
         self.check_accounts(accounts);
         self.brakes.reconciling = true;
         self.reconciler.on_session();
@@ -158,9 +161,9 @@ impl Desk {
     }
 
     /// Changes that waited to leave, and nothing waits any more. A modification was not let go
-    /// before its row said so; a cancel may have been.
+    /// before its row said so; a cancel may have been. Told with the next session: the rows may be
+    /// older than what watchers were shown while the disk failed.
     fn forget_waiting_changes(&mut self) {
-        let now = self.clock.now;
         for id in self.book.live() {
             let Some(order) = self.book.get_mut(id) else {
                 continue;
@@ -174,7 +177,7 @@ impl Desk {
                 None => continue,
             };
             if order.move_change(next, because, 0) {
-                self.tell(id, OrderEventKind::Change, now);
+                self.unsaid.push(id);
             }
         }
     }

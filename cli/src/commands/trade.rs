@@ -7,7 +7,7 @@ mod trading;
 mod watch;
 mod whoami;
 
-use ibouncer_client::{Client, Error};
+use ibouncer_client::Client;
 
 use crate::args::{Orders, OrdersCommand, Trade};
 use crate::exit::{Exit, Failure};
@@ -30,7 +30,7 @@ pub(crate) async fn run(
 async fn orders(client: &Client, wishes: &Orders, output: &mut Output) -> Result<Exit, Failure> {
     if let Some(OrdersCommand::Resolve { id, owner, as_what, reason }) = &wishes.order {
         let resolution = (*as_what).into();
-        client.admin().resolve_order(owner, id, resolution, reason).await.map_err(told)?;
+        client.admin().resolve_order(owner, id, resolution, reason).await?;
         if output.json() {
             output.value(&serde_json::json!({ "resolved": id, "owner": owner }))?;
         } else {
@@ -46,9 +46,4 @@ async fn orders(client: &Client, wishes: &Orders, output: &mut Output) -> Result
         return rows::run(client, wishes, output).await;
     }
     super::read::orders(client, wishes, output).await
-}
-
-/// An error of a call that sends, as it is told: with what it means for the order.
-fn told(error: Error) -> Failure {
-    error.into()
 }

@@ -3,7 +3,7 @@
 use ibouncer_client::{Client, api};
 use serde_json::json;
 
-use super::{rows, told};
+use super::rows;
 use crate::args::{Cancel, Whose};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -18,7 +18,7 @@ pub(super) async fn run(
     let owner = wishes.owner.clone().unwrap_or_default();
     let reason = wishes.reason.clone().unwrap_or_default();
     if let Some(words) = &wishes.every_order {
-        client.admin().cancel_every_order(words, reason).await.map_err(told)?;
+        client.admin().cancel_every_order(words, reason).await?;
         if output.json() {
             output.value(&json!({ "cancelling": "every order" }))?;
         } else {
@@ -34,9 +34,9 @@ pub(super) async fn run(
                 reason,
                 ..Default::default()
             };
-            vec![client.orders().cancel_with(request).await.map_err(told)?]
+            vec![client.orders().cancel_with(request).await?]
         }
-        None => client.orders().cancel_all(owner, reason).await.map_err(told)?,
+        None => client.orders().cancel_all(owner, reason).await?,
     };
     if output.json() {
         let list: Vec<_> = orders.iter().map(|one| rows::as_json(one, &MASKED)).collect();

@@ -3,7 +3,7 @@
 use ibouncer_client::{Client, Outcome, order, tws};
 use serde_json::json;
 
-use super::{rows, told};
+use super::rows;
 use crate::args::{Action, Place, Whose};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -24,7 +24,7 @@ pub(super) async fn run(
         let request = named.request.unwrap_or_default();
         return preview(client, request, output).await;
     }
-    let mut handle = client.orders().place(named).await.map_err(told)?;
+    let mut handle = client.orders().place(named).await?;
     if wishes.wait {
         let outcome = handle.outcome().await?;
         say(outcome.order(), output)?;
@@ -81,7 +81,7 @@ async fn preview(
     request: tws::PlaceOrderRequest,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let preview = client.orders().preview(request).await.map_err(told)?;
+    let preview = client.orders().preview(request).await?;
     let state = preview.order_state.unwrap_or_default();
     if output.json() {
         output.value(&json!({

@@ -3,7 +3,6 @@
 use ibouncer_client::{Client, api};
 use serde_json::{Value, json};
 
-use super::told;
 use crate::args::Trading;
 use crate::exit::{Exit, Failure};
 use crate::output::text::Block;
@@ -26,7 +25,7 @@ pub(super) async fn run(
             return Ok(if status.trading == "on" { Exit::Good } else { Exit::NotReady });
         }
         Trading::Halt { client: name, cancel_open, reason } => {
-            let cancels = admin.halt_trading(name, *cancel_open, reason).await.map_err(told)?;
+            let cancels = admin.halt_trading(name, *cancel_open, reason).await?;
             if output.json() {
                 output.value(&json!({ "halted": who(name), "cancels": cancels }))?;
             } else {
@@ -38,7 +37,7 @@ pub(super) async fn run(
             }
         }
         Trading::Resume { client: name, reason } => {
-            admin.resume_trading(name, reason).await.map_err(told)?;
+            admin.resume_trading(name, reason).await?;
             if output.json() {
                 output.value(&json!({ "resumed": who(name) }))?;
             } else {
@@ -46,7 +45,7 @@ pub(super) async fn run(
             }
         }
         Trading::AdoptState { reason } => {
-            let adopted = admin.adopt_trading_state(reason).await.map_err(told)?;
+            let adopted = admin.adopt_trading_state(reason).await?;
             if output.json() {
                 output.value(&json!({ "adopted": adopted }))?;
             } else if adopted.is_empty() {

@@ -56,6 +56,8 @@ pub struct Worker {
     handle: Handle,
     exit: AsyncFd<OwnedFd>,
     linked: bool,
+    /// Its end is looked for before it is waited for.
+    look: bool,
 }
 
 #[derive(Debug)]
@@ -97,7 +99,7 @@ impl Worker {
     /// A worker of the broker before, checked, with its handle.
     pub fn adopt(epoch: Epoch, pid: u32, pidfd: OwnedFd, lock: PathBuf) -> io::Result<Self> {
         let exit = watch(pidfd)?;
-        Ok(Self { epoch, pid, handle: Handle::Adopted { lock }, exit, linked: true })
+        Ok(Self { epoch, pid, handle: Handle::Adopted { lock }, exit, linked: true, look: false })
     }
 
     /// Its epoch.
@@ -117,6 +119,7 @@ impl Worker {
 
     /// SIGKILL. A worker that has exited and was not waited for yet is not disturbed by it.
     pub fn kill(&mut self) -> io::Result<()> {
+        self.look = true;
         match &mut self.handle {
             Handle::Child(child) => child.kill(),
             Handle::Adopted { .. } => {
@@ -132,6 +135,12 @@ impl Worker {
 
     /// Waits for its end. Can be dropped and called again.
     pub async fn exited(&mut self) -> io::Result<ExitStatus> {
+        if std::mem::take(&mut self.look)
+            && let Handle::Child(child) = &mut self.handle
+            && let Some(status) = child.try_wait()?
+        {
+            return Ok(describe(status));
+        }
         loop {
             let mut ready = self.exit.readable().await?;
             match &mut self.handle {
@@ -220,7 +229,14 @@ fn spawn(epoch: Epoch, link: &Path, log: &Path) -> io::Result<Worker> {
     match watched {
         Ok(exit) => {
             let pid = child.id();
-            Ok(Worker { epoch, pid, handle: Handle::Child(child), exit, linked: false })
+            Ok(Worker {
+                epoch,
+                pid,
+                handle: Handle::Child(child),
+                exit,
+                linked: false,
+                look: false,
+            })
         }
         Err(error) => {
             let _ = child.kill();

@@ -34,6 +34,7 @@
 
 mod accounts;
 mod adoption;
+mod adoption_files;
 mod bad_input;
 mod bad_requests;
 mod cli_reads;

@@ -59,7 +59,7 @@ fn only_workers_connect_to_gateway_and_only_workers_of_ours_are_signalled() {
         "attempts.backoff=[\"50ms\"]",
         "gateway.eyes=local",
         "gateway.startup_grace=0s",
-        "worker.adoption_grace=0s",
+        "worker.adoption_grace=40s",
     ] {
         command.args(["--set", setting]);
     }
@@ -78,6 +78,20 @@ fn only_workers_connect_to_gateway_and_only_workers_of_ours_are_signalled() {
     until_true("READY again", PATIENCE, || home.cli(&["status"]).code == 0);
     let connections = home.cli(&["connections", "--json"]);
     assert_eq!(connections.code, 0, "{connections:?}");
+    // Another broker in the same process takes the worker over, which then hangs.
+    assert_eq!(home.cli(&["handover", "--json"]).code, 0);
+    let pid_of_worker = || home.cli(&["status", "--json"]).json()["worker"]["pid"].as_u64();
+    until_true("taken over", PATIENCE, || {
+        home.cli(&["status", "--json"]).json()["worker"]["adopted"] == true
+    });
+    let adopted = pid_of_worker().unwrap() as u32;
+    let stopped = nix::unistd::Pid::from_raw(adopted as i32);
+    nix::sys::signal::kill(stopped, Signal::SIGSTOP).unwrap();
+    until_true("replaced", PATIENCE, || {
+        let status = home.cli(&["status", "--json"]).json();
+        status["state"] == "READY" && status["worker"]["pid"] != adopted
+    });
+    check_doctor(&home, sim.address(), sim.port());
     // To our own child's child, which strace follows: an order to end.
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(broker as i32), Signal::SIGTERM).unwrap();
     traced.exit(PATIENCE);
@@ -88,19 +102,20 @@ fn only_workers_connect_to_gateway_and_only_workers_of_ours_are_signalled() {
         .filter(|call| call.text.starts_with("execve(") && call.text.contains("__worker"))
         .map(|call| call.pid)
         .collect();
-    assert!(workers.len() >= 4, "{} workers", workers.len());
+    assert!(workers.len() >= 5, "{} workers", workers.len());
     let port = format!("htons({})", sim.port());
     let dials: Vec<_> = calls
         .iter()
         .filter(|call| call.text.starts_with("connect(") && call.text.contains(&port))
         .collect();
-    assert!(dials.len() >= 4, "{} dials", dials.len());
+    assert!(dials.len() >= 5, "{} dials", dials.len());
     for dial in &dials {
         assert!(workers.contains(&dial.pid), "{} {}", dial.pid, dial.text);
     }
     let each: BTreeSet<_> = dials.iter().map(|dial| dial.pid).collect();
     assert_eq!(each.len(), dials.len(), "one connect a worker");
-    let mut signals = 0;
+    let (mut signals, mut by_handle) = (0, false);
+    let mut handles = BTreeSet::new();
     for call in &calls {
         if let Some(rest) = call.text.strip_prefix("kill(") {
             let target: i64 = rest.split(',').next().unwrap().parse().unwrap();
@@ -116,12 +131,35 @@ fn only_workers_connect_to_gateway_and_only_workers_of_ours_are_signalled() {
         if let Some(rest) = call.text.strip_prefix("pidfd_open(") {
             let target: u32 = rest.split(',').next().unwrap().parse().unwrap();
             assert!(workers.contains(&target), "{} {}", call.pid, call.text);
+            if target == adopted {
+                handles.insert(call.text.rsplit("= ").next().unwrap().trim().to_owned());
+            }
         }
-        if call.text.starts_with("pidfd_send_signal(") {
+        if let Some(rest) = call.text.strip_prefix("pidfd_send_signal(") {
+            by_handle |= handles.contains(rest.split(',').next().unwrap().trim());
             signals += 1;
         }
         let thread = call.text.strip_prefix("tgkill(").or(call.text.strip_prefix("tkill("));
         assert!(thread.is_none(), "{} {}", call.pid, call.text);
     }
-    assert!(signals >= 2, "two workers were killed at their deadline, {signals} signals");
+    assert!(signals >= 3, "two workers were killed at their deadline, {signals} signals");
+    assert!(by_handle, "the adopted worker was killed through its handle");
+}
+
+/// The doctor's passive stage, traced: it looks, and asks the broker.
+fn check_doctor(home: &Home, gateway: &str, port: u16) {
+    let trace = home.path().join("trace-doctor");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-s", "256", "-e"]);
+    command.arg("trace=connect,kill,tkill,tgkill,pidfd_send_signal");
+    command.arg("-o").arg(&trace).arg(binary());
+    command.args(["doctor", "--gateway", gateway, "--json"]);
+    home.settle(&mut command);
+    let answer = command.output().unwrap();
+    assert!(!answer.stdout.is_empty(), "{answer:?}");
+    let port = format!("htons({port})");
+    for call in calls(&std::fs::read_to_string(&trace).unwrap()) {
+        assert!(call.text.starts_with("connect("), "it signals somebody: {}", call.text);
+        assert!(!call.text.contains(&port), "it dials Gateway: {}", call.text);
+    }
 }

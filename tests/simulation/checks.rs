@@ -69,17 +69,14 @@ impl World {
         assert!(!ready || !status.accounts.is_empty(), "READY without accounts");
     }
 
-    /// Whoever waits knows for how long; only a process that was killed is waited for as long as
-    /// the kernel needs.
+    /// Whoever waits knows for how long.
     fn check_wait(&self) {
         let may_last = matches!(
             self.state,
             StateKind::Ready | StateKind::Degraded | StateKind::Held | StateKind::Stopped
         );
-        if !may_last && self.hub.poll_timeout().is_none() {
-            let reason = self.status().reason;
-            assert!(reason.starts_with("ending the worker"), "{} for ever: {reason}", self.state);
-        }
+        let waits = may_last || self.hub.poll_timeout().is_some();
+        assert!(waits, "{} for ever: {}", self.state, self.status().reason);
     }
 
     fn check_lines(&self) {

@@ -1,7 +1,7 @@
 //! The fake operating system: one worker process at most, signals, exits, the worker's lock.
 //!
 //! A spawn takes time and may fail; a process may start slowly, or never open its link; a
-//! SIGKILL takes effect late; an exit is seen late. When a process dies its link closes, its
+//! SIGKILL takes effect late; an exit is seen late, or only by whoever looks again. When a process dies its link closes, its
 //! socket is reset and its lock is free. When a broker dies its worker dies with it, unless it
 //! was told that it may live on. Checks that a worker is never ordered while one exists, and
 //! that no broker kills a worker that is not its own.
@@ -65,6 +65,8 @@ pub(crate) struct Process {
     pub(crate) disturbed: bool,
     /// When the broker killed it first, when TCP was open, when a byte came from Gateway.
     pub(crate) killed: Option<Duration>,
+    /// How it ended, and nobody was told: seen by whoever kills it once more.
+    pub(crate) lost: Option<ExitStatus>,
     pub(crate) connected: Option<Duration>,
     pub(crate) heard: Option<Duration>,
 }
@@ -130,6 +132,7 @@ impl World {
             outlives: false,
             disturbed: self.os.births != Births::Ordinary,
             killed: None,
+            lost: None,
             connected: None,
             heard: None,
         });
@@ -188,6 +191,11 @@ impl World {
         assert_eq!(process.epoch, epoch, "another worker is killed");
         assert_ne!(process.life, Life::Unborn, "an unborn worker is killed");
         assert_eq!(process.owner, Some(self.broker.number), "a worker of another is killed");
+        if process.killed.is_some()
+            && let Some(status) = process.lost.take()
+        {
+            return self.agenda.add(self.now, Event::Exited(epoch, status));
+        }
         process.killed.get_or_insert(self.now);
         let delay = match self.rng.u8(..16) {
             0 => within(&mut self.rng, 1000, 5_000_000),
@@ -224,6 +232,14 @@ impl World {
             return;
         }
         let delay = match self.rng.u8(..16) {
+            // Nobody is told, until somebody looks again.
+            0 if self.rng.bool() => {
+                if let Some(process) = &mut self.os.process {
+                    process.lost = Some(status);
+                }
+                self.trace(&format!("{epoch} is gone, and its exit is lost"));
+                return;
+            }
             0 => within(&mut self.rng, 1000, 3_000_000),
             _ => within(&mut self.rng, 10, 3000),
         };

@@ -3,7 +3,7 @@
 //! Owns the request ids: they come from a block that orders never reach, are never used twice
 //! while the broker lives, and mean nothing after the worker that sent them is gone.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::ids::{CallId, RequestId};
 
@@ -51,6 +51,19 @@ impl Routes {
     pub fn behind_block(newest: u32) -> Self {
         let block = (newest + 1) % BLOCKS;
         Self { first: FIRST_REQUEST_ID + block as i32 * BLOCK, table: VecDeque::new() }
+    }
+
+    /// The table of a broker that takes a session over whose requests it did not make: behind
+    /// `newest`, and in no block that an `open` request is of. A ledger that was lost knows of no
+    /// block; then one is drawn by `seed`, because the one before most likely used the first.
+    pub fn beside(newest: u32, open: impl IntoIterator<Item = RequestId>, seed: u64) -> Self {
+        let used: BTreeSet<u32> = open.into_iter().filter_map(block_of).collect();
+        let newest = match newest {
+            0 => (seed % u64::from(BLOCKS)) as u32,
+            known => known,
+        };
+        let free = (newest..newest + BLOCKS).find(|block| !used.contains(&((block + 1) % BLOCKS)));
+        Self::behind_block(free.unwrap_or(newest))
     }
 
     /// The block that is in use; a long life goes on into the next one.
@@ -110,6 +123,11 @@ impl Routes {
     }
 }
 
+fn block_of(id: RequestId) -> Option<u32> {
+    let place = id.0.checked_sub(FIRST_REQUEST_ID).filter(|place| *place >= 0)?;
+    Some((place / BLOCK) as u32 % BLOCKS)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -149,6 +167,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn who_takes_a_session_over_uses_no_block_of_the_one_before() {
+        let in_block = |block: i32| RequestId(FIRST_REQUEST_ID + block * BLOCK + 7);
+        // The ledger knows; it is older than what is open; it is lost, for any seed.
+        assert_eq!(Routes::beside(4, [in_block(4)], 0).block(), 5);
+        assert_eq!(Routes::beside(4, [in_block(5), in_block(6), RequestId(3)], 0).block(), 7);
+        let drawn: BTreeSet<u32> =
+            (0..2000).map(|seed| Routes::beside(0, [in_block(1)], seed).block()).collect();
+        assert!(!drawn.contains(&1));
+        assert_eq!(drawn.len(), BLOCKS as usize - 1);
     }
 
     #[test]

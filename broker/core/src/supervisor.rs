@@ -15,66 +15,16 @@
 //! and the account of how each ended. Does not know why the session wants a worker. Inputs of
 //! an epoch that is not the current one are dropped by the hub.
 
+mod end;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use ibouncer_proto::link::v1::{EndReason, Ended, Ping, Shutdown, ToWorker, to_worker};
+use ibouncer_proto::link::v1::{Ended, Ping, Shutdown, ToWorker, to_worker};
 
 use crate::ids::Epoch;
 use crate::settings::WorkerSettings;
-
-/// How a worker ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerEnd {
-    /// Which one.
-    pub epoch: Epoch,
-    /// What is known of the cause.
-    pub cause: EndCause,
-    /// One sentence.
-    pub detail: String,
-    /// Why we ordered the end, if we did.
-    pub ordered: Option<String>,
-}
-
-/// The cause as the worker or the kernel named it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EndCause {
-    /// The worker said why before it went.
-    Reported {
-        /// Its word.
-        reason: EndReason,
-        /// Gateway's error code, if Gateway refused.
-        gateway_code: i32,
-    },
-    /// It exited without a word.
-    Exited {
-        /// Exit code.
-        code: i32,
-    },
-    /// It was ended by a signal.
-    Signalled {
-        /// Number of the signal.
-        signal: i32,
-    },
-    /// It is gone, and its status went to another parent.
-    Unseen,
-    /// It never began.
-    NotSpawned {
-        /// Why.
-        error: String,
-    },
-}
-
-/// What the kernel said of a process that was waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitStatus {
-    /// It called exit.
-    Code(i32),
-    /// A signal ended it.
-    Signal(i32),
-    /// It is gone; as an adopted one it had another parent, who got the status.
-    Unseen,
-}
+pub use end::{EndCause, ExitStatus, WorkerEnd, exit_code_meaning};
 
 /// What the supervisor wants done.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +33,10 @@ pub enum Order {
     Spawn(Epoch),
     /// SIGKILL, through the child's handle.
     Kill(Epoch),
+    /// It was killed, and its end was not seen for so long: once more.
+    KillAgain(Epoch, Duration),
+    /// It is to be killed for so long, and has not even begun.
+    StillUnborn(Epoch, Duration),
     /// Say this on the link.
     Tell(Epoch, ToWorker),
     /// The worker is gone; a next one may be spawned.
@@ -92,11 +46,19 @@ pub enum Order {
 #[derive(Debug)]
 enum State {
     Absent,
-    Spawning { epoch: Epoch, kill: Option<String> },
+    Spawning { epoch: Epoch, kill: Option<Pending> },
     Unlinked { epoch: Epoch, pid: u32 },
     Linked { epoch: Epoch, pid: u32, ping_at: Instant, last_pong: Instant, cut: Option<Cut> },
     Ending { epoch: Epoch, pid: u32, kill_at: Instant, because: String },
-    Killing { epoch: Epoch, pid: u32, because: String },
+    Killing { epoch: Epoch, pid: u32, because: String, since: Instant, again_at: Instant },
+}
+
+/// Ordered to end before it began.
+#[derive(Debug, Clone)]
+struct Pending {
+    because: String,
+    since: Instant,
+    again_at: Instant,
 }
 
 /// The link is gone and the exit is not seen yet.
@@ -113,6 +75,10 @@ const EXIT_AFTER_CUT: Duration = Duration::from_millis(200);
 /// A worker with a live session comes back to the link by itself, several tries a second. One
 /// that does not in this time is stuck, as one that answers no ping.
 const RELINK: Duration = Duration::from_secs(4);
+
+/// The kernel ends a process within milliseconds; one that waits for a device, or whose end was
+/// not told, is killed and looked for again, and said.
+const END_AGAIN: Duration = Duration::from_secs(5);
 
 /// The machine.
 #[derive(Debug)]
@@ -157,11 +123,13 @@ impl Supervisor {
     }
 
     /// Orders the end of the worker, by SIGKILL. Without one, nothing happens.
-    pub fn kill(&mut self, because: &str) {
+    pub fn kill(&mut self, because: &str, now: Instant) {
         let (epoch, pid) = match &mut self.state {
             State::Absent | State::Killing { .. } => return,
             State::Spawning { kill, .. } => {
-                kill.get_or_insert_with(|| because.to_owned());
+                let because = because.to_owned();
+                let again_at = now + END_AGAIN;
+                kill.get_or_insert_with(|| Pending { because, since: now, again_at });
                 return;
             }
             State::Unlinked { epoch, pid }
@@ -173,14 +141,14 @@ impl Supervisor {
             State::Ending { because, .. } => because.clone(),
             _ => because.to_owned(),
         };
-        self.state = State::Killing { epoch, pid, because };
+        self.state = State::Killing { epoch, pid, because, since: now, again_at: now + END_AGAIN };
         self.orders.push_back(Order::Kill(epoch));
     }
 
     /// Asks the worker to close the session in order; kills it if that takes too long.
     pub fn end(&mut self, because: &str, now: Instant) {
         let State::Linked { epoch, pid, .. } = self.state else {
-            return self.kill(because);
+            return self.kill(because, now);
         };
         let shutdown = Shutdown { because: because.to_owned() };
         self.tell(epoch, to_worker::Message::Shutdown(shutdown));
@@ -196,8 +164,8 @@ impl Supervisor {
         let (epoch, kill) = (*epoch, kill.take());
         self.since = Some(now);
         self.state = State::Unlinked { epoch, pid };
-        if let Some(because) = kill {
-            self.kill(&because);
+        if let Some(pending) = kill {
+            self.kill(&pending.because, now);
         }
     }
 
@@ -206,7 +174,7 @@ impl Supervisor {
         let State::Spawning { epoch, ref kill } = self.state else {
             return;
         };
-        let ordered = kill.clone();
+        let ordered = kill.as_ref().map(|pending| pending.because.clone());
         let detail = format!("worker could not be started: {error}");
         self.gone(WorkerEnd { epoch, cause: EndCause::NotSpawned { error }, detail, ordered });
     }
@@ -259,7 +227,7 @@ impl Supervisor {
             let kill_at = now + if live { RELINK } else { EXIT_AFTER_CUT };
             cut.get_or_insert_with(|| Cut { kill_at, because: because.to_owned() });
         } else if matches!(self.state, State::Unlinked { .. }) {
-            self.kill(because);
+            self.kill(because, now);
         }
     }
 
@@ -267,13 +235,15 @@ impl Supervisor {
     pub fn on_exited(&mut self, status: ExitStatus) {
         let (epoch, ordered) = match &self.state {
             State::Absent => return,
-            State::Spawning { epoch, kill } => (*epoch, kill.clone()),
+            State::Spawning { epoch, kill } => {
+                (*epoch, kill.as_ref().map(|pending| pending.because.clone()))
+            }
             State::Unlinked { epoch, .. } | State::Linked { epoch, .. } => (*epoch, None),
             State::Ending { epoch, because, .. } | State::Killing { epoch, because, .. } => {
                 (*epoch, Some(because.clone()))
             }
         };
-        let end = describe(epoch, self.reported.take(), status, ordered);
+        let end = end::describe(epoch, self.reported.take(), status, ordered);
         self.gone(end);
     }
 
@@ -282,7 +252,7 @@ impl Supervisor {
         match &mut self.state {
             State::Linked { cut: Some(cut), .. } if cut.kill_at <= now => {
                 let because = cut.because.clone();
-                self.kill(&because);
+                self.kill(&because, now);
             }
             State::Linked { epoch, ping_at, last_pong, cut: None, .. } => {
                 let epoch = *epoch;
@@ -290,7 +260,7 @@ impl Supervisor {
                 if silent >= self.settings.stuck_after {
                     let because =
                         format!("worker answered no ping for {:.1} s", silent.as_secs_f64());
-                    self.kill(&because);
+                    self.kill(&because, now);
                 } else if *ping_at <= now {
                     *ping_at = now + self.settings.ping;
                     self.pings += 1;
@@ -298,7 +268,17 @@ impl Supervisor {
                     self.tell(epoch, to_worker::Message::Ping(Ping { number }));
                 }
             }
-            State::Ending { kill_at, .. } if *kill_at <= now => self.kill("drain passed"),
+            State::Ending { kill_at, .. } if *kill_at <= now => self.kill("drain passed", now),
+            State::Spawning { epoch, kill: Some(pending) } if pending.again_at <= now => {
+                pending.again_at = now + END_AGAIN;
+                let waited = now.saturating_duration_since(pending.since);
+                self.orders.push_back(Order::StillUnborn(*epoch, waited));
+            }
+            State::Killing { epoch, since, again_at, .. } if *again_at <= now => {
+                *again_at = now + END_AGAIN;
+                let waited = now.saturating_duration_since(*since);
+                self.orders.push_back(Order::KillAgain(*epoch, waited));
+            }
             _ => {}
         }
     }
@@ -312,6 +292,10 @@ impl Supervisor {
                 Some(if *ping_at <= stuck { (*ping_at, "ping") } else { (stuck, "stuck worker") })
             }
             State::Ending { kill_at, .. } => Some((*kill_at, "drain")),
+            State::Spawning { kill: Some(pending), .. } => {
+                Some((pending.again_at, "start of a worker that is to end"))
+            }
+            State::Killing { again_at, .. } => Some((*again_at, "end of a killed worker")),
             _ => None,
         }
     }
@@ -368,54 +352,6 @@ impl Supervisor {
         self.state = State::Absent;
         self.since = None;
         self.orders.push_back(Order::Gone(end));
-    }
-}
-
-fn describe(
-    epoch: Epoch,
-    reported: Option<Ended>,
-    status: ExitStatus,
-    ordered: Option<String>,
-) -> WorkerEnd {
-    let (cause, detail) = match (reported, status) {
-        (Some(ended), _) => {
-            let cause =
-                EndCause::Reported { reason: ended.reason(), gateway_code: ended.gateway_code };
-            (cause, ended.detail)
-        }
-        (None, ExitStatus::Code(code)) => {
-            let detail = format!("worker exited with code {code} ({})", exit_code_meaning(code));
-            (EndCause::Exited { code }, detail)
-        }
-        (None, ExitStatus::Unseen) => {
-            (EndCause::Unseen, "worker is gone; its exit status went to another parent".to_owned())
-        }
-        (None, ExitStatus::Signal(signal)) => {
-            let whose = if ordered.is_some() { "ours" } else { "not ours" };
-            let detail = format!("worker ended by signal {signal}, {whose}");
-            (EndCause::Signalled { signal }, detail)
-        }
-    };
-    let detail = match &ordered {
-        Some(because) => format!("{detail}: {because}"),
-        None => detail,
-    };
-    WorkerEnd { epoch, cause, detail, ordered }
-}
-
-/// Meaning of a worker's exit code.
-pub fn exit_code_meaning(code: i32) -> &'static str {
-    match code {
-        0 => "asked to end",
-        10 => "refused by Gateway",
-        11 => "handshake violated",
-        12 => "closed by Gateway",
-        13 => "protocol violation",
-        14 => "link lost",
-        15 => "lock taken",
-        16 => "connection refused",
-        70 => "internal fault",
-        _ => "unknown",
     }
 }
 

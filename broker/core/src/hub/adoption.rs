@@ -15,6 +15,7 @@ use crate::ids::{ClientId, Epoch, RequestId};
 use crate::lines::kind::Cancel;
 use crate::notes::{NoteKind, Severity};
 use crate::orders::session::Before;
+use crate::routes::Routes;
 
 /// What lies behind a worker that is READY; stages that were heard keep their stamps.
 const TO_READY: [Stage; 6] = [
@@ -45,6 +46,11 @@ impl Hub {
         }
         self.supervisor.adopt(epoch, pid, now);
         self.outlives = true;
+        // Nothing is asked for before there is a session.
+        debug_assert!(self.routes.is_empty());
+        let newest = self.session.ledger().request_block;
+        let requests = open.iter().map(|(request, _)| *request);
+        self.routes = Routes::beside(newest, requests, self.seed);
         self.continue_link(hello, now);
         self.counters.adoptions += 1;
         let facts = hello.session.clone().unwrap_or_default();

@@ -87,7 +87,7 @@ impl Hub {
             }
             WorkerEvent::LinkViolated { because } => {
                 tracing::error!(%epoch, because, "the worker's link carried nonsense");
-                self.supervisor.kill(&because);
+                self.supervisor.kill(&because, now);
             }
             WorkerEvent::Exited(status) => self.supervisor.on_exited(status),
         }
@@ -223,7 +223,7 @@ impl Hub {
                 self.trading.forget_frames();
                 self.supervisor.spawn(epoch, now);
             }
-            Wish::Kill(because) => self.supervisor.kill(&because),
+            Wish::Kill(because) => self.supervisor.kill(&because, now),
             Wish::End(because) => self.supervisor.end(&because, now),
             Wish::Up(epoch) => {
                 self.heartbeat.start(now);
@@ -278,6 +278,27 @@ impl Hub {
             Order::Kill(epoch) => {
                 self.counters.kills += 1;
                 self.outputs.push_back(Output::Kill(epoch));
+            }
+            Order::KillAgain(epoch, waited) => {
+                self.outputs.push_back(Output::Kill(epoch));
+                let text = format!(
+                    "worker {} was killed {} s ago and its end is not seen: the kernel may hold it \
+                     (state D in ps); no other one is started before",
+                    epoch.0,
+                    waited.as_secs()
+                );
+                tracing::error!(%epoch, ?waited, "a killed worker does not end");
+                self.note(NoteKind::Worker, Severity::Error, text);
+            }
+            Order::StillUnborn(epoch, waited) => {
+                let text = format!(
+                    "worker {} is to end for {} s, and the system has not even started it; no other \
+                     one is started before",
+                    epoch.0,
+                    waited.as_secs()
+                );
+                tracing::error!(%epoch, ?waited, "an ordered worker does not begin");
+                self.note(NoteKind::Worker, Severity::Error, text);
             }
             Order::Tell(epoch, message) => self.outputs.push_back(Output::Tell(epoch, message)),
             Order::Gone(end) => {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ibouncer_proto::link::v1::EndReason;
+
 use super::*;
 
 fn supervisor() -> (Supervisor, Instant) {
@@ -27,7 +29,7 @@ fn an_ordinary_life_is_spawn_kill_gone() {
     supervisor.spawn(Epoch(1), now);
     assert_eq!(orders(&mut supervisor), [Order::Spawn(Epoch(1))]);
     supervisor.on_spawned(100, now);
-    supervisor.kill("silence");
+    supervisor.kill("silence", now);
     assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
     assert!(!supervisor.is_absent(), "a killed worker is there until it was waited for");
     supervisor.on_exited(ExitStatus::Signal(9));
@@ -41,8 +43,11 @@ fn an_ordinary_life_is_spawn_kill_gone() {
 fn a_kill_before_the_process_exists_is_carried_out_when_it_does() {
     let (mut supervisor, now) = supervisor();
     supervisor.spawn(Epoch(1), now);
-    supervisor.kill("stop");
+    supervisor.kill("stop", now);
     orders(&mut supervisor);
+    let (at, _) = supervisor.poll_timeout().expect("the wait has an end");
+    supervisor.handle_timeout(at);
+    assert_eq!(orders(&mut supervisor), [Order::StillUnborn(Epoch(1), at - now)]);
     supervisor.on_spawned(100, now);
     assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
 }
@@ -50,10 +55,25 @@ fn a_kill_before_the_process_exists_is_carried_out_when_it_does() {
 #[test]
 fn a_worker_is_killed_once() {
     let (mut supervisor, now) = linked();
-    supervisor.kill("one");
-    supervisor.kill("two");
+    supervisor.kill("one", now);
+    supervisor.kill("two", now);
     supervisor.on_link_closed("closed", false, now);
     assert_eq!(orders(&mut supervisor), [Order::Kill(Epoch(1))]);
+}
+
+#[test]
+fn a_killed_worker_whose_end_is_not_seen_is_killed_again_and_said() {
+    let (mut supervisor, now) = linked();
+    supervisor.kill("silence", now);
+    orders(&mut supervisor);
+    let (at, _) = supervisor.poll_timeout().expect("the wait has an end");
+    supervisor.handle_timeout(at);
+    assert_eq!(orders(&mut supervisor), [Order::KillAgain(Epoch(1), at - now)]);
+    assert!(supervisor.poll_timeout().expect("and so has the next").0 > at);
+    assert!(!supervisor.is_absent(), "and no other one is started");
+    supervisor.on_exited(ExitStatus::Signal(9));
+    let [Order::Gone(end)] = &orders(&mut supervisor)[..] else { panic!() };
+    assert_eq!(end.ordered.as_deref(), Some("silence"));
 }
 
 #[test]

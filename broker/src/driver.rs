@@ -77,7 +77,9 @@ pub struct Driver {
     /// Who was named as a port checker, and when.
     port_checks: BTreeMap<String, Instant>,
     inbox: mpsc::Receiver<Command>,
-    streams: BTreeMap<StreamId, Arc<StreamShared>>,
+    streams: BTreeMap<StreamId, Served>,
+    /// Events that were left out on streams that have ended, by their client's name.
+    dropped: BTreeMap<String, u64>,
     calls: BTreeMap<CallId, oneshot::Sender<Result<Reply, Error>>>,
     publisher: watch::Sender<Published>,
     transitions: VecDeque<(u64, v1::Transition)>,
@@ -88,6 +90,12 @@ pub struct Driver {
     /// The binary that goes on in this process, once we have stopped.
     successor: Option<PathBuf>,
     stopped: bool,
+}
+
+/// A stream, and the name of its client.
+struct Served {
+    client: String,
+    shared: Arc<StreamShared>,
 }
 
 /// What is kept on disk, and where.
@@ -178,6 +186,7 @@ impl Driver {
             port_checks: BTreeMap::new(),
             inbox: parts.inbox,
             streams: BTreeMap::new(),
+            dropped: BTreeMap::new(),
             calls: BTreeMap::new(),
             publisher: parts.publisher,
             transitions: VecDeque::new(),

@@ -133,6 +133,14 @@ async fn after_a_stall_old_ticks_end_with_what_was_under_way() {
     }
     // 256 KiB of window and the same of the response that was being written, some 40 bytes each.
     assert!(old < 30_000, "{old} old ticks were read before the newest");
+    // What was left out is still counted when the stream has ended.
+    drop(stalled);
+    until_true("the client is gone", PATIENCE, || clients(&broker).len() == 1);
+    let counters = broker.status()["counters"].clone();
+    let dropped = counters.as_object().unwrap().iter().filter_map(|(name, count)| {
+        name.starts_with("ibouncer_client_dropped_total{client=").then(|| count.as_u64().unwrap())
+    });
+    assert!(dropped.sum::<u64>() > 200_000, "{counters:#}");
 }
 
 fn price(event: &ibouncer_client::api::MarketDataEvent) -> f64 {

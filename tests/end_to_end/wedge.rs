@@ -210,6 +210,10 @@ fn a_reserved_client_id_is_used_while_the_main_one_is_taken() {
     broker.wait_ready();
     let status = broker.status();
     assert_eq!(status["gateway"]["client_id"], 499, "{status:#}");
+    assert_eq!(status["counters"]["ibouncer_session_state{state=\"READY\"}"], 1);
+    assert_eq!(status["counters"]["ibouncer_session_state{state=\"WEDGED\"}"], 0);
+    let ready = &status["measures"]["ibouncer_handshake_stage_seconds{stage=\"READY\"}"];
+    assert!(ready.as_f64().is_some_and(|seconds| seconds > 0.0), "{status:#}");
     let started: Vec<_> = sim
         .named("stage")
         .iter()

@@ -308,6 +308,11 @@ impl Hub {
         self.streams.of(client).map(|(id, _)| id).collect()
     }
 
+    /// What a client calls itself.
+    pub fn client_name(&self, client: ClientId) -> &str {
+        self.clients.name(client)
+    }
+
     /// Requests, and messages that wait for their turn: what must not grow with a long life.
     pub fn backlog(&self) -> (usize, usize) {
         (self.routes.len(), self.pacer.len())

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use ibouncer_proto::api::v1;
 
-use crate::attempts::Attempt;
+use crate::attempts::{Attempt, stage_name};
 pub use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::ids::{ClientId, Epoch};
 use crate::lines::kind::Allowance;
-use crate::session::Transition;
+use crate::session::{StateKind, Transition};
 use crate::sight::{Process, Sight, Vantage};
 
 /// What the shell knows of its own process.
@@ -85,6 +85,7 @@ impl Hub {
                 })
                 .collect(),
             counters: self.counter_map(),
+            measures: newest.map(stage_seconds).unwrap_or_default(),
             unknown: BTreeMap::new(),
             last_end: session.last_end().map(str::to_owned),
             restarts: session.dials().saturating_sub(1),
@@ -222,11 +223,24 @@ impl Hub {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
+        for state in StateKind::ALL {
+            let is = u64::from(state == self.session.kind());
+            map.insert(format!("ibouncer_session_state{{state=\"{state}\"}}"), is);
+        }
         for (class, count) in &counters.attempts {
             map.insert(format!("ibouncer_attempts_total{{class=\"{class}\"}}"), *count);
         }
         map
     }
+}
+
+/// Seconds from the begin of the newest attempt to each stage that it has reached.
+fn stage_seconds(attempt: &Attempt) -> BTreeMap<String, f64> {
+    let name = |stage| {
+        let stage = stage_name(stage);
+        format!("ibouncer_handshake_stage_seconds{{stage=\"{stage}\"}}")
+    };
+    attempt.stages.iter().map(|(stage, at)| (name(*stage), at.as_secs_f64())).collect()
 }
 
 /// A process as the public API shows it.

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use ibouncer_core::error::{self, Error};
 use ibouncer_core::hub::Input;
+use ibouncer_core::ids::StreamId;
 use ibouncer_core::notes::{NoteKind, Severity};
 use ibouncer_proto::api::v1;
 
-use super::{Driver, PUBLISH_EVERY, clock};
+use super::{Driver, PUBLISH_EVERY, Served, clock};
+use crate::grpc::stream::StreamShared;
 use crate::handle::{Command, Published};
 
 impl Driver {
@@ -16,7 +18,7 @@ impl Driver {
         match command {
             Command::Input(input) => {
                 if let Input::StreamClosed { stream } = &input {
-                    self.streams.remove(stream);
+                    self.forget(*stream);
                 }
                 if let Input::CallDropped { call } = &input {
                     self.calls.remove(call);
@@ -28,7 +30,8 @@ impl Driver {
                 self.input(input).await;
             }
             Command::OpenStream(client, stream, single, shared) => {
-                self.streams.insert(stream, shared);
+                let name = self.hub.client_name(client).to_owned();
+                self.streams.insert(stream, Served { client: name, shared });
                 self.input(Input::StreamOpened { client, stream, single }).await;
             }
             // Whoever asked and went away does not need the answer.
@@ -75,7 +78,25 @@ impl Driver {
     }
 
     fn status(&self) -> v1::Status {
-        self.hub.status(&self.broker, &clock())
+        let mut status = self.hub.status(&self.broker, &clock());
+        let mut dropped = self.dropped.clone();
+        for Served { client, shared } in self.streams.values() {
+            *dropped.entry(client.clone()).or_default() += shared.totals().1;
+        }
+        // Names are the clients' own; a quoted label must hold them.
+        let metric = |name: &str| format!("ibouncer_client_dropped_total{{client={name:?}}}");
+        status.counters.extend(dropped.iter().map(|(name, count)| (metric(name), *count)));
+        status
+    }
+
+    /// A stream has ended; what it left out goes on to count.
+    pub(super) fn forget(&mut self, stream: StreamId) -> Option<Arc<StreamShared>> {
+        let Served { client, shared } = self.streams.remove(&stream)?;
+        let skipped = shared.totals().1;
+        if skipped > 0 {
+            *self.dropped.entry(client).or_default() += skipped;
+        }
+        Some(shared)
     }
 
     fn accounts(&self) -> Result<Vec<String>, Error> {
@@ -93,7 +114,7 @@ impl Driver {
         let mut clients = self.hub.list_clients(&clock());
         for (id, info) in &mut clients {
             for stream in self.hub.streams_of(*id) {
-                if let Some(shared) = self.streams.get(&stream) {
+                if let Some(Served { shared, .. }) = self.streams.get(&stream) {
                     let (delivered, skipped) = shared.totals();
                     info.delivered += delivered;
                     info.skipped += skipped;

@@ -7,7 +7,7 @@ use ibouncer_core::hub::{Input, Output};
 use ibouncer_core::ids::Epoch;
 use ibouncer_core::status::transition_view;
 
-use super::{Driver, clock};
+use super::{Driver, Served, clock};
 use crate::grpc::status::status;
 use crate::handle::TRANSITIONS_KEPT;
 use crate::link::Link;
@@ -56,20 +56,20 @@ impl Driver {
                 Output::Note(note) => self.files.events.add(note),
                 Output::Deliver(stream, chunk) => {
                     let (now, patience) = (Instant::now(), self.hub.patience());
-                    if let Some(shared) = self.streams.get(&stream)
+                    if let Some(Served { shared, .. }) = self.streams.get(&stream)
                         && let Some(why) = shared.push(chunk, now, patience)
                     {
                         self.hub.handle_input(Input::StreamHopeless { stream, why }, now);
                     }
                 }
                 Output::EvictStream(stream, error) => {
-                    if let Some(shared) = self.streams.remove(&stream) {
+                    if let Some(shared) = self.forget(stream) {
                         tracing::warn!(%stream, code = error.code, "{}", error.message);
                         shared.evict(status(&error));
                     }
                 }
                 Output::EndStream(stream, error) => {
-                    if let Some(shared) = self.streams.get(&stream) {
+                    if let Some(Served { shared, .. }) = self.streams.get(&stream) {
                         shared.end(status(&error));
                     }
                 }
@@ -93,7 +93,7 @@ impl Driver {
                 Output::LetGo(epoch) => self.let_go(epoch).await,
                 Output::Stopped => {
                     self.stopped = true;
-                    for shared in self.streams.values() {
+                    for Served { shared, .. } in self.streams.values() {
                         shared.end(status(&error::stopping()));
                     }
                 }

@@ -7,8 +7,9 @@ use ibouncer_proto::api::v1::{
 };
 use prost::Message as _;
 
+use super::brakes::Road;
 use super::change::not_found;
-use super::journal::Audit;
+use super::journal::{Audit, OrderRecord};
 use super::request::{OrderRequest, View};
 use super::{Caller, Desk, Doing, Surroundings, view};
 use crate::error::{self, Error};
@@ -78,6 +79,13 @@ impl Desk {
         })));
     }
 
+    /// An order as it stands now, in its owner's terms.
+    pub(super) fn shown(&self, record: &OrderRecord) -> v1::Order {
+        let lives = self.book.get(record.order_id).is_some_and(|order| order.is_live());
+        let unreachable = lives && self.brakes.road == Road::Alternate;
+        v1::Order { unreachable, ..view::order(record, self.client_id) }
+    }
+
     /// What this caller sees of this scope.
     pub(crate) fn view_of(&self, caller: &Caller, scope: OrderScope) -> View {
         let accounts = self.principal_of(caller).map(|one| one.accounts.clone());
@@ -103,7 +111,7 @@ impl Desk {
         let order = self.book.named(&owner, name).and_then(|id| self.book.get(id));
         let shown = order
             .filter(|order| view.shows(&owner, &order.record.account))
-            .map(|order| view::order(&order.record, self.client_id));
+            .map(|order| self.shown(&order.record));
         // What lies in an account that is not the caller's looks as if it did not exist.
         let order = Some(shown.ok_or_else(|| not_found(name))?);
         self.answer(call, &GetOrderResponse { order });
@@ -122,7 +130,7 @@ impl Desk {
             .iter()
             .filter(|order| asked.ended || order.is_live())
             .filter(|order| view.shows(&order.record.owner, &order.record.account))
-            .map(|order| view::order(&order.record, self.client_id))
+            .map(|order| self.shown(&order.record))
             .collect();
         if asked.scope() == OrderScope::All {
             let foreign = self.book.foreign.values().filter(|one| {
@@ -155,7 +163,7 @@ impl Desk {
                 sequence: order.record.sequence,
                 at: Some(view::timestamp(order.record.updated_ms)),
                 kind: OrderEventKind::Snapshot.into(),
-                order: Some(view::order(&order.record, self.client_id)),
+                order: Some(self.shown(&order.record)),
             })
             .collect();
         let first = WatchOrdersResponse { events, through_sequence };

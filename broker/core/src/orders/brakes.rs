@@ -55,6 +55,25 @@ pub(crate) struct Brakes {
     pub(crate) road: Road,
 }
 
+impl Brakes {
+    /// Why Gateway would not know what a cancel is about, if it would not.
+    pub(crate) fn no_way(&self) -> Option<Error> {
+        let because = match self.road {
+            Road::Down => {
+                "there is no session with Gateway, so nothing can be cancelled: wait for READY and \
+                 try again; orders at IB live on meanwhile"
+            }
+            Road::Alternate => {
+                "the session uses the reserved client id, under which Gateway knows none of these \
+                 orders, so nothing can be cancelled: try again once the configured client id is \
+                 free (ibouncer status), or cancel in TWS by hand; orders at IB live on meanwhile"
+            }
+            _ => return None,
+        };
+        Some(error::order_later("NOT_READY", because))
+    }
+}
+
 /// May it be taken?
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Gate {

@@ -17,13 +17,13 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::body::{self, Purpose, UpstreamIds};
-use super::brakes::{Gate, Road};
+use super::brakes::Gate;
 use super::journal::Audit;
 use super::leaving::{Ask, Departure, What};
 use super::patch::part;
 use super::placement::unreadable;
 use super::rights::{self, Known};
-use super::{Caller, Desk, Surroundings, view};
+use super::{Caller, Desk, Surroundings};
 use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
@@ -172,14 +172,16 @@ impl Desk {
         now: Instant,
     ) -> Result<(), Error> {
         let owner = self.may_cancel_of(caller, &asked.owner, &asked.reason)?;
-        if self.brakes.road == Road::Down && self.book.live_count(&owner) > 0 {
-            return Err(no_session());
+        if self.book.live_count(&owner) > 0
+            && let Some(error) = self.brakes.no_way()
+        {
+            return Err(error);
         }
         let orders = self.cancel_all_of(&owner, Some(caller), &asked.reason, now);
         let orders = orders
             .iter()
             .filter_map(|id| self.book.get(*id))
-            .map(|order| view::order(&order.record, self.client_id))
+            .map(|order| self.shown(&order.record))
             .collect();
         self.answer(call, &CancelAllOrdersResponse { orders });
         Ok(())
@@ -264,8 +266,8 @@ impl Desk {
             let waits = self.departing(order_id, |what| what == What::Cancel).is_some();
             return Ok(if waits { Cancelling::Leaves } else { Cancelling::Over });
         }
-        if self.brakes.road == Road::Down {
-            return Err(no_session());
+        if let Some(error) = self.brakes.no_way() {
+            return Err(error);
         }
         // A modification that waits for its turn is overtaken for good.
         let because = error::order_later("WITHDRAWN", "the order is cancelled instead");
@@ -344,7 +346,7 @@ impl Desk {
 
     /// Is there a way for cancels?
     pub(super) fn may_cancel(&self) -> bool {
-        self.brakes.road != Road::Down && !self.brakes.reconciling
+        self.brakes.no_way().is_none() && !self.brakes.reconciling
     }
 }
 
@@ -368,12 +370,4 @@ pub(super) fn not_found(name: &str) -> Error {
 fn ended(name: &str, state: State) -> Error {
     let state = state.as_str_name().trim_start_matches("ORDER_STATE_");
     error::order("ORDER_ENDED", format!("order {name:?} has ended: it is {state}"))
-}
-
-fn no_session() -> Error {
-    error::order_later(
-        "NOT_READY",
-        "there is no session with Gateway, so nothing can be cancelled: wait for READY and try \
-         again; orders at IB live on meanwhile",
-    )
 }

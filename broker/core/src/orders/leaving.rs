@@ -12,7 +12,7 @@ use ibouncer_proto::api::v1::{
 
 use super::journal::{Audit, Sending};
 use super::preview::PREVIEW;
-use super::{Desk, Doing, view};
+use super::{Desk, Doing};
 use crate::error::{self, Error};
 use crate::ids::CallId;
 
@@ -255,7 +255,7 @@ impl Desk {
         let shown: Vec<_> = orders
             .iter()
             .filter_map(|id| self.book.get(*id))
-            .map(|order| view::order(&order.record, self.client_id))
+            .map(|order| self.shown(&order.record))
             .collect();
         let order = shown.first().cloned();
         match ask {

@@ -174,7 +174,7 @@ impl Desk {
             (None, Gate::Closed(error)) => {
                 let word = match error.code.as_str() {
                     "TRADING_RECONCILING" => "reconciling",
-                    "NOT_READY" => "down",
+                    "NOT_READY" | "TRADING_OFF" => "down",
                     _ => "halted",
                 };
                 (word, error.message)
@@ -225,7 +225,7 @@ impl Desk {
         order.journaled = true;
         let record = order.record.clone();
         self.book.note(id);
-        let shown = view::order(&record, self.client_id);
+        let shown = self.shown(&record);
         self.telling.event(&record.owner, &record.account, |sequence| {
             let event = OrderEvent {
                 sequence,

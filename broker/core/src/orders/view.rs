@@ -42,6 +42,8 @@ pub(crate) fn order(record: &OrderRecord, client_id: i32) -> v1::Order {
         created_at: Some(timestamp(record.created_ms)),
         updated_at: Some(timestamp(record.updated_ms)),
         notice: decoded(&record.notice),
+        // Of the session, not of the order: see Desk::shown.
+        unreachable: false,
         contract: request.contract,
         order: told.or(request.order),
         order_state: decoded(&record.order_state),

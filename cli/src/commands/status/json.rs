@@ -75,6 +75,7 @@ pub(crate) fn as_json(status: &api::Status) -> Value {
         },
         "farms": status.farms.iter().map(farm).collect::<Vec<_>>(),
         "counters": status.counters.iter().collect::<BTreeMap<_, _>>(),
+        "measures": status.measures.iter().collect::<BTreeMap<_, _>>(),
     });
     value["unknown"] = json!(unknown(status, &value));
     value

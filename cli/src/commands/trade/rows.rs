@@ -41,6 +41,14 @@ pub(super) fn state(order: &Order) -> &'static str {
     order.state().as_str_name().trim_start_matches("ORDER_STATE_")
 }
 
+/// The state, and whether it can be relied on.
+fn shown_state(order: &Order) -> String {
+    match order.unreachable {
+        true => format!("UNREACHABLE ({})", state(order)),
+        false => state(order).to_owned(),
+    }
+}
+
 /// What is being changed, and how far that is; empty if nothing is.
 pub(super) fn change(order: &Order) -> String {
     let Some(change) = &order.change else {
@@ -62,6 +70,7 @@ pub(super) fn as_json(order: &Order, whose: &Whose) -> Value {
         "owner": Some(&order.owner).filter(|owner| !owner.is_empty()),
         "state": state(order),
         "because": order.because,
+        "unreachable": order.unreachable,
         "change": order.change.as_ref().map(|one| json!({
             "kind": one.kind().as_str_name().trim_start_matches("CHANGE_KIND_"),
             "state": one.state().as_str_name().trim_start_matches("CHANGE_STATE_"),
@@ -107,7 +116,7 @@ fn as_text(orders: &[Order]) -> String {
                 asked.total_quantity().to_owned(),
                 price(limit.or(stop)),
                 order.filled.clone(),
-                state(order).to_owned(),
+                shown_state(order),
                 change(order),
             ]
         })

@@ -44,6 +44,34 @@ fn a_patient_client_waits_and_an_impatient_one_is_told() {
     assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER, "cancels pass");
 }
 
+#[test]
+fn under_the_reserved_client_id_orders_are_unreachable_and_no_cancel_leaves() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    let ended = floor.placed("momentum", "b");
+    floor.told(ended, "Cancelled");
+    floor.desk.on_road(Road::Alternate);
+    let list = |floor: &mut Floor| {
+        let asked = v1::ListOrdersRequest { ended: true, ..Default::default() };
+        let call = floor.call("momentum", OrderRequest::List(asked));
+        let orders = floor.answer::<v1::ListOrdersResponse>(call).orders;
+        orders.iter().map(|one| (one.client_order_id.clone(), one.unreachable)).collect::<Vec<_>>()
+    };
+    assert_eq!(list(&mut floor), [("a".into(), true), ("b".into(), false)]);
+    let cancel = floor.cancel("momentum", "a");
+    let refused = floor.refused(cancel);
+    assert_eq!(refused.code, "NOT_READY");
+    assert!(refused.message.contains("reserved client id"), "{}", refused.message);
+    floor.leave();
+    assert!(floor.left.iter().all(|(message, _)| *message != id::CANCEL_ORDER));
+    floor.desk.on_road(Road::Open);
+    assert_eq!(list(&mut floor), [("a".into(), false), ("b".into(), false)]);
+    floor.cancel("momentum", "a");
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+}
+
 fn halt(client: &str, cancel_open: bool) -> OrderRequest {
     OrderRequest::Halt(v1::HaltTradingRequest {
         client: client.into(),

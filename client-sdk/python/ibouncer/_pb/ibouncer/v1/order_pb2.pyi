@@ -289,6 +289,7 @@ class Order(google.protobuf.message.Message):
     CREATED_AT_FIELD_NUMBER: builtins.int
     UPDATED_AT_FIELD_NUMBER: builtins.int
     NOTICE_FIELD_NUMBER: builtins.int
+    UNREACHABLE_FIELD_NUMBER: builtins.int
     CONTRACT_FIELD_NUMBER: builtins.int
     ORDER_FIELD_NUMBER: builtins.int
     ORDER_STATE_FIELD_NUMBER: builtins.int
@@ -316,6 +317,10 @@ class Order(google.protobuf.message.Message):
     """Names the unit that it was placed in; empty if alone."""
     sequence: builtins.int
     """Number of the newest event about it."""
+    unreachable: builtins.bool
+    """Gateway tells nothing about it and takes nothing for it: its client id is taken, and the session
+    uses the reserved one. What is said here is what was known last.
+    """
     @property
     def change(self) -> global___OrderChange:
         """Absent if nothing was changed yet."""
@@ -357,12 +362,13 @@ class Order(google.protobuf.message.Message):
         created_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         updated_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         notice: ibouncer._pb.tws.v1.session_pb2.ErrorMessage | None = ...,
+        unreachable: builtins.bool = ...,
         contract: ibouncer._pb.tws.v1.contract_pb2.Contract | None = ...,
         order: ibouncer._pb.tws.v1.order_pb2.Order | None = ...,
         order_state: ibouncer._pb.tws.v1.order_state_pb2.OrderState | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["change", b"change", "contract", b"contract", "created_at", b"created_at", "notice", b"notice", "order", b"order", "order_state", b"order_state", "updated_at", b"updated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["avg_fill_price", b"avg_fill_price", "because", b"because", "change", b"change", "client_id", b"client_id", "client_order_id", b"client_order_id", "contract", b"contract", "created_at", b"created_at", "filled", b"filled", "group", b"group", "notice", b"notice", "order", b"order", "order_id", b"order_id", "order_state", b"order_state", "owner", b"owner", "parent_client_order_id", b"parent_client_order_id", "perm_id", b"perm_id", "remaining", b"remaining", "sequence", b"sequence", "state", b"state", "status", b"status", "updated_at", b"updated_at"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["avg_fill_price", b"avg_fill_price", "because", b"because", "change", b"change", "client_id", b"client_id", "client_order_id", b"client_order_id", "contract", b"contract", "created_at", b"created_at", "filled", b"filled", "group", b"group", "notice", b"notice", "order", b"order", "order_id", b"order_id", "order_state", b"order_state", "owner", b"owner", "parent_client_order_id", b"parent_client_order_id", "perm_id", b"perm_id", "remaining", b"remaining", "sequence", b"sequence", "state", b"state", "status", b"status", "unreachable", b"unreachable", "updated_at", b"updated_at"]) -> None: ...
 
 global___Order = Order
 

@@ -300,6 +300,22 @@ class Status(google.protobuf.message.Message):
         ) -> None: ...
         def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
+    @typing.final
+    class MeasuresEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.float
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.float = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     INSTANCE_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
     SINCE_FIELD_NUMBER: builtins.int
@@ -326,6 +342,7 @@ class Status(google.protobuf.message.Message):
     HOLD_FIELD_NUMBER: builtins.int
     SILENCE_FIELD_NUMBER: builtins.int
     TRADING_STATUS_FIELD_NUMBER: builtins.int
+    MEASURES_FIELD_NUMBER: builtins.int
     instance: builtins.str
     state: global___SessionState.ValueType
     reason: builtins.str
@@ -379,7 +396,7 @@ class Status(google.protobuf.message.Message):
     def farms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Farm]: ...
     @property
     def counters(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
-        """Monotonic counters, by their metric names."""
+        """Counters, and what is counted now, by their metric names."""
 
     @property
     def unknown(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
@@ -392,6 +409,10 @@ class Status(google.protobuf.message.Message):
     @property
     def trading_status(self) -> global___TradingStatus:
         """Absent if trading is off."""
+
+    @property
+    def measures(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.float]:
+        """Measured values, by their metric names."""
 
     def __init__(
         self,
@@ -422,9 +443,10 @@ class Status(google.protobuf.message.Message):
         hold: builtins.str | None = ...,
         silence: global___SilenceBudget | None = ...,
         trading_status: global___TradingStatus | None = ...,
+        measures: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_hold", b"_hold", "_last_end", b"_last_end", "_mode", b"_mode", "broker", b"broker", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "hold", b"hold", "last_end", b"last_end", "lines", b"lines", "mode", b"mode", "next", b"next", "silence", b"silence", "since", b"since", "trading_status", b"trading_status", "worker", b"worker"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_hold", b"_hold", "_last_end", b"_last_end", "_mode", b"_mode", "accounts", b"accounts", "advice", b"advice", "attempts", b"attempts", "broker", b"broker", "clients", b"clients", "counters", b"counters", "epoch", b"epoch", "farms", b"farms", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "hold", b"hold", "instance", b"instance", "last_end", b"last_end", "lines", b"lines", "mode", b"mode", "next", b"next", "reason", b"reason", "restarts", b"restarts", "silence", b"silence", "since", b"since", "state", b"state", "trading", b"trading", "trading_status", b"trading_status", "unknown", b"unknown", "worker", b"worker"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_hold", b"_hold", "_last_end", b"_last_end", "_mode", b"_mode", "accounts", b"accounts", "advice", b"advice", "attempts", b"attempts", "broker", b"broker", "clients", b"clients", "counters", b"counters", "epoch", b"epoch", "farms", b"farms", "gateway", b"gateway", "handshake", b"handshake", "heartbeat", b"heartbeat", "hold", b"hold", "instance", b"instance", "last_end", b"last_end", "lines", b"lines", "measures", b"measures", "mode", b"mode", "next", b"next", "reason", b"reason", "restarts", b"restarts", "silence", b"silence", "since", b"since", "state", b"state", "trading", b"trading", "trading_status", b"trading_status", "unknown", b"unknown", "worker", b"worker"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_hold", b"_hold"]) -> typing.Literal["hold"] | None: ...
     @typing.overload

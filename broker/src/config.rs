@@ -26,7 +26,7 @@ pub use clients::{ClientConfig, RoleConfig, TradingConfig, VolatileState, WhenAw
 pub use layers::{ConfigError, Layers, Loaded, Source};
 pub use sections::{
     AttemptConfig, Config, DeadlineConfig, ExpectConfig, Gateway, GrpcConfig, HeartbeatConfig,
-    LogConfig, LogFormat, PacingConfig, WorkerConfig,
+    LogConfig, LogFormat, PacingConfig, TlsConfig, TlsFiles, WorkerConfig,
 };
 pub use values::{ByteSize, Span};
 pub use window::RestartWindows;
@@ -132,6 +132,7 @@ impl Config {
         }
         self.socket_mode()?;
         self.tcp_listener()?;
+        self.grpc.tls.files()?;
         self.eyes()?;
         self.restart_windows()?;
         self.check_trading()
@@ -175,10 +176,10 @@ impl Config {
         }
         let address: SocketAddr =
             text.parse().map_err(|_| bad("use IP:PORT, as in 127.0.0.1:4010, or \"off\""))?;
-        if !address.ip().is_loopback() {
+        if !address.ip().is_loopback() && self.grpc.tls.files()?.is_none() {
             return Err(bad(
-                "beyond loopback TLS is needed, which is not offered yet; use 127.0.0.1 or [::1], \
-                 and an ssh tunnel or a TLS proxy to reach it from elsewhere",
+                "beyond loopback TLS is needed: say grpc.tls.cert and grpc.tls.key, or use \
+                 127.0.0.1 or [::1] and an ssh tunnel to reach it from elsewhere",
             ));
         }
         Ok(Some(address))

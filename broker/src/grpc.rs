@@ -1,9 +1,10 @@
-//! The public services, on a Unix socket and on loopback TCP.
+//! The public services, on a Unix socket and on TCP.
 //!
 //! - [`listeners`]: both of them, and the services on each.
 //! - [`connection`]: who is at the other end, and under which names it is known;
 //!   [`credentials`]: which configured client that is; [`capacity`]: how many there may be.
 //! - [`reader`], [`reads`]: the reading services, which hand on Gateway's bytes.
+//! - [`tls`]: handshakes, for listeners beyond loopback.
 //! - [`stream`], [`codec`]: from a stream's queue straight into response bodies.
 //! - [`status`], [`complete`]: errors as gRPC knows them, ours and its own.
 //! - [`orders`]: orders, with [`raw`] bodies.
@@ -24,6 +25,7 @@ pub mod reads;
 pub mod session;
 pub mod status;
 pub mod stream;
+pub mod tls;
 
 /// Generated servers of package `ibouncer.v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]

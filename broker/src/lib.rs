@@ -38,6 +38,7 @@ pub mod order_log;
 pub mod places;
 pub mod process;
 pub mod serve;
+pub mod subject;
 pub mod telemetry;
 mod tokens;
 pub mod trust;

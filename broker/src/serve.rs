@@ -32,7 +32,8 @@ use crate::events::Events;
 use crate::grpc::capacity::Capacity;
 use crate::grpc::connection::Doorkeeper;
 use crate::grpc::credentials::Roster;
-use crate::grpc::listeners::{bind_tcp, bind_unix, routes, serve_tcp, serve_unix};
+use crate::grpc::listeners::{bind_tcp, bind_unix, routes, serve_tcp, serve_tls, serve_unix};
+use crate::grpc::tls::Tls;
 use crate::handle::{Command, Handle, Published};
 use crate::handover::{Proof, own_path, prove};
 use crate::link::LinkListener;
@@ -75,6 +76,8 @@ pub struct Announcement {
     pub socket: PathBuf,
     /// The TCP listener.
     pub tcp: Option<SocketAddr>,
+    /// It speaks TLS.
+    pub tls: bool,
     /// Clients that may send orders; none if trading is off.
     pub traders: Vec<String>,
     /// Folders.
@@ -102,13 +105,14 @@ pub async fn serve(
     let own_uid = Uid::effective().as_raw();
     let token = places::new_token(&places)?;
     let roster = Roster::new(own_uid, &token).with_clients(&config)?;
+    let tls = config.grpc.tls.files()?.as_ref().map(Tls::read).transpose()?;
     let unix = bind_unix(&places.socket(), config.socket_mode()?)?;
     let tcp = match config.tcp_listener()? {
         Some(address) => Some(bind_tcp(address).await?),
         None => None,
     };
     let tcp_address = tcp.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
-    ground::write_endpoints(&places, tcp_address)?;
+    ground::write_endpoints(&places, tcp_address, tls.is_some())?;
 
     let now = Instant::now();
     let settings = ground.settings(&config, &places)?;
@@ -173,7 +177,11 @@ pub async fn serve(
     let seats = || Arc::clone(&capacity);
     servers.spawn(serve_unix(unix, routes.clone(), handle.clone(), seats(), until_end()));
     if let Some(tcp) = tcp {
-        servers.spawn(serve_tcp(tcp, routes, handle.clone(), seats(), until_end()));
+        let (handle, seats, end) = (handle.clone(), seats(), until_end());
+        match &tls {
+            Some(tls) => servers.spawn(serve_tls(tcp, tls.clone(), routes, handle, seats, end)),
+            None => servers.spawn(serve_tcp(tcp, routes, handle, seats, end)),
+        };
     }
 
     announce(&Announcement {
@@ -182,6 +190,7 @@ pub async fn serve(
         client_id,
         socket: places.socket(),
         tcp: tcp_address,
+        tls: tls.is_some(),
         traders: config.traders(),
         runtime: places.runtime().to_owned(),
         state: places.state().to_owned(),
@@ -195,6 +204,7 @@ pub async fn serve(
         places: &places,
         handle: &handle,
         doorkeeper: &doorkeeper,
+        tls: tls.as_ref(),
         own_uid,
         own_token: &token,
     };
@@ -253,6 +263,9 @@ pub fn prove_here(config: &Config, places: &Places) -> anyhow::Result<Proof> {
     config.eyes()?;
     for folder in [places.runtime(), places.state()] {
         std::fs::metadata(folder).with_context(|| format!("look at {}", folder.display()))?;
+    }
+    if let Some(tls) = &config.grpc.tls.files()? {
+        Tls::read(tls)?;
     }
     for (name, client) in &config.clients {
         if let Some(path) = &client.token_file {

@@ -59,7 +59,7 @@ pub(crate) struct Global {
     /// Print JSON, errors included.
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
-    /// The broker's address: unix:/path, host:port or http://host:port.
+    /// The broker's address: unix:/path, host:port, http://host:port or https://host:port.
     #[arg(long, global = true, hide = true, value_name = "ADDRESS")]
     pub(crate) target: Option<String>,
     /// Name under which the broker lists this client.

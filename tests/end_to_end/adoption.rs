@@ -158,10 +158,12 @@ fn temporary_file(sim: &Sim) -> std::path::PathBuf {
     super::temporary().join(format!("reload-{}.toml", sim.port()))
 }
 
-#[test]
-fn new_handshakes_hang_and_the_live_session_survives_its_brokers() {
-    // The first connection works; every later one is accepted and never answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_handshakes_hang_and_the_live_session_survives_its_brokers() {
+    // The first connection works, under full load; every later one is accepted and never answered.
     let sim = sim(&[
+        "--rate",
+        "50000",
         "--fault",
         "serial-accept",
         "--fault",
@@ -169,8 +171,24 @@ fn new_handshakes_hang_and_the_live_session_survives_its_brokers() {
         "--fault",
         "accept-and-mute",
     ]);
-    let (mut broker, worker) = ready(&sim);
+    let file = temporary_file(&sim);
+    fs::write(&file, "[pacing]\nlines = 50\n").unwrap();
+    let plan = adopting(&sim).flag("--config").flag(file.to_str().unwrap());
+    let mut broker = plan.start();
+    broker.wait_ready();
+    let worker = broker.worker();
+    let client = connect(&broker).await;
+    let mut reader = Reader::open(&client).await;
+    for symbol in ["AAPL", "MSFT", "SPY"] {
+        reader.stock(symbol).await;
+    }
+    reader.live_tick().await;
+    fs::write(&file, "[pacing]\nlines = 70\n").unwrap();
+    broker.signal(Signal::SIGHUP);
+    broker.wait_status("the new limit", |status| status["lines"]["limit"] == 70);
+    reader.live_tick().await;
     broker.kill();
+    drop((reader, client));
     let mut broker = broker.successor().start();
     check_same(&broker, &sim, worker, 1);
     assert_eq!(broker.let_go(), Some(0));
@@ -179,7 +197,8 @@ fn new_handshakes_hang_and_the_live_session_survives_its_brokers() {
     let answer = broker.cli(&["handover", "--json"]);
     assert_eq!(answer.code, 0, "{answer:?}");
     check_same(&broker, &sim, worker, 1);
-    let answer = broker.cli(&["quotes", "AAPL", "--for", "2s", "--json"]);
+    fs::remove_file(&file).unwrap();
+    let answer = broker.cli(&["quotes", "GOOGL", "--for", "2s", "--json"]);
     assert!(answer.stdout.contains("\"field\""), "data flows: {answer:?}");
 }
 

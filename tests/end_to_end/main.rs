@@ -59,6 +59,7 @@ mod sockets;
 mod start;
 mod stream;
 mod survival;
+mod tls;
 mod upsets;
 mod wedge;
 mod workers;

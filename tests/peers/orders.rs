@@ -2,9 +2,12 @@
 //! the truth, and its ledger agrees with what the client was told. The Python SDK trades through a
 //! broker, and the ledger agrees again.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use ibouncer_tests::harness::{Broker, Program, Sim, peers};
+use ibouncer_tests::harness::certificates::Authority;
+use ibouncer_tests::harness::{Broker, BrokerPlan, Program, Sim, peers};
 use serde_json::Value;
 
 use super::{binary, python, scripts, temporary};
@@ -45,23 +48,58 @@ fn the_official_client_trades_at_the_simulator_as_at_a_gateway() {
 
 #[test]
 fn the_python_sdk_trades_through_a_broker_with_and_without_asyncio() {
+    let uid = nix::unistd::Uid::effective();
+    python_trades(|plan| (plan.set(&format!("clients.momentum.uid={uid}")), BTreeMap::new()));
+}
+
+/// gRPC's own TLS, of which nothing is ours, at the other end.
+#[test]
+fn the_python_sdk_trades_over_tls_by_its_certificate() {
+    python_trades(|plan| {
+        let authority = Authority::new(&plan.home().path().join("tls"));
+        let (server, client) = (authority.server("server"), authority.client("momentum"));
+        let plan = [
+            ("grpc.listen", "127.0.0.1:0".to_owned()),
+            ("grpc.tls.cert", server.cert.display().to_string()),
+            ("grpc.tls.key", server.key.display().to_string()),
+            ("grpc.tls.client_ca", authority.ca().display().to_string()),
+            ("clients.momentum.tls_subject", "CN=momentum,O=Desk".to_owned()),
+        ]
+        .iter()
+        .fold(plan, |plan, (key, value)| plan.set(&format!("{key}={value}")));
+        let files = [
+            ("IBOUNCER_TLS_CA", authority.ca()),
+            ("IBOUNCER_TLS_CERT", client.cert),
+            ("IBOUNCER_TLS_KEY", client.key),
+        ];
+        (plan, BTreeMap::from(files))
+    });
+}
+
+/// With its TLS files in the environment, if it is to use that.
+fn python_trades(
+    prepare: impl FnOnce(BrokerPlan) -> (BrokerPlan, BTreeMap<&'static str, PathBuf>),
+) {
     let Some(interpreter) = peers::sdk_python(temporary()) else {
         return peers::skip("python3");
     };
     // What the simulator holds from the start is another client's.
     let sim = Sim::start(binary(), &["--own-client-id", "55"]);
-    let uid = nix::unistd::Uid::effective();
-    let broker = Broker::plan(binary(), sim.address())
+    let plan = Broker::plan(binary(), sim.address())
         .set("trading.enabled=true")
         .set("trading.volatile_state=allow")
-        .set("clients.momentum.role=trade")
-        .set(&format!("clients.momentum.uid={uid}"))
-        .start();
+        .set("clients.momentum.role=trade");
+    let (plan, tls) = prepare(plan);
+    let broker = plan.start();
     broker.wait_ready();
     broker.wait_status("trading is open", |status| status["trading"] == "on");
     let mut command = python(&interpreter);
     command.arg(scripts().join("python_sdk/trades.py")).arg("momentum");
     broker.home().settle(&mut command);
+    if !tls.is_empty() {
+        let port = broker.tcp().rsplit_once(':').unwrap().1.to_owned();
+        command.env("IBOUNCER_TARGET", format!("https://localhost:{port}")).envs(&tls);
+    }
     let mut program = Program::start("trades.py", command);
     let status = program.exit(Duration::from_secs(120));
     let text = program.stdout.all().join("\n");

@@ -2,7 +2,7 @@
 //!
 //! - [`Program`]: a process, its output as lines, its end.
 //! - [`Sim`], [`Broker`], [`Watch`]: simulated Gateway, broker, and the stream of its states.
-//! - [`Principal`]: clients that may trade.
+//! - [`Principal`]: clients that may trade; [`certificates`]: what they show.
 //! - [`machine`]: who uses it, and a test that needs all of it.
 //! - [`wait`]: conditions with deadlines, and how late this machine is.
 //! - [`procfs`]: processes and sockets as the kernel sees them.
@@ -10,6 +10,7 @@
 //! - [`peers`]: Python and Node, each set up once.
 
 mod broker;
+pub mod certificates;
 pub mod link;
 pub mod machine;
 pub mod peers;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::values::Span;
 use super::{BadValue, Config};
+use crate::subject::Subject;
 
 /// Longest name of a configured client.
 const LONGEST_NAME: usize = 64;
@@ -91,7 +92,7 @@ pub struct ClientConfig {
     /// Credential: the token in this file, which is made if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
-    /// Credential: the subject of a TLS certificate; not offered yet.
+    /// Credential: the subject of a certificate that grpc.tls.client_ca has signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_subject: Option<String>,
 }
@@ -245,22 +246,35 @@ impl ClientConfig {
         if self.role == RoleConfig::Observe && self.exercise {
             return bad("exercise", &true, "a client with role = \"observe\" exercises nothing");
         }
-        if let Some(subject) = &self.tls_subject {
-            let problem = "TLS listeners are not offered yet; use uid or token_file";
-            return bad("tls_subject", subject, problem);
-        }
+        self.subject_of(name)?;
         match &self.token_file {
             Some(path) if !path.is_absolute() => {
                 return bad("token_file", &path.display(), "use an absolute path");
             }
-            None if self.uid.is_none() => {
-                let problem = "it has no credential: say which uid it runs under, or token_file = \
-                               \"/path\" for a token that it sends";
+            None if self.uid.is_none() && self.tls_subject.is_none() => {
+                let problem = "it has no credential: say which uid it runs under, token_file = \
+                               \"/path\" for a token that it sends, or tls_subject = \"CN=…\" for \
+                               its certificate";
                 return Err(BadValue::new(format!("clients.{name}"), &"{}", problem));
             }
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl ClientConfig {
+    /// Whom its certificate names, if that is a credential of it.
+    pub fn subject(&self) -> Result<Option<Subject>, BadValue> {
+        self.subject_of("NAME")
+    }
+
+    fn subject_of(&self, name: &str) -> Result<Option<Subject>, BadValue> {
+        let parsed = self.tls_subject.as_ref().map(|text| {
+            let key = format!("clients.{name}.tls_subject");
+            text.parse().map_err(|problem| BadValue::new(key, text, problem))
+        });
+        parsed.transpose()
     }
 }
 
@@ -274,6 +288,7 @@ impl Config {
         self.trading.check()?;
         let mut folded = BTreeMap::new();
         let mut files = BTreeMap::new();
+        let mut subjects = BTreeMap::new();
         for (name, client) in &self.clients {
             let key = || format!("clients.{name}");
             let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -287,6 +302,18 @@ impl Config {
                 return Err(BadValue::new(key(), &"{}", &problem));
             }
             client.check(name)?;
+            if let Some(subject) = client.subject_of(name)? {
+                let key = format!("clients.{name}.tls_subject");
+                if self.grpc.tls.client_ca.is_none() {
+                    let problem = "no certificate is asked for: say grpc.tls.client_ca as well";
+                    return Err(BadValue::new(key, &subject, problem));
+                }
+                if let Some(other) = subjects.insert(subject.clone(), name) {
+                    let problem =
+                        format!("clients.{other} has the same: a certificate names one client");
+                    return Err(BadValue::new(key, &subject, &problem));
+                }
+            }
             if let Some(path) = &client.token_file
                 && let Some(other) = files.insert(path, name)
             {

@@ -1,6 +1,7 @@
 //! The sections of the configuration, with their defaults, which are the machines' own.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use ibouncer_core::Settings;
 use ibouncer_core::settings::{
@@ -8,6 +9,7 @@ use ibouncer_core::settings::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::BadValue;
 use super::clients::{ClientConfig, TradingConfig};
 use super::values::{ByteSize, Span};
 
@@ -166,7 +168,7 @@ pub struct LimitsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrpcConfig {
-    /// Loopback IP:PORT of the TCP listener, or "off".
+    /// IP:PORT of the TCP listener, or "off"; beyond loopback only with TLS.
     pub listen: String,
     /// Mode of the Unix socket, octal, at most 0660.
     pub socket_mode: String,
@@ -174,6 +176,53 @@ pub struct GrpcConfig {
     pub stream_buffer: ByteSize,
     /// Connections that may be open at once.
     pub connections: u32,
+    /// If it says anything, the TCP listener speaks TLS.
+    pub tls: TlsConfig,
+}
+
+/// `[grpc.tls]`, files in PEM
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// Our certificate, and those between it and its root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    /// Its private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Authorities whose certificates clients may show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<PathBuf>,
+}
+
+/// What TLS is spoken with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// [`TlsConfig::cert`]
+    pub cert: PathBuf,
+    /// [`TlsConfig::key`]
+    pub key: PathBuf,
+    /// [`TlsConfig::client_ca`]
+    pub client_ca: Option<PathBuf>,
+}
+
+impl TlsConfig {
+    /// The files, if TLS is spoken.
+    pub fn files(&self) -> Result<Option<TlsFiles>, BadValue> {
+        let needs = |key: &str| {
+            let problem = "TLS needs grpc.tls.cert and grpc.tls.key, both";
+            BadValue::new(format!("grpc.tls.{key}"), &"missing", problem)
+        };
+        match self {
+            Self { cert: None, key: None, client_ca: None } => Ok(None),
+            Self { cert: None, .. } => Err(needs("cert")),
+            Self { key: None, .. } => Err(needs("key")),
+            Self { cert: Some(cert), key: Some(key), client_ca } => {
+                let (cert, key, client_ca) = (cert.clone(), key.clone(), client_ca.clone());
+                Ok(Some(TlsFiles { cert, key, client_ca }))
+            }
+        }
+    }
 }
 
 /// `[log]`
@@ -291,6 +340,7 @@ impl Default for GrpcConfig {
             socket_mode: "0600".into(),
             stream_buffer: ByteSize(4 << 20),
             connections: 4096,
+            tls: TlsConfig::default(),
         }
     }
 }

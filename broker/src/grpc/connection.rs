@@ -1,6 +1,7 @@
 //! Who is at the other end of a connection, and under which names it is known to the hub.
 //!
-//! Rights hang on the credential: the kernel's word for a Unix peer, the token for TCP; read on in
+//! Rights hang on the credential: the kernel's word for a Unix peer, the token for TCP, a
+//! certificate or a token for TLS; read on in
 //! `credentials.rs`. A client is one name with one credential on one connection; it leaves when
 //! the connection and all its streams are gone.
 
@@ -22,6 +23,7 @@ use super::capacity::Seat;
 use super::credentials::Roster;
 use super::status::{permission_denied, status, unauthenticated};
 use crate::handle::{Command, Handle};
+use crate::subject::Subject;
 
 /// Longest name of a client.
 const LONGEST_NAME: usize = 128;
@@ -41,6 +43,13 @@ pub enum Peer {
     },
     /// Loopback.
     Tcp(SocketAddr),
+    /// From anywhere, encrypted.
+    Tls {
+        /// Where from.
+        address: SocketAddr,
+        /// Whom its certificate names, which one of the configured authorities has signed.
+        subject: Option<Subject>,
+    },
 }
 
 impl std::fmt::Display for Peer {
@@ -49,6 +58,10 @@ impl std::fmt::Display for Peer {
             Self::Unix { uid, pid: Some(pid) } => write!(formatter, "unix uid={uid} pid={pid}"),
             Self::Unix { uid, pid: None } => write!(formatter, "unix uid={uid}"),
             Self::Tcp(address) => write!(formatter, "tcp {address}"),
+            Self::Tls { address, subject: None } => write!(formatter, "tls {address}"),
+            Self::Tls { address, subject: Some(subject) } => {
+                write!(formatter, "tls {address} ({subject})")
+            }
         }
     }
 }
@@ -89,7 +102,7 @@ impl Connection {
         match &self.peer {
             Peer::Unix { uid, pid: Some(pid) } => format!("uid{uid}:{pid}"),
             Peer::Unix { uid, pid: None } => format!("uid{uid}"),
-            Peer::Tcp(address) => format!("{address}"),
+            Peer::Tcp(address) | Peer::Tls { address, .. } => format!("{address}"),
         }
     }
 }

@@ -13,6 +13,7 @@ use tonic::Status;
 use super::connection::{Peer, Rights};
 use super::status::{permission_denied, unauthenticated};
 use crate::config::{Config, RoleConfig};
+use crate::subject::Subject;
 use crate::tokens;
 
 /// What stands between a client's name and that of an instance.
@@ -30,6 +31,7 @@ pub struct Roster {
 struct Known {
     uid: Option<u32>,
     token: Option<Secret>,
+    subject: Option<Subject>,
     admin: bool,
 }
 
@@ -74,7 +76,9 @@ impl Roster {
                 ensure!(other.is_none(), "clients.{name} has the token of {}", other.unwrap_or(""));
             }
             let admin = client.role == RoleConfig::Admin;
-            self.clients.insert(name.clone(), Known { uid: client.uid, token, admin });
+            let subject = client.subject()?;
+            let known = Known { uid: client.uid, token, subject, admin };
+            self.clients.insert(name.clone(), known);
         }
         Ok(self)
     }
@@ -90,6 +94,10 @@ impl Roster {
         let credential = match peer {
             Peer::Unix { uid, .. } => self.by_uid(*uid, name),
             Peer::Tcp(_) => self.by_token(authorization)?,
+            Peer::Tls { subject: Some(subject), .. } if authorization.is_none() => {
+                self.by_subject(subject)?
+            }
+            Peer::Tls { .. } => self.by_token(authorization)?,
         };
         if let Some(name) = name
             && self.clients.contains_key(name)
@@ -125,6 +133,19 @@ impl Roster {
             false => format!("unix user {uid}"),
         };
         Credential { principal, operator, shown }
+    }
+
+    /// Who has a certificate and no token.
+    fn by_subject(&self, subject: &Subject) -> Result<Credential, Status> {
+        let named = |(_, known): &(&String, &Known)| known.subject.as_ref() == Some(subject);
+        let (name, _) = self.clients.iter().find(named).ok_or_else(|| {
+            unauthenticated(&format!(
+                "the certificate is good, and its subject {subject} is no client's: name it as \
+                 tls_subject of one (clients.NAME), or send a token"
+            ))
+        })?;
+        let shown = format!("the certificate of {subject}");
+        Ok(Credential { principal: Some(name.clone()), operator: false, shown })
     }
 
     fn by_token(&self, authorization: Option<&str>) -> Result<Credential, Status> {
@@ -186,7 +207,8 @@ mod tests {
             ("remote", None, Some("remote-token"), false),
         ] {
             let token = token.map(Secret::of);
-            roster.clients.insert(name.into(), Known { uid, token, admin });
+            let subject = (name == "remote").then(|| "CN=remote,O=Desk".parse().unwrap());
+            roster.clients.insert(name.into(), Known { uid, token, subject, admin });
         }
         roster
     }
@@ -264,6 +286,31 @@ mod tests {
         let peer = Peer::Tcp("127.0.0.1:5000".parse().unwrap());
         for header in [None, Some("Basic own-token")] {
             assert!(roster().prove(&peer, header, None).is_err());
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_one_client_and_a_token_counts_beside_it() {
+        let prove = |subject: Option<&str>, token: Option<&str>, name: Option<&str>| {
+            let address = "192.0.2.7:5000".parse().unwrap();
+            let subject = subject.map(|text| text.parse().unwrap());
+            let header = token.map(|token| format!("Bearer {token}"));
+            let peer = Peer::Tls { address, subject };
+            let proven = roster().prove(&peer, header.as_deref(), name);
+            proven.map(|(one, _)| one.principal).map_err(|status| status.message().to_owned())
+        };
+        let remote = Some("CN=remote,O=Desk");
+        assert_eq!(prove(remote, None, Some("remote-7")), Ok(Some("remote".into())));
+        assert_eq!(prove(remote, Some("risk-token"), None), Ok(Some("risk".into())));
+        assert_eq!(prove(None, Some("remote-token"), None), Ok(Some("remote".into())));
+        for (refused, why) in [
+            (prove(Some("CN=remote"), None, None), "is no client's"),
+            (prove(None, None, None), "no token"),
+            (prove(remote, Some("wrong"), None), "wrong token"),
+            (prove(remote, None, Some("risk")), "the certificate of CN=remote,O=Desk"),
+        ] {
+            let error = refused.unwrap_err();
+            assert!(error.contains(why), "{error}");
         }
     }
 

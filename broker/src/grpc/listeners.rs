@@ -1,4 +1,4 @@
-//! Both listeners, and the services on each.
+//! The listeners, and the services on each.
 
 use std::future::Future;
 use std::io;
@@ -12,9 +12,12 @@ use anyhow::Context as _;
 use ibouncer_proto::FILE_DESCRIPTOR_SET;
 use ibouncer_proto::api::v1::SessionState;
 use ibouncer_quiet::QuietSocket;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -23,7 +26,7 @@ use tower::layer::util::{Identity, Stack};
 use tower::util::MapResponseLayer;
 
 use super::admin::Admin;
-use super::capacity::Capacity;
+use super::capacity::{Capacity, Seat};
 use super::complete::complete;
 use super::connection::{Doorkeeper, Peer, Tracked};
 use super::orders::Orders;
@@ -38,6 +41,7 @@ use super::servers::order_service_server::OrderServiceServer;
 use super::servers::scanner_service_server::ScannerServiceServer;
 use super::servers::session_service_server::SessionServiceServer;
 use super::session::Session;
+use super::tls::Tls;
 use crate::handle::Handle;
 use crate::handover::Proof;
 use crate::order_log::OrderLog;
@@ -177,6 +181,63 @@ pub async fn serve_tcp(
     });
     server().add_routes(routes).serve_with_incoming_shutdown(incoming, end).await?;
     Ok(())
+}
+
+/// Serves TLS until `end`.
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: Tls,
+    routes: Routes,
+    handle: Handle,
+    capacity: Arc<Capacity>,
+    end: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let (ready, incoming) = mpsc::channel(1);
+    // Ends with this function.
+    let mut accepting = JoinSet::new();
+    accepting.spawn(async move {
+        let accepted = TcpListenerStream::new(listener).then(pause_if_out_of_descriptors);
+        let mut accepted = std::pin::pin!(accepted);
+        let mut handshakes = JoinSet::new();
+        while let Some(socket) = accepted.next().await {
+            while handshakes.try_join_next().is_some() {}
+            // Who has no place makes no handshake.
+            let (Ok(socket), Some(seat)) = (socket, capacity.enter()) else {
+                continue;
+            };
+            handshakes.spawn(shake_hands(socket, seat, tls.clone(), handle.clone(), ready.clone()));
+        }
+    });
+    server()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(ReceiverStream::new(incoming), end)
+        .await?;
+    Ok(())
+}
+
+async fn shake_hands(
+    socket: TcpStream,
+    seat: Seat,
+    tls: Tls,
+    handle: Handle,
+    ready: mpsc::Sender<io::Result<Tracked<TlsStream<TcpStream>>>>,
+) {
+    let Ok(address) = socket.peer_addr() else {
+        return;
+    };
+    // It only delays small messages.
+    let _ = socket.set_nodelay(true);
+    match tls.accept(socket).await {
+        Ok((stream, subject)) => {
+            let peer = Peer::Tls { address, subject };
+            // Nobody takes it only when the broker ends.
+            let _ = ready.send(Ok(Tracked::new(stream, peer, seat, &handle))).await;
+        }
+        Err(error) => {
+            let because = format!("{error:#}");
+            tracing::info!(%address, because, "a client did not get in");
+        }
+    }
 }
 
 /// The kernel offers the same connection again at once, so looking again at once is a busy loop.

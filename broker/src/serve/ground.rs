@@ -116,12 +116,20 @@ pub(super) fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
     found.with_context(|| format!("Gateway's address {address:?} resolves to nothing"))
 }
 
-pub(super) fn write_endpoints(places: &Places, tcp: Option<SocketAddr>) -> anyhow::Result<()> {
+/// Programs of this host find the plain listener here; for TLS they must be told whom to trust.
+pub(super) fn write_endpoints(
+    places: &Places,
+    tcp: Option<SocketAddr>,
+    tls: bool,
+) -> anyhow::Result<()> {
+    let address = tcp.map(|address| address.to_string());
+    let (tcp, tls) = if tls { (None, address) } else { (address, None) };
     let endpoints = serde_json::json!({
         "schema": 1,
         "pid": std::process::id(),
         "unix": places.socket(),
-        "tcp": tcp.map(|address| address.to_string()),
+        "tcp": tcp,
+        "tls": tls,
     });
     places::write_private(&places.endpoints(), &format!("{endpoints}\n"))?;
     Ok(())

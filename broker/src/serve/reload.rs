@@ -8,6 +8,7 @@ use super::ground::Ground;
 use crate::config::Config;
 use crate::grpc::connection::Doorkeeper;
 use crate::grpc::credentials::Roster;
+use crate::grpc::tls::Tls;
 use crate::handle::{Command, Handle};
 
 /// Who is told of another configuration, and what that is read with.
@@ -17,6 +18,7 @@ pub(super) struct Reloader<'a> {
     pub(super) places: &'a Places,
     pub(super) handle: &'a Handle,
     pub(super) doorkeeper: &'a Doorkeeper,
+    pub(super) tls: Option<&'a Tls>,
     pub(super) own_uid: u32,
     pub(super) own_token: &'a str,
 }
@@ -45,6 +47,8 @@ impl Reloader<'_> {
     async fn apply(&self, current: &Config) -> anyhow::Result<Config> {
         let next = (self.reload)()?;
         let roster = Roster::new(self.own_uid, self.own_token).with_clients(&next)?;
+        // The places of the files are fixed; what stands in them may be renewed.
+        let renewed = current.grpc.tls.files()?.as_ref().map(Tls::read).transpose()?;
         let windows = next.restart_windows()?;
         let waiting = current.fixed_changes(&next);
         let next = next.with_fixed_of(current);
@@ -53,6 +57,9 @@ impl Reloader<'_> {
         told.map_err(|error| anyhow::anyhow!(error.message))?;
         // The hub first: whoever is let in is somebody that it knows.
         self.doorkeeper.replace(roster);
+        if let (Some(tls), Some(renewed)) = (self.tls, renewed) {
+            tls.replace(&renewed);
+        }
         if !waiting.is_empty() {
             let keys = waiting.join(", ");
             tracing::warn!(

@@ -79,7 +79,11 @@ fn end_when_stdin_closes() {
 }
 
 fn as_text(about: &Announcement) -> String {
-    let tcp = about.tcp.map_or("off".to_owned(), |address| format!("{address} (with token)"));
+    let tcp = match (about.tcp, about.tls) {
+        (None, _) => "off".to_owned(),
+        (Some(address), false) => format!("{address} (with token)"),
+        (Some(address), true) => format!("{address} (TLS, with token or certificate)"),
+    };
     let trading = match about.traders.as_slice() {
         [] => "off".to_owned(),
         traders => format!("allowed to {}", traders.join(", ")),
@@ -112,6 +116,7 @@ fn as_json(about: &Announcement) -> serde_json::Value {
         "client_id": about.client_id,
         "unix": about.socket,
         "tcp": about.tcp.map(|address| address.to_string()),
+        "tls": about.tls,
         "runtime": about.runtime,
         "state": about.state,
         "trading": if about.traders.is_empty() { "off" } else { "allowed" },

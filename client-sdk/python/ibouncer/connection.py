@@ -33,6 +33,8 @@ class Opened:
     ) -> None:
         self.endpoint = found
         options = found.options()
+        if credentials is None and found.tls is not None:
+            credentials = found.tls.credentials()
         self.channel = (
             grpc.aio.insecure_channel(found.target, options=options)
             if credentials is None

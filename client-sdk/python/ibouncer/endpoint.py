@@ -18,6 +18,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+
 from ibouncer.errors import BrokerNotFound, ClientError
 from ibouncer.places import DEFAULT_INSTANCE, Places
 
@@ -43,6 +45,44 @@ UNIX_OPTIONS: tuple[tuple[str, int | str], ...] = (("grpc.default_authority", "l
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Files in PEM for a target that is `https://…`, as the environment names them."""
+
+    ca: Path
+    cert: Path | None = None
+    key: Path | None = None
+    name: str | None = None
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Tls:
+        """From IBOUNCER_TLS_CA, IBOUNCER_TLS_CERT, IBOUNCER_TLS_KEY and IBOUNCER_TLS_NAME."""
+        ca = environment.get("IBOUNCER_TLS_CA")
+        cert, key = environment.get("IBOUNCER_TLS_CERT"), environment.get("IBOUNCER_TLS_KEY")
+        if not ca:
+            raise ClientError(
+                "nobody says whose certificates are believed: set IBOUNCER_TLS_CA to a file in "
+                "PEM, or give credentials=grpc.ssl_channel_credentials(…)",
+                code="BAD_TLS",
+            )
+        if bool(cert) != bool(key):
+            raise ClientError(
+                "IBOUNCER_TLS_CERT and IBOUNCER_TLS_KEY go together", code="BAD_TLS"
+            )
+        name = environment.get("IBOUNCER_TLS_NAME") or None
+        return cls(Path(ca), Path(cert) if cert else None, Path(key) if key else None, name)
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """What stands in the files now: they may be renewed."""
+        try:
+            ca = self.ca.read_bytes()
+            key = self.key.read_bytes() if self.key else None
+            cert = self.cert.read_bytes() if self.cert else None
+        except OSError as error:
+            raise ClientError(f"{error.filename}: {error.strerror}", code="BAD_TLS") from error
+        return grpc.ssl_channel_credentials(ca, key, cert)
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One broker's address; `origin` says who named it."""
 
@@ -51,6 +91,7 @@ class Endpoint:
     token: str | None = None
     token_file: Path | None = None
     origin: str = ""
+    tls: Tls | None = None
 
     @property
     def is_unix(self) -> bool:
@@ -59,7 +100,10 @@ class Endpoint:
 
     def options(self) -> list[tuple[str, int | str]]:
         """Options of the channel."""
-        return [*CHANNEL_OPTIONS, *(UNIX_OPTIONS if self.is_unix else ())]
+        options = [*CHANNEL_OPTIONS, *(UNIX_OPTIONS if self.is_unix else ())]
+        if self.tls is not None and self.tls.name:
+            options.append(("grpc.ssl_target_name_override", self.tls.name))
+        return options
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Metadata of a call. A token file is read anew: a restarted broker may have a new one."""
@@ -88,18 +132,22 @@ def find(
     name: str | None = None,
     instance: str | None = None,
     runtime_dir: str | Path | None = None,
+    secured: bool = False,
 ) -> Plan:
-    """Looks at wishes, environment and the instance's files."""
+    """Looks at wishes, environment and the instance's files. `secured`: TLS is taken care of."""
     client_name = _allowed(name or "") or _allowed(default_client_name())
     token = token or environment.get("IBOUNCER_TOKEN") or None
     named = target or environment.get("IBOUNCER_TARGET")
     if named:
         origin = "target" if target else "IBOUNCER_TARGET"
-        address = _parse(named, origin)
+        encrypted = named.startswith("https://")
+        address = _parse(named.removeprefix("https://").rstrip("/") if encrypted else named, origin)
+        tls = Tls.of(environment) if encrypted and not secured else None
         file = None
         if token is None and _is_loopback(address):
             file = Places.resolve(environment, runtime_dir=runtime_dir, instance=instance).token
-        return Plan((Endpoint(address, client_name, token, file, f" (from {origin})"),))
+        origin = f" (from {origin})"
+        return Plan((Endpoint(address, client_name, token, file, origin, tls),))
 
     places = Places.resolve(environment, runtime_dir=runtime_dir, instance=instance)
     dead = _why_dead(places.socket)
@@ -134,7 +182,9 @@ def _parse(text: str, origin: str) -> str:
         host, _, port = text.rpartition(":")
         if host and port.isdecimal() and 0 < int(port) < 65536 and "/" not in text:
             return text
-    raise ClientError(f"{origin} {text!r} is neither unix:/PATH nor HOST:PORT", code="BAD_TARGET")
+    raise ClientError(
+        f"{origin} {text!r} is neither unix:/PATH, HOST:PORT nor https://HOST:PORT", code="BAD_TARGET"
+    )
 
 
 def _is_loopback(target: str) -> bool:

@@ -100,8 +100,9 @@ def connect(
 ) -> Session:
     """A session, to be used with `async with`; finds the broker unless `target` names one.
 
-    `target` is "unix:/PATH" or "HOST:PORT"; `name` is what others see of this program, by default
-    `program@host:pid`; `credentials` switches TLS on; `timeout` is for reaching the broker, in
+    `target` is "unix:/PATH", "HOST:PORT" or, with TLS, "https://HOST:PORT"; `name` is what others see of this program, by default
+    `program@host:pid`; `credentials` switches TLS on, too (without
+    it the files in PEM that IBOUNCER_TLS_CA, IBOUNCER_TLS_CERT and IBOUNCER_TLS_KEY name are taken); `timeout` is for reaching the broker, in
     seconds. Entering raises BrokerNotFound if there is none. With `reconnect`, streams outlive the
     broker and calls that only read are sent once more; each stream can say otherwise.
     """
@@ -149,6 +150,7 @@ class Session(
             name=name,
             instance=instance,
             runtime_dir=runtime_dir,
+            secured=credentials is not None,
         )
         super().__init__(Connection(find, credentials, timeout), reconnect=reconnect)
 

@@ -4,6 +4,7 @@
 //! here starts a broker or retries one: an established channel reconnects by itself.
 
 mod find;
+mod tls;
 
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use ibouncer_proto::places::PlacesError;
 use thiserror::Error;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
 
 use crate::options::Options;
 use find::{Candidate, Step, find};
@@ -24,6 +25,8 @@ pub enum Target {
     Unix(PathBuf),
     /// `host:port`; the caller is known by its token.
     Tcp(String),
+    /// `https://host:port`; the caller is known by its certificate or its token.
+    Tls(String),
 }
 
 impl fmt::Display for Target {
@@ -31,6 +34,7 @@ impl fmt::Display for Target {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp(address) => f.write_str(address),
+            Self::Tls(address) => write!(f, "https://{address}"),
         }
     }
 }
@@ -44,12 +48,20 @@ pub enum ConnectError {
     Places(#[from] PlacesError),
     /// The target is not one of the known forms.
     #[error(
-        "{target:?} is not a target: use unix:/path, host:port or http://host:port \
-         (TLS is not offered in this version)"
+        "{target:?} is not a target: use unix:/path, host:port, http://host:port, or \
+         https://host:port for TLS"
     )]
     BadTarget {
         /// As it was given.
         target: String,
+    },
+    /// What TLS needs is not there, or not good.
+    #[error("no TLS with {target}: {because}")]
+    BadTls {
+        /// Where to.
+        target: Target,
+        /// What is wrong, and what to do.
+        because: String,
     },
     /// The token has bytes that cannot stand in a header.
     #[error("the token for {target} has characters that cannot be sent")]
@@ -105,7 +117,11 @@ pub(crate) async fn open(options: &Options) -> Result<Connection, ConnectError> 
                 continue;
             }
         };
-        match channel(&target, options).await {
+        let secrets = match &target {
+            Target::Tls(_) => Some(tls::client(options, &target)?),
+            _ => None,
+        };
+        match channel(&target, options, secrets).await {
             Ok(channel) => {
                 return Ok(Connection { channel, target, token });
             }
@@ -115,13 +131,18 @@ pub(crate) async fn open(options: &Options) -> Result<Connection, ConnectError> 
     Err(ConnectError::Unreachable { instance: plan.instance, tried })
 }
 
-async fn channel(target: &Target, options: &Options) -> Result<Channel, String> {
+async fn channel(
+    target: &Target,
+    options: &Options,
+    tls: Option<ClientTlsConfig>,
+) -> Result<Channel, String> {
     // A Unix socket has no authority; h2 refuses a path there.
     let uri = match target {
         Target::Unix(_) => "http://localhost".to_owned(),
         Target::Tcp(address) => format!("http://{address}"),
+        Target::Tls(address) => format!("https://{address}"),
     };
-    let endpoint = Endpoint::from_shared(uri)
+    let mut endpoint = Endpoint::from_shared(uri)
         .map_err(|error| error.to_string())?
         .initial_stream_window_size(options.stream_window)
         .initial_connection_window_size(options.connection_window)
@@ -129,8 +150,11 @@ async fn channel(target: &Target, options: &Options) -> Result<Channel, String> 
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    if let Some(tls) = tls {
+        endpoint = endpoint.tls_config(tls).map_err(|error| innermost(&error))?;
+    }
     let opened = match target {
-        Target::Tcp(_) => endpoint.connect().await,
+        Target::Tcp(_) | Target::Tls(_) => endpoint.connect().await,
         Target::Unix(path) => {
             let path = path.clone();
             let connector = tower::service_fn(move |_: Uri| {

@@ -1,6 +1,7 @@
 //! What a program can say about its connection. Everything has a default; the order in which a
 //! broker is looked for stands at [`Options::target`].
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub struct Options {
     pub(crate) connection_window: u32,
     pub(crate) connect_timeout: Duration,
     pub(crate) reconnect: bool,
+    pub(crate) tls: Tls,
 }
 
 impl Default for Options {
@@ -30,6 +32,7 @@ impl Default for Options {
             connection_window: DEFAULT_CONNECTION_WINDOW,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             reconnect: true,
+            tls: Tls::default(),
         }
     }
 }
@@ -40,7 +43,8 @@ impl Options {
         Self::default()
     }
 
-    /// Names the broker: `unix:/path`, `host:port` or `http://host:port`.
+    /// Names the broker: `unix:/path`, `host:port` or `http://host:port`; with TLS
+    /// `https://host:port`.
     ///
     /// Without it the first of these is taken: `IBOUNCER_TARGET`; the instance's Unix socket;
     /// the TCP address in the instance's `endpoints.json`; `127.0.0.1:4010`, only for the
@@ -54,6 +58,27 @@ impl Options {
     /// It is never sent over a Unix socket.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// Whose certificates are believed, in PEM, for `https://` targets. Without it the file that
+    /// `IBOUNCER_TLS_CA` names.
+    pub fn tls_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.ca = Some(pem.into());
+        self
+    }
+
+    /// Our certificate and its key, in PEM: a credential, if the broker asks for one. Without it
+    /// the files that `IBOUNCER_TLS_CERT` and `IBOUNCER_TLS_KEY` name.
+    pub fn tls_identity(mut self, cert: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.tls.identity = Some((cert.into(), key.into()));
+        self
+    }
+
+    /// The name that the broker's certificate must have; that of the target without it, or
+    /// `IBOUNCER_TLS_NAME`.
+    pub fn tls_name(mut self, name: impl Into<String>) -> Self {
+        self.tls.name = Some(name.into());
         self
     }
 
@@ -108,6 +133,20 @@ impl Options {
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
+    }
+}
+
+/// What was said about TLS. Keys are not shown by Debug.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tls {
+    pub(crate) ca: Option<Vec<u8>>,
+    pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
+    pub(crate) name: Option<String>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Tls").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -103,7 +103,7 @@ impl Plan {
 }
 
 fn is_loopback(target: &Target) -> bool {
-    let Target::Tcp(address) = target else {
+    let (Target::Tcp(address) | Target::Tls(address)) = target else {
         return true;
     };
     let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
@@ -115,7 +115,7 @@ fn is_loopback(target: &Target) -> bool {
 fn with_token(target: Target, token: &Option<String>) -> Candidate {
     let token = match target {
         Target::Unix(_) => None,
-        Target::Tcp(_) => token.clone(),
+        Target::Tcp(_) | Target::Tls(_) => token.clone(),
     };
     Candidate { target, token }
 }
@@ -130,14 +130,14 @@ fn parse(text: &str) -> Result<Target, ConnectError> {
         }
         return Ok(Target::Unix(path.into()));
     }
-    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let (make, address): (fn(String) -> Target, _) = match text.strip_prefix("https://") {
+        Some(address) => (Target::Tls, address),
+        None => (Target::Tcp, text.strip_prefix("http://").unwrap_or(text)),
+    };
+    let address = address.trim_end_matches('/');
     let authority: http::uri::Authority = address.parse().map_err(|_| bad())?;
     let plain = !address.contains('@') && !authority.host().is_empty();
-    if plain && authority.port_u16().is_some() {
-        Ok(Target::Tcp(address.to_owned()))
-    } else {
-        Err(bad())
-    }
+    if plain && authority.port_u16().is_some() { Ok(make(address.to_owned())) } else { Err(bad()) }
 }
 
 fn read_token(path: &Path) -> Option<String> {
@@ -233,13 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn targets_have_three_forms() {
+    fn targets_have_four_forms() {
         assert_eq!(parse("unix:///a/b").unwrap(), Target::Unix("/a/b".into()));
         assert_eq!(parse("unix:/a/b").unwrap(), Target::Unix("/a/b".into()));
         assert_eq!(parse("localhost:1").unwrap(), Target::Tcp("localhost:1".into()));
+        assert_eq!(parse("https://host:1/").unwrap(), Target::Tls("host:1".into()));
         assert_eq!(parse("http://[::1]:4010").unwrap(), Target::Tcp("[::1]:4010".into()));
         for bad in
-            ["", "unix:relative", "https://host:1", "host", "http://host", "me@host:1", "h:99999"]
+            ["", "unix:relative", "https://host", "host", "http://host", "me@host:1", "h:99999"]
         {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use ibouncer_broker::chain;
 use ibouncer_client::api::SessionState;
-use ibouncer_client::{ConnectError, Error, Origin, Retry};
+use ibouncer_client::{ConnectError, Delivery, Error, Origin, Retry};
 
 use crate::explain::next_step;
 
@@ -76,6 +76,8 @@ pub(crate) struct Complaint {
     /// "client", "broker", "worker" or "upstream".
     pub(crate) source: &'static str,
     pub(crate) gateway_code: Option<i32>,
+    /// Whether what was to be sent to Gateway has left, if anything was.
+    pub(crate) delivery: Option<Delivery>,
 }
 
 impl Complaint {
@@ -89,6 +91,7 @@ impl Complaint {
             retry: Retry::Never.as_str(),
             source: Origin::Client.as_str(),
             gateway_code: None,
+            delivery: None,
         }
     }
 
@@ -102,6 +105,7 @@ impl Complaint {
             retry: Retry::After.as_str(),
             source: Origin::Broker.as_str(),
             gateway_code: None,
+            delivery: None,
         }
     }
 
@@ -159,6 +163,7 @@ impl From<Error> for Complaint {
             retry: error.retry().as_str(),
             source: error.origin().as_str(),
             gateway_code,
+            delivery: error.delivery(),
         }
     }
 }
@@ -184,6 +189,7 @@ impl From<ConnectError> for Complaint {
             retry: Retry::After.as_str(),
             source: Origin::Broker.as_str(),
             gateway_code: None,
+            delivery: None,
         }
     }
 }

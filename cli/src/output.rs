@@ -14,6 +14,7 @@ pub(crate) mod time;
 
 use std::io::{self, Write};
 
+use ibouncer_client::Delivery;
 use serde_json::{Value, json};
 
 use self::text::wrap;
@@ -83,6 +84,19 @@ impl Output {
             return;
         }
         let mut told = wrap(&format!("error: {}", complaint.message), 2);
+        if let Some(delivery) = complaint.delivery {
+            told.push('\n');
+            told.push_str(&wrap(
+                match delivery {
+                    Delivery::NotSent => "NOT_SENT: nothing of it has left for Gateway, or will",
+                    Delivery::MaybeSent => {
+                        "MAYBE_SENT: it may have left. The same `ibouncer place` with the same --id \
+                         is safe; before anything else look at `ibouncer orders`"
+                    }
+                },
+                2,
+            ));
+        }
         if let Some(next) = &complaint.next {
             told.push('\n');
             told.push_str(&wrap(&format!("Next: {next}"), 2));
@@ -99,6 +113,10 @@ fn complaint_json(complaint: &Complaint) -> Value {
         "retry": complaint.retry,
         "source": complaint.source,
         "gateway_code": complaint.gateway_code,
+        "delivery": complaint.delivery.map(|delivery| match delivery {
+            Delivery::NotSent => "NOT_SENT",
+            Delivery::MaybeSent => "MAYBE_SENT",
+        }),
         "next": complaint.next,
     }})
 }

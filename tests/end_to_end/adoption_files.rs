@@ -51,6 +51,7 @@ async fn a_lost_ledger_does_not_bring_the_numbers_of_old_requests_back() {
                 reader.stock(symbol).await;
             }
             reader.live_tick().await;
+            sim.wait_requests("REQ_MKT_DATA", 3);
             broker.kill();
         }
         wreck(&lock_of(&broker, &sim, "attempts.json"));

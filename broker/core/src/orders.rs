@@ -42,6 +42,7 @@ mod rights;
 pub mod session;
 mod telling;
 mod view;
+mod waiting;
 mod whose;
 
 #[cfg(test)]
@@ -64,10 +65,11 @@ use book::Book;
 use brakes::{Brakes, Doubt, Road};
 use executions::Executions;
 use journal::{Audit, EventRecord, Facts, Loaded, Write};
-use leaving::Departure;
+use leaving::{Departure, queued_of};
 pub use reconcile::Listing;
 use reconcile::Reconciler;
 use request::OrderRequest;
+use waiting::{SHARE, WaitingRoom};
 
 /// Who asks.
 #[derive(Debug, Clone, Default)]
@@ -112,14 +114,6 @@ pub(crate) enum Doing {
     StatusChanged,
 }
 
-/// A request that waits for trading to open.
-#[derive(Debug)]
-struct Waiting {
-    call: CallId,
-    caller: Caller,
-    request: OrderRequest,
-}
-
 /// The desk.
 #[derive(Debug)]
 pub struct Desk {
@@ -143,9 +137,8 @@ pub struct Desk {
     departures: BTreeMap<i32, Departure>,
     /// What-ifs under way: who waits for the answer, and until when.
     previews: BTreeMap<i32, (CallId, Instant)>,
-    waiting: VecDeque<Waiting>,
-    /// Those of them that may try again.
-    ready: usize,
+    /// What is not taken in yet.
+    waiting: WaitingRoom,
     /// When each principal sent an order or a change, for a minute.
     sent_lately: BTreeMap<String, VecDeque<Instant>>,
     /// Changes that Gateway should answer by then.
@@ -189,8 +182,7 @@ impl Desk {
             reconciled: None,
             departures: BTreeMap::new(),
             previews: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            ready: 0,
+            waiting: WaitingRoom::default(),
             sent_lately: BTreeMap::new(),
             answers_due: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -246,7 +238,7 @@ impl Desk {
         // Off is at once; on needs a journal, which is made at the start.
         let enabled = self.active && settings.enabled;
         self.settings = TradingSettings { enabled, ..settings };
-        self.ready = self.waiting.len();
+        self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
         self.principals = principals;
     }
@@ -256,14 +248,17 @@ impl Desk {
         if self.brakes.road != road {
             self.brakes.road = road;
             self.doings.push_back(Doing::StatusChanged);
-            self.ready = self.waiting.len();
+            self.waiting.try_all();
         }
     }
 
-    /// A request that waited for trading to open, and may try again.
+    /// A request that waited, and may try again.
     pub(crate) fn poll_waiting(&mut self) -> Option<(CallId, Caller, OrderRequest)> {
-        self.ready = self.ready.checked_sub(1)?;
-        let waiting = self.waiting.pop_front()?;
+        let departures = &self.departures;
+        // Between the end of a session and the word that the road is closed, nobody has a turn.
+        let settled = self.epoch.is_some() || self.brakes.road == Road::Down;
+        let has_room = |owner: &str| settled && queued_of(departures, owner) < SHARE;
+        let waiting = self.waiting.poll(has_room)?;
         Some((waiting.call, waiting.caller, waiting.request))
     }
 

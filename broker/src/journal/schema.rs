@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::JournalError;
 
 /// One step a version; step 0 leads to version 1. A step that was published never changes.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE facts (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         body BLOB NOT NULL,
@@ -38,7 +39,25 @@ const STEPS: [&str; 1] = ["
         body BLOB NOT NULL,
         sum INTEGER NOT NULL
     ) STRICT;
-"];
+",
+    // The place of the ids that programs on the TWS port will give their orders: which order each one
+    // is, and the newest that each program has used. Nothing is written here before there is that port.
+    "
+    CREATE TABLE downstream_ids (
+        owner TEXT NOT NULL,
+        client_id INTEGER NOT NULL,
+        downstream_id INTEGER NOT NULL,
+        order_id INTEGER NOT NULL,
+        PRIMARY KEY (owner, client_id, downstream_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE downstream_floors (
+        owner TEXT NOT NULL,
+        client_id INTEGER NOT NULL,
+        floor INTEGER NOT NULL,
+        PRIMARY KEY (owner, client_id)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The version that this build writes.
 pub(super) const VERSION: usize = STEPS.len();

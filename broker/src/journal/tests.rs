@@ -220,6 +220,23 @@ async fn a_journal_that_is_not_what_was_written_is_left_alone_and_said() {
 }
 
 #[tokio::test]
+async fn a_journal_of_version_1_is_brought_to_this_one_with_all_that_it_holds() {
+    let (_folder, path) = place();
+    filled(&path).await;
+    let before = opened(&path).1.orders;
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("DROP TABLE downstream_ids; DROP TABLE downstream_floors;").unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    drop(connection);
+    look(&path).unwrap();
+    assert_eq!(opened(&path).1.orders, before);
+    let connection = Connection::open(&path).unwrap();
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    let places = connection.query_row("SELECT count(*) FROM downstream_ids", [], |row| row.get(0));
+    assert_eq!((version.unwrap(), places.unwrap()), (2, 0_i64));
+}
+
+#[tokio::test]
 async fn a_newer_version_and_a_foreign_database_are_refused_and_never_written() {
     let (_folder, path) = place();
     filled(&path).await;

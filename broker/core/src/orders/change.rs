@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ibouncer_proto::api::v1::{
-    self, CancelAllOrdersRequest, CancelAllOrdersResponse, CancelOrderRequest, ChangeKind,
-    ChangeState, OrderEventKind, OrderState as State,
+    self, CancelAllOrdersRequest, CancelAllOrdersResponse, CancelOrderRequest, CancelOrderResponse,
+    ChangeKind, ChangeState, OrderEventKind, OrderState as State,
 };
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
@@ -23,7 +23,8 @@ use super::leaving::{Ask, Departure, What};
 use super::patch::part;
 use super::placement::unreadable;
 use super::rights::{self, Known};
-use super::{Caller, Desk, Surroundings};
+use super::waiting::Waiting;
+use super::{Caller, Desk, Doing, Surroundings};
 use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
@@ -150,7 +151,16 @@ impl Desk {
         now: Instant,
     ) -> Result<(), Error> {
         let owner = self.may_cancel_of(caller, &asked.owner, &asked.reason)?;
-        let order_id = self.own(&owner, &asked.client_order_id)?;
+        let name = &asked.client_order_id;
+        if self.book.named(&owner, name).is_none() {
+            let of_name = |one: &Waiting| one.names.contains(name);
+            let withdrawn = self.withdraw_waiting(caller, &owner, &asked.reason, of_name);
+            if let Some(order) = withdrawn.into_iter().find(|one| one.client_order_id == *name) {
+                self.answer(call, &CancelOrderResponse { order: Some(order) });
+                return Ok(());
+            }
+        }
+        let order_id = self.own(&owner, name)?;
         let audit = self.cancel_audit(caller, &owner, order_id, &asked.reason);
         match self.cancel_one(Some(caller), order_id, asked.order_cancel.clone(), audit, now)? {
             Cancelling::Leaves => {
@@ -177,14 +187,46 @@ impl Desk {
         {
             return Err(error);
         }
+        let withdrawn = self.withdraw_waiting(caller, &owner, &asked.reason, |_| true);
         let orders = self.cancel_all_of(&owner, Some(caller), &asked.reason, now);
-        let orders = orders
-            .iter()
-            .filter_map(|id| self.book.get(*id))
-            .map(|order| self.shown(&order.record))
-            .collect();
+        let orders = orders.iter().filter_map(|id| self.book.get(*id));
+        let orders = orders.map(|order| self.shown(&order.record)).chain(withdrawn).collect();
         self.answer(call, &CancelAllOrdersResponse { orders });
         Ok(())
+    }
+
+    /// What waits, and was never taken in, is not taken in any more; a call that was made again for
+    /// an order that was goes on to wait for its answer. Nothing but their names is known of them.
+    fn withdraw_waiting(
+        &mut self,
+        caller: &Caller,
+        owner: &str,
+        reason: &str,
+        which: impl Fn(&Waiting) -> bool,
+    ) -> Vec<v1::Order> {
+        const BECAUSE: &str = "it was cancelled while it waited to be taken in";
+        let mut orders = Vec::new();
+        let book = &self.book;
+        let is_new = |one: &Waiting| one.names.iter().all(|name| book.named(owner, name).is_none());
+        let withdrawn =
+            self.waiting.take_out(|one| one.owner == owner && which(one) && is_new(one));
+        for one in withdrawn {
+            let error = error::order_later("WITHDRAWN", BECAUSE);
+            self.reply(one.call, Err(error::not_sent(error)));
+            for name in one.names {
+                let audit = self.audit(caller, What::Cancel, owner, &name, 0, b"");
+                let audit = Audit { reason: reason.to_owned(), result: "withdrawn", ..audit };
+                self.doings.push_back(Doing::Audit(Box::new(audit)));
+                orders.push(v1::Order {
+                    client_order_id: name,
+                    owner: owner.to_owned(),
+                    state: State::NotSent.into(),
+                    because: BECAUSE.to_owned(),
+                    ..v1::Order::default()
+                });
+            }
+        }
+        orders
     }
 
     /// Cancels for all live orders of an owner; by the broker itself if nobody asked.

@@ -46,7 +46,7 @@ impl Desk {
             return self.already_placed(call, Ask::Exercise { again: true }, &[known]);
         }
         let again = || OrderRequest::Exercise(raw.clone());
-        match self.admit(&owner, &principal, call, caller, again)? {
+        match self.admit(&owner, &principal, call, caller, vec![name.clone()], again)? {
             Admitted::Later => return Ok(()),
             Admitted::Now => {}
         }

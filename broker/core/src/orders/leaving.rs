@@ -3,6 +3,7 @@
 //! The number of the link frame and the intent are one row, on disk before the frame leaves. A
 //! frame whose row cannot be written is withheld. Cancels do not wait for a disk that fails.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ibouncer_proto::api::v1::{
@@ -89,6 +90,14 @@ pub(crate) struct Numbered {
     pub(crate) regardless: bool,
     /// TWS messages in it.
     pub(crate) messages: usize,
+}
+
+/// Orders and changes of this client that wait for their turn or for the disk.
+pub(super) fn queued_of(departures: &BTreeMap<i32, Departure>, owner: &str) -> usize {
+    let queued = |one: &&Departure| {
+        one.audit.owner == owner && !matches!(one.what, What::Cancel | What::CancelEvery)
+    };
+    departures.values().filter(queued).count()
 }
 
 impl Desk {
@@ -234,10 +243,7 @@ impl Desk {
     /// Nobody waits for this call any more: what waits for its turn on its behalf is taken back,
     /// but for cancels.
     pub(crate) fn on_call_dropped(&mut self, call: CallId, now: Instant) {
-        if let Some(at) = self.waiting.iter().position(|one| one.call == call) {
-            self.waiting.remove(at);
-            self.ready = self.ready.min(self.waiting.len());
-        }
+        self.waiting.take_out(|one| one.call == call);
         self.previews.retain(|_, (waits, _)| *waits != call);
         let found = self.departures.iter_mut().find_map(|(key, departure)| {
             let before = departure.waiters.len();

@@ -112,15 +112,9 @@ impl Desk {
         for key in keys {
             self.take_back(key, &error, now);
         }
-        let waiting = std::mem::take(&mut self.waiting);
-        for one in waiting {
-            if of_client(one.caller.principal.as_deref().unwrap_or_default()) {
-                self.reply(one.call, Err(error.clone()));
-            } else {
-                self.waiting.push_back(one);
-            }
+        for one in self.waiting.take_out(|one| of_client(&one.owner)) {
+            self.reply(one.call, Err(error.clone()));
         }
-        self.ready = self.ready.min(self.waiting.len());
     }
 
     pub(super) fn resume(
@@ -141,7 +135,7 @@ impl Desk {
         self.save_facts();
         self.note(Severity::Info, format!("a halt was ended by {}: {reason}", caller.name));
         self.done(caller, "ResumeTrading", client, "", &reason);
-        self.ready = self.waiting.len();
+        self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
         self.answer(call, &ResumeTradingResponse {});
         Ok(())
@@ -176,7 +170,7 @@ impl Desk {
             format!("the journal's state was adopted by {}: {reason}", caller.name),
         );
         self.done(caller, "AdoptTradingState", "", "", &reason);
-        self.ready = self.waiting.len();
+        self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
         self.answer(call, &AdoptTradingStateResponse { adopted });
         Ok(())

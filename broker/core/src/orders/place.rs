@@ -14,12 +14,13 @@ use sha2::{Digest as _, Sha256};
 use super::body::{self, Purpose, UpstreamIds};
 use super::brakes::{self, Gate};
 use super::journal::Audit;
-use super::leaving::{Ask, Departure, What};
+use super::leaving::{Ask, Departure, What, queued_of};
 use super::order::Order;
 use super::placement::{Placement, read, unreadable};
 use super::request::OrderRequest;
 use super::rights::{self, Known};
-use super::{Caller, Desk, Doing, HIGHEST_ORDER_ID, Surroundings, Waiting};
+use super::waiting::{SHARE, Waiting};
+use super::{Caller, Desk, Doing, HIGHEST_ORDER_ID, Surroundings};
 use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
@@ -30,7 +31,7 @@ use crate::wire;
 /// What limits of a minute count.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Most requests that wait for trading to open.
+/// Most requests of one client that wait, for trading to open or for their share.
 const MOST_WAITING: usize = 1_000;
 
 /// Ids that are reserved on disk at once; after a restart the rest of them is skipped.
@@ -58,7 +59,8 @@ impl Desk {
             return self.already_placed(call, ask(true), &known);
         }
         let request = if group { OrderRequest::PlaceGroup } else { OrderRequest::Place };
-        match self.admit(&owner, &principal, call, caller, || request(raw.clone()))? {
+        let names = placements.iter().map(|one| one.name.clone()).collect();
+        match self.admit(&owner, &principal, call, caller, names, || request(raw.clone()))? {
             Admitted::Later => return Ok(()),
             Admitted::Now => {}
         }
@@ -88,23 +90,27 @@ impl Desk {
         principal: &Principal,
         call: CallId,
         caller: &Caller,
+        names: Vec<String>,
         request: impl FnOnce() -> OrderRequest,
     ) -> Result<Admitted, Error> {
-        match self.gate(owner, principal.when_away) {
-            Gate::Open => Ok(Admitted::Now),
-            Gate::Closed(error) => Err(error),
-            Gate::Wait if self.waiting.len() >= MOST_WAITING => {
-                Err(error::not_sent(error::too_many("orders that wait", MOST_WAITING, "nothing")))
-            }
-            Gate::Wait => {
-                self.waiting.push_back(Waiting {
-                    call,
-                    caller: caller.clone(),
-                    request: request(),
-                });
-                Ok(Admitted::Later)
-            }
+        let gate = self.gate(owner, principal.when_away);
+        let crowded = queued_of(&self.departures, owner) >= SHARE;
+        match gate {
+            Gate::Closed(error) => return Err(error),
+            Gate::Open if !crowded => return Ok(Admitted::Now),
+            Gate::Open | Gate::Wait => {}
         }
+        if self.waiting.count_of(owner) >= MOST_WAITING {
+            let error = error::too_many("orders that wait", MOST_WAITING, "nothing");
+            return Err(error::not_sent(error));
+        }
+        let (caller, owner) = (caller.clone(), owner.to_owned());
+        let waiting = Waiting { call, caller, request: request(), owner, names };
+        match gate {
+            Gate::Open => self.waiting.wait_for_share(waiting),
+            _ => self.waiting.wait_for_opening(waiting),
+        }
+        Ok(Admitted::Later)
     }
 
     /// Halts and everything else that can close trading for this owner.

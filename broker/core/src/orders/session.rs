@@ -247,7 +247,7 @@ impl Desk {
             let severity = if unknown == 0 { Severity::Info } else { Severity::Warning };
             self.note(severity, text);
         }
-        self.ready = self.waiting.len();
+        self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
     }
 

@@ -119,7 +119,7 @@ impl Desk {
             self.brakes.journal = None;
             self.note(Severity::Info, "the journal of orders can be written again".into());
             self.doings.push_back(Doing::StatusChanged);
-            self.ready = self.waiting.len();
+            self.waiting.try_all();
         }
     }
 
@@ -147,7 +147,7 @@ impl Desk {
         }
         self.brakes.audit = error;
         self.doings.push_back(Doing::StatusChanged);
-        self.ready = self.waiting.len();
+        self.waiting.try_all();
     }
 
     /// Is everything up to this number on disk?

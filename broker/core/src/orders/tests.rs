@@ -4,6 +4,7 @@ mod books;
 mod changes;
 mod losses;
 mod rules;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};

@@ -46,6 +46,7 @@ fn silent() -> Complaint {
         retry: Retry::After.as_str(),
         source: Origin::Upstream.as_str(),
         gateway_code: None,
+        delivery: None,
     }
 }
 

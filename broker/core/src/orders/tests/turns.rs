@@ -1,0 +1,94 @@
+//! Who floods the desk delays itself: clients take turns, and what waits can be taken back.
+
+use super::*;
+use crate::orders::waiting::SHARE;
+
+/// The owners of what has left, in its order; ids rise.
+fn left_by(floor: &Floor) -> Vec<String> {
+    let ids = floor.placements();
+    assert!(ids.is_sorted(), "{ids:?}");
+    let owner_of = |id: &i32| floor.desk.book.get(*id).unwrap().record.owner.clone();
+    ids.iter().map(owner_of).collect()
+}
+
+#[test]
+fn one_order_of_a_calm_client_passes_a_flood() {
+    let mut floor = Floor::open();
+    let flood: Vec<CallId> =
+        (0..60).map(|number| floor.place("momentum", &format!("f{number}"))).collect();
+    let calm = floor.place("carry", "a");
+    floor.leave();
+    floor.answer::<v1::PlaceOrderResponse>(calm);
+    let owners = left_by(&floor);
+    let at = owners.iter().position(|owner| owner == "carry").unwrap();
+    assert!(at <= SHARE, "place {at} of {}", owners.len());
+    // And nothing of the flood is lost, or out of its order.
+    assert_eq!(owners.len(), 61);
+    for (number, call) in flood.into_iter().enumerate() {
+        let placed = floor.answer::<v1::PlaceOrderResponse>(call).order.unwrap();
+        assert_eq!(placed.client_order_id, format!("f{number}"));
+    }
+}
+
+#[test]
+fn what_waits_for_its_share_is_cancelled_and_never_leaves() {
+    let mut floor = Floor::open();
+    let calls: Vec<CallId> =
+        (0..20).map(|number| floor.place("momentum", &format!("f{number}"))).collect();
+    let again = floor.place("momentum", "f19");
+    let cancel = floor.cancel("momentum", "f15");
+    let cancelled = floor.answer::<v1::CancelOrderResponse>(cancel).order.unwrap();
+    assert_eq!((cancelled.client_order_id.as_str(), cancelled.state()), ("f15", State::NotSent));
+    assert_eq!(floor.refused(calls[15]).code, "WITHDRAWN");
+    let dropped = calls[16];
+    floor.desk.on_call_dropped(dropped, floor.now);
+    floor.leave();
+    let names = |floor: &Floor| {
+        let owned = floor.desk.book.iter();
+        owned.map(|order| order.record.client_order_id.clone()).collect::<Vec<_>>()
+    };
+    assert!(
+        !names(&floor).contains(&"f15".to_owned()) && !names(&floor).contains(&"f16".to_owned())
+    );
+    assert_eq!(floor.placements().len(), 18, "the call that was made again places nothing");
+    assert!(floor.answer::<v1::PlaceOrderResponse>(again).already_placed);
+}
+
+#[test]
+fn cancel_all_and_a_halt_take_back_what_waits() {
+    let mut floor = Floor::open();
+    let calls: Vec<CallId> =
+        (0..20).map(|number| floor.place("momentum", &format!("f{number}"))).collect();
+    let all = floor.call("momentum", OrderRequest::CancelAll(Default::default()));
+    let told = floor.answer::<v1::CancelAllOrdersResponse>(all).orders;
+    assert_eq!(told.len(), 20);
+    assert!(told.iter().all(|order| order.state() == State::NotSent), "{told:#?}");
+    floor.leave();
+    assert!(floor.placements().is_empty());
+    for call in &calls {
+        floor.refused(*call);
+    }
+
+    let calls: Vec<CallId> =
+        (0..20).map(|number| floor.place("momentum", &format!("g{number}"))).collect();
+    let halt = v1::HaltTradingRequest {
+        client: "momentum".into(),
+        reason: "too hot".into(),
+        ..Default::default()
+    };
+    floor.call("risk", OrderRequest::Halt(halt));
+    assert!(calls.iter().all(|call| floor.refused(*call).code == "TRADING_HALTED"));
+    floor.leave();
+    assert!(floor.placements().is_empty());
+}
+
+#[test]
+fn a_lost_session_ends_the_wait_of_all() {
+    let mut floor = Floor::open();
+    let calls: Vec<CallId> =
+        (0..20).map(|number| floor.place("momentum", &format!("f{number}"))).collect();
+    floor.down();
+    for call in calls {
+        assert_eq!(floor.refused(call).code, "NOT_READY");
+    }
+}

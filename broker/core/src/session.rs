@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use ibouncer_proto::link::v1::{Stage, StageReached};
 
-use crate::attempts::{FailureClass, History, Outcome};
+use crate::attempts::{FailureClass, History, Outcome, SessionEnd};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::ids::Epoch;
@@ -227,8 +227,10 @@ impl Session {
         let by_peer = ordered.is_none();
         let because = ordered.unwrap_or_else(|| end.detail.clone());
         attempt.end = Some(end.detail.clone());
-        if attempt.outcome == Outcome::InProgress {
-            attempt.outcome = Outcome::Failed(class);
+        match attempt.outcome {
+            Outcome::InProgress => attempt.outcome = Outcome::Failed(class),
+            Outcome::Ready => attempt.session_end = Some(SessionEnd::of(class, !by_peer)),
+            Outcome::Failed(_) => {}
         }
         self.last_end = Some(end.detail.clone());
         if was_up {

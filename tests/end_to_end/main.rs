@@ -25,6 +25,7 @@
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
 //! - `doctor`, `doctor_safety`: its verdict for whatever stands behind a port, and that it harms
 //!   nothing.
+//! - `support_bundle`: what it holds, and that accounts and tokens are nowhere in it.
 //! - `demo`: the first thing that a newcomer runs.
 //! - `crowd`: 32 processes in three languages share the session.
 #![allow(
@@ -58,6 +59,7 @@ mod soak;
 mod sockets;
 mod start;
 mod stream;
+mod support_bundle;
 mod survival;
 mod tls;
 mod upsets;

@@ -5,6 +5,8 @@
 //! know gets the newest [`Observed`], or waits for one with other facts. It decides nothing. It
 //! ends with its [`Watcher`].
 
+mod haste;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +17,13 @@ use ibouncer_core::sight::{PortSocket, Sight};
 use ibouncer_eyes::{Eyes, Ours, Setting, ShortConnections};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use haste::Haste;
+
 /// Between two looks while a wait depends on them.
 pub const PERIOD: Duration = Duration::from_millis(250);
 
-/// Between two looks while the session is live: then they only tell operators what happens.
+/// Between two looks while the session is live: then they only tell operators what happens. While
+/// short connections come and go unseen they are [`PERIOD`] apart, within the limits of [`haste`].
 pub const CALM_PERIOD: Duration = Duration::from_secs(5);
 
 /// The thread sleeps at least so many times as long as it looked: on a host where tables are
@@ -80,7 +85,15 @@ impl Watcher {
         let blind = Observed::blind("nobody has looked yet", Instant::now());
         let (publish, observed) = watch::channel(Arc::new(blind));
         let eyes = Eyes::new(gateway, setting);
-        let thread = Thread { eyes, ours: Ours::default(), inbox, publish, told, period };
+        let thread = Thread {
+            eyes,
+            ours: Ours::default(),
+            inbox,
+            publish,
+            told,
+            period,
+            haste: Haste::default(),
+        };
         std::thread::Builder::new().name("eyes".into()).spawn(move || thread.run())?;
         Ok(Self { orders, observed, changes })
     }
@@ -138,6 +151,7 @@ struct Thread {
     publish: watch::Sender<Arc<Observed>>,
     told: mpsc::Sender<String>,
     period: Duration,
+    haste: Haste,
 }
 
 impl Thread {
@@ -161,7 +175,9 @@ impl Thread {
                 // Whoever asked may have gone.
                 let _ = answer.send(Arc::clone(&observed));
             }
-            next = begun + self.period.max(begun.elapsed() * REST);
+            let hasty = self.haste.is_on(self.eyes.unseen_short_connections(), begun);
+            let period = if hasty { self.period.min(PERIOD) } else { self.period };
+            next = begun + period.max(begun.elapsed() * REST);
         }
     }
 

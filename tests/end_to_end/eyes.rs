@@ -4,10 +4,11 @@
 //! its queue, where everybody can see it.
 
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 
 use ibouncer_tests::harness::wait::{PATIENCE, until, until_true};
-use ibouncer_tests::harness::{Answer, Home, Program};
+use ibouncer_tests::harness::{Answer, Home, Program, peers};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
@@ -128,6 +129,45 @@ fn a_child_that_inherits_a_connection_is_not_its_owner() {
         let expected = ("ESTABLISHED".to_owned(), Some(u64::from(checker.pid())));
         sockets(&seen, "stranger").contains(&expected)
     });
+}
+
+/// From the issue: "python app.py (pid …), at least 41 short connections in the last hour".
+const MANY: u64 = 41;
+
+#[test]
+fn a_real_port_check_beside_a_live_session_is_named_with_its_count_and_what_to_use_instead() {
+    let Some(python) = peers::python3() else {
+        return peers::skip("python3");
+    };
+    let (sim, broker) = ready();
+    // Calm looks are seconds apart, and the check has come and gone between two of them.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("end_to_end/port_check.py");
+    let mut command = Command::new(python);
+    command.arg(&script).arg(sim.address());
+    let checker = Program::start("port_check.py", command);
+    let pid = u64::from(checker.pid());
+    let found = until("the port check is named", PATIENCE, || {
+        let seen = broker.cli(&["connections", "--json"]).json();
+        let list = seen["short_connections"].as_array()?.clone();
+        list.into_iter().find(|one| one["pid"] == pid && one["last_hour"].as_u64() >= Some(MANY))
+    });
+    let count = found["last_hour"].as_u64().unwrap();
+    let owner = found["owner"].as_str().unwrap();
+    assert!(owner.contains("port_check.py"), "{found:#}");
+    assert!(owner.ends_with(&format!("(pid {pid})")), "{found:#}");
+    let expected = format!(
+        "{owner}, at least {count} short connections in the last hour: this is a port check; use \
+         `ibouncer wait-ready`"
+    );
+    assert_eq!(found["advice"], expected.as_str());
+    let text = broker.cli(&["connections"]).stdout;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in ["port_check.py", "this is a port check", "ibouncer wait-ready"] {
+        assert!(words.contains(part), "{part:?} is missing:\n{text}");
+    }
+    let events = broker.cli(&["events", "--json"]).stdout;
+    assert!(events.contains("port-check") && events.contains("port_check.py"), "{events}");
+    assert_eq!(broker.status()["state"], "READY", "the session has not noticed");
 }
 
 #[test]

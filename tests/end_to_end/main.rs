@@ -25,6 +25,9 @@
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
 //! - `doctor`, `doctor_safety`: its verdict for whatever stands behind a port, and that it harms
 //!   nothing.
+//! - `doctor_broker`, `doctor_peers`: the same while a broker runs, and against real servers that
+//!   are no Gateway.
+//! - `support_bundle`: what it holds, and that accounts and tokens are nowhere in it.
 //! - `demo`: the first thing that a newcomer runs.
 //! - `crowd`: 32 processes in three languages share the session.
 #![allow(
@@ -41,6 +44,8 @@ mod cli_reads;
 mod crowd;
 mod demo;
 mod doctor;
+mod doctor_broker;
+mod doctor_peers;
 mod doctor_safety;
 mod eyes;
 mod faults;
@@ -58,6 +63,7 @@ mod soak;
 mod sockets;
 mod start;
 mod stream;
+mod support_bundle;
 mod survival;
 mod tls;
 mod upsets;

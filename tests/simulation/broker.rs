@@ -91,7 +91,7 @@ impl World {
         self.trace(&format!("broker {number} starts, lock held: {}", self.os.is_locked()));
         if self.os.is_locked() {
             self.agenda.add(self.now + TICK, Event::LockLook(number));
-            self.input(Input::StartAdopting { who: "a worker".into() });
+            self.input(Input::StartAdopting { who: "a worker".into(), pid: None });
         } else {
             self.cold_starts += u64::from(number > 1);
             self.input(Input::Start);

@@ -94,6 +94,38 @@ impl Outcome {
     }
 }
 
+/// How a session that was READY ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// Gateway closed it.
+    Closed,
+    /// Gateway did not answer heartbeats.
+    Mute,
+    /// Otherwise: not by Gateway, or not by the rules.
+    Other(FailureClass),
+}
+
+impl SessionEnd {
+    /// By the class of the end. `ordered` says whether the broker ended the worker.
+    pub fn of(class: FailureClass, ordered: bool) -> Self {
+        match (class, ordered) {
+            (FailureClass::SessionLost, false) => Self::Closed,
+            // Nothing else makes the broker give up a session as lost.
+            (FailureClass::SessionLost, true) => Self::Mute,
+            (class, _) => Self::Other(class),
+        }
+    }
+
+    /// Name in status.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Mute => "mute",
+            Self::Other(class) => class.name(),
+        }
+    }
+}
+
 /// One attempt, from spawn to the worker's end.
 #[derive(Debug, Clone)]
 pub struct Attempt {
@@ -107,6 +139,8 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// How the worker ended, in words.
     pub end: Option<String>,
+    /// How the session that it became ended.
+    pub session_end: Option<SessionEnd>,
 }
 
 /// A deadline of a handshake: when, and what is waited for.
@@ -123,7 +157,14 @@ pub struct StageDeadline {
 impl Attempt {
     /// An attempt that begins now.
     pub fn new(epoch: Epoch, now: Instant) -> Self {
-        Self { epoch, begun: now, stages: Vec::new(), outcome: Outcome::InProgress, end: None }
+        Self {
+            epoch,
+            begun: now,
+            stages: Vec::new(),
+            outcome: Outcome::InProgress,
+            end: None,
+            session_end: None,
+        }
     }
 
     /// Notes a stage. Each counts once.

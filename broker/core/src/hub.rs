@@ -178,7 +178,7 @@ impl Hub {
     pub fn handle_input(&mut self, input: Input, now: Instant) {
         match input {
             Input::Start => self.session.start(now),
-            Input::StartAdopting { who } => self.session.start_adopting(&who, now),
+            Input::StartAdopting { who, pid } => self.session.start_adopting(&who, pid, now),
             Input::Adopt { epoch, pid, hello, open } => self.adopt(epoch, pid, &hello, &open, now),
             Input::OrphanGone => self.session.on_orphan_gone(now),
             Input::Stop { because } => self.session.stop(&because, now),

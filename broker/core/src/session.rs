@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use ibouncer_proto::link::v1::{Stage, StageReached};
 
-use crate::attempts::{FailureClass, History, Outcome};
+use crate::attempts::{FailureClass, History, Outcome, SessionEnd};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::ids::Epoch;
@@ -186,7 +186,7 @@ impl Session {
     pub fn stop(&mut self, because: &str, now: Instant) {
         self.stopping = true;
         self.intent = None;
-        if let State::Adopting { look_at } = &mut self.state {
+        if let State::Adopting { look_at, .. } = &mut self.state {
             // Its session ends with us, so it is waited for a moment, to be ended in order.
             *look_at = now + adoption::LAST_CHANCE;
         } else if self.has_attempt() {
@@ -227,8 +227,10 @@ impl Session {
         let by_peer = ordered.is_none();
         let because = ordered.unwrap_or_else(|| end.detail.clone());
         attempt.end = Some(end.detail.clone());
-        if attempt.outcome == Outcome::InProgress {
-            attempt.outcome = Outcome::Failed(class);
+        match attempt.outcome {
+            Outcome::InProgress => attempt.outcome = Outcome::Failed(class),
+            Outcome::Ready => attempt.session_end = Some(SessionEnd::of(class, !by_peer)),
+            Outcome::Failed(_) => {}
         }
         self.last_end = Some(end.detail.clone());
         if was_up {
@@ -304,7 +306,7 @@ impl Session {
             State::Wedged { probe_at } if probe_at <= now => {
                 self.want("slow probe", dial::Force::Verdict, now);
             }
-            State::Adopting { look_at } if look_at <= now => self.on_orphan_late(now),
+            State::Adopting { look_at, .. } if look_at <= now => self.on_orphan_late(now),
             State::Connecting { .. } | State::Handshaking { .. } if self.verdict.is_none() => {
                 self.check_deadline(now);
             }
@@ -322,7 +324,7 @@ impl Session {
             State::Backoff { dial_at, .. } => Some((dial_at, "backoff")),
             State::ClientIdInUse { dial_at } => Some((dial_at, "client id")),
             State::Wedged { probe_at } => Some((probe_at, "slow probe")),
-            State::Adopting { look_at } => Some((look_at, "worker of the broker before")),
+            State::Adopting { look_at, .. } => Some((look_at, "worker of the broker before")),
             State::Connecting { .. } | State::Handshaking { .. } if self.verdict.is_none() => {
                 let deadline = self.history.newest()?.deadline(&self.settings.deadlines)?;
                 Some((deadline.at, "handshake deadline"))

@@ -305,6 +305,7 @@ fn attempt_view(attempt: &Attempt, clock: &Clock) -> v1::Attempt {
         last_stage: attempt.last_stage().into(),
         end: attempt.end.clone().unwrap_or_default(),
         stages: stamps(attempt),
+        session_end: attempt.session_end.map(|end| end.name().into()),
     }
 }
 

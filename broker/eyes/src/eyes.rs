@@ -122,6 +122,12 @@ impl Eyes {
         self.short.as_ref().map(|short| short.list(now)).unwrap_or_default()
     }
 
+    /// Short connections so far whose program was gone before it could be seen: looks that
+    /// follow each other faster may see the next one.
+    pub fn unseen_short_connections(&self) -> u64 {
+        self.short.as_ref().map_or(0, ShortLedger::unseen)
+    }
+
     /// What happened to the listener since the last call, in words.
     pub fn changes(&mut self) -> Vec<String> {
         self.changes.take()

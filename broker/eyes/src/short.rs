@@ -102,11 +102,19 @@ pub(crate) struct ShortLedger {
     last_look: Option<Instant>,
     open: BTreeMap<(SocketAddr, SocketAddr), Open>,
     counts: BTreeMap<Key, Count>,
+    unseen: u64,
 }
 
 impl ShortLedger {
     pub(crate) fn new(begin: Instant) -> Self {
-        Self { begin, looks: 0, last_look: None, open: BTreeMap::new(), counts: BTreeMap::new() }
+        Self {
+            begin,
+            looks: 0,
+            last_look: None,
+            open: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            unseen: 0,
+        }
     }
 
     /// Takes note of one look.
@@ -175,7 +183,13 @@ impl ShortLedger {
         list
     }
 
+    /// Short connections so far whose program was gone before it could be seen.
+    pub(crate) fn unseen(&self) -> u64 {
+        self.unseen
+    }
+
     fn count(&mut self, who: Option<Who>, now: Instant) {
+        self.unseen += u64::from(who.is_none());
         let bucket = self.bucket(now);
         self.counts.retain(|_, count| {
             count.buckets.retain(|(number, _)| number + DAY > bucket);
@@ -302,6 +316,7 @@ mod tests {
         world.look(20_000, vec![contact(2, false, None)]);
         let unseen = "a program that was gone before it could be seen";
         assert_eq!(world.list(), [(unseen.to_owned(), 1, 1)]);
+        assert_eq!(world.ledger.unseen(), 1);
     }
 
     #[test]

@@ -75,8 +75,9 @@ impl Driver {
             (None, Some(pid)) => format!("a worker (pid {pid})"),
             (None, None) => "a worker".into(),
         };
+        let pid = holder.or(file.map(|file| file.pid));
         tracing::info!(who, "a worker of the broker before holds its lock; it is waited for");
-        self.hub.handle_input(Input::StartAdopting { who }, now);
+        self.hub.handle_input(Input::StartAdopting { who, pid }, now);
     }
 
     /// While a worker from before is waited for: is its lock free?

@@ -20,7 +20,7 @@ use ibouncer_proto::tws::PROTOBUF_VERSIONS;
 use crate::facts::{BrokerAttempt, BrokerFacts, Facts};
 use crate::first_bytes::{Speaker, speaker};
 use crate::settings::{Finding, findings};
-use crate::timeline::{ClosePolicy, End, SettingsAnswer, Stage, Timeline};
+use crate::timeline::{ClosePolicy, End, SettingsAnswer, Stage, Timeline, TlsAnswer};
 use crate::verdict::Verdict;
 
 /// From TCP to READY a Gateway in good health takes some hundreds of milliseconds.
@@ -72,7 +72,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
         hypotheses: advice::hypotheses(verdict, facts),
         next_steps: steps::next_steps(verdict, facts),
         findings: settings_of(facts),
-        commands: advice::commands(verdict, facts),
+        commands: advice::commands(facts),
         sentence: evidence::sentence(verdict, facts),
     }
 }
@@ -112,7 +112,7 @@ pub(crate) fn deciding(facts: &Facts) -> Option<&Timeline> {
 
 fn verdict(facts: &Facts) -> Verdict {
     if let Some(broker) = &facts.broker {
-        return verdict_of_broker(broker, &facts.sight);
+        return verdict_of_broker(broker, facts);
     }
     let ledger = facts.ledger.as_ref().ok();
     let wedged = ledger.is_some_and(|ledger| ledger.is_wedged());
@@ -172,7 +172,7 @@ pub(crate) fn verdict_of_timeline(timeline: &Timeline, sight: &Sight) -> Verdict
     match &timeline.end {
         End::Good => good(timeline),
         End::Refused => Verdict::NoListener,
-        // Nothing gets lost on the way to ourselves: the queue is full.
+        // As in `unanswered`.
         End::TcpTimeout if timeline.attempt.gateway.ip().is_loopback() => Verdict::AcceptQueueStuck,
         End::TcpTimeout if sight.counts() && sight.accept_queue().is_some_and(|one| one > 0) => {
             Verdict::AcceptQueueStuck
@@ -180,8 +180,14 @@ pub(crate) fn verdict_of_timeline(timeline: &Timeline, sight: &Sight) -> Verdict
         End::TcpTimeout | End::TcpFailed(_) => Verdict::Unreachable,
         End::Silence if timeline.received == 0 => silence(sight),
         End::Silence if !versioned => by_speaker(timeline, Verdict::VersionIncomplete),
+        // The version came when it was not waited for any more.
+        End::Silence if timeline.blank_line_ms.is_some() => Verdict::Slow,
         End::Silence => stalled(timeline),
-        End::Closed { .. } if timeline.received == 0 => closed_at_once(sight),
+        End::Closed { .. } if timeline.received == 0 => match &timeline.tls {
+            Some(TlsAnswer::Record(_)) => Verdict::SpeaksTls,
+            Some(TlsAnswer::Other(bytes)) if speaker(bytes) == Speaker::Http => Verdict::SpeaksHttp,
+            _ => closed_at_once(sight),
+        },
         End::Closed { .. } if !versioned => by_speaker(timeline, Verdict::CutMidFrame),
         End::Closed { .. } if timeline.unfinished > 0 => Verdict::CutMidFrame,
         End::Closed { .. } if timeline.has(Stage::Ready) => Verdict::ClosedAfterReady,
@@ -233,30 +239,55 @@ fn by_speaker(timeline: &Timeline, if_tws: Verdict) -> Verdict {
     }
 }
 
-fn verdict_of_broker(broker: &BrokerFacts, sight: &Sight) -> Verdict {
+/// By state and newest attempt together: a state alone says what the broker does about it, not
+/// always what is the matter.
+fn verdict_of_broker(broker: &BrokerFacts, facts: &Facts) -> Verdict {
+    let attempt = broker.attempt.as_ref();
+    let class = attempt.map_or("", |attempt| attempt.outcome.as_str());
     match broker.state {
         SessionState::Ready => Verdict::SessionReady,
         SessionState::Degraded => Verdict::SessionDegraded,
         SessionState::Wedged => Verdict::Wedged,
+        // Also what a person must mend is waited for in HELD.
+        SessionState::Held if broker.hold.is_none() && class == "unsupported" => {
+            Verdict::OldGateway
+        }
         SessionState::Held => Verdict::Held,
+        SessionState::GatewayAbsent
+            if class == "unreachable" && facts.sight.listening() != Some(false) =>
+        {
+            unanswered(facts)
+        }
         SessionState::GatewayAbsent => Verdict::NoListener,
         SessionState::ClientIdInUse => Verdict::ClientIdInUse,
         SessionState::Unspecified
         | SessionState::Stopped
         | SessionState::Connecting
         | SessionState::Handshaking
-        | SessionState::Backoff => match &broker.attempt {
-            Some(attempt) => verdict_of_attempt(attempt, sight),
-            None => Verdict::BrokerConnecting,
-        },
+        | SessionState::Backoff => {
+            attempt.map_or(Verdict::BrokerConnecting, |attempt| verdict_of_attempt(attempt, facts))
+        }
+    }
+}
+
+/// TCP got no answer.
+fn unanswered(facts: &Facts) -> Verdict {
+    let waiting = facts.sight.accept_queue().is_some_and(|queue| queue > 0);
+    // Nothing gets lost on the way to ourselves: the queue is full.
+    if facts.gateway.ip().is_loopback() || (facts.sight.counts() && waiting) {
+        Verdict::AcceptQueueStuck
+    } else {
+        Verdict::Unreachable
     }
 }
 
 /// The broker's newest attempt, by its class and its stages.
-fn verdict_of_attempt(attempt: &BrokerAttempt, sight: &Sight) -> Verdict {
+fn verdict_of_attempt(attempt: &BrokerAttempt, facts: &Facts) -> Verdict {
+    let sight = &facts.sight;
     match attempt.outcome.as_str() {
+        "ready" => verdict_of_lost(attempt),
         "refused" => Verdict::NoListener,
-        "unreachable" => Verdict::Unreachable,
+        "unreachable" => unanswered(facts),
         "silent" => silence(sight),
         "stalled_start" if !attempt.has("VERSION_RECEIVED") => Verdict::VersionIncomplete,
         "stalled_start" if attempt.has("ACCOUNTS_RECEIVED") => Verdict::NoNextId,
@@ -264,11 +295,21 @@ fn verdict_of_attempt(attempt: &BrokerAttempt, sight: &Sight) -> Verdict {
         "stalled_start" => Verdict::SilentAfterVersion,
         "client_id_in_use" => Verdict::ClientIdInUse,
         "rejected" if attempt.has("VERSION_RECEIVED") => Verdict::ClosedAfterVersion,
-        "rejected" => closed_at_once(sight),
+        "rejected" | "absent_or_rejected" => closed_at_once(sight),
         "poisoned" if attempt.has("VERSION_RECEIVED") => Verdict::OversizeFrame,
         "poisoned" => Verdict::NotTws,
         "unsupported" => Verdict::OldGateway,
-        "session_lost" => Verdict::ClosedAfterReady,
+        // Ours: a fault of the worker, or an operator's order.
+        _ => Verdict::BrokerConnecting,
+    }
+}
+
+/// A handshake that worked, and a session that has ended.
+fn verdict_of_lost(attempt: &BrokerAttempt) -> Verdict {
+    match attempt.session_end.as_deref() {
+        Some("closed") => Verdict::ClosedAfterReady,
+        Some("mute") => Verdict::MuteAfterReady,
+        Some("poisoned") => Verdict::OversizeFrame,
         _ => Verdict::BrokerConnecting,
     }
 }

@@ -3,7 +3,10 @@
 //! This is the shell. The passive stage reads the kernel's tables, the ledger and who holds the
 //! lock, and changes nothing. Handshakes are made only under the broker's lock and the worker's,
 //! so that no broker dials meanwhile; each is entered into the ledger before it is made. Whether
-//! one may be made is decided by [`crate::gate`], what it all means by [`crate::diagnose`].
+//! one may be made is decided by [`crate::gate`], what it all means by [`crate::diagnose`]; when a
+//! question in TLS follows, by `in_tls`.
+
+mod in_tls;
 
 use std::fs::File;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -248,6 +251,7 @@ impl<'a> Examination<'a> {
                 break;
             }
         }
+        self.ask_in_tls(plan, &mut ledger, &file)?;
         self.facts.now_unix_ms = unix_millis();
         Ok(())
     }

@@ -87,6 +87,8 @@ pub struct BrokerFacts {
     pub server_version: Option<i32>,
     /// The newest attempt.
     pub attempt: Option<BrokerAttempt>,
+    /// Why an operator holds the session.
+    pub hold: Option<String>,
     /// Silent handshakes in a row, and how many may be.
     pub silence: Option<(u32, u32)>,
 }
@@ -96,6 +98,11 @@ pub struct BrokerFacts {
 pub struct BrokerAttempt {
     /// "ready", "in_progress", or the class of its failure.
     pub outcome: String,
+    /// How the session that it became ended: "closed", "mute", or a class of failure; `None` if it
+    /// became none, or lives.
+    pub session_end: Option<String>,
+    /// How its worker ended, in words.
+    pub end: String,
     /// Stages by name, in milliseconds since the worker was started.
     pub stages: Vec<(String, f64)>,
 }

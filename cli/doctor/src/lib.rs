@@ -4,7 +4,8 @@
 //! [`timeline`] is what one handshake left; [`gate`] decides whether one may be made; [`plan`] is
 //! a row of them as data; [`diagnose`] makes verdict, evidence, hypotheses and next steps out of
 //! everything that is known; [`settings`] judges Gateway's own settings. Shells: [`probe`] makes
-//! one handshake, [`examine`] the whole examination under the broker's lock and ledger.
+//! one handshake, [`tls`] asks a question in TLS, [`examine`] is the whole examination under the
+//! broker's lock and ledger.
 //!
 //! It never signals anything, never opens more than one connection at a time, and never opens one
 //! to see whether a port is open. What it may cost Gateway is at most one silent handshake.
@@ -20,6 +21,7 @@ pub mod plan;
 pub mod probe;
 pub mod settings;
 pub mod timeline;
+mod tls;
 pub mod verdict;
 mod wire;
 

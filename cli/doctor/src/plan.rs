@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ibouncer_proto::tws;
 
+use crate::probe;
 use crate::timeline::{Attempt, ClosePolicy, Limits};
 
 /// Versions that are offered unless a plan says otherwise: the range of the official client, so
@@ -102,7 +103,7 @@ impl Plan {
         let pauses = self.pause * u32::try_from(self.steps.len().saturating_sub(1)).unwrap_or(0);
         let steps = self.steps.iter().map(|step| {
             let Limits { tcp, version, ready, answer } = step.limits;
-            tcp + version + ready + 2 * answer
+            tcp + version + probe::LINE_ANSWER.max(ready + 2 * answer)
         });
         steps.sum::<Duration>() + pauses
     }

@@ -1,5 +1,9 @@
 //! One handshake over one socket, with the time of each stage; the shell around [`crate::wire`].
 //!
+//! A server of lines, such as a web server, waits for the end of a line that our opening does not
+//! have. So after a version deadline that passed in silence a blank line goes down the same socket.
+//! To a Gateway that costs nothing: the opening went whole before, and the reset follows.
+//!
 //! The close policy is set before `connect()`, so however this process ends before READY, Gateway
 //! sees a reset and keeps no socket in CLOSE_WAIT. The opening is one write. Decides nothing: when
 //! a deadline passes or the other side ends it, the timeline says so. Blocking: it is the only
@@ -23,6 +27,9 @@ const CLIENT_ID_IN_USE: i32 = 326;
 
 /// Notices that are kept.
 const KEPT_NOTICES: usize = 40;
+
+/// So long an answer to a blank line is waited for.
+pub const LINE_ANSWER: Duration = Duration::from_millis(500);
 
 /// Makes one handshake. `at_deadline` is called when one passes, while the socket is still there:
 /// the moment at which the kernel's tables say most.
@@ -59,7 +66,7 @@ pub fn run(attempt: &Attempt, at_deadline: &mut dyn FnMut()) -> Timeline {
 }
 
 /// A socket that answers any end of this process with a reset.
-fn open(gateway: SocketAddr, within: Duration) -> io::Result<TcpStream> {
+pub(crate) fn open(gateway: SocketAddr, within: Duration) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(gateway), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_linger(Some(Duration::ZERO))?;
     socket.set_tcp_nodelay(true)?;
@@ -92,8 +99,10 @@ impl Probe {
         if self.send(&opening) {
             self.reach(Stage::HelloSent);
         }
-        if let Err(end) = self.listen(deadline, |probe| probe.timeline.server.is_some()) {
-            return end;
+        match self.listen(deadline, |probe| probe.timeline.server.is_some()) {
+            Ok(()) => {}
+            Err(End::Silence) if self.timeline.received == 0 => return self.end_a_line(),
+            Err(end) => return end,
         }
         let version = self.timeline.server.as_ref().map_or(0, |server| server.server_version);
         let deadline = Instant::now() + limits.ready;
@@ -105,6 +114,20 @@ impl Probe {
             return end;
         }
         self.converse(version)
+    }
+
+    /// Nothing came: does a blank line make a server of lines speak? Whatever comes, the handshake
+    /// is over. A close now is no answer: what was met before it was silence.
+    fn end_a_line(&mut self) -> End {
+        if !self.send(b"\r\n\r\n") {
+            return End::Silence;
+        }
+        self.timeline.blank_line_ms = Some(millis(self.begun.elapsed()));
+        let heard = self.listen(Instant::now() + LINE_ANSWER, |_| false);
+        match heard {
+            Err(end) if self.timeline.received > 0 && self.timeline.server.is_none() => end,
+            Ok(()) | Err(_) => End::Silence,
+        }
     }
 
     /// In a session that is READY: does it answer, what are its settings, and how does it end.

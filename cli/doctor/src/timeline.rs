@@ -185,6 +185,34 @@ pub enum SettingsAnswer {
     Read(Box<ConfigResponse>),
 }
 
+/// What came of a question in TLS, where a handshake was closed without a byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsAnswer {
+    /// A record of TLS, with its first bytes.
+    Record(Vec<u8>),
+    /// Bytes that are none.
+    Other(Vec<u8>),
+    /// Closed again.
+    Closed,
+    /// Nothing.
+    Silence,
+    /// TCP could not be opened any more.
+    NoTcp,
+}
+
+impl TlsAnswer {
+    /// Name in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Record(_) => "tls",
+            Self::Other(_) => "other",
+            Self::Closed => "closed",
+            Self::Silence => "silence",
+            Self::NoTcp => "no_tcp",
+        }
+    }
+}
+
 /// One handshake.
 #[derive(Debug, Clone)]
 pub struct Timeline {
@@ -202,6 +230,10 @@ pub struct Timeline {
     pub first_bytes: Vec<u8>,
     /// Bytes that came in all.
     pub received: u64,
+    /// When a blank line was sent because nothing had come, in milliseconds since the beginning.
+    pub blank_line_ms: Option<f64>,
+    /// What a connection of its own for a question in TLS brought, if one was made.
+    pub tls: Option<TlsAnswer>,
     /// Bytes of a frame that was never completed.
     pub unfinished: usize,
     /// What Gateway said of itself.
@@ -227,6 +259,8 @@ impl Timeline {
             ended_ms: 0.0,
             first_bytes: Vec::new(),
             received: 0,
+            blank_line_ms: None,
+            tls: None,
             unfinished: 0,
             server: None,
             accounts: None,
@@ -255,6 +289,11 @@ impl Timeline {
     pub fn waited_ms(&self) -> f64 {
         let last = self.stages.last().map_or(0.0, |(_, at)| *at);
         (self.ended_ms - last).max(0.0)
+    }
+
+    /// Was it closed without a byte, so that the other side is alive and may speak TLS?
+    pub fn was_closed_at_once(&self) -> bool {
+        matches!(self.end, End::Closed { .. }) && self.received == 0
     }
 
     /// Did it meet silence, in the sense of the budget: TCP, and not one byte?

@@ -58,7 +58,7 @@ verdicts! {
     SessionDegraded = "SESSION_DEGRADED", Problem;
     /// The broker is in the middle of an attempt.
     BrokerConnecting = "BROKER_CONNECTING", Problem;
-    /// An operator, or a Gateway that cannot be served, holds the session.
+    /// An operator holds the session: nothing is tried until the hold is released.
     Held = "HELD", WedgedOrHeld;
     /// Gateway took TCP and answered nothing, several times in a row: leave it alone.
     Wedged = "WEDGED", WedgedOrHeld;
@@ -66,7 +66,7 @@ verdicts! {
     Healthy = "HEALTHY", Good;
     /// The handshake works, but far slower than a Gateway in good health.
     Slow = "SLOW", Problem;
-    /// The handshake works, but this Gateway is older than IBouncer can serve (213 to 226).
+    /// The handshake itself works, but this Gateway is older than IBouncer can serve (213 to 226).
     OldGateway = "OLD_GATEWAY", Problem;
     /// Something listens and nothing is seen wrong; only an active test can say more.
     Listening = "LISTENING", Problem;
@@ -90,7 +90,7 @@ verdicts! {
     VersionIncomplete = "VERSION_INCOMPLETE", Problem;
     /// Gateway named its version, and then neither accounts nor next order id came.
     SilentAfterVersion = "SILENT_AFTER_VERSION", Problem;
-    /// The next order id came, the account list did not.
+    /// The next order id came, and no account did.
     NoAccounts = "NO_ACCOUNTS", Problem;
     /// The account list came, and it is empty.
     EmptyAccounts = "EMPTY_ACCOUNTS", Problem;
@@ -102,7 +102,7 @@ verdicts! {
     ClosedAtConnect = "CLOSED_AT_CONNECT", Problem;
     /// Gateway named its version and closed.
     ClosedAfterVersion = "CLOSED_AFTER_VERSION", Problem;
-    /// The session became READY, and Gateway closed it at once.
+    /// The session became READY, and Gateway closed it.
     ClosedAfterReady = "CLOSED_AFTER_READY", Problem;
     /// The session became READY, and then nothing was answered in it.
     MuteAfterReady = "MUTE_AFTER_READY", Problem;

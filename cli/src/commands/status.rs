@@ -83,6 +83,7 @@ pub(crate) mod tests {
             last_stage: api::HandshakeStage::HelloSent.into(),
             end: end.into(),
             stages: stages.clone(),
+            session_end: None,
         };
         api::Status {
             instance: "default".into(),

@@ -1,8 +1,8 @@
 //! `ibouncer support-bundle`: one file with what a support thread needs.
 //!
-//! Asks the broker if one runs, and takes what lies on disk. Everything goes through [`redact`]:
-//! accounts are masked, and what looks like a secret is left out. What is missing is named, with
-//! its cause.
+//! Asks the broker if one runs, and takes what lies on disk: without a broker the ledger still
+//! says which attempts were made and how they ended. Everything goes through [`redact`]: accounts
+//! are masked, and secrets are left out. What is missing is named, with its cause.
 
 mod redact;
 
@@ -12,6 +12,9 @@ use std::time::SystemTime;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use ibouncer_broker::config::Loaded;
+use ibouncer_broker::ledger::read_own;
+use ibouncer_broker::places::lock_folder;
 use ibouncer_client::Client;
 use ibouncer_proto::places::Places;
 use serde_json::{Value, json};
@@ -20,15 +23,22 @@ use super::{config, connections, events, status};
 use crate::args::{Global, Settings};
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::{Output, time};
-use redact::redact;
+use redact::Redactor;
 
 /// Bytes of one file of the bundle; logs are cut at the front.
 const LARGEST: usize = 1 << 20;
+
+/// A shorter line in a token's file is no token.
+const SHORTEST_TOKEN: usize = 8;
+
+/// How the names of ledgers end.
+const LEDGER: &str = ".attempts.json";
 
 /// Named pieces of the bundle, and what is missing.
 struct Bundle {
     files: Vec<(String, String)>,
     missing: Vec<Value>,
+    redactor: Redactor,
 }
 
 pub(crate) async fn run(
@@ -39,10 +49,13 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let now = SystemTime::now();
     let places = config::places(global)?;
-    let mut bundle = Bundle { files: Vec::new(), missing: Vec::new() };
+    let loaded = config::load(settings, &places);
+    let redactor = Redactor::new(tokens(loaded.as_ref().ok(), &places));
+    let mut bundle = Bundle { files: Vec::new(), missing: Vec::new(), redactor };
     bundle.ask_broker(global).await;
     bundle.take_connections(global).await;
-    bundle.take_configuration(settings, &places);
+    bundle.take_configuration(loaded);
+    bundle.take_attempts();
     bundle.take_logs(&places);
     let versions = json!({
         "schema": 1,
@@ -75,7 +88,7 @@ impl Bundle {
     fn add(&mut self, name: &str, text: &str) {
         let start = text.len().saturating_sub(LARGEST);
         let start = (start..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        self.files.push((name.to_owned(), redact(&text[start..])));
+        self.files.push((name.to_owned(), self.redactor.redact(&text[start..])));
     }
 
     fn miss(&mut self, what: &str, because: impl std::fmt::Display) {
@@ -107,11 +120,33 @@ impl Bundle {
         }
     }
 
-    fn take_configuration(&mut self, settings: &Settings, places: &Places) {
-        match config::load(settings, places).and_then(|loaded| config::as_json(&loaded)) {
+    fn take_configuration(&mut self, loaded: Result<Loaded, Failure>) {
+        match loaded.and_then(|loaded| config::as_json(&loaded)) {
             Ok(settings) => self.add("config.json", &format!("{settings:#}\n")),
             Err(Failure::Told(complaint)) => self.miss("configuration", complaint.message),
             Err(Failure::StdoutClosed) => {}
+        }
+    }
+
+    /// What is remembered of attempts, the doctor's included: of every Gateway and client id of
+    /// this user.
+    fn take_attempts(&mut self) {
+        let folder = lock_folder(|name| std::env::var_os(name));
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.miss("attempts", format!("{}: {error}", folder.display())),
+        };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| name.ends_with(LEDGER)).collect();
+        names.sort();
+        if names.is_empty() {
+            self.miss("attempts", "no attempt was ever made");
+        }
+        for name in names {
+            match read_own(&folder.join(&name)) {
+                Ok(text) => self.add(&format!("attempts/{name}"), &text),
+                Err(error) => self.miss(&name, error),
+            }
         }
     }
 
@@ -155,6 +190,22 @@ impl Bundle {
         }
         archive.into_inner()?.finish()?.flush()
     }
+}
+
+/// Every token that can be read: the listener's, and those of configured clients.
+fn tokens(loaded: Option<&Loaded>, places: &Places) -> Vec<String> {
+    let clients = loaded.into_iter().flat_map(|loaded| loaded.config.clients.values());
+    let files = clients.filter_map(|client| client.token_file.clone()).chain([places.token()]);
+    let mut tokens = Vec::new();
+    // One that cannot be read is no token that a broker would have taken.
+    for text in files.filter_map(|file| read_own(&file).ok()) {
+        let token = text.trim();
+        if token.len() >= SHORTEST_TOKEN {
+            let in_json = Value::from(token).to_string();
+            tokens.extend([token.to_owned(), in_json.trim_matches('"').to_owned()]);
+        }
+    }
+    tokens
 }
 
 async fn all_events(client: &Client) -> Result<String, ibouncer_client::Error> {

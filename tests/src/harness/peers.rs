@@ -20,6 +20,11 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
+/// The Python of this host, with nothing in it.
+pub fn python3() -> Option<&'static Path> {
+    works("python3").then_some(Path::new("python3"))
+}
+
 /// A Python with the official client in it.
 pub fn official_python(tmp: &Path) -> Option<PathBuf> {
     let requirements = workspace().join("tests/peers/requirements.txt");

@@ -34,6 +34,8 @@ pub enum Input {
     StartAdopting {
         /// What is known of it, in words.
         who: String,
+        /// The process that holds the lock, if that is known.
+        pid: Option<u32>,
     },
     /// That worker is here, and it is ours.
     Adopt {

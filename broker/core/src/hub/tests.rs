@@ -355,7 +355,7 @@ fn a_worker_that_may_not_live_on_is_ended_in_order_instead_of_let_go() {
 fn lines_are_asked_for_once_after_an_adoption_whatever_notices_came_before() {
     for (code, state) in [(1101, StateKind::Ready), (1100, StateKind::Degraded)] {
         let mut world = World::new(Settings::default());
-        world.input(Input::StartAdopting { who: "a worker".into() });
+        world.input(Input::StartAdopting { who: "a worker".into(), pid: None });
         let stream = world.open(1);
         world.subscribe(stream, 1, AAPL);
         let mut notices = BytesMut::new();

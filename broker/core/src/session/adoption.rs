@@ -22,7 +22,7 @@ pub(super) const LAST_CHANCE: Duration = Duration::from_secs(2);
 
 impl Session {
     /// The broker is up, and a worker from before holds the session.
-    pub fn start_adopting(&mut self, who: &str, now: Instant) {
+    pub fn start_adopting(&mut self, who: &str, pid: Option<u32>, now: Instant) {
         if !matches!(self.state, State::Stopped) || self.stopping {
             return;
         }
@@ -30,7 +30,7 @@ impl Session {
             "{who} outlived the broker that started it and still holds the session; it is waited \
              for, and nothing is dialled meanwhile"
         );
-        self.transition(State::Adopting { look_at: now + LATE }, because, now);
+        self.transition(State::Adopting { look_at: now + LATE, pid }, because, now);
     }
 
     /// It is here, and it is ours.
@@ -94,6 +94,8 @@ impl Session {
             because = self.because,
             "a worker from before does not come; it is left alone until it ends"
         );
-        self.state = State::Adopting { look_at: now + LATE };
+        if let State::Adopting { look_at, .. } = &mut self.state {
+            *look_at = now + LATE;
+        }
     }
 }

@@ -18,7 +18,7 @@ impl Session {
                 "nothing is dialled without a look".into(),
             ),
             State::Stopped => ("nothing".into(), None, "the broker is not running".into()),
-            State::Adopting { look_at } => (
+            State::Adopting { look_at, .. } => (
                 "take over the worker of the broker before, or dial once its lock is free".into(),
                 Some(*look_at),
                 "a live session is worth more than a new handshake".into(),
@@ -134,9 +134,18 @@ impl Session {
                 })
                 .filter(|_| self.ledger.silent_in_row > 0)
                 .unwrap_or_default(),
-            State::Adopting { .. } => vec![
+            State::Adopting { pid, .. } => vec![
                 "nothing: the worker comes by itself, or ends after worker.adoption_grace".into(),
-                "if it was stopped (SIGSTOP), continue it: kill -CONT PID".into(),
+                match pid {
+                    Some(pid) => {
+                        format!("if it was stopped (SIGSTOP), continue it: kill -CONT {pid}")
+                    }
+                    None => {
+                        "if it was stopped (SIGSTOP), continue it; its process is the one that \
+                             holds the worker's lock, and it is not known from here"
+                            .into()
+                    }
+                },
             ],
             State::Stopped | State::Ready { .. } => Vec::new(),
         }

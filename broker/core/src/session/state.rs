@@ -22,6 +22,8 @@ pub enum State {
     Adopting {
         /// When its absence is remarked again.
         look_at: Instant,
+        /// Its process, if that is known.
+        pid: Option<u32>,
     },
     /// A worker is coming up and opening TCP.
     Connecting {

@@ -5,9 +5,9 @@
 
 use ibouncer_core::sight::Vantage;
 
-use super::{CommandHint, Hypothesis};
+use super::{CommandHint, Hypothesis, deciding};
 use crate::facts::Facts;
-use crate::verdict::{Grade, Verdict};
+use crate::verdict::Verdict;
 
 /// Gateway's listener is younger than this: it may still be starting.
 const STARTING_SECONDS: u64 = 180;
@@ -148,11 +148,25 @@ fn closed(facts: &Facts, ranked: &mut Ranked) {
         "Gateway serves 32 clients already",
         "its window lists them; end the ones that nobody needs",
     );
-    ranked.add(
-        10,
-        "the other side expects TLS and closed at the first byte that is none",
-        "which program owns the port",
-    );
+    if deciding(facts).is_none_or(|timeline| timeline.tls.is_none()) {
+        let gateway = facts.gateway;
+        ranked.add(
+            if is_client_portal(facts) { 90 } else { 10 },
+            "the other side expects TLS, as the Client Portal Gateway does, and closed at the first \
+             bytes that are none",
+            &format!(
+                "which program owns the port; if that is no Gateway and no TWS, a certificate comes \
+                 from: openssl s_client -connect {gateway}"
+            ),
+        );
+    }
+}
+
+/// Java as well, so eyes take it for Gateway.
+fn is_client_portal(facts: &Facts) -> bool {
+    let listener = facts.sight.listener();
+    let process = listener.and_then(|listener| listener.process.as_ref().ok());
+    process.is_some_and(|process| process.command.contains("clientportal"))
 }
 
 fn absent(verdict: Verdict, facts: &Facts, ranked: &mut Ranked) {
@@ -285,8 +299,8 @@ fn others(verdict: Verdict, ranked: &mut Ranked) {
 }
 
 /// The two commands for a place where eyes do not count.
-pub(super) fn commands(verdict: Verdict, facts: &Facts) -> Vec<CommandHint> {
-    if facts.sight.counts() || verdict.grade() == Grade::Good {
+pub(super) fn commands(facts: &Facts) -> Vec<CommandHint> {
+    if facts.sight.counts() {
         return Vec::new();
     }
     let port = facts.gateway.port();

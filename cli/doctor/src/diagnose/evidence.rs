@@ -10,7 +10,7 @@ use ibouncer_proto::api::v1::SessionState;
 use super::deciding;
 use crate::facts::{BrokerFacts, Facts};
 use crate::first_bytes::{Speaker, quoted, speaker};
-use crate::timeline::{ClosePolicy, End, SettingsAnswer, Stage, Timeline};
+use crate::timeline::{ClosePolicy, End, SettingsAnswer, Stage, Timeline, TlsAnswer};
 use crate::verdict::Verdict;
 
 /// Sockets that are named one by one.
@@ -61,6 +61,9 @@ fn broker_lines(broker: &BrokerFacts, lines: &mut Vec<String>) {
         let last = attempt.stages.last();
         let stage = last.map_or("no stage".to_owned(), |(name, at)| format!("{name} {at:.1} ms"));
         lines.push(format!("its newest finished attempt: {}, last {stage}", attempt.outcome));
+        if !attempt.end.is_empty() {
+            lines.push(format!("how the worker of that attempt ended: {}", attempt.end));
+        }
     }
 }
 
@@ -170,6 +173,7 @@ fn step_line(timeline: &Timeline, sight: &Sight) -> String {
 
 fn timeline_lines(timeline: &Timeline, lines: &mut Vec<String>) {
     lines.push(end_line(timeline));
+    lines.extend(question_lines(timeline));
     if let Some(server) = &timeline.server {
         lines.push(format!(
             "Gateway's server version {}, its clock {}",
@@ -206,6 +210,33 @@ fn timeline_lines(timeline: &Timeline, lines: &mut Vec<String>) {
             timeline.attempt.limits.answer.as_secs_f64()
         ));
     }
+}
+
+/// What was asked beyond the handshake, and what came of it.
+fn question_lines(timeline: &Timeline) -> Vec<String> {
+    let mut lines = Vec::new();
+    if timeline.blank_line_ms.is_some() {
+        let answered = match (timeline.received, &timeline.server) {
+            (0, _) => "a blank line after that changed nothing",
+            (_, Some(_)) => "a blank line was sent then; the version came after it all the same",
+            (_, None) => "it spoke only after a blank line, as a server of lines does",
+        };
+        lines.push(answered.to_owned());
+    }
+    let answer = match &timeline.tls {
+        None => return lines,
+        Some(TlsAnswer::Record(bytes)) => {
+            format!("it answered with a record of TLS: \"{}\"", quoted(bytes, 48))
+        }
+        Some(TlsAnswer::Other(bytes)) => {
+            format!("it answered with something else: \"{}\"", quoted(bytes, 48))
+        }
+        Some(TlsAnswer::Closed) => "it closed again, without a byte".to_owned(),
+        Some(TlsAnswer::Silence) => "nothing came".to_owned(),
+        Some(TlsAnswer::NoTcp) => "TCP could not be opened any more".to_owned(),
+    };
+    lines.push(format!("asked in TLS over a connection of its own: {answer}"));
+    lines
 }
 
 fn end_line(timeline: &Timeline) -> String {

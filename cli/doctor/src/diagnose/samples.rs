@@ -31,14 +31,29 @@ pub(crate) fn broker(state: SessionState) -> BrokerFacts {
         client_id: 410,
         server_version: None,
         attempt: None,
+        hold: None,
         silence: Some((0, 3)),
     }
 }
 
 pub(crate) fn attempted(outcome: &str, stages: &[&str]) -> BrokerFacts {
     let stages = stages.iter().map(|name| ((*name).to_owned(), 1.0)).collect();
-    let attempt = BrokerAttempt { outcome: outcome.to_owned(), stages };
+    let attempt = BrokerAttempt {
+        outcome: outcome.to_owned(),
+        session_end: None,
+        end: "killed".into(),
+        stages,
+    };
     BrokerFacts { attempt: Some(attempt), ..broker(SessionState::Backoff) }
+}
+
+/// A session that was READY and has ended so.
+pub(crate) fn lost(session_end: &str) -> BrokerFacts {
+    let mut broker = attempted("ready", &["READY"]);
+    if let Some(attempt) = &mut broker.attempt {
+        attempt.session_end = Some(session_end.to_owned());
+    }
+    broker
 }
 
 pub(crate) fn listener(accept_queue: u32) -> Listener {

@@ -1,18 +1,16 @@
 //! What a person can do, in this order.
 //!
 //! No step ever ends Gateway from outside, and none connects to its port to see whether it is
-//! open. What stands in the way of a handshake that was asked for comes first.
+//! open. What the verdict asks for comes first, Gateway's own window above all; then what can be
+//! done about a handshake that was asked for and not made.
 
 use super::advice::commands;
 use crate::facts::Facts;
 use crate::gate::Refusal;
-use crate::verdict::Verdict;
+use crate::verdict::{Grade, Verdict};
 
 pub(super) fn next_steps(verdict: Verdict, facts: &Facts) -> Vec<String> {
     let mut steps: Vec<&str> = Vec::new();
-    if let Some(step) = facts.refusal.as_ref().and_then(after_refusal) {
-        steps.push(step);
-    }
     steps.extend(match verdict {
         Verdict::SessionReady | Verdict::Healthy => &[][..],
         Verdict::SilentAfterTcp | Verdict::RelaySilent | Verdict::AcceptQueueStuck => SILENT,
@@ -45,24 +43,35 @@ pub(super) fn next_steps(verdict: Verdict, facts: &Facts) -> Vec<String> {
         Verdict::CutMidFrame | Verdict::OversizeFrame => {
             &["Run the same test without the relay, on Gateway's own host."]
         }
-        Verdict::OldGateway => {
-            &["Install the newest Gateway (server version 213 or later) beside this one."]
-        }
+        Verdict::OldGateway if facts.broker.is_some() => &[INSTALL, "Then: ibouncer retry."],
+        Verdict::OldGateway => &[INSTALL],
         Verdict::SessionDegraded => &["Wait: the broker resumes everything by itself."],
         Verdict::BrokerConnecting => &["Watch it: ibouncer status --watch."],
-        Verdict::Held => &["Ask who holds it, then end waiting: ibouncer retry."],
+        // A retry is refused under a hold.
+        Verdict::Held if facts.broker.is_some() => {
+            &["Ask who holds it, and why; then end the hold: ibouncer session release."]
+        }
+        Verdict::Held => {
+            &["Ask who holds it, and why; then start the broker, and end the hold: ibouncer \
+               session release."]
+        }
         Verdict::Listening | Verdict::Unknown => &[],
     });
+    if let Some(step) = facts.refusal.as_ref().and_then(|refusal| after_refusal(refusal, verdict)) {
+        steps.push(step);
+    }
     if matches!(verdict, Verdict::Listening | Verdict::Unknown | Verdict::CloseWaitLeft)
         && facts.refusal.is_none()
     {
         steps.push("One full handshake tells more: ibouncer doctor --active.");
     }
-    if !commands(verdict, facts).is_empty() {
+    if !commands(facts).is_empty() && verdict.grade() != Grade::Good {
         steps.push("Where Gateway runs, run the two commands below; neither sends a packet.");
     }
     steps.into_iter().map(str::to_owned).collect()
 }
+
+const INSTALL: &str = "Install the newest Gateway (server version 213 or later) beside this one.";
 
 const SILENT: &[&str] = &[
     "Look at Gateway's window first: click what waits for a click.",
@@ -106,9 +115,15 @@ const CLOSED: &[&str] = &[
     "Look at Gateway's window for a dialog that asks about this connection.",
 ];
 
-fn after_refusal(refusal: &Refusal) -> Option<&'static str> {
+fn after_refusal(refusal: &Refusal, verdict: Verdict) -> Option<&'static str> {
     match refusal {
         Refusal::SessionReady => None,
+        // Their own steps say when the broker may try again, and how.
+        Refusal::BrokerServes { .. }
+            if matches!(verdict, Verdict::Wedged | Verdict::Held | Verdict::OldGateway) =>
+        {
+            None
+        }
         Refusal::BrokerServes { .. } => {
             Some("Let the broker try: ibouncer retry, and watch it: ibouncer status --watch.")
         }

@@ -4,7 +4,7 @@ use ibouncer_core::sight::{Role, TcpState};
 use ibouncer_proto::api::v1::SessionState;
 use ibouncer_proto::tws::v1::{ApiConfig, ApiSettingsConfig, ConfigResponse};
 
-use super::samples::{attempted, broker, facts, ledger, relayed, sight, socket, timeline};
+use super::samples::{attempted, broker, facts, ledger, lost, relayed, sight, socket, timeline};
 use super::*;
 use crate::facts::LedgerFacts;
 use crate::gate::Refusal;
@@ -64,6 +64,18 @@ fn asked(broker: BrokerFacts) -> Facts {
     with(|facts| facts.broker = Some(broker))
 }
 
+fn in_state(state: SessionState, broker: BrokerFacts) -> BrokerFacts {
+    BrokerFacts { state, ..broker }
+}
+
+fn absent(outcome: &str) -> BrokerFacts {
+    in_state(SessionState::GatewayAbsent, attempted(outcome, &["LINKED"]))
+}
+
+fn asked_in_tls(answer: TlsAnswer) -> Facts {
+    changed(TCP, FIN, |timeline| timeline.tls = Some(answer))
+}
+
 fn all() -> Vec<(Verdict, Facts)> {
     let close_wait =
         Sight { sockets: Ok(vec![socket(TcpState::CloseWait, Role::Gateway)]), ..sight(0) };
@@ -74,7 +86,29 @@ fn all() -> Vec<(Verdict, Facts)> {
         (Verdict::SessionDegraded, asked(broker(SessionState::Degraded))),
         (Verdict::Wedged, asked(broker(SessionState::Wedged))),
         (Verdict::Held, asked(broker(SessionState::Held))),
+        (Verdict::OldGateway, asked(in_state(SessionState::Held, attempted("unsupported", &[])))),
+        // Whoever holds it does so on top.
+        (
+            Verdict::Held,
+            asked(BrokerFacts {
+                hold: Some("payday".into()),
+                ..in_state(SessionState::Held, attempted("unsupported", &[]))
+            }),
+        ),
         (Verdict::NoListener, asked(broker(SessionState::GatewayAbsent))),
+        (Verdict::AcceptQueueStuck, asked(absent("unreachable"))),
+        (Verdict::Unreachable, Facts { gateway: remote, ..asked(absent("unreachable")) }),
+        (Verdict::NoListener, seen(asked(absent("unreachable")), nobody.clone())),
+        (Verdict::NoListener, asked(absent("ready"))),
+        (Verdict::ClosedAfterReady, asked(lost("closed"))),
+        (Verdict::MuteAfterReady, asked(lost("mute"))),
+        (Verdict::OversizeFrame, asked(lost("poisoned"))),
+        (Verdict::BrokerConnecting, asked(lost("cancelled"))),
+        (Verdict::ClosedAtConnect, asked(attempted("absent_or_rejected", &["HELLO_SENT"]))),
+        (
+            Verdict::RelayWithoutGateway,
+            seen(asked(attempted("absent_or_rejected", &["HELLO_SENT"])), relayed()),
+        ),
         (Verdict::ClientIdInUse, asked(broker(SessionState::ClientIdInUse))),
         (Verdict::BrokerConnecting, asked(broker(SessionState::Handshaking))),
         (Verdict::SilentAfterTcp, asked(attempted("silent", &["HELLO_SENT"]))),
@@ -150,6 +184,16 @@ fn all() -> Vec<(Verdict, Facts)> {
         (Verdict::SpeaksHttp, said(b"HTTP/1.1 400 Bad Request\r\n", End::TooLong(1))),
         (Verdict::SpeaksTls, said(&[0x15, 3, 3, 0, 2, 2, 0x46], End::TooLong(1))),
         (Verdict::SpeaksTls, said(&[0x16, 3], FIN)),
+        (Verdict::SpeaksTls, seen(asked_in_tls(TlsAnswer::Record(vec![0x15, 3])), relayed())),
+        (Verdict::SpeaksHttp, asked_in_tls(TlsAnswer::Other(b"HTTP/1.1 400".to_vec()))),
+        (Verdict::ClosedAtConnect, asked_in_tls(TlsAnswer::Closed)),
+        (Verdict::RelayWithoutGateway, seen(asked_in_tls(TlsAnswer::Silence), relayed())),
+        (
+            Verdict::Slow,
+            changed(&STARTED[..4], End::Silence, |timeline| {
+                timeline.blank_line_ms = Some(10_000.0)
+            }),
+        ),
         (Verdict::NotTws, said(b"RFB 003.008\n", End::TooLong(1))),
         (Verdict::NotTws, said(b"\0\0\0\x02hi", End::NotProtocol("what".into()))),
         (Verdict::OversizeFrame, tried(STARTED, End::TooLong(0x7fff_ffff))),
@@ -268,7 +312,54 @@ fn commands_are_given_where_eyes_do_not_count() {
     assert_eq!(blind[1].command, "ss -tnp state close-wait '( sport = :4002 )'");
     assert_eq!(diagnose(&seen(facts(), relayed())).commands.len(), 2);
     assert!(diagnose(&seen(facts(), sight(0))).commands.is_empty());
-    assert!(diagnose(&asked(broker(SessionState::Ready))).commands.is_empty());
+    // Also where nothing is wrong: that nobody looked is not known to be good.
+    let healthy = diagnose(&tried(GOOD, End::Good));
+    assert_eq!((healthy.commands.len(), healthy.next_steps.len()), (2, 0));
+    assert_eq!(diagnose(&asked(broker(SessionState::Ready))).commands.len(), 2);
+}
+
+#[test]
+fn steps_end_what_was_begun_and_look_at_gateways_window_before_anything_is_tried() {
+    let serves = |state, change: &dyn Fn(&mut BrokerFacts)| {
+        let mut broker = broker(state);
+        change(&mut broker);
+        let refusal = Some(Refusal::BrokerServes { who: "instance default".into() });
+        diagnose(&Facts { refusal, ..asked(broker) }).next_steps
+    };
+    let wedged = serves(SessionState::Wedged, &|_| {});
+    assert!(wedged[0].starts_with("Leave it alone"), "{wedged:#?}");
+    let place = |what: &str| wedged.iter().position(|step| step.contains(what)).unwrap();
+    assert!(place("Gateway's window") < place("ibouncer retry"), "{wedged:#?}");
+
+    let held = serves(SessionState::Held, &|broker| broker.hold = Some("payday".into()));
+    assert!(held[0].contains("ibouncer session release"), "{held:#?}");
+    assert!(held.iter().all(|step| !step.contains("retry")), "a hold refuses it: {held:#?}");
+    let remembered = LedgerFacts { hold: Some("payday".into()), ..ledger(0) };
+    let held = diagnose(&with(|facts| facts.ledger = Ok(remembered))).next_steps;
+    assert!(held[0].contains("start the broker"), "{held:#?}");
+
+    let old = serves(SessionState::Held, &|broker| {
+        *broker = in_state(SessionState::Held, attempted("unsupported", &["VERSION_RECEIVED"]));
+    });
+    assert!(old[0].starts_with("Install the newest Gateway"), "{old:#?}");
+    assert!(old[1].contains("ibouncer retry"), "{old:#?}");
+}
+
+#[test]
+fn tls_is_named_with_its_command_unless_it_was_asked_for() {
+    let tls = |facts: &Facts| {
+        let hypotheses = diagnose(facts).hypotheses;
+        hypotheses.iter().position(|one| one.confirm.contains("openssl s_client -connect"))
+    };
+    assert!(tls(&tried(TCP, FIN)).is_some());
+    assert_eq!(tls(&asked_in_tls(TlsAnswer::Closed)), None);
+    let mut portal = sight(0);
+    if let Ok(Some(listener)) = &mut portal.listener
+        && let Ok(process) = &mut listener.process
+    {
+        process.command = "java ibgroup.web.core.clientportal.gw.GatewayStart".into();
+    }
+    assert_eq!(tls(&seen(tried(TCP, FIN), portal)), Some(0));
 }
 
 #[test]

@@ -74,12 +74,15 @@ fn facts(status: &api::Status) -> BrokerFacts {
         server_version: gateway.server_version,
         attempt: status.attempts.iter().rev().find(finished).map(|attempt| BrokerAttempt {
             outcome: attempt.outcome.clone(),
+            session_end: attempt.session_end.clone(),
+            end: attempt.end.clone(),
             stages: attempt
                 .stages
                 .iter()
                 .map(|stamp| (name_of_stage(stamp.stage), stamp.at_ms))
                 .collect(),
         }),
+        hold: status.hold.clone(),
         silence: status.silence.as_ref().map(|silence| (silence.used, silence.limit)),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use ibouncer_core::sight::{PortSocket, Sight};
-use ibouncer_doctor::timeline::{Attempt, End, SettingsAnswer, Timeline};
+use ibouncer_doctor::timeline::{Attempt, End, SettingsAnswer, Timeline, TlsAnswer};
 use ibouncer_doctor::verdict::Grade;
 use ibouncer_doctor::{BrokerFacts, Facts, Plan, Refusal, Report};
 use serde_json::{Value, json};
@@ -76,6 +76,8 @@ fn handshake(timeline: &Timeline) -> Value {
     value["bytes"] = json!(timeline.received);
     // Only where they are evidence of something else than Gateway.
     value["first_bytes"] = json!(server.is_none().then(|| hex(&timeline.first_bytes)));
+    value["blank_line_ms"] = json!(timeline.blank_line_ms);
+    value["tls"] = json!(timeline.tls.as_ref().map(TlsAnswer::name));
     value["unfinished_bytes"] = json!(timeline.unfinished);
     value["server_version"] = json!(server.map(|server| server.server_version));
     value["server_time"] = json!(server.map(|server| &server.time));
@@ -206,8 +208,10 @@ fn broker(broker: &BrokerFacts) -> Value {
         "reason": broker.reason,
         "client_id": broker.client_id,
         "server_version": broker.server_version,
+        "hold": broker.hold,
         "attempt": broker.attempt.as_ref().map(|attempt| json!({
             "outcome": attempt.outcome,
+            "session_end": attempt.session_end,
             "stages": attempt.stages.iter().map(|(stage, at_ms)| {
                 json!({ "stage": stage, "at_ms": at_ms })
             }).collect::<Vec<_>>(),

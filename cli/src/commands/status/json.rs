@@ -161,6 +161,7 @@ fn attempt(attempt: &api::Attempt) -> Value {
         "last_stage": name_of_stage(attempt.last_stage),
         "end": (!attempt.end.is_empty()).then_some(&attempt.end),
         "stages": stages(&attempt.stages),
+        "session_end": attempt.session_end,
     })
 }
 

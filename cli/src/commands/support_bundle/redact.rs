@@ -1,45 +1,83 @@
 //! What must not leave this machine: account ids and secrets, wherever they stand in a text.
+//!
+//! Accounts are known by their form, generated tokens by theirs. Tokens that a person chose have
+//! none: they are known by their value, which is read from the files that the configuration names.
 
 use crate::output::mask::masked;
 
-/// Letters with which Interactive Brokers begins an account id.
-const ACCOUNT_PREFIXES: [&str; 8] = ["DUM", "DFM", "DU", "DF", "DI", "U", "F", "I"];
+/// Most letters before the digits of an account id, and behind them: `DUM1234567`, `F1234567A`.
+const LETTERS: std::ops::RangeInclusive<usize> = 1..=3;
+const LAST_LETTERS: usize = 1;
+
+/// Fewest digits of an account id.
+const DIGITS: usize = 5;
 
 /// Hexadecimal digits in a row from which on they are taken for a secret.
 const SECRET: usize = 32;
 
-/// The text with accounts masked and secrets left out.
-pub(super) fn redact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let length = rest.find(|one: char| !one.is_ascii_alphanumeric()).unwrap_or(rest.len());
-        let (word, tail) = rest.split_at(length);
-        if is_account(word) {
-            out.push_str(&masked(word));
-        } else if word.len() >= SECRET && word.chars().all(|one| one.is_ascii_hexdigit()) {
-            out.push_str("(left out)");
-        } else {
-            out.push_str(word);
-        }
-        let next = tail.find(|one: char| one.is_ascii_alphanumeric()).unwrap_or(tail.len());
-        let (between, behind) = tail.split_at(next);
-        out.push_str(between);
-        rest = behind;
-    }
-    out
+/// In place of a secret.
+const LEFT_OUT: &str = "(left out)";
+
+/// Hides what must be hidden.
+#[derive(Debug, Default)]
+pub(super) struct Redactor {
+    /// Secrets by their value, the longest first: one may begin as another does.
+    secrets: Vec<String>,
 }
 
+impl Redactor {
+    /// One that knows these secrets.
+    pub(super) fn new(mut secrets: Vec<String>) -> Self {
+        secrets.retain(|secret| !secret.is_empty());
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Self { secrets }
+    }
+
+    /// The text with accounts masked and secrets left out.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let mut known = text.to_owned();
+        for secret in &self.secrets {
+            known = known.replace(secret, LEFT_OUT);
+        }
+        let text = known.as_str();
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while !rest.is_empty() {
+            let length = rest.find(|one: char| !one.is_ascii_alphanumeric()).unwrap_or(rest.len());
+            let (word, tail) = rest.split_at(length);
+            if is_account(word) {
+                out.push_str(&masked(word));
+            } else if word.len() >= SECRET && word.chars().all(|one| one.is_ascii_hexdigit()) {
+                out.push_str(LEFT_OUT);
+            } else {
+                out.push_str(word);
+            }
+            let next = tail.find(|one: char| one.is_ascii_alphanumeric()).unwrap_or(tail.len());
+            let (between, behind) = tail.split_at(next);
+            out.push_str(between);
+            rest = behind;
+        }
+        out
+    }
+}
+
+/// Which letters Interactive Brokers uses is not ours to know: any few of them before digits.
 fn is_account(word: &str) -> bool {
-    let digits = ACCOUNT_PREFIXES.iter().find_map(|prefix| word.strip_prefix(prefix));
-    digits.is_some_and(|digits| {
-        digits.len() >= 5 && digits.chars().all(|digit| digit.is_ascii_digit())
-    })
+    let behind = word.trim_start_matches(|one: char| one.is_ascii_alphabetic());
+    let digits = behind.trim_end_matches(|one: char| one.is_ascii_alphabetic());
+    LETTERS.contains(&(word.len() - behind.len()))
+        && behind.len() - digits.len() <= LAST_LETTERS
+        && digits.len() >= DIGITS
+        && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn redact(text: &str) -> String {
+        Redactor::default().redact(text)
+    }
 
     #[test]
     fn accounts_and_secrets_go_and_everything_else_stays() {
@@ -51,7 +89,38 @@ mod tests {
             redacted,
             "{\"accounts\":\"DU***001,U0***001\",\"token\":\"(left out)\"} F0***001?"
         );
-        let harmless = "epoch 12345678, 10.41 at 127.0.0.1:4002, Übergröße, FIX4";
+        let harmless = "epoch 12345678, 10.41 at 127.0.0.1:4002, Übergröße, FIX4, epoch-12345";
         assert_eq!(redact(harmless), harmless);
+    }
+
+    #[test]
+    fn every_kind_of_account_is_masked() {
+        for account in [
+            "DUH123456",
+            "DUE123456",
+            "DUM123456",
+            "DUQ12345",
+            "U1234567",
+            "F1234567",
+            "DF1234567",
+            "DFL123456",
+            "I1234567",
+            "F1234567A",
+            "du1234567",
+        ] {
+            for text in [account.to_owned(), format!("acct_{account}.json"), format!("[{account}]")]
+            {
+                let redacted = redact(&text);
+                assert!(!redacted.contains(account), "{redacted}");
+                assert!(redacted.contains("***"), "{redacted}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_that_somebody_chose_is_known_by_its_value() {
+        let redactor = Redactor::new(vec!["correct-horse".into(), "correct-horse-battery".into()]);
+        let text = "token correct-horse-battery, then (correct-horse)";
+        assert_eq!(redactor.redact(text), "token (left out), then ((left out))");
     }
 }

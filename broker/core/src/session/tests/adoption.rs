@@ -10,7 +10,7 @@ fn adopting() -> World {
     ledger.begin("broker", 1);
     ledger.on_ready();
     let mut world = World::remembering_at(Settings::default(), ledger, listening(1, 0), clock);
-    world.session.start_adopting("worker 7 (pid 100)", now);
+    world.session.start_adopting("worker 7 (pid 100)", Some(100), now);
     world.settle();
     world
 }
@@ -20,6 +20,8 @@ fn a_worker_from_before_is_taken_over_with_its_number_and_its_accounts() {
     let mut world = adopting();
     assert_eq!(world.state(), StateKind::Connecting);
     assert!(world.session.reason(world.now).contains("worker 7 (pid 100) outlived"));
+    let advice = world.session.advice(world.now).join("; ");
+    assert!(advice.ends_with("kill -CONT 100"), "{advice}");
     let facts = SessionFacts {
         server_version: 222,
         accounts: "DU0000001,".into(),

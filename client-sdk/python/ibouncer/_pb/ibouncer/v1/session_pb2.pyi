@@ -891,6 +891,7 @@ class Attempt(google.protobuf.message.Message):
     LAST_STAGE_FIELD_NUMBER: builtins.int
     END_FIELD_NUMBER: builtins.int
     STAGES_FIELD_NUMBER: builtins.int
+    SESSION_END_FIELD_NUMBER: builtins.int
     epoch: builtins.int
     outcome: builtins.str
     """As Handshake.outcome."""
@@ -898,6 +899,10 @@ class Attempt(google.protobuf.message.Message):
     """How far it came."""
     end: builtins.str
     """How the worker ended; empty while it lives."""
+    session_end: builtins.str
+    """How the session that it became ended: "closed" by Gateway, "mute" (no heartbeat was answered),
+    or the class of another end, as in Handshake.outcome. Absent if it became none, or lives.
+    """
     @property
     def at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
@@ -911,9 +916,11 @@ class Attempt(google.protobuf.message.Message):
         last_stage: global___HandshakeStage.ValueType = ...,
         end: builtins.str = ...,
         stages: collections.abc.Iterable[global___StageStamp] | None = ...,
+        session_end: builtins.str | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["at", b"at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["at", b"at", "end", b"end", "epoch", b"epoch", "last_stage", b"last_stage", "outcome", b"outcome", "stages", b"stages"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_session_end", b"_session_end", "at", b"at", "session_end", b"session_end"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_session_end", b"_session_end", "at", b"at", "end", b"end", "epoch", b"epoch", "last_stage", b"last_stage", "outcome", b"outcome", "session_end", b"session_end", "stages", b"stages"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_session_end", b"_session_end"]) -> typing.Literal["session_end"] | None: ...
 
 global___Attempt = Attempt
 

@@ -44,8 +44,7 @@ impl Held {
         });
         let now = Self::by(pid);
         let memory = now.resident_kib <= than.resident_kib + SLACK_KIB;
-        assert!(memory, "{who} grew from {than:?} to {now:?}");
-        println!("{who}: {than:?}, and {now:?} {cycles} cycles later");
+        assert!(memory, "{who} grew from {than:?} to {now:?} in {cycles} cycles");
     }
 }
 

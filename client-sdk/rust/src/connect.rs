@@ -121,7 +121,8 @@ pub(crate) async fn open(options: &Options) -> Result<Connection, ConnectError> 
             Target::Tls(_) => Some(tls::client(options, &target)?),
             _ => None,
         };
-        match channel(&target, options, secrets).await {
+        // Large, and part of every call that may have to connect again.
+        match Box::pin(channel(&target, options, secrets)).await {
             Ok(channel) => {
                 return Ok(Connection { channel, target, token });
             }

@@ -2,10 +2,10 @@
 //!
 //! A worker that outlived its broker comes to the link by itself. It is ours if the kernel says
 //! that it runs as our user, holds the worker's lock of this (Gateway, client id), and is still
-//! the process that it says it is, looked at again once we hold a handle on it. The worker file
-//! of the broker before must agree where there is one; a file that is lost or broken is moved
-//! aside, and the kernel's word on who holds the lock counts alone. Without either nothing is
-//! taken over, and the worker is left alone until its grace ends.
+//! the process that it says it is, which is looked at again once we hold a handle on it: start and
+//! lock. The worker file of the broker before must agree where there is one; a file that is lost
+//! or broken is moved aside, and the kernel's word on who holds the lock counts alone. Without
+//! either nothing is taken over, and the worker is left alone until its grace ends.
 
 use std::fs;
 use std::io;
@@ -130,19 +130,16 @@ pub fn check(
         return Err(Distrust::OtherUser(uid));
     }
     let started = start_of(pid).ok_or(Distrust::Gone(pid))?;
-    if !is_locked(lock).unwrap_or(true) {
-        return Err(Distrust::NoLock);
-    }
-    match (holder_of(lock), file) {
-        (Some(holder), _) if holder != pid => return Err(Distrust::OtherHolder(holder, pid)),
-        (Some(_), _) => {}
-        (None, Some(file)) => {
+    let named = holds(lock, pid)?;
+    match file {
+        Some(file) => {
             let same = (file.pid, file.started, file.epoch) == (pid, started, epoch);
             if !same || file.boot != boot_id() {
                 return Err(Distrust::OtherFile { file: Box::new(file.clone()), pid, epoch });
             }
         }
-        (None, None) => return Err(Distrust::NoWitness),
+        None if named => {}
+        None => return Err(Distrust::NoWitness),
     }
     let handle = rustix::process::Pid::from_raw(pid.cast_signed())
         .ok_or(Distrust::Gone(pid))
@@ -154,7 +151,20 @@ pub fn check(
     if start_of(pid) != Some(started) {
         return Err(Distrust::Gone(pid));
     }
+    holds(lock, pid)?;
     Ok(handle)
+}
+
+/// The lock is held, and not by somebody else; true if the kernel names this process.
+fn holds(lock: &Path, pid: u32) -> Result<bool, Distrust> {
+    if !is_locked(lock).unwrap_or(true) {
+        return Err(Distrust::NoLock);
+    }
+    match holder_of(lock) {
+        Some(holder) if holder != pid => Err(Distrust::OtherHolder(holder, pid)),
+        Some(_) => Ok(true),
+        None => Ok(false),
+    }
 }
 
 /// Start of a process, in clock ticks since boot. None also for one that only waits to be
@@ -224,6 +234,15 @@ mod tests {
         check(me, uid, 7, Some(&file), &lock).unwrap();
         check(me, uid, 7, None, &lock).unwrap();
         assert!(matches!(check(me, uid + 1, 7, None, &lock), Err(Distrust::OtherUser(_))));
+        for changed in [
+            WorkerFile { pid: me + 1, ..file.clone() },
+            WorkerFile { started: file.started + 1, ..file.clone() },
+            WorkerFile { epoch: 8, ..file.clone() },
+            WorkerFile { boot: "another".into(), ..file.clone() },
+        ] {
+            let refused = check(me, uid, 7, Some(&changed), &lock);
+            assert!(matches!(refused, Err(Distrust::OtherFile { .. })), "{changed:?}");
+        }
         let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let refused = check(other.id(), uid, 7, None, &lock);
         assert!(matches!(refused, Err(Distrust::OtherHolder(holder, _)) if holder == me));

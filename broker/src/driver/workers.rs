@@ -236,6 +236,8 @@ impl Driver {
             .and_then(|file| Ok(file.write(&self.files.worker)?));
         if let Err(error) = written {
             tracing::warn!(%epoch, error = format!("{error:#}"), "the worker file is not written");
+            // One that speaks of the worker before would deny this one; without, the lock counts.
+            let _ = std::fs::remove_file(&self.files.worker);
         }
     }
 }

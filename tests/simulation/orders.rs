@@ -16,7 +16,7 @@ mod journal;
 mod oracle;
 mod owners;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -59,6 +59,8 @@ pub(crate) struct Orders {
     listed: Vec<v1::Order>,
     /// The right Gateway, while another one answers on its port.
     away: Option<Gateway>,
+    /// Ids that went to that one: it was the first to answer, and so the journal was its login's.
+    elsewhere: BTreeSet<i32>,
     linked: bool,
     strengths: [u32; faults::GROUPS],
     left: u32,

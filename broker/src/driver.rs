@@ -40,6 +40,7 @@ use crate::ledger::LedgerFile;
 use crate::link::{Link, LinkListener, Peer};
 use crate::open_requests::OpenRequests;
 use crate::process::{Nursery, Worker};
+use crate::turn::Turn;
 use crate::watch::{Observed, Watcher};
 pub use desk::Desk;
 use workers::Greeting;
@@ -101,8 +102,10 @@ struct Served {
 /// What is kept on disk, and where.
 #[derive(Debug)]
 pub struct Files {
-    /// What is remembered of attempts.
+    /// What is remembered of this client id.
     pub ledger: LedgerFile,
+    /// Gateway's handshake lock, and what is remembered of Gateway.
+    pub turn: Turn,
     /// What is written about the newest worker.
     pub worker: PathBuf,
     /// The worker's lock.

@@ -1,7 +1,7 @@
 //! The ledger's file: read, written whole, and moved aside if it is not what it should be.
 //!
 //! Lies beside the locks of its (Gateway, client id), because broker and doctor must find the
-//! same one. Whoever writes holds the broker's lock.
+//! same one. Whoever writes holds the broker's lock. The record of Gateway is [`crate::turn`]'s.
 
 use std::fs;
 use std::io;
@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ibouncer_core::ledger::{Ledger, SCHEMA};
+use serde::de::DeserializeOwned;
 
 use crate::places::{PlaceError, write_private};
 
@@ -69,20 +70,31 @@ impl LedgerFile {
 }
 
 fn read(path: &Path, gateway: &str) -> Result<Option<Ledger>, String> {
+    read_about(path, gateway, SCHEMA, |ledger: &Ledger| (ledger.schema, ledger.gateway.clone()))
+}
+
+/// Reads a file of our own that is about one Gateway, in a form that we know.
+pub(crate) fn read_about<T: DeserializeOwned>(
+    path: &Path,
+    gateway: &str,
+    schema: u32,
+    head: impl Fn(&T) -> (u32, String),
+) -> Result<Option<T>, String> {
     let text = match read_own(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
-    let ledger: Ledger =
+    let found: T =
         serde_json::from_str(&text).map_err(|error| format!("it cannot be understood: {error}"))?;
-    if ledger.schema != SCHEMA {
-        return Err(format!("it has schema {}, this version knows {SCHEMA}", ledger.schema));
+    let (form, about) = head(&found);
+    if form != schema {
+        return Err(format!("it has schema {form}, this version knows {schema}"));
     }
-    if ledger.gateway != gateway {
-        return Err(format!("it is about Gateway {}, not {gateway}", ledger.gateway));
+    if about != gateway {
+        return Err(format!("it is about Gateway {about}, not {gateway}"));
     }
-    Ok(Some(ledger))
+    Ok(Some(found))
 }
 
 /// Reads a small file of our own: a regular one, of our user, that nobody else can write.
@@ -134,7 +146,7 @@ mod tests {
         let file = LedgerFile::at(folder.path().join("one.attempts.json"));
         let (mut ledger, moved) = file.read(gateway);
         assert_eq!(moved, None);
-        ledger.begin("broker", 7);
+        ledger.record.begin("broker", 7, std::time::Duration::ZERO);
         file.write(&ledger).unwrap();
         assert_eq!(file.read(gateway), (ledger.clone(), None));
 

@@ -42,6 +42,7 @@ pub mod subject;
 pub mod telemetry;
 mod tokens;
 pub mod trust;
+pub mod turn;
 pub mod watch;
 
 pub use config::{Config, Layers, Loaded};

@@ -3,6 +3,8 @@
 //! Folders are ours alone (0700) or refused. The lock is what makes one broker per
 //! (Gateway, client id): held as long as the process lives, never unlinked.
 
+mod volatile;
+
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -13,6 +15,8 @@ use ibouncer_proto::places::Places;
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 use thiserror::Error;
+
+pub use volatile::volatile;
 
 /// Why a place cannot be used.
 #[derive(Debug, Error)]
@@ -95,10 +99,11 @@ fn folder(path: &Path, most: u32) -> Result<(), PlaceError> {
     Ok(())
 }
 
-/// The locks of one (Gateway, client id).
-#[derive(Debug)]
+/// The locks of one (Gateway, client id), and the one of Gateway that all client ids share.
+#[derive(Debug, Clone)]
 pub struct Locks {
     folder: PathBuf,
+    gateway: String,
     key: String,
 }
 
@@ -107,13 +112,19 @@ impl Locks {
     /// with different folders still must not share a client id.
     pub fn new(folder: PathBuf, gateway: SocketAddr, client_id: i32) -> Result<Self, PlaceError> {
         private_folder(&folder)?;
-        let address = address_in_names(gateway);
-        Ok(Self { folder, key: format!("{address}_{client_id}") })
+        let gateway = address_in_names(gateway);
+        let key = format!("{gateway}_{client_id}");
+        Ok(Self { folder, gateway, key })
+    }
+
+    /// The same for another client id of this Gateway.
+    pub fn of_id(&self, client_id: i32) -> Self {
+        Self { key: format!("{}_{client_id}", self.gateway), ..self.clone() }
     }
 
     /// Client ids under which this Gateway was ever served from here, by what lies in the folder.
-    pub fn client_ids(&self, gateway: SocketAddr) -> Vec<i32> {
-        let prefix = format!("{}_", address_in_names(gateway));
+    pub fn client_ids(&self) -> Vec<i32> {
+        let prefix = format!("{}_", self.gateway);
         let names = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let id = |entry: std::fs::DirEntry| {
             let name = entry.file_name().into_string().ok()?;
@@ -141,7 +152,22 @@ impl Locks {
         Ok(take_lock(&self.worker(), who)?.ok())
     }
 
-    /// What is remembered of attempts.
+    /// Held by whoever makes a handshake at this Gateway, under whichever client id.
+    pub fn handshake(&self) -> PathBuf {
+        self.folder.join(format!("{}.handshake.lock", self.gateway))
+    }
+
+    /// Takes it and writes into it who we are; or who holds it.
+    pub fn take_handshake(&self, who: &str) -> Result<Result<File, String>, PlaceError> {
+        take_lock(&self.handshake(), who)
+    }
+
+    /// What is remembered of handshakes at this Gateway.
+    pub fn record(&self) -> PathBuf {
+        self.folder.join(format!("{}.record.json", self.gateway))
+    }
+
+    /// What is remembered of this client id.
     pub fn ledger(&self) -> PathBuf {
         self.folder.join(format!("{}.attempts.json", self.key))
     }
@@ -221,8 +247,10 @@ fn take_lock(path: &Path, who: &str) -> Result<Result<File, String>, PlaceError>
         }
         Err(TryLockError::Error(error)) => return io(Err(error), "take lock", path),
     }
-    let written = file.set_len(0).and_then(|()| file.write_all(who.as_bytes()));
-    io(written, "write lock", path)?;
+    // On a full disk it holds all the same; only who holds it is not told.
+    if let Err(error) = file.set_len(0).and_then(|()| file.write_all(who.as_bytes())) {
+        tracing::warn!(path = %path.display(), %error, "a lock does not say who holds it");
+    }
     Ok(Ok(file))
 }
 
@@ -249,35 +277,6 @@ pub fn lock_folder(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> 
         .unwrap_or_else(|| {
             std::env::temp_dir().join(format!("ibouncer-{}/locks", Uid::effective()))
         })
-}
-
-/// Where this folder's content is forgotten, in words, if it is: in memory, or in a container's
-/// own layer. What cannot be told counts as a disk.
-pub fn volatile(folder: &Path) -> Option<String> {
-    let what = volatile_kind(file_system(folder)?)?;
-    let advice = "put the state folder on a disk or a mounted volume";
-    Some(format!("{} lies {what}: {advice}", folder.display()))
-}
-
-#[cfg(target_os = "linux")]
-fn file_system(folder: &Path) -> Option<u32> {
-    let kind = nix::sys::statfs::statfs(folder).ok()?.filesystem_type().0;
-    // Its width differs between C libraries; the numbers have 32 bits.
-    u32::try_from(i128::from(kind) & 0xffff_ffff).ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn file_system(_folder: &Path) -> Option<u32> {
-    None
-}
-
-/// By the kernel's numbers of file systems (linux/magic.h).
-fn volatile_kind(magic: u32) -> Option<&'static str> {
-    match magic {
-        0x0102_1994 | 0x8584_58f6 => Some("in memory, which a restart of the machine empties"),
-        0x794c_7630 => Some("in the container's own layer, which goes with the container"),
-        _ => None,
-    }
 }
 
 /// Writes a file that only we can read, in one step: readers see the old or the new one.
@@ -339,26 +338,18 @@ mod tests {
         locks.take(gateway, 410, "me").unwrap();
         let other = Locks::new(folder.path().join("locks"), gateway, 411).unwrap();
         other.take(gateway, 411, "me").unwrap();
-        assert_eq!(locks.client_ids(gateway), [410, 411]);
-        assert_eq!(locks.client_ids("127.0.0.1:400".parse().unwrap()), [0_i32; 0]);
+        let turn = locks.take_handshake("pid 77").unwrap();
+        let taken = other.take_handshake("pid 78").unwrap().unwrap_err();
+        assert_eq!(taken, "pid 77", "one for all client ids");
+        drop(turn);
+        assert_eq!(locks.client_ids(), [410, 411]);
+        let elsewhere = "127.0.0.1:400".parse().unwrap();
+        let elsewhere = Locks::new(folder.path().join("locks"), elsewhere, 410).unwrap();
+        assert_eq!(elsewhere.client_ids(), [0_i32; 0]);
+        assert!(elsewhere.take_handshake("pid 78").unwrap().is_ok());
         let _runtime = locks.take_runtime(folder.path(), "pid 78").unwrap();
         let error = other.take_runtime(folder.path(), "me").unwrap_err().to_string();
         assert!(error.contains("pid 78") && error.contains("--instance"), "{error}");
-    }
-
-    #[test]
-    fn memory_and_container_layers_are_volatile_and_disks_are_not() {
-        for (magic, word) in
-            [(0x0102_1994, "memory"), (0x8584_58f6, "memory"), (0x794c_7630, "layer")]
-        {
-            assert!(volatile_kind(magic).unwrap().contains(word));
-        }
-        for disk in [0xef53, 0x9123_683e, 0x5846_5342] {
-            assert_eq!(volatile_kind(disk), None);
-        }
-        #[cfg(target_os = "linux")]
-        assert!(file_system(Path::new("/proc")) == Some(0x9fa0));
-        assert_eq!(volatile(Path::new("/no/such/folder")), None);
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub async fn serve(
     let mut events = Events::at(places.events());
     if let Some(lost) = &ground.lost {
         let text = format!(
-            "what was remembered of attempts, and an operator's hold if there was one, is \
+            "what was remembered of this client id, and an operator's hold if there was one, is \
              forgotten: {} (now {})",
             lost.because,
             lost.to.display()
@@ -149,6 +149,7 @@ pub async fn serve(
     }
     let files = Files {
         ledger: ground.ledger_file(),
+        turn: ground.turn(),
         worker: ground.locks.worker_file(),
         lock: ground.locks.worker(),
         link: places.link_socket(),

@@ -28,6 +28,7 @@
 //! - `doctor_broker`, `doctor_peers`: the same while a broker runs, and against real servers that
 //!   are no Gateway.
 //! - `support_bundle`: what it holds, and that accounts and tokens are nowhere in it.
+//! - `one_budget`: one handshake at a time and one budget of silence, whatever the client id.
 //! - `demo`: the first thing that a newcomer runs.
 //! - `crowd`: 32 processes in three languages share the session.
 #![allow(
@@ -54,6 +55,7 @@ mod link;
 mod market_data;
 mod news;
 mod old_builds;
+mod one_budget;
 mod orders;
 mod pacing;
 mod proof;

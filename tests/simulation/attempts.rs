@@ -38,6 +38,8 @@ pub(crate) struct Attempts {
     /// The listener as the broker knew it when silence was met last.
     silent_at: Option<u64>,
     listener: Option<u64>,
+    /// Connections waited to be accepted when it was met.
+    queued: bool,
     /// The broker was restarted since silence was met.
     reborn: bool,
     pub(crate) was_ready: bool,
@@ -77,6 +79,23 @@ impl Attempts {
         self.last_silent = self.begun;
     }
 
+    /// Gateway has answered somebody else.
+    pub(crate) fn on_others_answered(&mut self) {
+        self.silent = 0;
+    }
+
+    /// Somebody else met silence.
+    pub(crate) fn on_others_silent(&mut self, then: Duration, probe: Duration) {
+        self.silent += 1;
+        self.last_silent = self.last_silent.max(then);
+        self.probe = probe;
+    }
+
+    /// The broker is told that no connection waits.
+    pub(crate) fn on_no_queue(&mut self) {
+        self.allowed |= self.queued;
+    }
+
     fn on_gone(&mut self, class: &str, now: Duration, probe: Duration, starting: bool) {
         self.flying = None;
         self.allowed = class == "cancelled";
@@ -104,6 +123,7 @@ impl World {
     /// A worker is ordered.
     pub(crate) fn before_dial(&mut self) {
         self.check_looked();
+        self.check_turn();
         let starting = self.may_be_starting();
         let stepped = self
             .eyes
@@ -118,6 +138,7 @@ impl World {
             self.now - attempts.last_silent
         );
         attempts.allowed = false;
+        attempts.queued = false;
         attempts.was_ready = false;
         attempts.flying = Some(self.now);
         attempts.begun = self.now;
@@ -151,21 +172,27 @@ impl World {
                 assert!(process.heard.is_none_or(late), "silent, but Gateway was heard");
             }
         }
-        let settings = &self.settings.attempts;
-        let probe = match self.eyes.counts {
-            true => settings.slow_probe_local,
-            false => settings.slow_probe_remote,
-        };
+        let probe = self.probe_period();
         let starting = self.may_be_starting();
         if self.attempts.was_ready {
             // Only a session that Gateway ended makes a grace; here every one may.
-            self.attempts.grace_until = self.now + settings.startup_grace;
+            self.attempts.grace_until = self.now + self.settings.attempts.startup_grace;
         }
+        self.attempts.queued = self.eyes.queue > 0;
         self.attempts.on_gone(&class, self.now, probe, starting);
     }
 
+    /// Between two probes of a wedged Gateway.
+    pub(crate) fn probe_period(&self) -> Duration {
+        let settings = &self.settings.attempts;
+        match self.eyes.counts {
+            true => settings.slow_probe_local,
+            false => settings.slow_probe_remote,
+        }
+    }
+
     /// May Gateway be about to start? Rather too often than too seldom.
-    fn may_be_starting(&self) -> bool {
+    pub(crate) fn may_be_starting(&self) -> bool {
         let grace = self.settings.attempts.startup_grace;
         let sees = self.eyes.period.is_some();
         let young = self.host.started.is_some_and(|at| sees && self.now < at + grace);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ibouncer_core::hub::{Hub, Input};
 use ibouncer_core::ids::{Epoch, RequestId};
 use ibouncer_core::ledger::Ledger;
+use ibouncer_core::record::Record;
 use ibouncer_core::session::{Memory, StateKind};
 
 use crate::events::Event;
@@ -47,6 +48,8 @@ impl Broker {
 #[derive(Debug)]
 pub(crate) struct Disk {
     pub(crate) ledger: Ledger,
+    /// What everybody knows of Gateway.
+    pub(crate) record: Record,
     /// Requests that are open at Gateway.
     pub(crate) open: BTreeMap<i32, u32>,
 }
@@ -54,7 +57,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// Of a host on which none has run.
     pub(crate) fn new(gateway: &str) -> Self {
-        Self { ledger: Ledger::new(gateway), open: BTreeMap::new() }
+        Self { ledger: Ledger::new(gateway), record: Record::new(gateway), open: BTreeMap::new() }
     }
 
     pub(crate) fn on_open(&mut self, request: RequestId, cancel: u32) {
@@ -162,6 +165,7 @@ impl World {
         self.wire.lossy = true;
         self.agenda.drop_for_broker();
         self.attempts.on_broker_gone();
+        self.lose_turn();
         self.vanish();
         self.orders_lose_broker();
         self.orphan();

@@ -148,6 +148,9 @@ impl World {
             if drained {
                 self.attempts.allow();
             }
+            if listener.accept_queue == 0 {
+                self.attempts.on_no_queue();
+            }
         }
         let clock = self.clock();
         self.input(Input::Sight { sight, clock });

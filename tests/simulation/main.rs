@@ -5,7 +5,8 @@
 //! and signals (`os.rs`), brokers that die and what they leave on disk (`broker.rs`), the link
 //! and TCP (`network.rs`, `link.rs`), the worker's shell (`relay.rs`), the kernel's side of
 //! Gateway's port (`host.rs`), its tables and the clocks (`eyes.rs`), and programs that
-//! subscribe and ask (`clients.rs`, `wishes.rs`, `stream.rs`). What happens is drawn from `grammar.rs`; what must hold is in
+//! subscribe and ask (`clients.rs`, `wishes.rs`, `stream.rs`), and others who make handshakes at
+//! the same Gateway (`others.rs`). What happens is drawn from `grammar.rs`; what must hold is in
 //! `checks.rs`, `attempts.rs`, `frames.rs`, `wire.rs` and `follower.rs`; each seed ends with a
 //! world that is healed and must recover (`recovery.rs`). `orders.rs` has worlds of orders and
 //! their oracle; `soak.rs` runs one world for long.
@@ -31,6 +32,7 @@ mod link;
 mod network;
 mod orders;
 mod os;
+mod others;
 mod recovery;
 mod relay;
 mod runner;
@@ -66,7 +68,7 @@ fn whatever_happens_the_rules_hold_and_the_session_comes_back() {
     assert!(total.ticks > 100 * seeds && total.skipped > 0 && total.wedged > 0);
     assert!(total.broker_deaths > seeds && total.adoptions > seeds / 2);
     assert!(total.relinks > 0 && total.gaps > 0 && total.resent > 0 && total.gave_up > 0);
-    assert!(total.late_looks > 0 && total.cold_starts > 0);
+    assert!(total.late_looks > 0 && total.cold_starts > 0 && total.turns_waited > seeds);
     assert!(total.answers > seeds && total.books > 0 && total.queued > seeds);
     assert!(total.virtual_time > Duration::from_secs(60) * seeds as u32);
 }

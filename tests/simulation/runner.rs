@@ -66,6 +66,8 @@ pub(crate) struct Sums {
     /// Workers that no broker came for.
     pub(crate) gave_up: u64,
     pub(crate) late_looks: u64,
+    /// Claims while somebody else made a handshake.
+    pub(crate) turns_waited: u64,
     /// Single requests that Gateway answered.
     pub(crate) answers: u64,
     /// Books that a slow reader lost and was told whole.
@@ -130,6 +132,7 @@ pub(crate) fn run_world(
             resent: world.frames.resent,
             gave_up: world.gave_up,
             late_looks: world.eyes.late,
+            turns_waited: world.others.refused,
             answers: world.clients.answers,
             books: world.clients.books,
             queued: world.clients.queued,
@@ -195,6 +198,7 @@ impl Sums {
         self.resent += other.resent;
         self.gave_up += other.gave_up;
         self.late_looks += other.late_looks;
+        self.turns_waited += other.turns_waited;
         self.answers += other.answers;
         self.books += other.books;
         self.queued += other.queued;
@@ -208,7 +212,7 @@ impl fmt::Display for Sums {
             formatter,
             "{} steps, {} h of virtual time, {} workers, {} sessions, {} ticks read, {} left \
              out, {} wedged, {} brokers killed, {} found no worker, {} adoptions, {} relinks, {} \
-             gaps, {} frames came again, {} workers gave up, {} looks came too late, {} single \
+             gaps, {} frames came again, {} workers gave up, {} looks came too late, {} turns were others', {} single \
              requests answered, {} books told again, {} waits for a line",
             self.steps,
             self.virtual_time.as_secs() / 3600,
@@ -225,6 +229,7 @@ impl fmt::Display for Sums {
             self.resent,
             self.gave_up,
             self.late_looks,
+            self.turns_waited,
             self.answers,
             self.books,
             self.queued,

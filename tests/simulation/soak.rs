@@ -41,7 +41,7 @@ impl World {
             routes,
             waiting,
             open_requests: self.disk.open.len(),
-            ledger: self.disk.ledger.attempts.len(),
+            ledger: self.disk.record.attempts.len(),
         }
     }
 

@@ -28,6 +28,7 @@ use crate::host::Host;
 use crate::network::Network;
 use crate::orders::Orders;
 use crate::os::{Os, Process};
+use crate::others::Others;
 use crate::trace::Trace;
 use crate::wire::Wire;
 
@@ -56,6 +57,7 @@ pub(crate) struct World {
     pub(crate) attempts: Attempts,
     pub(crate) plan: Plan,
     pub(crate) orders: Orders,
+    pub(crate) others: Others,
     /// Random actions still come.
     pub(crate) chaos: bool,
     pub(crate) state: StateKind,
@@ -121,6 +123,7 @@ impl World {
             attempts: Attempts::default(),
             plan,
             orders: Orders::default(),
+            others: Others::new(seed),
             chaos: true,
             state: StateKind::Stopped,
             gone: None,
@@ -261,7 +264,9 @@ impl World {
                 Output::Journal(number, writes) => self.on_journal(number, writes),
                 Output::OrderEvent(event) => self.on_order_event(*event),
                 Output::Audit(_) => {}
-                Output::Remember(ledger) => self.disk.ledger = *ledger,
+                Output::Remember(ledger) => self.remember(*ledger),
+                Output::Claim => self.claim(),
+                Output::Yield => self.let_others(),
                 Output::Look => self.ask_look(),
                 Output::NoteOpen(request, cancel) => {
                     self.wire.noted.insert(request.0);

@@ -1,6 +1,7 @@
 //! The pieces of an end-to-end test.
 //!
 //! - [`Program`]: a process, its output as lines, its end.
+//! - [`Home`]: private folders, and commands in them.
 //! - [`Sim`], [`Broker`], [`Watch`]: simulated Gateway, broker, and the stream of its states.
 //! - [`Principal`]: clients that may trade; [`certificates`]: what they show.
 //! - [`machine`]: who uses it, and a test that needs all of it.
@@ -11,6 +12,7 @@
 
 mod broker;
 pub mod certificates;
+mod home;
 pub mod link;
 pub mod machine;
 pub mod peers;
@@ -21,7 +23,8 @@ mod trading;
 pub mod wait;
 mod watch;
 
-pub use broker::{Answer, Broker, BrokerPlan, Home};
+pub use broker::{Broker, BrokerPlan};
+pub use home::{Answer, Home};
 pub use program::{Lines, Program};
 pub use sim::Sim;
 pub use trading::Principal;

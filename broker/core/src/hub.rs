@@ -233,6 +233,11 @@ impl Hub {
             }
             Input::Release { call, reason } => self.release(call, &reason, now),
             Input::Sight { sight, clock } => self.on_sight(*sight, clock, now),
+            Input::Claimed(claim) => {
+                self.session.on_claimed(claim, now);
+                self.outputs.push_back(Output::StatusChanged);
+            }
+            Input::Record(record) => self.session.on_record(&record, now),
             Input::RestartWindow { until } => self.session.on_restart_window(until),
         }
         self.settle(now);
@@ -332,7 +337,7 @@ impl Hub {
         self.calls.check_invariants();
         self.streams.check_invariants(&self.lines);
         self.desk.check_invariants();
-        assert_eq!(self.session.illegal_transitions(), 0);
+        self.session.check_invariants();
         if !self.session.is_up() {
             assert!(self.pacer.is_empty(), "nothing waits for a session that is not there");
             assert!(self.snapshots.is_empty(), "nor any snapshot");

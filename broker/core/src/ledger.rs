@@ -1,24 +1,21 @@
-//! What is remembered of attempts over restarts, so that restarting a program buys nothing.
+//! What is remembered of one (Gateway, client id) over restarts of its broker.
 //!
-//! Owns the account of one (Gateway, client id): silent handshakes in a row, where the ladder of
-//! waits stands, the verdict WEDGED, an operator's hold, and which numbers are used up. Times are
-//! those of the wall, because the machines' clock does not outlive a boot. An attempt is entered
-//! *before* it is made: one whose end nobody saw counts as silent. Reads and writes no file:
-//! that is `ibouncer-broker::ledger`.
+//! Owns what belongs to the client id: which numbers are used up, an operator's hold, and where
+//! its own ladder of waits stands. What belongs to Gateway is the [`Record`], one for all client
+//! ids; the ledger keeps what this client id knew of it last, so that a build from before finds
+//! it, and a Gateway without a record gets one. Reads and writes no file: that is
+//! `ibouncer-broker::ledger`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::attempts::FailureClass;
-
-/// Attempts that are kept.
-const KEPT: usize = 20;
+use crate::record::{self, Entry, InFlight, Record, Wedged};
 
 /// Form of the file; another one is not understood.
 pub const SCHEMA: u32 = 1;
 
-/// The account.
+/// The ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "Form", into = "Form")]
 pub struct Ledger {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -28,44 +25,14 @@ pub struct Ledger {
     pub epoch: u64,
     /// The newest block of request ids.
     pub request_block: u32,
-    /// Silent handshakes in a row.
-    pub silent_in_row: u32,
-    /// Failures in a row: the position on the ladder of waits.
+    /// Failures in a row of this client id, sessions that ended included.
     pub failures: u32,
-    /// When the next attempt may be made, at the earliest.
+    /// When this client id may be tried again, at the earliest.
     pub not_before_ms: u64,
-    /// Gateway counts as wedged.
-    pub wedged: Option<Wedged>,
     /// An operator holds the session.
     pub hold: Option<Hold>,
-    /// An attempt that was begun and whose end was not entered.
-    pub in_flight: Option<InFlight>,
-    /// The newest attempts, newest last.
-    pub attempts: Vec<Entry>,
-}
-
-/// The verdict WEDGED.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wedged {
-    /// Since when, in milliseconds since 1970.
-    pub since_ms: u64,
-    /// When one slow probe is due.
-    pub probe_at_ms: u64,
-    /// The listener of that time, if it was known: another one ends the verdict.
-    pub listener: Option<KnownListener>,
-}
-
-/// A listener, as it can be told from the next one over restarts of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KnownListener {
-    /// The socket.
-    pub inode: u64,
-    /// Process id; 0 if it was not known.
-    pub pid: u32,
-    /// Start of the process, in clock ticks since boot.
-    pub started: u64,
+    /// What was known of Gateway last. The file of the record is newer.
+    pub record: Record,
 }
 
 /// An operator's hold.
@@ -78,94 +45,76 @@ pub struct Hold {
     pub since_ms: u64,
 }
 
-/// An attempt under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// As it is written: in one piece, as it was before Gateway's account was one of its own.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct InFlight {
-    /// When it was begun, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// "broker" or "doctor".
-    pub by: String,
-    /// It became a session: its end says nothing about silence.
-    pub ready: bool,
-}
-
-/// One attempt that is over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// When it was begun, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// "broker" or "doctor".
-    pub by: String,
-    /// "ready", or the class of its failure.
-    pub outcome: String,
+struct Form {
+    schema: u32,
+    gateway: String,
+    epoch: u64,
+    request_block: u32,
+    silent_in_row: u32,
+    failures: u32,
+    not_before_ms: u64,
+    wedged: Option<Wedged>,
+    hold: Option<Hold>,
+    in_flight: Option<InFlight>,
+    attempts: Vec<Entry>,
 }
 
 impl Ledger {
     /// Nothing is remembered.
     pub fn new(gateway: &str) -> Self {
-        Self { schema: SCHEMA, gateway: gateway.to_owned(), ..Self::default() }
-    }
-
-    /// Enters that an attempt is being made.
-    pub fn begin(&mut self, by: &str, now_ms: u64) {
-        self.settle_in_flight();
-        self.in_flight = Some(InFlight { at_ms: now_ms, by: by.to_owned(), ready: false });
-    }
-
-    /// The attempt became a session.
-    pub fn on_ready(&mut self) {
-        if let Some(flight) = &mut self.in_flight {
-            flight.ready = true;
+        Self {
+            schema: SCHEMA,
+            gateway: gateway.to_owned(),
+            record: Record::new(gateway),
+            ..Self::default()
         }
-        self.forgive();
-        self.not_before_ms = 0;
     }
+}
 
-    /// The attempt, or the session that it became, is over. While Gateway may be starting,
-    /// silence proves nothing and does not count.
-    pub fn end(&mut self, class: FailureClass, starting: bool) {
-        let Some(flight) = self.in_flight.take() else {
-            return;
+impl From<Form> for Ledger {
+    fn from(form: Form) -> Self {
+        let record = Record {
+            schema: record::SCHEMA,
+            gateway: form.gateway.clone(),
+            silent_in_row: form.silent_in_row,
+            failures: form.failures,
+            not_before_ms: form.not_before_ms,
+            wedged: form.wedged,
+            in_flight: form.in_flight,
+            attempts: form.attempts,
+            ..Record::default()
         };
-        self.enter(flight, class.name());
-        match class {
-            FailureClass::Silent if starting => {}
-            FailureClass::Silent => self.silent_in_row += 1,
-            // Says nothing about Gateway; and a host that drops our SYN may be the last step of
-            // the same silence.
-            FailureClass::WorkerFault | FailureClass::Cancelled | FailureClass::Unreachable => {}
-            _ => self.forgive(),
+        Self {
+            schema: form.schema,
+            gateway: form.gateway,
+            epoch: form.epoch,
+            request_block: form.request_block,
+            failures: form.failures,
+            not_before_ms: form.not_before_ms,
+            hold: form.hold,
+            record,
         }
     }
+}
 
-    /// Gateway has answered, or is another one: no silence counts any more.
-    pub fn forgive(&mut self) {
-        self.silent_in_row = 0;
-        self.wedged = None;
-    }
-
-    /// What was begun and never ended, because its program died: if it had not become a session,
-    /// nobody knows better than that it met silence.
-    pub fn settle_in_flight(&mut self) {
-        let Some(flight) = self.in_flight.take() else {
-            return;
-        };
-        if flight.ready {
-            self.enter(flight, "ready");
-        } else {
-            self.silent_in_row += 1;
-            self.enter(flight, "unfinished");
+impl From<Ledger> for Form {
+    fn from(ledger: Ledger) -> Self {
+        Self {
+            schema: ledger.schema,
+            gateway: ledger.gateway,
+            epoch: ledger.epoch,
+            request_block: ledger.request_block,
+            silent_in_row: ledger.record.silent_in_row,
+            failures: ledger.failures,
+            not_before_ms: ledger.not_before_ms,
+            wedged: ledger.record.wedged,
+            hold: ledger.hold,
+            in_flight: ledger.record.in_flight,
+            attempts: ledger.record.attempts,
         }
-    }
-
-    fn enter(&mut self, flight: InFlight, outcome: &str) {
-        if self.attempts.len() == KEPT {
-            self.attempts.remove(0);
-        }
-        let InFlight { at_ms, by, .. } = flight;
-        self.attempts.push(Entry { at_ms, by, outcome: outcome.to_owned() });
     }
 }
 
@@ -173,45 +122,31 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    /// As a build wrote it whose ledger was all that there was.
+    const OLD: &str = r#"{"schema":1,"gateway":"127.0.0.1:4002","epoch":9,"request_block":4,
+        "silent_in_row":3,"failures":2,"not_before_ms":77,
+        "wedged":{"since_ms":5,"probe_at_ms":6,
+            "listener":{"inode":1,"pid":2,"started":3}},
+        "hold":{"reason":"payday","since_ms":8},
+        "in_flight":{"at_ms":70,"by":"broker","ready":false},
+        "attempts":[{"at_ms":60,"by":"doctor","outcome":"silent"}]}"#;
+
     #[test]
-    fn an_attempt_whose_end_nobody_saw_counts_as_silent() {
-        let mut ledger = Ledger::new("127.0.0.1:4002");
-        ledger.begin("broker", 1);
-        ledger.end(FailureClass::Silent, false);
-        ledger.begin("broker", 2);
-        ledger.settle_in_flight();
-        assert_eq!(ledger.silent_in_row, 2);
-        assert_eq!(ledger.attempts[1].outcome, "unfinished");
-        ledger.begin("broker", 3);
-        ledger.on_ready();
-        ledger.settle_in_flight();
-        assert_eq!((ledger.silent_in_row, ledger.attempts[2].outcome.as_str()), (0, "ready"));
+    fn a_ledger_of_before_is_read_and_its_part_of_gateway_is_a_record() {
+        let mut ledger: Ledger = serde_json::from_str(OLD).unwrap();
+        assert_eq!((ledger.epoch, ledger.request_block, ledger.not_before_ms), (9, 4, 77));
+        assert_eq!(ledger.hold.as_ref().unwrap().reason, "payday");
+        let record = &mut ledger.record;
+        assert_eq!((record.silent_in_row, record.failures, record.not_before_ms), (3, 2, 77));
+        assert_eq!(record.wedged.as_ref().unwrap().since_ms, 5);
+        record.settle_in_flight();
+        assert_eq!((record.silent_in_row, record.attempts.len()), (4, 2));
     }
 
     #[test]
-    fn faults_of_ours_say_nothing_and_any_answer_ends_the_row() {
-        let mut ledger = Ledger::new("127.0.0.1:4002");
-        for (class, row) in [
-            (FailureClass::Silent, 1),
-            (FailureClass::WorkerFault, 1),
-            (FailureClass::Unreachable, 1),
-            (FailureClass::Silent, 2),
-            (FailureClass::Refused, 0),
-        ] {
-            ledger.begin("doctor", 1);
-            ledger.end(class, false);
-            assert_eq!(ledger.silent_in_row, row);
-        }
-    }
-
-    #[test]
-    fn only_the_newest_attempts_are_kept() {
-        let mut ledger = Ledger::new("127.0.0.1:4002");
-        for at in 0..50 {
-            ledger.begin("broker", at);
-            ledger.end(FailureClass::Refused, false);
-        }
-        assert_eq!(ledger.attempts.len(), KEPT);
-        assert_eq!(ledger.attempts[KEPT - 1].at_ms, 49);
+    fn a_build_of_before_can_read_what_is_written() {
+        let ledger: Ledger = serde_json::from_str(OLD).unwrap();
+        let written: serde_json::Value = serde_json::to_value(ledger).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(OLD).unwrap());
     }
 }

@@ -13,7 +13,8 @@
 //!                          │ calls       one-shot requests and their answers
 //!                          │ memory      what late joiners are told
 //!                          │ lookout     what is seen of Gateway's port without a packet
-//!                          │ ledger      what is remembered of attempts over restarts
+//!                          │ record      what is remembered of one Gateway's handshakes
+//!                          │ ledger      what is remembered of one client id over restarts
 //!                          │ heartbeat   is Gateway alive on the wire
 //!                          │ clients     who is connected
 //! ```
@@ -44,6 +45,7 @@ pub mod orders;
 pub mod pacing;
 pub mod principals;
 pub mod queue;
+pub mod record;
 pub mod routes;
 pub mod scope;
 pub mod session;

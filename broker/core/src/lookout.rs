@@ -6,8 +6,8 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::ledger::KnownListener;
-use crate::sight::{Listener, ListenerId, Sight};
+use crate::record::KnownListener;
+use crate::sight::{ListenerId, Sight};
 
 /// What a look showed that the one before did not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,6 +84,11 @@ impl Lookout {
         self.counts() && self.sight.listening() == Some(false)
     }
 
+    /// Is it known that no connection waits to be accepted?
+    pub fn is_drained(&self) -> bool {
+        self.counts() && self.sight.accept_queue() == Some(0)
+    }
+
     /// For how long connections have waited to be accepted.
     pub fn queue_age(&self, now: Instant) -> Option<Duration> {
         let since = self.queue_since.filter(|_| self.counts())?;
@@ -105,28 +110,10 @@ impl Lookout {
         grace.checked_sub(age).filter(|left| !left.is_zero())
     }
 
-    /// Is the listener that is seen now another one than this?
-    pub fn is_another(&self, known: KnownListener) -> bool {
-        let Some(listener) = self.sight.listener().filter(|_| self.counts()) else {
-            return false;
-        };
-        let seen = known_of(listener);
-        // A process that could not be read, then or now, is no evidence of another one.
-        let both_read = seen.pid != 0 && known.pid != 0;
-        seen.inode != known.inode
-            || (both_read && (seen.pid, seen.started) != (known.pid, known.started))
-    }
-
     /// The listener, in the form that outlives a restart.
     pub fn known_listener(&self) -> Option<KnownListener> {
-        self.sight.listener().filter(|_| self.counts()).map(known_of)
+        self.sight.known_listener()
     }
-}
-
-fn known_of(listener: &Listener) -> KnownListener {
-    let (pid, started) =
-        listener.process.as_ref().map_or((0, 0), |process| (process.pid, process.started));
-    KnownListener { inode: listener.inode, pid, started }
 }
 
 /// A process that could not be read is no evidence of another one.
@@ -172,15 +159,16 @@ mod tests {
         let mut lookout = Lookout::default();
         lookout.see(listening(1, 0), Instant::now());
         let known = lookout.known_listener().unwrap();
-        assert!(!lookout.is_another(known));
+        let is_another = |lookout: &Lookout| known.is_another(lookout.known_listener().unwrap());
+        assert!(!is_another(&lookout));
         let mut unreadable = listening(1, 0);
         if let Ok(Some(listener)) = &mut unreadable.listener {
             listener.process = Err(crate::sight::Unknown("it is ending".into()));
         }
         assert!(!lookout.see(unreadable, Instant::now()).changed);
-        assert!(!lookout.is_another(known));
+        assert!(!is_another(&lookout));
         lookout.see(listening(2, 0), Instant::now());
-        assert!(lookout.is_another(known));
+        assert!(is_another(&lookout));
     }
 
     #[test]

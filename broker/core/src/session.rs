@@ -13,17 +13,19 @@
 //!  GATEWAY_ABSENT   CLIENT_ID_IN_USE   BACKOFF   WEDGED (silent ×3)   HELD ────┘
 //! ```
 //!
-//! Rules: one attempt at a time, only after the worker before it is gone, and only after a look
-//! at the kernel's tables. A handshake that misses a deadline is ended by killing its worker.
+//! Rules: one attempt at a time, at this Gateway and not only here, only after the worker before
+//! it is gone, and only after a look at the kernel's tables. A handshake that misses a deadline is
+//! ended by killing its worker.
 //! Silence counts towards WEDGED; any byte, a refusal, or a Gateway that may be starting does
 //! not. WEDGED makes slow probes only. HELD makes none. A live session is ended only by an
 //! operator, by heartbeat loss, by Gateway or by a violation of the protocol; a worker that
 //! outlived the broker before is waited for, never replaced.
 //!
-//! Read on in `session/dial.rs` (what is looked for before an attempt, and when one is made),
-//! `session/failure.rs` (what follows a failure), `session/operator.rs` (orders of people),
-//! `session/adoption.rs` (a worker that was there before us), `session/view.rs` and
-//! `session/advice.rs` (what can be asked of it).
+//! Read on in `session/dial.rs` (what is looked for before an attempt), `session/turn.rs` (whose
+//! turn it is, and when one is made), `session/waits.rs` (what time brings), `session/failure.rs`
+//! (what follows a failure), `session/operator.rs` (orders of people), `session/adoption.rs` (a
+//! worker that was there before us), `session/view.rs` and `session/advice.rs` (what can be asked
+//! of it).
 //!
 //! Does not know processes ([`crate::supervisor`]) nor requests ([`crate::lines`]).
 
@@ -33,7 +35,9 @@ mod dial;
 mod failure;
 mod operator;
 mod state;
+mod turn;
 mod view;
+mod waits;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -55,10 +59,14 @@ pub use state::{HeldBy, Next, State, StateKind, Transition};
 /// What the session wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// Write the ledger, before anything that follows.
+    /// Write the ledger, before anything that follows; and Gateway's record, if its lock is ours.
     Remember,
     /// Look at the kernel's tables and tell what they show.
     Look,
+    /// Take Gateway's handshake lock, and tell what is remembered of Gateway.
+    Claim,
+    /// Let others make handshakes.
+    Yield,
     /// Spawn a worker for this epoch.
     Dial(Epoch),
     /// Kill the worker.
@@ -94,8 +102,14 @@ pub struct Session {
     history: History,
     settings: Settings,
     rng: Rng,
-    /// What is remembered over restarts; the one account of silence.
+    /// What is remembered over restarts; its record is as new as the newest claim.
     ledger: Ledger,
+    /// Gateway's handshake lock is ours: nobody else makes a handshake or changes the record.
+    turn: bool,
+    /// Another listener was seen since the record was read.
+    renewed: bool,
+    /// A worker from before was taken over, and so its handshake was no silence.
+    adopted: bool,
     clock: Clock,
     lookout: Lookout,
     /// An attempt is to be made as soon as the tables were read.
@@ -148,6 +162,9 @@ impl Session {
             history: History::default(),
             rng: Rng::with_seed(seed),
             ledger,
+            turn: false,
+            renewed: false,
+            adopted: false,
             clock,
             lookout: Lookout::default(),
             intent: None,
@@ -176,8 +193,6 @@ impl Session {
     /// The broker is up, and no worker is left from before: make the first attempt.
     pub fn start(&mut self, now: Instant) {
         if matches!(self.state, State::Stopped) && !self.stopping {
-            self.ledger.settle_in_flight();
-            self.wishes.push_back(Wish::Remember);
             self.want("the broker started", dial::Force::None, now);
         }
     }
@@ -288,56 +303,6 @@ impl Session {
         self.settings = settings;
     }
 
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        if self.intent.as_ref().is_some_and(|intent| intent.deadline() <= now) {
-            return self.on_no_sight(now);
-        }
-        if self.intent.is_some() {
-            return;
-        }
-        match self.state {
-            State::Backoff { dial_at, .. } | State::ClientIdInUse { dial_at } if dial_at <= now => {
-                self.want("the wait is over", dial::Force::None, now);
-            }
-            State::GatewayAbsent { dial_at } if dial_at <= now => {
-                self.want("the wait is over", dial::Force::Absence, now);
-            }
-            State::Wedged { probe_at } if probe_at <= now => {
-                self.want("slow probe", dial::Force::Verdict, now);
-            }
-            State::Adopting { look_at, .. } if look_at <= now => self.on_orphan_late(now),
-            State::Connecting { .. } | State::Handshaking { .. } if self.verdict.is_none() => {
-                self.check_deadline(now);
-            }
-            _ => {}
-        }
-    }
-
-    /// The next time that matters, and why.
-    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        if let Some(intent) = &self.intent {
-            return Some((intent.deadline(), "look at the kernel's tables"));
-        }
-        match self.state {
-            State::GatewayAbsent { dial_at } => Some((dial_at, "look for Gateway")),
-            State::Backoff { dial_at, .. } => Some((dial_at, "backoff")),
-            State::ClientIdInUse { dial_at } => Some((dial_at, "client id")),
-            State::Wedged { probe_at } => Some((probe_at, "slow probe")),
-            State::Adopting { look_at, .. } => Some((look_at, "worker of the broker before")),
-            State::Connecting { .. } | State::Handshaking { .. } if self.verdict.is_none() => {
-                let deadline = self.history.newest()?.deadline(&self.settings.deadlines)?;
-                Some((deadline.at, "handshake deadline"))
-            }
-            State::Stopped
-            | State::Connecting { .. }
-            | State::Handshaking { .. }
-            | State::Ready { .. }
-            | State::Degraded { .. }
-            | State::Held { .. } => None,
-        }
-    }
-
     /// The next thing that is wanted.
     pub fn poll_wish(&mut self) -> Option<Wish> {
         self.wishes.pop_front()
@@ -354,13 +319,14 @@ impl Session {
         if let Some(attempt) = self.history.of(epoch) {
             attempt.outcome = Outcome::Ready;
         }
-        self.ledger.on_ready();
+        self.ledger.record.on_ready();
+        self.ledger.not_before_ms = 0;
         self.lookout.on_ready();
         self.grace_until = None;
         self.id_refusals = 0;
         self.up_since = Some(now);
         self.id_backoff.reset();
-        self.wishes.push_back(Wish::Remember);
+        self.let_others();
         self.transition(
             State::Ready { epoch },
             "account list and next order id have arrived".into(),

@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::record::KnownListener;
+
 /// Something that was looked for: known, or unknown with its cause.
 pub type Seen<T> = Result<T, Unknown>;
 
@@ -254,6 +256,14 @@ impl Sight {
         let listener = self.listener()?;
         let process = listener.process.as_ref().ok().map(|one| (one.pid, one.started));
         Some(ListenerId { inode: listener.inode, process })
+    }
+
+    /// The listener, in the form that outlives a restart; only of Gateway itself.
+    pub fn known_listener(&self) -> Option<KnownListener> {
+        let listener = self.listener().filter(|_| self.counts())?;
+        let process = listener.process.as_ref();
+        let (pid, started) = process.map_or((0, 0), |one| (one.pid, one.started));
+        Some(KnownListener { inode: listener.inode, pid, started })
     }
 
     /// Connections that wait to be accepted.

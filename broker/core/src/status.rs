@@ -91,7 +91,7 @@ impl Hub {
             restarts: session.dials().saturating_sub(1),
             hold: session.ledger().hold.as_ref().map(|hold| hold.reason.clone()),
             silence: Some(v1::SilenceBudget {
-                used: session.ledger().silent_in_row,
+                used: session.ledger().record.silent_in_row,
                 limit: self.settings.attempts.silent_budget,
                 grace_until: session.grace_until(now).map(|until| clock.at(until)),
             }),

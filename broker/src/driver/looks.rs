@@ -49,6 +49,9 @@ impl Driver {
             self.watcher.pace(if calm { CALM_PERIOD } else { PERIOD });
         }
         self.tick_window();
+        if !calm && let Some(record) = self.files.turn.news() {
+            self.input(Input::Record(Box::new(record))).await;
+        }
         if let Some(input) = self.desk.tick() {
             self.input(input).await;
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use ibouncer_core::error;
 use ibouncer_core::hub::{Input, Output};
 use ibouncer_core::ids::Epoch;
+use ibouncer_core::ledger::Ledger;
 use ibouncer_core::status::transition_view;
 
 use super::{Driver, Served, clock};
@@ -20,14 +21,12 @@ impl Driver {
     pub(super) async fn carry_out(&mut self) {
         while let Some(output) = self.hub.poll_output() {
             match output {
-                Output::Remember(ledger) => {
-                    if let Err(error) = self.files.ledger.write(&ledger) {
-                        tracing::error!(
-                            error = %crate::chain(&error),
-                            "attempts cannot be remembered over a restart of the broker"
-                        );
-                    }
+                Output::Remember(ledger) => self.remember(&ledger),
+                Output::Claim => {
+                    let claim = self.files.turn.claim();
+                    self.tell_hub(Some(Input::Claimed(claim)));
                 }
+                Output::Yield => self.files.turn.let_others(),
                 Output::Look => self.look = Some(self.watcher.look_now()),
                 Output::Spawn(epoch) => self.birth = Some((epoch, self.nursery.spawn(epoch))),
                 Output::Kill(epoch) => self.kill(epoch),
@@ -105,6 +104,18 @@ impl Driver {
     fn tell_hub(&mut self, input: Option<Input>) {
         if let Some(input) = input {
             self.hub.handle_input(input, Instant::now());
+        }
+    }
+
+    fn remember(&mut self, ledger: &Ledger) {
+        let record = self.files.turn.enter(&ledger.record);
+        for written in [record, self.files.ledger.write(ledger)] {
+            if let Err(error) = written {
+                tracing::error!(
+                    error = %crate::chain(&error),
+                    "attempts cannot be remembered over a restart of the broker"
+                );
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::config::{Config, VolatileState};
 use crate::journal::Journal;
 use crate::ledger::{LedgerFile, MovedAside};
 use crate::places::{self, Locks};
+use crate::turn::Turn;
 
 /// A descriptor for each client: the usual soft limit of 1024 is soon reached, and the hard one is
 /// what the system's operator allows.
@@ -35,6 +36,8 @@ pub(super) struct Ground {
     pub(super) ledger: Ledger,
     /// A ledger that could not be trusted: attempts, and an operator's hold, are forgotten.
     pub(super) lost: Option<MovedAside>,
+    /// What others are told of us.
+    who: String,
     _held: Vec<File>,
 }
 
@@ -57,10 +60,10 @@ impl Ground {
             std::process::id(),
             places.runtime().display()
         );
-        let own = Locks::new(locks.clone(), gateway, client_id)?;
+        let own = Locks::new(locks, gateway, client_id)?;
         let mut held = vec![own.take(gateway, client_id, &who)?];
         if let Some(id) = config.alternate_client_id() {
-            held.push(Locks::new(locks, gateway, id)?.take(gateway, id, &who)?);
+            held.push(own.of_id(id).take(gateway, id, &who)?);
         }
         held.push(own.take_runtime(places.runtime(), &who)?);
         let (ledger, lost) = LedgerFile::at(own.ledger()).read(gateway);
@@ -70,11 +73,15 @@ impl Ground {
                  session cannot outlive it; run it under an init, and use ibouncer handover"
             );
         }
-        Ok(Self { gateway, locks: own, ledger, lost, _held: held })
+        Ok(Self { gateway, locks: own, ledger, lost, who, _held: held })
     }
 
     pub(super) fn ledger_file(&self) -> LedgerFile {
         LedgerFile::at(self.locks.ledger())
+    }
+
+    pub(super) fn turn(&self) -> Turn {
+        Turn::new(&self.locks, self.gateway, &self.who)
     }
 
     /// The journal of orders and what it holds; nothing is made while trading is off.

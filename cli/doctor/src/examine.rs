@@ -1,10 +1,11 @@
 //! The examination from start to end: look, ask the budget, perhaps make handshakes, diagnose.
 //!
-//! This is the shell. The passive stage reads the kernel's tables, the ledger and who holds the
-//! lock, and changes nothing. Handshakes are made only under the broker's lock and the worker's,
-//! so that no broker dials meanwhile; each is entered into the ledger before it is made. Whether
-//! one may be made is decided by [`crate::gate`], what it all means by [`crate::diagnose`]; when a
-//! question in TLS follows, by `in_tls`.
+//! This is the shell. The passive stage reads the kernel's tables, what is remembered of Gateway
+//! and who holds which lock, and changes nothing. Handshakes are made only under the locks of the
+//! client id, so that its broker does not start meanwhile, and under Gateway's handshake lock, so
+//! that no broker dials; each is entered into Gateway's record before it is made. Whether one may
+//! be made is decided by [`crate::gate`], what it all means by [`crate::diagnose`]; when a question in
+//! TLS follows, by `in_tls`.
 
 mod in_tls;
 
@@ -15,7 +16,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ibouncer_broker::ledger::LedgerFile;
 use ibouncer_broker::places::{Locks, PlaceError};
-use ibouncer_core::ledger::{KnownListener, Ledger, Wedged};
+use ibouncer_broker::turn::Turn;
+use ibouncer_core::attempts::FailureClass;
+use ibouncer_core::record::{Claim, Record, Wedged};
 use ibouncer_core::settings::AttemptSettings;
 use ibouncer_core::sight::Sight;
 use ibouncer_eyes::Setting;
@@ -25,7 +28,7 @@ use crate::diagnose::{Diagnosis, class_of, diagnose};
 use crate::eyes::Looker;
 use crate::facts::{BrokerFacts, Facts, LedgerFacts};
 use crate::gate::{self, Circumstances, Refusal};
-use crate::locks::{Holder, Neighbours, holder, neighbours};
+use crate::locks::{Holder, holder, neighbour, occupant};
 use crate::plan::Plan;
 use crate::probe;
 use crate::timeline::{End, Timeline};
@@ -33,7 +36,10 @@ use crate::timeline::{End, Timeline};
 /// Between the two looks that show whether a queue drains.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
-/// Longest part of a reason that is kept in the ledger.
+/// A wait after a silence that is not longer is waited out; a person does not notice it.
+const SHORT_WAIT_MS: u64 = 5_000;
+
+/// Longest part of a reason that is kept in the record.
 const LONGEST_REASON: usize = 120;
 
 /// Why there is no examination.
@@ -61,7 +67,7 @@ pub enum DoctorError {
 pub struct Order {
     /// Gateway.
     pub gateway: SocketAddr,
-    /// Client id of the broker whose lock and budget are taken.
+    /// Client id of the broker whose locks are taken.
     pub broker_client_id: i32,
     /// Handshakes to be made; `None` is the passive stage alone.
     pub plan: Option<Plan>,
@@ -118,7 +124,8 @@ struct Examination<'a> {
     order: &'a Order,
     eyes: Looker,
     locks: Result<Locks, String>,
-    neighbours: Neighbours,
+    /// Who serves this Gateway under another client id.
+    neighbour: Option<Refusal>,
     facts: Facts,
 }
 
@@ -130,17 +137,18 @@ impl<'a> Examination<'a> {
         let (sight, queue_stands) = look_twice(&mut eyes);
         let locks = Locks::new(order.locks.clone(), order.gateway, order.broker_client_id)
             .map_err(|error| chain(&error));
-        let neighbours = neighbours(&order.locks, order.gateway, order.broker_client_id);
-        let ledger = locks.as_ref().map_err(Clone::clone).and_then(|locks| {
-            let file = LedgerFile::at(locks.ledger());
-            let mut ledger = file.peek(order.gateway)?;
-            gate::forget_if_restarted(&mut ledger, &sight);
-            let mut facts = LedgerFacts::of(&ledger, order.silent_budget);
+        let usable = locks.as_ref().map_err(Clone::clone);
+        let neighbour = usable.as_ref().ok().and_then(|own| neighbour(own, order.broker_client_id));
+        let ledger = usable.and_then(|locks| {
+            let hold = LedgerFile::at(locks.ledger()).peek(order.gateway)?.hold;
+            let mut record = Turn::new(locks, order.gateway, "").peek()?;
+            gate::forget_if_restarted(&mut record, &sight);
+            let hold = hold.map(|hold| hold.reason);
+            let mut facts = LedgerFacts::of(&record, hold, order.silent_budget);
             // What the broker knows is newer than what it has written.
             if let Some((used, _)) = broker.as_ref().and_then(|broker| broker.silence) {
                 facts.silent_in_row = used;
             }
-            facts.wedged_since_ms = facts.wedged_since_ms.or(neighbours.wedged_since_ms);
             Ok(facts)
         });
         let mut facts = Facts {
@@ -154,25 +162,20 @@ impl<'a> Examination<'a> {
             timelines: Vec::new(),
             refusal: None,
         };
-        let own = locks.as_ref().map_or(Holder::Unknown, |locks| holder(&locks.broker()));
-        let who = match (own, &neighbours.obstacle) {
-            (Holder::Held(who), _) => Some(who),
-            (_, Some(Refusal::BrokerServes { who })) => Some(who.clone()),
-            _ => None,
+        let own = locks.as_ref().ok().and_then(occupant);
+        facts.broker_note = match own.or_else(|| neighbour.clone()) {
+            _ if facts.broker.is_some() => facts.broker_note,
+            Some(Refusal::BrokerServes { who }) => {
+                Some(format!("the lock is held, and its holder cannot be asked: {who}"))
+            }
+            Some(_) => Some(
+                "a worker lives on without its broker, and may hold a live session: start the \
+                 broker, and it takes that over"
+                    .to_owned(),
+            ),
+            None => facts.broker_note,
         };
-        let worker = locks.as_ref().map_or(Holder::Unknown, |locks| holder(&locks.worker()));
-        let worker_lives =
-            matches!(worker, Holder::Held(_)) || neighbours.obstacle == Some(Refusal::WorkerLives);
-        let asked = facts.broker.is_some();
-        if let Some(who) = who.filter(|_| !asked) {
-            facts.broker_note =
-                Some(format!("the lock is held, and its holder cannot be asked: {who}"));
-        } else if worker_lives && !asked {
-            let note = "a worker lives on without its broker, and may hold a live session: start \
-                        the broker, and it takes that over";
-            facts.broker_note = Some(note.to_owned());
-        }
-        Self { order, eyes, locks, neighbours, facts }
+        Self { order, eyes, locks, neighbour, facts }
     }
 
     /// What would stand in the way of a handshake now, without taking anything.
@@ -184,17 +187,14 @@ impl<'a> Examination<'a> {
         if let Err(refusal) = self.allowed() {
             return Some(refusal);
         }
-        match (holder(&locks.broker()), holder(&locks.worker())) {
-            (Holder::Held(who), _) => Some(Refusal::BrokerServes { who }),
-            (_, Holder::Held(_)) => Some(Refusal::WorkerLives),
-            _ => None,
-        }
+        occupant(locks).or_else(|| match holder(&locks.handshake()) {
+            Holder::Held(who) => Some(Refusal::HandshakeUnderWay { who }),
+            Holder::Nobody | Holder::Unknown => None,
+        })
     }
 
     fn allowed(&self) -> Result<(), Refusal> {
-        if let Some(obstacle) =
-            self.neighbours.obstacle.clone().filter(|_| self.facts.broker.is_none())
-        {
+        if let Some(obstacle) = self.neighbour.clone().filter(|_| self.facts.broker.is_none()) {
             return Err(obstacle);
         }
         let ledger = match &self.facts.ledger {
@@ -206,6 +206,8 @@ impl<'a> Examination<'a> {
             ledger,
             sight: &self.facts.sight,
             queue_stands: self.facts.queue_stands,
+            starting: is_starting(&self.facts.sight),
+            now_ms: unix_millis(),
             overridden: self.order.override_reason.is_some(),
         })
     }
@@ -216,34 +218,34 @@ impl<'a> Examination<'a> {
         }
     }
 
-    /// Both locks are held until the last handshake is over.
+    /// All locks are held until the last handshake is over.
     fn carry_out_under_lock(&mut self, plan: &Plan) -> Result<(), Refusal> {
         // A live session is asked about first: it needs no lock to be left alone.
         if self.facts.broker.is_some() {
             self.allowed()?;
         }
-        let (file, _held) = self.take_locks()?;
-        let (mut ledger, _) = file.read(self.order.gateway);
-        ledger.settle_in_flight();
-        gate::forget_if_restarted(&mut ledger, &self.facts.sight);
+        let (mut turn, mut record, hold, _held) = self.take_locks()?;
+        record.settle_in_flight();
+        gate::forget_if_restarted(&mut record, &self.facts.sight);
         for (index, step) in plan.steps.iter().enumerate() {
             if index > 0 {
                 std::thread::sleep(plan.pause);
                 self.facts.sight = self.eyes.look();
             }
-            self.facts.ledger = Ok(self.ledger_facts(&ledger));
-            self.allowed()?;
-            ledger.begin(&self.name(), unix_millis());
-            file.write(&ledger).map_err(|error| no_lock(&error))?;
+            self.facts.ledger = Ok(self.ledger_facts(&record, &hold));
+            self.allowed_soon()?;
+            let period = probe_period(&self.facts.sight);
+            record.begin(&self.name(), unix_millis(), period);
+            turn.enter(&record).map_err(|error| no_lock(&error))?;
 
             let mut at_deadline = None;
             let timeline = probe::run(step, &mut || at_deadline = Some(self.eyes.look()));
             if let Some(sight) = at_deadline {
                 self.facts.sight = sight;
             }
-            self.enter(&mut ledger, &timeline);
-            let written = file.write(&ledger);
-            self.facts.ledger = Ok(self.ledger_facts(&ledger));
+            self.enter(&mut record, &timeline);
+            let written = turn.enter(&record);
+            self.facts.ledger = Ok(self.ledger_facts(&record, &hold));
             let over = ends_a_row(&timeline);
             self.facts.timelines.push(timeline);
             written.map_err(|error| no_lock(&error))?;
@@ -251,21 +253,29 @@ impl<'a> Examination<'a> {
                 break;
             }
         }
-        self.ask_in_tls(plan, &mut ledger, &file)?;
+        self.ask_in_tls(plan, &mut record, &hold, &mut turn)?;
         self.facts.now_unix_ms = unix_millis();
         Ok(())
     }
 
-    fn ledger_facts(&self, ledger: &Ledger) -> LedgerFacts {
-        let mut facts = LedgerFacts::of(ledger, self.order.silent_budget);
-        let answered = self.facts.timelines.iter().any(|timeline| timeline.received > 0);
-        if !answered {
-            facts.wedged_since_ms = facts.wedged_since_ms.or(self.neighbours.wedged_since_ms);
+    /// The same once a short wait is over.
+    fn allowed_soon(&mut self) -> Result<(), Refusal> {
+        match self.allowed() {
+            Err(Refusal::TooEarly { wait_ms }) if wait_ms <= SHORT_WAIT_MS => {
+                std::thread::sleep(Duration::from_millis(wait_ms));
+                self.facts.sight = self.eyes.look();
+                self.allowed()
+            }
+            answer => answer,
         }
-        facts
     }
 
-    fn take_locks(&self) -> Result<(LedgerFile, [File; 2]), Refusal> {
+    fn ledger_facts(&self, record: &Record, hold: &Option<String>) -> LedgerFacts {
+        LedgerFacts::of(record, hold.clone(), self.order.silent_budget)
+    }
+
+    /// Nobody dials once these are ours; so it is looked once more who serves this Gateway.
+    fn take_locks(&mut self) -> Result<(Turn, Record, Option<String>, [File; 2]), Refusal> {
         let locks = match &self.locks {
             Ok(locks) => locks,
             Err(because) => return Err(Refusal::NoLock { because: because.clone() }),
@@ -285,10 +295,18 @@ impl<'a> Examination<'a> {
             Ok(None) => return Err(Refusal::WorkerLives),
             Err(error) => return Err(no_lock(&error)),
         };
-        Ok((LedgerFile::at(locks.ledger()), [broker, worker]))
+        let mut turn = Turn::new(locks, *gateway, &who);
+        let record = match turn.claim() {
+            Claim::Ours(record) => *record,
+            Claim::Taken { holder } => return Err(Refusal::HandshakeUnderWay { who: holder }),
+            Claim::Unusable { because } => return Err(Refusal::NoLock { because }),
+        };
+        let (ledger, _) = LedgerFile::at(locks.ledger()).read(*gateway);
+        self.neighbour = neighbour(locks, *broker_client_id);
+        Ok((turn, record, ledger.hold.map(|hold| hold.reason), [broker, worker]))
     }
 
-    /// What stands as "by" in the ledger.
+    /// What stands as "by" in the record.
     fn name(&self) -> String {
         match &self.order.override_reason {
             None => "doctor".to_owned(),
@@ -300,31 +318,28 @@ impl<'a> Examination<'a> {
     }
 
     /// Enters how it went; after the last silence that may be, Gateway counts as wedged.
-    fn enter(&self, ledger: &mut Ledger, timeline: &Timeline) {
-        let sight = &self.facts.sight;
-        match class_of(timeline, sight) {
-            None => {
-                ledger.on_ready();
-                ledger.settle_in_flight();
-            }
-            Some(class) => ledger.end(class, is_starting(sight)),
+    fn enter(&self, record: &mut Record, timeline: &Timeline) {
+        let (sight, settings) = (&self.facts.sight, AttemptSettings::default());
+        let (starting, known) = (is_starting(sight), sight.known_listener());
+        let Some(class) = class_of(timeline, sight) else {
+            record.failures = 0;
+            return record.on_ready();
+        };
+        record.end(class, starting, known);
+        let now = unix_millis();
+        if class == FailureClass::Silent {
+            record.back_off(&settings.backoff, now);
         }
         let budget = self.order.silent_budget;
-        if budget == 0 || ledger.silent_in_row < budget || is_starting(sight) {
+        if budget == 0 || record.silent_in_row < budget || starting {
             return;
         }
-        let settings = AttemptSettings::default();
-        let period =
-            if sight.counts() { settings.slow_probe_local } else { settings.slow_probe_remote };
-        let now = unix_millis();
+        let period = probe_period(sight);
         let period = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
-        let since_ms = ledger.wedged.as_ref().map_or(now, |wedged| wedged.since_ms);
-        let known = sight.listener_id().filter(|_| sight.counts()).map(|id| {
-            let (pid, started) = id.process.unwrap_or_default();
-            KnownListener { inode: id.inode, pid, started }
-        });
+        let since_ms = record.wedged.as_ref().map_or(now, |wedged| wedged.since_ms);
         let probe_at_ms = now.saturating_add(period);
-        ledger.wedged = Some(Wedged { since_ms, probe_at_ms, listener: known });
+        record.wedged = Some(Wedged { since_ms, probe_at_ms, listener: known });
+        record.queued = sight.counts() && sight.accept_queue().is_some_and(|waiting| waiting > 0);
     }
 }
 
@@ -353,6 +368,12 @@ fn is_starting(sight: &Sight) -> bool {
     };
     let age = (unix_millis() / 1000).saturating_sub(process.started_unix);
     sight.counts() && age < AttemptSettings::default().startup_grace.as_secs()
+}
+
+/// Between two probes of a wedged Gateway.
+fn probe_period(sight: &Sight) -> Duration {
+    let settings = AttemptSettings::default();
+    if sight.counts() { settings.slow_probe_local } else { settings.slow_probe_remote }
 }
 
 fn no_lock(error: &PlaceError) -> Refusal {

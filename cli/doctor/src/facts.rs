@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use ibouncer_core::ledger::{Entry, Ledger};
+use ibouncer_core::record::{Entry, Record};
 use ibouncer_core::sight::Sight;
 use ibouncer_proto::api::v1::SessionState;
 
@@ -37,8 +37,12 @@ pub struct Facts {
 pub struct LedgerFacts {
     /// Silent handshakes in a row.
     pub silent_in_row: u32,
+    /// Those since the last answer that do not count, because Gateway may have been starting.
+    pub excused: u32,
     /// How many may be.
     pub budget: u32,
+    /// When the next handshake may be made, at the earliest, in milliseconds since 1970.
+    pub not_before_ms: u64,
     /// The verdict WEDGED, since when, in milliseconds since 1970.
     pub wedged_since_ms: Option<u64>,
     /// Why an operator holds the session.
@@ -48,14 +52,16 @@ pub struct LedgerFacts {
 }
 
 impl LedgerFacts {
-    /// The part of a ledger that a diagnosis needs.
-    pub fn of(ledger: &Ledger, budget: u32) -> Self {
+    /// What a diagnosis needs of Gateway's record, and why this client id is held.
+    pub fn of(record: &Record, hold: Option<String>, budget: u32) -> Self {
         Self {
-            silent_in_row: ledger.silent_in_row,
+            silent_in_row: record.silent_in_row,
+            excused: record.excused,
             budget,
-            wedged_since_ms: ledger.wedged.as_ref().map(|wedged| wedged.since_ms),
-            hold: ledger.hold.as_ref().map(|hold| hold.reason.clone()),
-            attempts: ledger.attempts.clone(),
+            not_before_ms: record.not_before_ms,
+            wedged_since_ms: record.wedged.as_ref().map(|wedged| wedged.since_ms),
+            hold,
+            attempts: record.attempts.clone(),
         }
     }
 

@@ -1,16 +1,19 @@
 //! May a handshake be made at all? Pure: facts in, yes or a refusal with its reason out.
 //!
 //! The order is that of what would be lost: a live session is never risked, whoever asks. A
-//! wedged Gateway, an operator's hold, a used-up budget and a queue that stands are left alone
-//! unless a person overrides that with a reason, which goes into the ledger.
+//! wedged Gateway, an operator's hold, a used-up budget, a wait that is not over and a queue that
+//! stands are left alone unless a person overrides that with a reason, which goes into the record.
 
 use std::fmt;
 
-use ibouncer_core::ledger::{Ledger, Wedged};
+use ibouncer_core::record::Record;
 use ibouncer_core::sight::Sight;
 use ibouncer_proto::api::v1::SessionState;
 
 use crate::facts::{BrokerFacts, LedgerFacts};
+
+/// No ladder has a longer wait.
+const LONGEST_WAIT_MS: u64 = 375_000;
 
 /// Why no handshake is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,16 @@ pub enum Refusal {
         /// How many may be.
         limit: u32,
     },
+    /// The wait after the last silence is not over.
+    TooEarly {
+        /// How long it lasts yet, in milliseconds.
+        wait_ms: u64,
+    },
+    /// Somebody else makes a handshake at this Gateway.
+    HandshakeUnderWay {
+        /// What they wrote about themselves.
+        who: String,
+    },
     /// Connections wait to be accepted, and do not get fewer.
     QueueStands {
         /// How many.
@@ -57,10 +70,12 @@ impl Refusal {
             Self::SessionReady
             | Self::BrokerServes { .. }
             | Self::WorkerLives
+            | Self::HandshakeUnderWay { .. }
             | Self::NoLock { .. } => false,
             Self::Wedged
             | Self::Held { .. }
             | Self::BudgetUsedUp { .. }
+            | Self::TooEarly { .. }
             | Self::QueueStands { .. } => true,
         }
     }
@@ -74,6 +89,8 @@ impl Refusal {
             Self::Wedged => "wedged",
             Self::Held { .. } => "held",
             Self::BudgetUsedUp { .. } => "budget_used_up",
+            Self::TooEarly { .. } => "too_early",
+            Self::HandshakeUnderWay { .. } => "handshake_under_way",
             Self::QueueStands { .. } => "queue_stands",
             Self::NoLock { .. } => "no_lock",
         }
@@ -100,6 +117,15 @@ impl fmt::Display for Refusal {
                 "{used} silent handshakes in a row, {limit} are allowed: one more would leave one \
                  more dead connection"
             ),
+            Self::TooEarly { wait_ms } => write!(
+                formatter,
+                "the wait after the last silent handshake lasts {:.1} s more",
+                *wait_ms as f64 / 1000.0
+            ),
+            Self::HandshakeUnderWay { who } => write!(
+                formatter,
+                "another handshake at this Gateway is under way, and there is one at a time: {who}"
+            ),
             Self::QueueStands { depth } => write!(
                 formatter,
                 "{depth} connections wait to be accepted already: one more would only wait too"
@@ -122,6 +148,10 @@ pub struct Circumstances<'a> {
     pub sight: &'a Sight,
     /// The queue was above zero at two looks and did not get shorter.
     pub queue_stands: bool,
+    /// Gateway may be starting: silence proves nothing then, and costs it as much.
+    pub starting: bool,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: u64,
     /// A person overrides what can be overridden.
     pub overridden: bool,
 }
@@ -149,9 +179,15 @@ fn first_obstacle(circumstances: &Circumstances<'_>) -> Option<Refusal> {
     if ledger.wedged_since_ms.is_some() {
         return Some(Refusal::Wedged);
     }
-    if ledger.is_used_up() {
-        let (used, limit) = (ledger.silent_in_row, ledger.budget);
+    let excused = if circumstances.starting { ledger.excused } else { 0 };
+    let (used, limit) = (ledger.silent_in_row.saturating_add(excused), ledger.budget);
+    if limit > 0 && used >= limit {
         return Some(Refusal::BudgetUsedUp { used, limit });
+    }
+    // A clock that was set back makes no endless wait.
+    let wait_ms = ledger.not_before_ms.saturating_sub(circumstances.now_ms).min(LONGEST_WAIT_MS);
+    if wait_ms > 0 {
+        return Some(Refusal::TooEarly { wait_ms });
     }
     match sight.accept_queue() {
         Some(depth @ 1..) if sight.counts() && circumstances.queue_stands => {
@@ -162,28 +198,20 @@ fn first_obstacle(circumstances: &Circumstances<'_>) -> Option<Refusal> {
 }
 
 /// Forgets silence and verdict if another process listens than the one that was silent: that is a
-/// Gateway that was started again. Answers whether it did.
-pub fn forget_if_restarted(ledger: &mut Ledger, sight: &Sight) -> bool {
-    let Some(now) = sight.listener_id().filter(|_| sight.counts()) else {
-        return false;
-    };
-    let Some(Wedged { listener: Some(known), .. }) = &ledger.wedged else {
-        return false;
-    };
-    let (pid, started) = now.process.unwrap_or((known.pid, known.started));
-    let same = (known.inode, known.pid, known.started) == (now.inode, pid, started);
-    if !same {
-        ledger.forgive();
+/// Gateway that was started again.
+pub fn forget_if_restarted(record: &mut Record, sight: &Sight) {
+    if sight.known_listener().is_some_and(|seen| record.is_about_another(seen)) {
+        record.renew();
     }
-    !same
 }
 
 #[cfg(test)]
 mod tests {
-    use ibouncer_core::ledger::KnownListener;
+    use ibouncer_core::attempts::FailureClass;
+    use ibouncer_core::record::Wedged;
 
     use super::*;
-    use crate::diagnose::samples::{broker, ledger, listener, sight};
+    use crate::diagnose::samples::{NOW, broker, ledger, sight};
 
     fn refusal(
         broker: Option<&BrokerFacts>,
@@ -192,8 +220,15 @@ mod tests {
         overridden: bool,
     ) -> Option<&'static str> {
         let sight = sight(queue);
-        let circumstances =
-            Circumstances { broker, ledger, sight: &sight, queue_stands: true, overridden };
+        let circumstances = Circumstances {
+            broker,
+            ledger,
+            sight: &sight,
+            queue_stands: true,
+            starting: false,
+            now_ms: NOW,
+            overridden,
+        };
         allow(&circumstances).err().map(|refusal| refusal.name())
     }
 
@@ -201,6 +236,7 @@ mod tests {
     fn a_live_session_is_never_risked_and_the_rest_only_by_a_person() {
         let fresh = ledger(0);
         let wedged = LedgerFacts { wedged_since_ms: Some(1), ..ledger(0) };
+        let early = LedgerFacts { not_before_ms: NOW + 900, ..ledger(1) };
         let held = LedgerFacts { hold: Some("payday".into()), ..ledger(0) };
         for (state, name) in [
             (SessionState::Ready, "session_ready"),
@@ -218,6 +254,7 @@ mod tests {
             (&held, 0, "held"),
             (&ledger(3), 0, "budget_used_up"),
             (&ledger(4), 0, "budget_used_up"),
+            (&early, 0, "too_early"),
             (&fresh, 2, "queue_stands"),
         ] {
             assert_eq!(refusal(None, ledger, queue, false), Some(name));
@@ -230,23 +267,49 @@ mod tests {
     }
 
     #[test]
-    fn a_restarted_gateway_is_a_new_one() {
-        let known = |inode| {
-            let mut ledger = Ledger::new("127.0.0.1:4002");
-            ledger.silent_in_row = 3;
-            let seen = listener(0);
-            let process = seen.process.unwrap();
-            let listener = KnownListener { inode, pid: process.pid, started: process.started };
-            ledger.wedged = Some(Wedged { since_ms: 1, probe_at_ms: 2, listener: Some(listener) });
-            ledger
+    fn a_gateway_that_may_be_starting_is_not_asked_more_often_than_another() {
+        let ledger = LedgerFacts { excused: 2, ..ledger(1) };
+        let sight = sight(0);
+        let at = |starting| Circumstances {
+            broker: None,
+            ledger: &ledger,
+            sight: &sight,
+            queue_stands: false,
+            starting,
+            now_ms: NOW,
+            overridden: false,
         };
-        let inode = listener(0).inode;
-        let mut same = known(inode);
-        assert!(!forget_if_restarted(&mut same, &sight(0)));
-        assert_eq!(same.silent_in_row, 3);
-        let mut other = known(inode + 1);
-        assert!(!forget_if_restarted(&mut other, &Sight::blind("no eyes")));
-        assert!(forget_if_restarted(&mut other, &sight(0)));
-        assert_eq!((other.silent_in_row, other.wedged), (0, None));
+        assert_eq!(allow(&at(true)), Err(Refusal::BudgetUsedUp { used: 3, limit: 3 }));
+        assert_eq!(allow(&at(false)), Ok(()), "what is excused proves nothing later on");
+        assert!(!ledger.is_wedged());
+    }
+
+    #[test]
+    fn a_restarted_gateway_is_a_new_one_whoever_it_was_silent_to() {
+        let silent_to = |by: &str, sight: &Sight| {
+            let mut record = Record::new("127.0.0.1:4002");
+            for _ in 0..3 {
+                record.begin(by, 1, std::time::Duration::ZERO);
+                record.end(FailureClass::Silent, false, sight.known_listener());
+            }
+            let listener = sight.known_listener();
+            record.wedged = Some(Wedged { since_ms: 1, probe_at_ms: 2, listener });
+            record
+        };
+        let here = sight(0);
+        let mut elsewhere = here.clone();
+        if let Ok(Some(listener)) = &mut elsewhere.listener {
+            listener.inode += 1;
+        }
+        for by in ["doctor", "broker, client id 500"] {
+            let mut same = silent_to(by, &here);
+            forget_if_restarted(&mut same, &here);
+            assert_eq!(same.silent_in_row, 3);
+            let mut other = silent_to(by, &elsewhere);
+            forget_if_restarted(&mut other, &Sight::blind("no eyes"));
+            assert_eq!(other.silent_in_row, 3);
+            forget_if_restarted(&mut other, &here);
+            assert_eq!((other.silent_in_row, other.wedged), (0, None));
+        }
     }
 }

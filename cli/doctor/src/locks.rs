@@ -5,11 +5,9 @@
 //! namespace of processes) the answer is "unknown", never "nobody".
 
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ibouncer_broker::ledger::LedgerFile;
 use ibouncer_broker::places::Locks;
 
 use crate::gate::Refusal;
@@ -40,33 +38,20 @@ pub(crate) fn holder(path: &Path) -> Holder {
     Holder::Held(who.trim().to_owned())
 }
 
-/// What is known of brokers that serve the same Gateway under other client ids: they have locks and
-/// ledgers of their own, and the same Gateway.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Neighbours {
-    /// What forbids a handshake, whoever asks.
-    pub(crate) obstacle: Option<Refusal>,
-    /// One of them counts Gateway as wedged, since when, in milliseconds since 1970.
-    pub(crate) wedged_since_ms: Option<u64>,
+/// What of brokers that serve the same Gateway under other client ids forbids a handshake, whoever
+/// asks: they have locks of their own, and the same Gateway.
+pub(crate) fn neighbour(own: &Locks, client_id: i32) -> Option<Refusal> {
+    let others = own.client_ids().into_iter().filter(|id| *id != client_id);
+    others.map(|id| own.of_id(id)).find_map(|locks| occupant(&locks))
 }
 
-/// Looks at the neighbours of this client id.
-pub(crate) fn neighbours(folder: &Path, gateway: SocketAddr, client_id: i32) -> Neighbours {
-    let mut found = Neighbours::default();
-    let locks_of = |id| Locks::new(PathBuf::from(folder), gateway, id).ok();
-    let ids = locks_of(client_id).map(|own| own.client_ids(gateway)).unwrap_or_default();
-    for locks in ids.into_iter().filter(|id| *id != client_id).filter_map(locks_of) {
-        if let Holder::Held(who) = holder(&locks.broker()) {
-            found.obstacle.get_or_insert(Refusal::BrokerServes { who });
-        }
-        if let Holder::Held(_) = holder(&locks.worker()) {
-            found.obstacle.get_or_insert(Refusal::WorkerLives);
-        }
-        let ledger = LedgerFile::at(locks.ledger()).peek(gateway);
-        let wedged = ledger.ok().and_then(|ledger| ledger.wedged);
-        found.wedged_since_ms = found.wedged_since_ms.or(wedged.map(|wedged| wedged.since_ms));
+/// Who has this client id of a Gateway.
+pub(crate) fn occupant(locks: &Locks) -> Option<Refusal> {
+    match (holder(&locks.broker()), holder(&locks.worker())) {
+        (Holder::Held(who), _) => Some(Refusal::BrokerServes { who }),
+        (_, Holder::Held(_)) => Some(Refusal::WorkerLives),
+        _ => None,
     }
-    found
 }
 
 /// Lines are `1: FLOCK  ADVISORY  WRITE 4711 fd:01:1234567 0 EOF`. The device is not compared:

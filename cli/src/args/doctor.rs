@@ -38,7 +38,7 @@ pub(crate) struct Doctor {
     /// Client id of the handshake.
     #[arg(long, value_name = "N", default_value_t = 411, value_parser = client_id)]
     pub(crate) client_id: i32,
-    /// Client id of the broker whose lock and budget are taken [default: the
+    /// Client id of the broker whose locks are taken [default: the
     /// running broker's, or 410].
     #[arg(long, value_name = "N", value_parser = client_id)]
     pub(crate) broker_client_id: Option<i32>,

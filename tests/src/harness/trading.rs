@@ -9,7 +9,8 @@ use ibouncer_client::{Client, Options};
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::Value;
 
-use super::broker::{Broker, BrokerPlan, Home};
+use super::broker::{Broker, BrokerPlan};
+use super::home::Home;
 
 /// A configured client.
 #[derive(Debug, Clone)]

@@ -18,6 +18,7 @@ use crate::orders::journal::{Audit, EventRecord, Write};
 use crate::orders::request::{OrderRequest, View};
 use crate::principals::Credential;
 use crate::queue::{Chunk, Hopeless};
+use crate::record::{Claim, Record};
 use crate::session::Transition;
 use crate::settings::Settings;
 use crate::sight::Sight;
@@ -221,6 +222,10 @@ pub enum Input {
         /// Both clocks now.
         clock: Clock,
     },
+    /// The answer to a claim of the handshake lock.
+    Claimed(Claim),
+    /// Somebody else has changed what is remembered of Gateway.
+    Record(Box<Record>),
     /// An operator's window for restarts of Gateway began, or ended.
     RestartWindow {
         /// Its end.
@@ -275,10 +280,14 @@ pub enum WorkerEvent {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Output {
-    /// Write the ledger, before anything that follows.
+    /// Write the ledger, before anything that follows; and Gateway's record, if its lock is ours.
     Remember(Box<Ledger>),
     /// Look at the kernel's tables, and tell.
     Look,
+    /// Take Gateway's handshake lock, and tell what is remembered of Gateway.
+    Claim,
+    /// Give it back.
+    Yield,
     /// Start a worker process.
     Spawn(Epoch),
     /// SIGKILL, through the child's handle.

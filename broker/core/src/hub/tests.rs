@@ -25,6 +25,7 @@ use crate::ids::Epoch;
 use crate::ledger::Ledger;
 use crate::lines::wanted::Wanted;
 use crate::queue::StreamQueue;
+use crate::record::Claim;
 use crate::session::StateKind;
 use crate::supervisor::ExitStatus;
 
@@ -49,6 +50,10 @@ struct World {
 fn memory(now: Instant) -> Memory {
     let wall = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000);
     Memory { ledger: Ledger::new("127.0.0.1:4002"), clock: Clock { now, wall } }
+}
+
+fn ours() -> Claim {
+    Claim::Ours(Box::default())
 }
 
 const AAPL: &str = "AAPL";
@@ -114,6 +119,7 @@ impl World {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Look => self.look(),
+                Output::Claim => self.hub.handle_input(Input::Claimed(ours()), self.now),
                 Output::Spawn(epoch) => self.spawned.push(epoch),
                 Output::LetGo(_) => self.let_go += 1,
                 Output::Tell(_, ToWorker { message: Some(to_worker::Message::Shutdown(_)) }) => {

@@ -214,6 +214,8 @@ impl Hub {
                 self.outputs.push_back(Output::Remember(Box::new(ledger)));
             }
             Wish::Look => self.outputs.push_back(Output::Look),
+            Wish::Claim => self.outputs.push_back(Output::Claim),
+            Wish::Yield => self.outputs.push_back(Output::Yield),
             Wish::Dial(epoch) => {
                 self.outputs.push_back(Output::NoteNone);
                 self.linked_at = None;

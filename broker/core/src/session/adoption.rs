@@ -40,9 +40,6 @@ impl Session {
         }
         self.epoch = epoch;
         self.ledger.epoch = self.ledger.epoch.max(epoch.0);
-        if self.ledger.in_flight.is_none() {
-            self.ledger.begin("broker", self.clock.millis(now));
-        }
         self.history.begin(epoch, now);
         if let Some(attempt) = self.history.of(epoch) {
             attempt.outcome = Outcome::Ready;
@@ -52,7 +49,8 @@ impl Session {
         }
         self.server_version = Some(facts.server_version);
         self.accounts = split_accounts(&facts.accounts);
-        self.ledger.on_ready();
+        self.adopted = true;
+        self.ledger.not_before_ms = 0;
         self.up_since = Some(now);
         self.wishes.push_back(Wish::Remember);
         let because = "the worker of the broker before was taken over, with its session".into();
@@ -77,7 +75,6 @@ impl Session {
         if !matches!(self.state, State::Adopting { .. }) {
             return;
         }
-        self.ledger.settle_in_flight();
         let because = "the worker of the broker before is gone";
         self.transition(State::Stopped, because.into(), now);
         if !self.stopping {

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::dial::Intent;
 use super::{FailureClass, HeldBy, Next, Outcome, Session, State};
 use crate::sight::Vantage;
 
@@ -11,10 +12,15 @@ impl Session {
     pub fn next(&self, now: Instant) -> Next {
         let attempt = self.epoch.0 + 1;
         let failures = self.backoff.failures();
+        if let Some((others, at)) = self.intent.as_ref().and_then(Intent::waits_for_others) {
+            let action = format!("look whether that is over, then attempt {attempt}");
+            let because = format!("one handshake at a time at one Gateway: {others}");
+            return Next { action, at: Some(at), because };
+        }
         let (action, at, because) = match &self.state {
             _ if self.intent.is_some() => (
                 format!("look at the kernel's tables, then attempt {attempt}"),
-                self.intent.as_ref().map(super::dial::Intent::deadline),
+                self.intent.as_ref().map(Intent::deadline),
                 "nothing is dialled without a look".into(),
             ),
             State::Stopped => ("nothing".into(), None, "the broker is not running".into()),
@@ -132,7 +138,7 @@ impl Session {
                     Outcome::Failed(class) => Some(advice_for(class)),
                     Outcome::InProgress | Outcome::Ready => None,
                 })
-                .filter(|_| self.ledger.silent_in_row > 0)
+                .filter(|_| self.ledger.record.silent_in_row > 0)
                 .unwrap_or_default(),
             State::Adopting { pid, .. } => vec![
                 "nothing: the worker comes by itself, or ends after worker.adoption_grace".into(),
@@ -216,7 +222,7 @@ impl Session {
     }
 
     fn count_of_silence(&self, now: Instant) -> String {
-        let silent = self.ledger.silent_in_row;
+        let silent = self.ledger.record.silent_in_row;
         if let Some(until) = self.starting_until(now) {
             let left = until.saturating_duration_since(now).as_secs();
             return format!("Gateway may be starting: silence does not count for {left} s");

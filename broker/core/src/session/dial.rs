@@ -1,53 +1,120 @@
-//! Before an attempt: what must have been looked at, and whether one is made at all.
+//! Before an attempt: what must have been looked at.
 //!
-//! Whoever wants an attempt says so; then the kernel's tables are read, and only then it is
-//! decided. A look that does not come in time counts as eyes that see nothing.
+//! Whoever wants an attempt says so; then the kernel's tables are read, then it is asked whether
+//! it is our turn ([`super::turn`]), and only then it is decided. A look that does not come in time
+//! counts as eyes that see nothing.
 
 use std::time::{Duration, Instant};
 
+use super::turn::DRAINED;
 use super::{HeldBy, Session, State, Wish};
 use crate::clock::Clock;
 use crate::ids::Epoch;
-use crate::ledger::Wedged;
 use crate::lookout::News;
+use crate::record::Claim;
 use crate::sight::Sight;
 
 /// The tables are read within milliseconds; a machine that needs longer is not waited for.
 const LOOK_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Connections that wait so long to be accepted, beside a silent attempt, are proof enough.
-const QUEUE_STUCK: Duration = Duration::from_secs(30);
-
 /// The wish for an attempt.
 #[derive(Debug)]
 pub(super) struct Intent {
-    because: String,
-    force: Force,
-    since: Instant,
+    pub(super) because: String,
+    pub(super) force: Force,
+    /// The broker has just started, and does not know what it waited for before.
+    pub(super) restarted: bool,
+    pub(super) step: Step,
+}
+
+/// How far it has come.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The tables are being read.
+    Look {
+        /// They are not waited for longer.
+        until: Instant,
+    },
+    /// It is asked whether it is our turn.
+    Claim {
+        /// The answer is not waited for longer.
+        until: Instant,
+    },
+    /// It is not.
+    Wait {
+        /// When to look again.
+        until: Instant,
+        /// Whose turn it is, in words.
+        others: String,
+    },
 }
 
 /// What the wish overrides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Force {
+    /// It is no wish for an attempt: it is only asked whether Gateway counts as wedged.
+    Judge,
     /// Nothing.
     None,
     /// That nothing listens: a closed port answers by itself.
     Absence,
-    /// The verdict WEDGED as well: a probe, or a reason to believe that it is over.
-    Verdict,
+    /// The verdict WEDGED as well, if its probe is due.
+    Due,
+    /// The verdict: there is a reason to believe that it is over.
+    Evidence,
+    /// The same, by a person's word; that is not used up by what others try meanwhile.
+    Person,
 }
 
 impl Intent {
     pub(super) fn deadline(&self) -> Instant {
-        self.since + LOOK_DEADLINE
+        match self.step {
+            Step::Look { until } | Step::Claim { until } | Step::Wait { until, .. } => until,
+        }
+    }
+
+    pub(super) fn waits_for(&self) -> &'static str {
+        match self.step {
+            Step::Look { .. } => "look at the kernel's tables",
+            Step::Claim { .. } => "handshake lock",
+            Step::Wait { .. } => "handshake of somebody else",
+        }
+    }
+
+    /// Whose handshake is waited for, and until when.
+    pub(super) fn waits_for_others(&self) -> Option<(&str, Instant)> {
+        match &self.step {
+            Step::Wait { others, until } => Some((others, *until)),
+            Step::Look { .. } | Step::Claim { .. } => None,
+        }
     }
 }
 
 impl Session {
     /// An attempt is wanted; the tables are read first.
     pub(super) fn want(&mut self, because: &str, force: Force, now: Instant) {
-        self.intent = Some(Intent { because: because.to_owned(), force, since: now });
+        let step = Step::Look { until: now + LOOK_DEADLINE };
+        let restarted = matches!(self.state, State::Stopped);
+        self.intent = Some(Intent { because: because.to_owned(), force, restarted, step });
         self.wishes.push_back(Wish::Look);
+    }
+
+    /// What the wish waited for did not come in time, or its time has come.
+    pub(super) fn on_intent_late(&mut self, now: Instant) {
+        match self.intent.as_ref().map(|intent| &intent.step) {
+            Some(Step::Look { .. }) => self.on_no_sight(now),
+            Some(Step::Claim { .. }) => {
+                let because = "the handshake lock was not looked at in time".to_owned();
+                self.on_claimed(Claim::Unusable { because }, now);
+            }
+            Some(Step::Wait { .. }) => {
+                if let Some(intent) = &mut self.intent {
+                    intent.step = Step::Look { until: now + LOOK_DEADLINE };
+                    self.wishes.push_back(Wish::Look);
+                }
+            }
+            None => {}
+        }
     }
 
     /// The kernel's tables were read.
@@ -55,14 +122,18 @@ impl Session {
         self.clock = clock;
         let news = self.lookout.see(sight, now);
         self.note_start(now);
-        let replaced = news.changed || self.is_replaced_since_wedged();
+        let seen = self.lookout.known_listener();
+        let known = seen.is_some_and(|seen| self.ledger.record.is_about_another(seen));
+        let replaced = news.changed || known;
         if replaced {
             self.on_new_listener();
         }
-        if let Some(intent) = self.intent.take() {
-            return self.decide(intent, now);
+        match self.intent.take() {
+            // The answer comes at once.
+            Some(intent @ Intent { step: Step::Claim { .. }, .. }) => self.intent = Some(intent),
+            Some(intent) => self.decide(intent, now),
+            None => self.on_news(news, replaced, now),
         }
-        self.on_news(news, replaced, now);
     }
 
     /// They could not be read in time.
@@ -92,43 +163,6 @@ impl Session {
             .max()
     }
 
-    /// Has Gateway been silent as often as it may be?
-    pub(super) fn is_over_budget(&self, now: Instant) -> bool {
-        let budget = self.settings.attempts.silent_budget;
-        let silent = self.ledger.silent_in_row;
-        let stuck =
-            || silent > 0 && self.lookout.queue_age(now).is_some_and(|age| age >= QUEUE_STUCK);
-        budget > 0 && self.starting_until(now).is_none() && (silent >= budget || stuck())
-    }
-
-    /// WEDGED, until `probe_at` at the latest.
-    pub(super) fn become_wedged(&mut self, because: String, now: Instant) {
-        let period = self.probe_period();
-        // A probe that was due before a restart is due after it, neither sooner nor later.
-        let (since_ms, wait) = match &self.ledger.wedged {
-            Some(wedged) if matches!(self.state, State::Stopped) => {
-                (wedged.since_ms, self.clock.until(wedged.probe_at_ms, now).min(period))
-            }
-            Some(wedged) => (wedged.since_ms, period),
-            None => (self.clock.millis(now), period),
-        };
-        let probe_at = now + wait;
-        self.ledger.wedged = Some(Wedged {
-            since_ms,
-            probe_at_ms: self.clock.millis(probe_at),
-            listener: self.lookout.known_listener(),
-        });
-        self.wishes.push_back(Wish::Remember);
-        let count = self.ledger.silent_in_row;
-        let because = format!("{count} silent handshakes in a row; the last: {because}");
-        self.transition(State::Wedged { probe_at }, because, now);
-    }
-
-    fn probe_period(&self) -> Duration {
-        let settings = &self.settings.attempts;
-        if self.lookout.counts() { settings.slow_probe_local } else { settings.slow_probe_remote }
-    }
-
     fn decide(&mut self, intent: Intent, now: Instant) {
         if self.stopping || self.has_attempt() {
             return;
@@ -140,31 +174,7 @@ impl Session {
             }
             return;
         }
-        let wedged = self.is_over_budget(now) || self.is_wedged_from_before(now);
-        if wedged && intent.force < Force::Verdict {
-            if !matches!(self.state, State::Wedged { .. }) {
-                let because = "it was met before this broker started".to_owned();
-                self.become_wedged(because, now);
-            }
-            return;
-        }
-        if matches!(self.state, State::Stopped) && intent.force == Force::None {
-            let wait = self.clock.until(self.ledger.not_before_ms, now).min(self.backoff.longest());
-            if !wait.is_zero() {
-                let class = crate::attempts::FailureClass::Cancelled;
-                let because = "the wait after the attempt before goes on over the restart".into();
-                return self.transition(
-                    State::Backoff { dial_at: now + wait, class },
-                    because,
-                    now,
-                );
-            }
-        }
-        if self.lookout.is_absent() && intent.force < Force::Absence {
-            let because = "nothing listens on Gateway's port".into();
-            return self.become_absent(because, now);
-        }
-        self.dial(&intent.because, now);
+        self.claim(intent, now);
     }
 
     /// GATEWAY_ABSENT: looked at all the time, and dialled now and then all the same.
@@ -180,7 +190,7 @@ impl Session {
     fn on_news(&mut self, news: News, replaced: bool, now: Instant) {
         match self.state {
             State::GatewayAbsent { .. } if self.lookout.sight().listening() == Some(true) => {
-                self.dial("something listens on Gateway's port again", now);
+                self.want("something listens on Gateway's port again", Force::Evidence, now);
             }
             // An updated Gateway is another process as well.
             State::Wedged { .. }
@@ -189,14 +199,13 @@ impl Session {
             | State::Held { by: HeldBy::Version }
                 if replaced =>
             {
-                self.dial("another process listens on Gateway's port", now);
+                self.want("another process listens on Gateway's port", Force::Evidence, now);
             }
             State::Wedged { .. } if news.drained => {
-                self.dial("Gateway's accept queue has drained", now);
+                self.want(DRAINED, Force::Evidence, now);
             }
             State::Backoff { .. } if self.is_over_budget(now) => {
-                let because = "connections wait for 30 s and more to be accepted".to_owned();
-                self.become_wedged(because, now);
+                self.want("silence was met often enough", Force::Judge, now);
             }
             _ => {}
         }
@@ -211,21 +220,10 @@ impl Session {
         }
     }
 
-    fn is_replaced_since_wedged(&self) -> bool {
-        let known = self.ledger.wedged.as_ref().and_then(|wedged| wedged.listener);
-        known.is_some_and(|known| self.lookout.is_another(known))
-    }
-
-    /// The verdict was there before this broker was, and nothing speaks against it.
-    fn is_wedged_from_before(&self, now: Instant) -> bool {
-        self.settings.attempts.silent_budget > 0
-            && self.ledger.wedged.is_some()
-            && self.starting_until(now).is_none()
-    }
-
     /// What was met before says nothing about this one.
     fn on_new_listener(&mut self) {
-        self.ledger.forgive();
+        self.renewed = true;
+        self.ledger.record.renew();
         self.backoff.reset();
         self.ledger.failures = 0;
         self.ledger.not_before_ms = 0;
@@ -233,7 +231,7 @@ impl Session {
         self.wishes.push_back(Wish::Remember);
     }
 
-    /// One attempt, entered in the ledger before it is made.
+    /// One attempt, entered in the record before it is made.
     pub(super) fn dial(&mut self, because: &str, now: Instant) {
         self.epoch = Epoch(self.epoch.0 + 1);
         self.dials += 1;
@@ -242,12 +240,8 @@ impl Session {
         self.upstream_lost = None;
         self.history.begin(self.epoch, now);
         self.ledger.epoch = self.epoch.0;
-        // If nobody sees its end, the next probe is due a period after this one all the same.
-        let next_probe_ms = self.clock.millis(now + self.probe_period());
-        if let Some(wedged) = &mut self.ledger.wedged {
-            wedged.probe_at_ms = next_probe_ms;
-        }
-        self.ledger.begin("broker", self.clock.millis(now));
+        let (name, period) = (self.name(), self.probe_period());
+        self.ledger.record.begin(&name, self.clock.millis(now), period);
         self.wishes.push_back(Wish::Remember);
         self.wishes.push_back(Wish::Dial(self.epoch));
         self.transition(State::Connecting { epoch: self.epoch }, because.to_owned(), now);

@@ -47,9 +47,11 @@ impl Session {
         now: Instant,
     ) {
         let starting = self.starting_until(now).is_some();
-        self.ledger.end(class, starting);
+        if self.turn {
+            self.ledger.record.end(class, starting, self.lookout.known_listener());
+        }
         if self.stopping {
-            self.wishes.push_back(Wish::Remember);
+            self.let_others();
             return self.transition(State::Stopped, because, now);
         }
         match class {
@@ -65,7 +67,12 @@ impl Session {
             State::Backoff { dial_at, .. } => self.clock.millis(dial_at),
             _ => 0,
         };
-        self.wishes.push_back(Wish::Remember);
+        let ours = matches!(class, FailureClass::WorkerFault | FailureClass::Cancelled);
+        if self.turn && !ours {
+            self.ledger.record.failures = self.ledger.failures;
+            self.ledger.record.not_before_ms = self.ledger.not_before_ms;
+        }
+        self.let_others();
     }
 
     fn go_on(&mut self, class: FailureClass, because: String, now: Instant) {
@@ -76,12 +83,12 @@ impl Session {
         let next = match class {
             FailureClass::Cancelled => {
                 self.transition(State::Backoff { dial_at: now, class }, because.clone(), now);
-                return self.want(&because, Force::Verdict, now);
+                return self.want(&because, Force::Person, now);
             }
             FailureClass::Unsupported => State::Held { by: HeldBy::Version },
             // A fault of our own during a probe is no reason to dial a wedged Gateway faster.
             FailureClass::Silent | FailureClass::WorkerFault if self.is_over_budget(now) => {
-                return self.become_wedged(because, now);
+                return self.become_wedged(&because, now);
             }
             FailureClass::Refused | FailureClass::Unreachable => {
                 return self.become_absent(because, now);

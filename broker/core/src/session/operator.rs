@@ -45,7 +45,7 @@ impl Session {
             "" => "an operator asked for a retry".to_owned(),
             reason => format!("an operator asked for a retry: {reason}"),
         };
-        self.want(&because, Force::Verdict, now);
+        self.want(&because, Force::Person, now);
         Ok(())
     }
 

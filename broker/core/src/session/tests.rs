@@ -5,12 +5,16 @@ use std::time::SystemTime;
 use ibouncer_proto::link::v1::{EndReason, SessionFacts};
 
 use super::*;
+use crate::record::{Claim, Record};
 use crate::sight::Sight;
 use crate::sight::tests::{listening, nothing};
 use crate::supervisor::EndCause;
 
 struct World {
     session: Session,
+    /// What is on disk of Gateway, and who makes a handshake at it but us.
+    record: Record,
+    others: Option<&'static str>,
     now: Instant,
     /// What the kernel's tables show at the moment.
     sight: Sight,
@@ -32,9 +36,7 @@ impl World {
     fn remembering(settings: Settings, ledger: Ledger, sight: Sight) -> Self {
         let now = Instant::now();
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000);
-        let memory = Memory { ledger, clock: Clock { now, wall } };
-        let session = Session::new(settings, memory, 1, now);
-        let mut world = Self { session, now, sight, wall, base: now, seen: Vec::new() };
+        let mut world = Self::remembering_at(settings, ledger, sight, Clock { now, wall });
         world.session.start(now);
         world.settle();
         world
@@ -51,24 +53,41 @@ impl World {
     }
 
     fn remembering_at(settings: Settings, ledger: Ledger, sight: Sight, clock: Clock) -> Self {
+        let record = ledger.record.clone();
         let memory = Memory { ledger, clock };
         let session = Session::new(settings, memory, 1, clock.now);
         let (now, wall) = (clock.now, clock.wall);
-        Self { session, now, sight, wall, base: now, seen: Vec::new() }
+        Self { session, record, others: None, now, sight, wall, base: now, seen: Vec::new() }
     }
 
     fn clock(&self) -> Clock {
         Clock { now: self.now, wall: self.wall + (self.now - self.base) }
     }
 
-    /// Answers every wish for a look.
+    /// Answers every wish for a look or a turn.
     fn settle(&mut self) {
         while let Some(wish) = self.session.poll_wish() {
-            match wish {
-                Wish::Look => self.look(),
-                Wish::Remember => {}
-                other => self.seen.push(other),
+            self.fulfil(wish);
+        }
+        self.session.check_invariants();
+    }
+
+    fn fulfil(&mut self, wish: Wish) {
+        match wish {
+            Wish::Look => self.look(),
+            Wish::Claim => {
+                let claim = match self.others {
+                    None => Claim::Ours(Box::new(self.record.clone())),
+                    Some(holder) => Claim::Taken { holder: holder.into() },
+                };
+                self.session.on_claimed(claim, self.now);
             }
+            // Nothing that changes the record comes between its change and this.
+            Wish::Remember if self.others.is_none() => {
+                self.record = self.session.ledger.record.clone();
+            }
+            Wish::Remember | Wish::Yield => {}
+            other => self.seen.push(other),
         }
     }
 
@@ -245,34 +264,6 @@ fn silence_after_gateway_closed_a_session_only_waits() {
 }
 
 #[test]
-fn an_operator_gets_out_of_every_wait_and_out_of_nothing_else() {
-    let waits: [fn(&mut World); 5] = [
-        |world| world.reported(EndReason::ConnectFailed, 0),
-        |world| world.reported(EndReason::Refused, 326),
-        |world| world.reported(EndReason::Refused, 0),
-        |world| world.reported(EndReason::Internal, 0),
-        |world| {
-            for attempt in 0..3 {
-                world.silence();
-                if attempt < 2 {
-                    world.expire();
-                }
-            }
-        },
-    ];
-    for wait in waits {
-        let mut world = World::new();
-        wait(&mut world);
-        let before = world.session.epoch;
-        world.session.retry("test", world.now).unwrap();
-        world.settle();
-        assert_eq!(world.state(), StateKind::Connecting);
-        assert_eq!(world.session.epoch.0, before.0 + 1);
-        assert!(world.session.retry("test", world.now).is_err());
-    }
-}
-
-#[test]
 fn a_live_session_is_dropped_only_by_name() {
     let mut world = World::new();
     world.ready();
@@ -393,3 +384,4 @@ fn every_state_says_what_is_next() {
 mod adoption;
 mod dial;
 mod operator;
+mod turn;

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::dial::Intent;
 use super::{Session, State, StateKind};
 use crate::attempts::History;
 use crate::clock::Clock;
@@ -113,6 +114,11 @@ impl Session {
 
     /// Why the state is what it is.
     pub fn reason(&self, now: Instant) -> String {
+        if let Some((others, _)) = self.intent.as_ref().and_then(Intent::waits_for_others)
+            && matches!(self.state, State::Backoff { .. } | State::ClientIdInUse { .. })
+        {
+            return others.to_owned();
+        }
         match (&self.state, self.history.newest(), &self.verdict) {
             (State::Connecting { .. } | State::Handshaking { .. }, _, Some((_, because))) => {
                 format!("ending the worker: {because}")

@@ -15,7 +15,9 @@ pub(crate) const NOW: u64 = 1_772_373_727_123;
 pub(crate) fn ledger(silent_in_row: u32) -> LedgerFacts {
     LedgerFacts {
         silent_in_row,
+        excused: 0,
         budget: 3,
+        not_before_ms: 0,
         wedged_since_ms: None,
         hold: None,
         attempts: Vec::new(),

@@ -134,10 +134,14 @@ fn after_refusal(refusal: &Refusal, verdict: Verdict) -> Option<&'static str> {
         Refusal::Wedged
         | Refusal::Held { .. }
         | Refusal::BudgetUsedUp { .. }
+        | Refusal::TooEarly { .. }
         | Refusal::QueueStands { .. } => Some(
             "Only after you have looked at Gateway's window, one more attempt can be forced: \
              --active --override --reason \"why\".",
         ),
+        Refusal::HandshakeUnderWay { .. } => {
+            Some("Ask again in half a minute: whoever makes that handshake learns the same.")
+        }
         Refusal::NoLock { .. } => Some("Make lock folder and ledger usable, then ask again."),
     }
 }

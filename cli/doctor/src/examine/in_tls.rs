@@ -3,13 +3,13 @@
 //!
 //! It is no handshake of the API, and never made where it could cost a Gateway something: not
 //! where eyes see Gateway itself, not after silence, not in a row, not against an obstacle that a
-//! person overrode once. It is entered into the ledger before it is made, as every connection is,
+//! person overrode once. It is entered into the record before it is made, as every connection is,
 //! so silence that meets it counts.
 
-use ibouncer_broker::ledger::LedgerFile;
-use ibouncer_core::ledger::Ledger;
+use ibouncer_broker::turn::Turn;
+use ibouncer_core::record::Record;
 
-use super::{Examination, no_lock, unix_millis};
+use super::{Examination, no_lock, probe_period, unix_millis};
 use crate::gate::Refusal;
 use crate::plan::Plan;
 use crate::timeline::{End, Stage, Timeline, TlsAnswer};
@@ -20,8 +20,9 @@ impl Examination<'_> {
     pub(super) fn ask_in_tls(
         &mut self,
         plan: &Plan,
-        ledger: &mut Ledger,
-        file: &LedgerFile,
+        record: &mut Record,
+        hold: &Option<String>,
+        turn: &mut Turn,
     ) -> Result<(), Refusal> {
         let Some(timeline) = self.facts.timelines.last() else {
             return Ok(());
@@ -37,8 +38,9 @@ impl Examination<'_> {
             return Ok(());
         }
         let began = unix_millis();
-        ledger.begin(&format!("{}, in TLS", self.name()), began);
-        file.write(ledger).map_err(|error| no_lock(&error))?;
+        let period = probe_period(&self.facts.sight);
+        record.begin(&format!("{}, in TLS", self.name()), began, period);
+        turn.enter(record).map_err(|error| no_lock(&error))?;
         let answer = tls::ask(attempt.gateway, attempt.limits.tcp);
         let mut asked = Timeline::new(attempt, began);
         asked.end = match &answer {
@@ -50,11 +52,11 @@ impl Examination<'_> {
             TlsAnswer::Silence => End::Silence,
             TlsAnswer::NoTcp => End::TcpFailed("it was open a moment ago".into()),
         };
-        self.enter(ledger, &asked);
+        self.enter(record, &asked);
         if let Some(timeline) = self.facts.timelines.last_mut() {
             timeline.tls = Some(answer);
         }
-        self.facts.ledger = Ok(self.ledger_facts(ledger));
-        file.write(ledger).map_err(|error| no_lock(&error))
+        self.facts.ledger = Ok(self.ledger_facts(record, hold));
+        turn.enter(record).map_err(|error| no_lock(&error))
     }
 }

@@ -184,6 +184,7 @@ fn budget(facts: &Facts, unknown: &mut BTreeMap<String, String>) -> Value {
     match &facts.ledger {
         Ok(ledger) => json!({
             "silent_in_row": ledger.silent_in_row,
+            "excused": ledger.excused,
             "limit": ledger.budget,
             "wedged_since": ledger.wedged_since_ms.map(rfc3339),
             "hold": ledger.hold,

@@ -7,8 +7,8 @@ fn adopting() -> World {
     let clock = Clock { now, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000) };
     let mut ledger = Ledger::new("127.0.0.1:4002");
     ledger.epoch = 7;
-    ledger.begin("broker", 1);
-    ledger.on_ready();
+    ledger.record.begin("broker", 1, Duration::ZERO);
+    ledger.record.on_ready();
     let mut world = World::remembering_at(Settings::default(), ledger, listening(1, 0), clock);
     world.session.start_adopting("worker 7 (pid 100)", Some(100), now);
     world.settle();
@@ -53,7 +53,7 @@ fn nothing_is_dialled_while_it_holds_its_lock_however_late_it_is() {
     world.session.on_orphan_gone(world.now);
     world.settle();
     assert!(world.wishes().contains(&Wish::Dial(Epoch(8))));
-    assert_eq!(world.session.ledger().silent_in_row, 0, "its session was live");
+    assert_eq!(world.session.ledger().record.silent_in_row, 0, "its session was live");
 }
 
 #[test]

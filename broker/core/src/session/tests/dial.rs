@@ -11,7 +11,7 @@ fn nothing_is_dialled_without_a_look_and_a_look_that_fails_is_no_obstacle() {
         World::remembering_at(Settings::default(), ledger, Sight::blind("no tables"), clock);
     world.session.start(now);
     let wishes: Vec<_> = std::iter::from_fn(|| world.session.poll_wish()).collect();
-    assert_eq!(wishes, [Wish::Remember, Wish::Look]);
+    assert_eq!(wishes, [Wish::Look]);
     assert_eq!(world.state(), StateKind::Stopped);
     world.expire();
     assert_eq!(world.state(), StateKind::Connecting);
@@ -40,10 +40,9 @@ fn an_attempt_is_remembered_before_it_is_made() {
     let mut order = Vec::new();
     while let Some(wish) = world.session.poll_wish() {
         match wish {
-            Wish::Look => world.session.on_sight(world.sight.clone(), world.clock(), world.now),
-            Wish::Remember => order.push(world.session.ledger().in_flight.is_some()),
+            Wish::Remember => order.push(world.session.ledger().record.in_flight.is_some()),
             Wish::Dial(_) => break,
-            _ => {}
+            other => world.fulfil(other),
         }
     }
     assert_eq!(order.last(), Some(&true));

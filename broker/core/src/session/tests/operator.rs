@@ -63,3 +63,31 @@ fn letting_go_leaves_a_live_session_alone_and_ends_anything_else() {
     assert!(!world.session.let_go("SIGUSR2", world.now));
     assert!(!world.session.is_stopped(), "the handshake is ended first");
 }
+
+#[test]
+fn an_operator_gets_out_of_every_wait_and_out_of_nothing_else() {
+    let waits: [fn(&mut World); 5] = [
+        |world| world.reported(EndReason::ConnectFailed, 0),
+        |world| world.reported(EndReason::Refused, 326),
+        |world| world.reported(EndReason::Refused, 0),
+        |world| world.reported(EndReason::Internal, 0),
+        |world| {
+            for attempt in 0..3 {
+                world.silence();
+                if attempt < 2 {
+                    world.expire();
+                }
+            }
+        },
+    ];
+    for wait in waits {
+        let mut world = World::new();
+        wait(&mut world);
+        let before = world.session.epoch;
+        world.session.retry("test", world.now).unwrap();
+        world.settle();
+        assert_eq!(world.state(), StateKind::Connecting);
+        assert_eq!(world.session.epoch.0, before.0 + 1);
+        assert!(world.session.retry("test", world.now).is_err());
+    }
+}

@@ -66,10 +66,12 @@ fn json(texts: &BTreeMap<String, String>, name: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The ledger of attempts, under whichever name.
-fn attempts(texts: &BTreeMap<String, String>) -> Value {
-    let name = texts.keys().find(|name| name.starts_with("attempts/")).cloned();
-    json(texts, &name.unwrap_or_else(|| panic!("no attempts: {:?}", texts.keys())))
+/// What is remembered of a Gateway (`record`), or of a client id there (`attempts`).
+fn remembered(texts: &BTreeMap<String, String>, what: &str) -> Value {
+    let end = format!(".{what}.json");
+    let fits = |name: &&String| name.starts_with("attempts/") && name.ends_with(&end);
+    let name = texts.keys().find(fits).cloned();
+    json(texts, &name.unwrap_or_else(|| panic!("no {what}: {:?}", texts.keys())))
 }
 
 #[track_caller]
@@ -111,16 +113,16 @@ fn a_bundle_has_everything_for_support_and_no_account_and_no_token() {
     let config = json(&texts, "config.json");
     assert_eq!(config["settings"]["clients.momentum.accounts"]["value"][0], "DU***432");
     assert!(texts.keys().any(|name| name.starts_with("workers/")), "{:?}", texts.keys());
-    assert_eq!(attempts(&texts)["epoch"], 2);
+    assert_eq!(remembered(&texts, "attempts")["epoch"], 2);
 
     assert_eq!(broker.terminate(), Some(0));
     let texts = bundle(broker.home(), "without.tar.gz");
     assert_clean(&texts, &secrets);
     let missing = json(&texts, "versions.json")["missing"].to_string();
     assert!(missing.contains("status and events"), "{missing}");
-    // Without a broker the ledger still says what was tried, and the files what happened.
-    let remembered = attempts(&texts);
-    assert!(remembered["attempts"].as_array().unwrap().len() >= 2, "{remembered:#}");
+    // Without a broker the record still says what was tried, and the files what happened.
+    let record = remembered(&texts, "record");
+    assert!(record["attempts"].as_array().unwrap().len() >= 2, "{record:#}");
     assert!(texts["events.jsonl"].contains("transition"));
     for name in ["connections.json", "config.json"] {
         json(&texts, name);
@@ -134,7 +136,7 @@ fn a_bundle_of_a_host_without_a_broker_has_the_doctors_attempts() {
     let arguments = ["doctor", "--gateway", sim.address(), "--active", "--timeout", "200ms"];
     home.cli(&[&arguments[..], &["--eyes", "none"]].concat());
     let texts = bundle(&home, "doctor.tar.gz");
-    let remembered = attempts(&texts);
-    assert_eq!(remembered["attempts"][0]["by"], "doctor", "{remembered:#}");
-    assert_eq!(remembered["attempts"][0]["outcome"], "silent");
+    let record = remembered(&texts, "record");
+    assert_eq!(record["attempts"][0]["by"], "doctor", "{record:#}");
+    assert_eq!(record["attempts"][0]["outcome"], "silent");
 }

@@ -291,7 +291,7 @@ impl World {
                 Output::Tell(epoch, message) => self.tell(epoch, &message),
                 Output::Send { epoch, number, frames } => {
                     self.wire.on_left(&frames, self.now);
-                    self.orders.on_left(&frames);
+                    self.orders.on_left(&frames, self.hub.client_id());
                     let mut out = bytes::BytesMut::new();
                     write_data_header(number, frames.len(), &mut out);
                     out.extend_from_slice(&frames);

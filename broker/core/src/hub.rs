@@ -313,6 +313,11 @@ impl Hub {
         self.streams.of(client).map(|(id, _)| id).collect()
     }
 
+    /// The client id of the session, or of the attempt under way.
+    pub fn client_id(&self) -> i32 {
+        self.session.client_id()
+    }
+
     /// What a client calls itself.
     pub fn client_name(&self, client: ClientId) -> &str {
         self.clients.name(client)

@@ -1,6 +1,6 @@
 //! `ibouncer support-bundle`: one file with what a support thread needs.
 //!
-//! Asks the broker if one runs, and takes what lies on disk: without a broker the ledger still
+//! Asks the broker if one runs, and takes what lies on disk: without a broker the record still
 //! says which attempts were made and how they ended. Everything goes through [`redact`]: accounts
 //! are masked, and secrets are left out. What is missing is named, with its cause.
 
@@ -31,8 +31,8 @@ const LARGEST: usize = 1 << 20;
 /// A shorter line in a token's file is no token.
 const SHORTEST_TOKEN: usize = 8;
 
-/// How the names of ledgers end.
-const LEDGER: &str = ".attempts.json";
+/// How the names of records and ledgers end: what is remembered of a Gateway, and of a client id.
+const REMEMBERED: [&str; 2] = [".record.json", ".attempts.json"];
 
 /// Named pieces of the bundle, and what is missing.
 struct Bundle {
@@ -137,7 +137,8 @@ impl Bundle {
             Err(error) => return self.miss("attempts", format!("{}: {error}", folder.display())),
         };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<String> = names.filter(|name| name.ends_with(LEDGER)).collect();
+        let mut names: Vec<String> =
+            names.filter(|name| REMEMBERED.iter().any(|end| name.ends_with(end))).collect();
         names.sort();
         if names.is_empty() {
             self.miss("attempts", "no attempt was ever made");

@@ -144,7 +144,9 @@ def find(
         address = _parse(named.removeprefix("https://").rstrip("/") if encrypted else named, origin)
         tls = Tls.of(environment) if encrypted and not secured else None
         file = None
-        if token is None and _is_loopback(address):
+        # Whoever shows a certificate means to be known by it.
+        certified = tls is not None and tls.cert is not None
+        if token is None and _is_loopback(address) and not certified:
             file = Places.resolve(environment, runtime_dir=runtime_dir, instance=instance).token
         origin = f" (from {origin})"
         return Plan((Endpoint(address, client_name, token, file, origin, tls),))
@@ -183,7 +185,8 @@ def _parse(text: str, origin: str) -> str:
         if host and port.isdecimal() and 0 < int(port) < 65536 and "/" not in text:
             return text
     raise ClientError(
-        f"{origin} {text!r} is neither unix:/PATH, HOST:PORT nor https://HOST:PORT", code="BAD_TARGET"
+        f"{origin} {text!r} is neither unix:/PATH, HOST:PORT nor https://HOST:PORT",
+        code="BAD_TARGET",
     )
 
 

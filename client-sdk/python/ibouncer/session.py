@@ -100,11 +100,12 @@ def connect(
 ) -> Session:
     """A session, to be used with `async with`; finds the broker unless `target` names one.
 
-    `target` is "unix:/PATH", "HOST:PORT" or, with TLS, "https://HOST:PORT"; `name` is what others see of this program, by default
-    `program@host:pid`; `credentials` switches TLS on, too (without
-    it the files in PEM that IBOUNCER_TLS_CA, IBOUNCER_TLS_CERT and IBOUNCER_TLS_KEY name are taken); `timeout` is for reaching the broker, in
-    seconds. Entering raises BrokerNotFound if there is none. With `reconnect`, streams outlive the
-    broker and calls that only read are sent once more; each stream can say otherwise.
+    `target` is "unix:/PATH", "HOST:PORT" or, with TLS, "https://HOST:PORT"; `name` is what others
+    see of this program, by default `program@host:pid`; `credentials` switches TLS on, too: without
+    it the files in PEM that IBOUNCER_TLS_CA, IBOUNCER_TLS_CERT and IBOUNCER_TLS_KEY name are taken;
+    `timeout` is for reaching the broker, in seconds. Entering raises BrokerNotFound if there is
+    none. With `reconnect`, streams outlive the broker and calls that only read are sent once more;
+    each stream can say otherwise.
     """
     return Session(
         target=target,

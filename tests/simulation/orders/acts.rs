@@ -31,7 +31,8 @@ impl World {
             return self.owner_joins(index);
         }
         match self.rng.u8(..100) {
-            0..=34 => self.place_one(index),
+            0..=32 => self.place_one(index),
+            33..=34 => self.flood(index),
             35..=42 => self.place_group(index),
             43..=49 => self.repeat(index),
             50..=64 => self.modify(index),
@@ -134,6 +135,17 @@ impl World {
     fn place_one(&mut self, index: usize) -> String {
         let order = self.new_order(index);
         self.place(index, vec![order])
+    }
+
+    /// More than its share of the queue, of which something is taken back at once.
+    fn flood(&mut self, index: usize) -> String {
+        let count = self.rng.usize(9..30);
+        let names: Vec<_> = (0..count).map(|_| self.place_one(index)).collect();
+        for _ in 0..self.rng.usize(..4) {
+            let name = names[self.rng.usize(..count)].clone();
+            self.cancel_name(index, &name);
+        }
+        String::new()
     }
 
     /// What this owner means by a name is what it asked for first.

@@ -232,6 +232,10 @@ impl World {
             self.order_happens(what);
         }
         self.heal();
+        if self.settings.alternate_client_id.is_some() {
+            // A session under the reserved client id lasts until something ends it.
+            self.gateway_begins_anew();
+        }
         if !self.orders.linked {
             self.happen(&Happening::RestoredWithData);
         }

@@ -51,7 +51,10 @@ pub(super) fn find(
     if let Some(target) = options.target.clone().or_else(|| variable("IBOUNCER_TARGET")) {
         let target = parse(&target)?;
         // A token that was found, and not given, is for the broker of this host alone.
-        let token = if is_loopback(&target) { token } else { given_token };
+        // Nor is it for whoever shows a certificate, and means to be known by that.
+        let certified = matches!(target, Target::Tls(_))
+            && (options.tls.identity.is_some() || variable("IBOUNCER_TLS_CERT").is_some());
+        let token = if is_loopback(&target) && !certified { token } else { given_token };
         plan.add(with_token(target, &token));
         return Ok(plan);
     }
@@ -230,6 +233,23 @@ mod tests {
         assert_eq!(targets(&plan(&options, &with_token).unwrap()), [WELL_KNOWN]);
         let other = options.instance("live");
         assert!(targets(&plan(&other, &with_token).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn a_found_token_is_not_sent_beside_a_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "secret").unwrap();
+        let options = Options::new().runtime_dir(folder.path()).state_dir(folder.path());
+        let options = options.target("https://localhost:4010");
+        let token = |options: &Options, variables: &[(&str, &str)]| {
+            let plan = plan(options, variables).unwrap();
+            plan.candidates().next().unwrap().token.clone()
+        };
+        assert_eq!(token(&options, &[]).as_deref(), Some("secret"));
+        assert_eq!(token(&options, &[("IBOUNCER_TLS_CERT", "mine.pem")]), None);
+        let certified = options.tls_identity("cert", "key");
+        assert_eq!(token(&certified, &[]), None);
+        assert_eq!(token(&certified.token("given"), &[]).as_deref(), Some("given"));
     }
 
     #[test]

@@ -65,9 +65,7 @@ class Tls:
                 code="BAD_TLS",
             )
         if bool(cert) != bool(key):
-            raise ClientError(
-                "IBOUNCER_TLS_CERT and IBOUNCER_TLS_KEY go together", code="BAD_TLS"
-            )
+            raise ClientError("IBOUNCER_TLS_CERT and IBOUNCER_TLS_KEY go together", code="BAD_TLS")
         name = environment.get("IBOUNCER_TLS_NAME") or None
         return cls(Path(ca), Path(cert) if cert else None, Path(key) if key else None, name)
 

@@ -14,6 +14,7 @@ use ibouncer_client::{Client, MarketDataStream};
 use ibouncer_tests::harness::{Broker, procfs};
 use tokio::task::JoinHandle;
 
+use crate::awake::Awake;
 use crate::machine::cpu;
 use crate::ticks::WARM_UP;
 use crate::{Lengths, chain};
@@ -42,7 +43,14 @@ pub(crate) async fn run(lengths: Lengths) {
     for clients in CLIENTS {
         saturate(clients, lengths).await;
     }
-    println!("\nFan-out of 100 lines at {QUIET} ticks/s, {:?} each", lengths.fan);
+    quiet("", lengths).await;
+    if let Some(_awake) = Awake::keep() {
+        quiet(", cores kept awake", lengths).await;
+    }
+}
+
+async fn quiet(how: &str, lengths: Lengths) {
+    println!("\nFan-out of 100 lines at {QUIET} ticks/s{how}, {:?} each", lengths.fan);
     println!(
         "{:>8} {:>13} {:>12} {:>12} {:>13} {:>12}",
         "clients", "delivered/s", "broker core", "worker core", "wake-ups/s", "us/wake-up"

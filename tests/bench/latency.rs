@@ -2,10 +2,12 @@
 //! differences, at a quiet rate and at a busy one.
 //!
 //! The chain has one process more than the relay. Two relays in a row say what that alone costs on
-//! this machine; the rest is what our code costs.
+//! this machine; the rest is what our code costs. All of it once with the cores as they are, and once
+//! with cores that are kept awake.
 
 use std::time::Instant;
 
+use crate::awake::Awake;
 use crate::ticks::{Seen, TICK_PRICE, WARM_UP, monotonic_nanos};
 use crate::{Lengths, chain, direct};
 
@@ -13,12 +15,19 @@ const RATES: [u64; 2] = [1_000, 10_000];
 
 pub(crate) async fn run(lengths: Lengths) {
     for rate in RATES {
-        at(rate, lengths).await;
+        at(rate, "", lengths).await;
+    }
+    let Some(_awake) = Awake::keep() else {
+        return;
+    };
+    for rate in RATES {
+        at(rate, ", cores kept awake", lengths).await;
     }
 }
 
-async fn at(rate: u64, lengths: Lengths) {
-    println!("\nAge of a tick at {rate} ticks/s, {} pairs of {:?}", lengths.pairs, lengths.turn);
+async fn at(rate: u64, how: &str, lengths: Lengths) {
+    let Lengths { pairs, turn, .. } = lengths;
+    println!("\nAge of a tick at {rate} ticks/s{how}, {pairs} pairs of {turn:?}");
     println!(
         "{:>5} {:>9} {:>11} {:>9} {:>10} {:>10} {:>10} {:>10}",
         "p50:", "relay us", "2 relays us", "chain us", "added", "p99: relay", "chain", "added"
@@ -54,7 +63,7 @@ async fn at(rate: u64, lengths: Lengths) {
     ] {
         added.sort_unstable();
         println!(
-            "added {what}, at {rate} ticks/s: {} us (least {}, most {})",
+            "added {what}, at {rate} ticks/s{how}: {} us (least {}, most {})",
             added[added.len() / 2],
             added[0],
             added[added.len() - 1]

@@ -11,6 +11,7 @@
 //! Figures and how to read them: `docs/performance.md`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may stop")]
 
+mod awake;
 mod beside;
 mod chain;
 mod crowd;

@@ -39,12 +39,14 @@ use crate::calls::CallKind;
 use crate::calls::kept::Kept;
 use crate::calls::open::OpenCalls;
 use crate::clients::Clients;
+use crate::error::Error;
 use crate::farms::Farms;
 use crate::heartbeat::Heartbeat;
 use crate::ids::{CallId, ClientId, StreamId};
 use crate::lines::Lines;
 use crate::lines::wanted::LIVE;
 use crate::orders::Desk;
+use crate::orders::journal::Audit;
 use crate::orders::session::Before;
 use crate::pacing::Pacer;
 use crate::routes::Routes;
@@ -306,6 +308,19 @@ impl Hub {
             key: format!("clients.{name}.accounts"),
             accounts: Arc::new(accounts.clone()),
         })
+    }
+
+    /// A client has asked to see what is not its own.
+    fn audit_sight(&mut self, client: ClientId, what: &'static str, error: Error) -> Error {
+        self.outputs.push_back(Output::Audit(Box::new(Audit {
+            client: self.clients.name(client).to_owned(),
+            principal: self.clients.principal(client).unwrap_or_default().to_owned(),
+            what,
+            result: "refused",
+            reason: format!("{}: {}", error.code, error.message),
+            ..Audit::default()
+        })));
+        error
     }
 
     /// Streams of a client.

@@ -101,7 +101,8 @@ impl Hub {
     ) -> Result<Admitted, Error> {
         let mut asked = *asked?;
         if let Some(scope) = self.scope_of(client) {
-            scope.call(asked.kind)?;
+            let allowed = scope.call(asked.kind);
+            allowed.map_err(|error| self.audit_sight(client, asked.kind.tws, error))?;
         }
         self.clients.charge(client, &self.settings.limits, now)?;
         let limit = self.settings.limits.calls as usize;

@@ -162,7 +162,11 @@ impl Hub {
             _ => *wanted?,
         };
         let wanted = match self.scope_of(client) {
-            Some(scope) => scope.wanted(wanted)?,
+            Some(scope) => {
+                let what = wanted.kind.tws;
+                let allowed = scope.wanted(wanted);
+                allowed.map_err(|error| self.audit_sight(client, what, error))?
+            }
             None => wanted,
         };
         self.clients.charge(client, &self.settings.limits, now)?;

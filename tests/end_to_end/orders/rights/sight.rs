@@ -84,6 +84,15 @@ async fn a_client_that_is_limited_to_an_account_sees_nothing_of_the_other() {
         };
         assert_eq!(mark.error.unwrap().code, "RIGHT_DENIED", "{name}");
     }
+    // Each look beyond is in the audit log, by the name of what was asked.
+    let audit = broker.home().audit();
+    for name in ["watcher-one", "one", "two", "alone"] {
+        let refused =
+            |line: &&serde_json::Value| line["principal"] == name && line["result"] == "refused";
+        let what: BTreeSet<_> =
+            audit.iter().filter(refused).map(|line| line["what"].to_string()).collect();
+        assert!(what.len() >= 2, "{name} looked at account updates and PnL: {what:?}");
+    }
     // That something is missing could only be seen because it is there.
     for place in ["accounts", "positions", "summary", "open orders", "executions"]
         .into_iter()

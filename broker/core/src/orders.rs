@@ -12,9 +12,9 @@
 //!
 //! Owns: the book, the order ids, who may do what to which order, whether trading is open. Never
 //! decides when a message leaves (the pacer does), and never sees a socket or a file. Read on in
-//! `orders/order.rs` (the machine of one order), `orders/asked.rs` (what is asked), `orders/place.rs`, `orders/change.rs`,
-//! `orders/leaving.rs` (from the queue to the link), `orders/evidence.rs` (what Gateway says),
-//! `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
+//! `orders/order.rs` (the machine of one order), `orders/asked.rs` (what is asked), `orders/place.rs`,
+//! `orders/waiting.rs` (what is not taken in yet), `orders/change.rs`, `orders/leaving.rs` (from the
+//! queue to the link), `orders/evidence.rs` (what Gateway says), `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
 //! `orders/session.rs` (what its life means for orders), `orders/telling.rs` (journal and events),
 //! `orders/instances.rs`, and `hub/trading.rs` (the way in and out).
 

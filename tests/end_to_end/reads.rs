@@ -120,6 +120,8 @@ async fn each_kind_is_one_request_however_many_listen_and_the_last_one_out_cance
         for _ in 0..3 {
             opened.push((kind.open)(connect(&broker).await).await);
         }
+        // The report comes by its own way, maybe later than the data.
+        sim.wait_requests(kind.request, before + 1);
         assert_eq!(sim.requests(kind.request).len(), before + 1, "{}", kind.request);
         let last = opened.pop();
         drop(opened);

@@ -180,6 +180,14 @@ impl World {
         self.orders.linked = true;
     }
 
+    /// A session under the reserved client id lasts until something ends it; here a Gateway that is
+    /// away for longer than it holds an id.
+    pub(super) fn give_main_id_back(&mut self) {
+        self.restart_gateway(Duration::from_secs(60));
+        self.happen(&Happening::Restart { roll_back: 0 });
+        self.orders.linked = true;
+    }
+
     /// Another login answers on the port, or the right one again.
     fn swap_gateway(&mut self) {
         self.gateway_begins_anew();
@@ -233,8 +241,7 @@ impl World {
         }
         self.heal();
         if self.settings.alternate_client_id.is_some() {
-            // A session under the reserved client id lasts until something ends it.
-            self.gateway_begins_anew();
+            self.give_main_id_back();
         }
         if !self.orders.linked {
             self.happen(&Happening::RestoredWithData);

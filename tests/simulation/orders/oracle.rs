@@ -57,6 +57,14 @@ impl World {
         self.run_until(READY_WITHIN, "READY", Self::is_ready);
         self.run_for(SETTLED);
         self.run_until(READY_WITHIN, "READY again", Self::is_ready);
+        for _ in 0..5 {
+            if self.hub.client_id() == self.settings.client_id {
+                break;
+            }
+            self.give_main_id_back();
+            self.run_for(SETTLED);
+            self.run_until(READY_WITHIN, "READY under its own id", Self::is_ready);
+        }
         for index in 0..OWNERS.len() {
             self.owner_joins(index);
         }

@@ -83,14 +83,19 @@ impl Desk {
             order.record.avg_fill_price = execution.avg_price();
         }
         let total = largest_total(&request, &order.record);
+        // A list tells what was; that it still works, only what comes as it happens.
+        let is_listed = told.req_id() >= 0;
         let next = match (number(execution.cum_qty()), total) {
-            (Some(filled), Some(total)) if filled >= total && total > 0.0 => State::Filled,
-            _ if order.state() == State::Cancelled => State::Cancelled,
-            _ => State::Working,
+            (Some(filled), Some(total)) if filled >= total && total > 0.0 => Some(State::Filled),
+            _ if order.state() == State::Cancelled => Some(State::Cancelled),
+            _ if order.state() == State::Unknown && is_listed => None,
+            _ => Some(State::Working),
         };
-        let moved = follows(order.state(), next)
-            && order.transition(next, "its executions say so") == Ok(true);
-        let changed = self.settle_change(id, Some(next), None, now);
+        let moved = next.is_some_and(|next| {
+            follows(order.state(), next)
+                && order.transition(next, "its executions say so") == Ok(true)
+        });
+        let changed = self.settle_change(id, next, None, now);
         if moved || !changed {
             let kind = if moved { OrderEventKind::State } else { OrderEventKind::Update };
             self.tell(id, kind, now);

@@ -203,7 +203,7 @@ def test_ctrl_c_interrupts_a_reader_and_harms_nothing(runtime: Path, end: str) -
         _until(lines, lambda line: "last" in line)
         reader.send_signal(signal.SIGINT)
         _until(lines, lambda line: line == "interrupted\n")
-        rest, errors = reader.communicate(timeout=60)
+        rest, errors = reader.communicate(timeout=15)
         assert rest.splitlines() == ["READY", "True"]
         assert (reader.returncode, errors) == (0, "")
 
@@ -227,7 +227,7 @@ def fake_program(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        program.communicate(timeout=60)
+        program.communicate(timeout=15)
 
 
 def test_the_types_know_every_call_of_the_session() -> None:

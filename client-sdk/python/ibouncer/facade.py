@@ -13,6 +13,7 @@ import concurrent.futures
 import contextlib
 import functools
 import inspect
+import queue
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -68,19 +69,27 @@ class _Loop:
                 "use the asyncio session there",
                 code="BLOCKING_IN_LOOP",
             )
-        with self._handing_over:
-            if self._stopping:
+        errand = _Errand(work)
+        handed_over = False
+        try:
+            with self._handing_over:
+                handed_over = not self._stopping
+                if handed_over:
+                    self._loop.call_soon_threadsafe(errand.begin)
+            if not handed_over:
                 work.close()
                 raise _Closed("not-sent")
-            waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+            done = errand.wait()
+        except BaseException:
+            # Also what comes between handing over and waiting.
+            if handed_over:
+                self._loop.call_soon_threadsafe(errand.cancel)
+            raise
         try:
-            return _result(waiting)
-        except concurrent.futures.CancelledError:
+            return done.result()
+        except asyncio.CancelledError:
             # Nobody but `stop` cancels what a thread waits for; if it was to send, it may have.
             raise _Closed("maybe-sent") from None
-        except BaseException:
-            waiting.cancel()
-            raise
 
     def stop(self) -> None:
         """Ends what threads still wait for, and the thread. A second time it does nothing."""
@@ -97,13 +106,39 @@ class _Loop:
             self._thread.join(CLOSE_TIMEOUT)
 
 
-def _result(waiting: concurrent.futures.Future[Any]) -> Any:
-    if sys.platform != "win32":
-        return waiting.result()
-    # There Ctrl-C does not interrupt a thread that waits, but one that comes back now and then.
-    while not waiting.done():
-        concurrent.futures.wait([waiting], timeout=0.2)
-    return waiting.result()
+class _Errand:
+    """Work for the loop, and the thread that waits for it.
+
+    They share nothing but a queue in C. A future of concurrent.futures would be a lock that both
+    take in Python: Ctrl-C between taking it and knowing so leaves it taken, and the loop waits for
+    ever.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._work = work
+        self._task: asyncio.Task[Any] | None = None
+        self._done: queue.SimpleQueue[asyncio.Task[Any]] = queue.SimpleQueue()
+
+    def begin(self) -> None:
+        """In the loop."""
+        self._task = asyncio.get_running_loop().create_task(self._work)
+        self._task.add_done_callback(self._done.put)
+
+    def cancel(self) -> None:
+        """In the loop; what was not begun is not begun any more."""
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            self._work.close()
+
+    def wait(self) -> asyncio.Task[Any]:
+        """In the thread."""
+        if sys.platform != "win32":
+            return self._done.get()
+        # There Ctrl-C does not interrupt a thread that waits, but one that comes back now and then.
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._done.get(timeout=0.2)
 
 
 async def _end_others() -> None:

@@ -243,9 +243,7 @@ impl Pacer {
 
     /// The session is gone: what waits is for nobody.
     pub fn clear(&mut self) {
-        for lane in &mut self.lanes {
-            *lane = WaitingLine::default();
-        }
+        self.lanes.iter_mut().for_each(WaitingLine::clear);
         self.gates.clear_open();
         self.held_until = None;
     }

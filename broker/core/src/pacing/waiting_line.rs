@@ -50,6 +50,11 @@ impl WaitingLine {
         Self { as_it_came: true, ..Self::default() }
     }
 
+    /// Forgets what waits, not whose turn decides.
+    pub(super) fn clear(&mut self) {
+        *self = Self { as_it_came: self.as_it_came, ..Self::default() };
+    }
+
     pub(super) fn push(&mut self, client: ClientId, message: Waiting) {
         self.length += 1;
         self.gated += usize::from(message.gate != Gate::Open);

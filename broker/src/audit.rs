@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// leave meanwhile, so these are refusals.
 const WAITING: usize = 10_000;
 
-/// The file. Made with the first entry.
+/// The file. Made by [`Self::begin`], or with the first entry.
 #[derive(Debug)]
 pub struct AuditLog {
     path: PathBuf,
@@ -44,6 +44,11 @@ impl AuditLog {
         Self { path, file: None, waiting: VecDeque::new(), lost: 0, failed: None }
     }
 
+    /// Makes or opens the file, before anybody relies on it.
+    pub fn begin(&mut self, now: Instant) -> AuditNews {
+        self.try_to_write(now)
+    }
+
     /// Adds an entry, as of this moment.
     pub fn add(&mut self, audit: &Audit, wall: SystemTime, now: Instant) -> AuditNews {
         if self.waiting.len() == WAITING {
@@ -60,6 +65,10 @@ impl AuditLog {
         if waits || (self.waiting.is_empty() && self.failed.is_none()) {
             return None;
         }
+        self.try_to_write(now)
+    }
+
+    fn try_to_write(&mut self, now: Instant) -> AuditNews {
         match self.write() {
             Ok(()) => self.failed.take().map(|_| {
                 tracing::info!("the audit log can be written again");
@@ -198,6 +207,19 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.find("one").unwrap() < text.find("two").unwrap());
         assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn a_place_that_takes_nothing_is_known_before_the_first_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/audit.jsonl");
+        let mut log = AuditLog::at(path.clone());
+        let now = Instant::now();
+        assert!(log.begin(now).unwrap().is_some());
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        assert_eq!(log.retry(now + AGAIN), Some(None));
+        assert!(path.exists());
+        assert_eq!(AuditLog::at(path).begin(now), None);
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub(crate) enum Event {
     Disk(u64),
     /// The next random act about orders.
     OrderAct,
+    /// Gateway dies between two pieces of a group of orders.
+    Torn,
     /// A program that owns orders comes back.
     OwnerBack(usize),
 }

@@ -65,6 +65,8 @@ pub(crate) struct Orders {
     /// Ids that went to that one: it was the first to answer, and so the journal was its login's.
     elsewhere: BTreeSet<i32>,
     linked: bool,
+    /// The next group of orders is torn apart.
+    tear: bool,
     strengths: [u32; faults::GROUPS],
     left: u32,
     asked: u64,
@@ -74,9 +76,21 @@ pub(crate) struct Orders {
     unknown_at_end: u64,
     /// Frames that left under the reserved client id.
     alternate: u64,
+    /// Groups of which Gateway has a part.
+    torn: u64,
+    corrected: u64,
 }
 
 impl Orders {
+    /// Are these the frames of the group that is to be torn apart?
+    pub(crate) fn tears(&mut self, frames: &[u8]) -> bool {
+        let places =
+            |body: &&[u8]| Envelope::parse(body).is_ok_and(|one| one.message_id == id::PLACE_ORDER);
+        let group = self.tear && frame::bodies(frames).filter(places).count() > 1;
+        self.tear &= !group;
+        group
+    }
+
     /// The hub lets frames go, to a session of this client id.
     pub(crate) fn on_left(&mut self, frames: &[u8], client_id: i32) {
         if !self.on {
@@ -206,6 +220,7 @@ fn whatever_happens_owners_know_of_their_orders_or_know_that_they_do_not() {
     assert!(orders.asked > 20 * seeds && orders.refused > seeds && orders.at_gateway > 5 * seeds);
     assert!(orders.executions > seeds && orders.unknown > 0);
     assert!(orders.disk_failures > 0 && orders.restored > 0 && orders.alternate > 0);
+    assert!(orders.torn > 0 && orders.corrected > 0);
 }
 
 /// Sums over seeds.
@@ -220,6 +235,8 @@ pub(crate) struct Tally {
     disk_failures: u64,
     restored: u64,
     alternate: u64,
+    torn: u64,
+    corrected: u64,
 }
 
 impl Orders {
@@ -235,6 +252,8 @@ impl Orders {
             disk_failures: self.journal.failures,
             restored: self.journal.restored,
             alternate: self.alternate,
+            torn: self.torn,
+            corrected: self.corrected,
         }
     }
 }
@@ -251,6 +270,8 @@ impl Tally {
         self.disk_failures += other.disk_failures;
         self.restored += other.restored;
         self.alternate += other.alternate;
+        self.torn += other.torn;
+        self.corrected += other.corrected;
     }
 }
 
@@ -260,7 +281,7 @@ impl std::fmt::Display for Tally {
             formatter,
             "{} calls, {} refused, {} events, {} orders at Gateway, {} executions told, {} \
              UNKNOWN for good, {} failures of the disk, {} backups restored, {} frames under the \
-             reserved client id",
+             reserved client id, {} groups torn apart, {} corrections",
             self.asked,
             self.refused,
             self.events,
@@ -269,7 +290,9 @@ impl std::fmt::Display for Tally {
             self.unknown,
             self.disk_failures,
             self.restored,
-            self.alternate
+            self.alternate,
+            self.torn,
+            self.corrected
         )
     }
 }

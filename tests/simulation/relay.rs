@@ -189,7 +189,7 @@ impl World {
                         relay.written = number;
                     }
                     if let Some(socket) = relay.socket.filter(|_| relay.connected) {
-                        self.tcp_to_gateway(Event::ToGateway(socket, TcpPiece::Bytes(bytes)));
+                        self.write_in_pieces(socket, bytes);
                     }
                     relay.session.on_written(now);
                 }
@@ -224,6 +224,21 @@ impl World {
                 }
             }
         }
+    }
+
+    /// TCP knows no frames: what is written at once arrives at once, or in pieces, each later. A
+    /// group of orders is torn apart now and then: Gateway dies with a part of it.
+    fn write_in_pieces(&mut self, socket: SocketId, mut bytes: Bytes) {
+        let tears = self.orders.tears(&bytes);
+        while bytes.len() > 1 && (tears || self.rng.u8(..3) == 0) {
+            let piece = bytes.split_to(self.rng.usize(1..bytes.len()));
+            self.tcp_to_gateway(Event::ToGateway(socket, TcpPiece::Bytes(piece)));
+            if tears {
+                self.tcp_to_gateway(Event::Torn);
+                break;
+            }
+        }
+        self.tcp_to_gateway(Event::ToGateway(socket, TcpPiece::Bytes(bytes)));
     }
 
     fn wake_in(&mut self, epoch: Epoch, within: Duration) -> Duration {

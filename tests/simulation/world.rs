@@ -249,6 +249,7 @@ impl World {
             Event::Listen => self.on_listen(),
             Event::Disk(broker) => self.on_disk(broker),
             Event::OrderAct => self.order_act(),
+            Event::Torn => self.gateway_begins_anew(),
             Event::OwnerBack(owner) => self.owner_joins(owner),
         }
     }

@@ -17,6 +17,7 @@ mod allotment;
 mod calls;
 mod complaint;
 mod io;
+mod lens;
 mod lines;
 mod marks;
 mod operator;
@@ -35,7 +36,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::calls::CallKind;
 use crate::calls::kept::Kept;
 use crate::calls::open::OpenCalls;
 use crate::clients::Clients;
@@ -43,6 +43,7 @@ use crate::error::Error;
 use crate::farms::Farms;
 use crate::heartbeat::Heartbeat;
 use crate::ids::{CallId, ClientId, StreamId};
+use crate::instruments::Instruments;
 use crate::lines::Lines;
 use crate::lines::wanted::LIVE;
 use crate::orders::Desk;
@@ -94,6 +95,8 @@ pub struct Hub {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) pacer: Pacer,
     pub(crate) routes: Routes,
+    /// What Gateway has told of contracts.
+    instruments: Instruments,
     pub(crate) lines: Lines,
     pub(crate) clients: Clients,
     pub(crate) farms: Farms,
@@ -110,7 +113,7 @@ pub struct Hub {
     pub(crate) desk: Desk,
     trading: Trading,
     /// Calls whose answer is only shown in part.
-    scoped: BTreeMap<CallId, (&'static CallKind, Scope)>,
+    lenses: BTreeMap<CallId, lens::Lens>,
     /// Makes names of lines unique among brokers.
     seed: u64,
     /// The market data type that Gateway was told last on this connection.
@@ -148,6 +151,7 @@ impl Hub {
             heartbeat: Heartbeat::new(settings.heartbeat.clone()),
             pacer,
             routes,
+            instruments: Instruments::default(),
             lines: Lines::new(&settings.pacing),
             clients: Clients::default(),
             farms: Farms::default(),
@@ -161,7 +165,7 @@ impl Hub {
             before: Before::New,
             desk,
             trading: Trading::default(),
-            scoped: BTreeMap::new(),
+            lenses: BTreeMap::new(),
             seed,
             feed_in_force: LIVE,
             outlives: false,
@@ -194,6 +198,7 @@ impl Hub {
                 self.clients.join(client, &name, peer, credential, now);
                 self.outputs.push_back(Output::StatusChanged);
             }
+            Input::Unproven { name, peer, because } => self.audit_unproven(name, &peer, &because),
             Input::ClientLeft { client } => {
                 let left = self.clients.leave(client);
                 if let Some(principal) = left.and_then(|left| left.credential.principal) {
@@ -321,6 +326,16 @@ impl Hub {
             ..Audit::default()
         })));
         error
+    }
+
+    /// Somebody has claimed to be what it could not prove. Where nobody trades, nothing hangs on it.
+    fn audit_unproven(&mut self, name: String, peer: &str, because: &str) {
+        if self.desk.is_active() {
+            let reason = format!("{peer}: {because}");
+            let (client, what, result) = (name, "Connect", "refused");
+            let audit = Audit { client, what, result, reason, ..Audit::default() };
+            self.outputs.push_back(Output::Audit(Box::new(audit)));
+        }
     }
 
     /// Streams of a client.

@@ -13,16 +13,19 @@
 //! Owns: the book, the order ids, who may do what to which order, whether trading is open. Never
 //! decides when a message leaves (the pacer does), and never sees a socket or a file. Read on in
 //! `orders/order.rs` (the machine of one order), `orders/asked.rs` (what is asked), `orders/place.rs`,
-//! `orders/waiting.rs` (what is not taken in yet), `orders/change.rs`, `orders/leaving.rs` (from the
-//! queue to the link), `orders/evidence.rs` (what Gateway says), `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
+//! `orders/waiting.rs` (what is not taken in yet), `orders/change.rs`,
+//! `orders/cancel.rs`, `orders/leaving.rs` (from the
+//! queue to the link), `orders/evidence.rs` (what Gateway says), `orders/complaints.rs`, `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
 //! `orders/session.rs` (what its life means for orders), `orders/telling.rs` (journal and events),
-//! `orders/instances.rs`, and `hub/trading.rs` (the way in and out).
+//! `orders/instances.rs`, `orders/lists.rs` (Gateway's lists), and `hub/trading.rs` (the way in and out).
 
 mod asked;
 mod body;
 mod book;
 pub mod brakes;
+mod cancel;
 mod change;
+mod complaints;
 mod evidence;
 mod executions;
 mod exercise;
@@ -30,6 +33,7 @@ mod fills;
 mod instances;
 pub mod journal;
 mod leaving;
+mod lists;
 mod operator;
 mod order;
 mod patch;
@@ -58,6 +62,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::hub::Reply;
 use crate::ids::{CallId, ClientId};
+use crate::instruments::Instruments;
 use crate::notes::{NoteKind, Severity};
 use crate::pacing::Lane;
 use crate::principals::{Principals, TradingSettings};
@@ -93,6 +98,8 @@ pub struct Surroundings<'a> {
     pub accounts: &'a [String],
     /// Price of the newest quote of a contract, if one is known.
     pub quote: &'a dyn Fn(&tws::Contract) -> Option<f64>,
+    /// What Gateway has said of contracts.
+    pub instruments: &'a Instruments,
     /// Now.
     pub now: Instant,
 }
@@ -145,8 +152,8 @@ pub struct Desk {
     answers_due: BTreeMap<i32, Instant>,
     /// Instances of each principal that are connected.
     instances: BTreeMap<String, BTreeSet<ClientId>>,
-    /// Principals whose last instance left, and when their orders are cancelled.
-    leaving: BTreeMap<String, Instant>,
+    /// Whose orders are to be cancelled without anybody asking now.
+    owed: instances::Owed,
     /// Orders whose change ended with the broker before, which watchers do not know yet.
     unsaid: Vec<i32>,
     next_id: i32,
@@ -186,7 +193,7 @@ impl Desk {
             sent_lately: BTreeMap::new(),
             answers_due: BTreeMap::new(),
             instances: BTreeMap::new(),
-            leaving: BTreeMap::new(),
+            owed: instances::Owed::default(),
             unsaid: Vec::new(),
             next_id: 1,
             next_key: 0,
@@ -220,12 +227,7 @@ impl Desk {
         self.telling.resume(loaded.newest_event, millis);
         self.next_id = self.facts.floor.max(self.book.highest_id()) + 1;
         self.forget_intents();
-        let owed = self.facts.owed_cancels.clone();
-        for owner in owed {
-            // Our own downtime is not the client's: its grace begins anew.
-            let grace = self.principals.get(&owner).and_then(|one| one.cancel_on_disconnect);
-            self.leaving.insert(owner, clock.now + grace.unwrap_or_default());
-        }
+        self.resume_owed(clock.now);
     }
 
     /// Does it keep orders? Whether new ones are taken is another matter.
@@ -273,20 +275,20 @@ impl Desk {
             self.answers_due.remove(&id);
             self.on_unanswered(id, now);
         }
-        self.cancel_for_those_who_left(now);
+        self.cancel_what_is_owed(now);
     }
 
     /// The next time that matters.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let previews = self.previews.values().map(|(_, at)| *at);
         let due = self.answers_due.values().copied();
-        let left = self.leaving.values().copied().filter(|_| self.may_cancel());
+        let owed = self.owed.poll_timeout().filter(|_| self.may_cancel());
         [self.reconciler.poll_timeout(), self.executions.poll_timeout()]
             .into_iter()
             .flatten()
             .chain(previews)
             .chain(due)
-            .chain(left)
+            .chain(owed)
             .min()
     }
 

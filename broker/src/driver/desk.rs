@@ -37,6 +37,12 @@ impl Desk {
         Self { journal, audit, log, events: VecDeque::new(), failed: false }
     }
 
+    /// Before anything is taken: with trading on, the audit log must be there.
+    pub(super) fn begin(&mut self) -> Option<Input> {
+        self.journal.as_ref()?;
+        told(self.audit.begin(Instant::now()))
+    }
+
     /// What watchers read.
     pub fn log(&self) -> Arc<OrderLog> {
         Arc::clone(&self.log)
@@ -136,6 +142,7 @@ mod tests {
     async fn without_trading_nothing_is_made_on_disk_and_a_write_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut desk = Desk::new(None, 0, folder.path().join("audit.jsonl"));
+        assert!(desk.begin().is_none());
         assert!(desk.tick().is_none());
         let refused = desk.write(1, vec![Write::Event(Box::new(event(1)))]);
         assert!(matches!(refused, Some(Input::JournalFailed { .. })));

@@ -61,6 +61,9 @@ impl Driver {
     /// Is a worker left from the broker before?
     pub(super) fn begin(&mut self) {
         let now = std::time::Instant::now();
+        if let Some(input) = self.desk.begin() {
+            self.hub.handle_input(input, now);
+        }
         if !self.is_orphan_there() {
             return self.hub.handle_input(Input::Start, now);
         }

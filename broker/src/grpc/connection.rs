@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
@@ -30,6 +31,9 @@ const LONGEST_NAME: usize = 128;
 
 /// Names that one connection may use.
 const MOST_NAMES: usize = 16;
+
+/// Refusals of one connection that are written down; whoever goes on guessing is known by then.
+const MOST_REFUSALS: u32 = 8;
 
 /// Where a connection comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +86,8 @@ pub struct Connection {
     handle: Handle,
     seat: Seat,
     clients: Mutex<BTreeMap<Identity, ClientId>>,
+    /// Refusals so far.
+    refusals: AtomicU32,
 }
 
 /// What makes a client. One connection can carry requests with several tokens, so the name alone
@@ -95,7 +101,17 @@ struct Identity {
 
 impl Connection {
     fn new(peer: Peer, handle: Handle, seat: Seat) -> Arc<Self> {
-        Arc::new(Self { peer, handle, seat, clients: Mutex::new(BTreeMap::new()) })
+        let (clients, refusals) = (Mutex::default(), AtomicU32::new(0));
+        Arc::new(Self { peer, handle, seat, clients, refusals })
+    }
+
+    /// Somebody has claimed to be what it could not prove.
+    fn note_refusal(&self, name: Option<&str>, refused: &Status) {
+        if self.refusals.fetch_add(1, Ordering::Relaxed) < MOST_REFUSALS {
+            let name = name.map_or_else(|| self.default_name(), str::to_owned);
+            let (peer, because) = (self.peer.to_string(), refused.message().to_owned());
+            self.handle.tell_later(Command::Input(Input::Unproven { name, peer, because }));
+        }
     }
 
     fn default_name(&self) -> String {
@@ -163,8 +179,10 @@ impl Doorkeeper {
             None => None,
         };
         let authorization = header("authorization").map(|text| text.to_str().unwrap_or_default());
-        let (credential, rights) =
-            self.roster().prove(&connection.peer, authorization, name.as_deref())?;
+        let proven = self.roster().prove(&connection.peer, authorization, name.as_deref());
+        let (credential, rights) = proven.inspect_err(|refused| {
+            connection.note_refusal(name.as_deref(), refused);
+        })?;
         connection.seat.check()?;
         let name = name.unwrap_or_else(|| connection.default_name());
         let client = self.client(&connection, name, credential).await?;

@@ -92,7 +92,7 @@ impl Roster {
         name: Option<&str>,
     ) -> Result<(Credential, Rights), Status> {
         let credential = match peer {
-            Peer::Unix { uid, .. } => self.by_uid(*uid, name),
+            Peer::Unix { uid, .. } => self.by_uid(*uid, name)?,
             Peer::Tcp(_) => self.by_token(authorization)?,
             Peer::Tls { subject: Some(subject), .. } if authorization.is_none() => {
                 self.by_subject(subject)?
@@ -115,7 +115,7 @@ impl Roster {
     }
 
     /// Whoever the socket's mode has let in.
-    fn by_uid(&self, uid: u32, name: Option<&str>) -> Credential {
+    fn by_uid(&self, uid: u32, name: Option<&str>) -> Result<Credential, Status> {
         let operator = uid == self.own_uid || uid == 0;
         let mine = || {
             let of_user = |(_, known): &(&String, &Known)| known.uid == Some(uid);
@@ -127,12 +127,24 @@ impl Roster {
         // An operator's tools are no instances of a client that happens to be of the same user.
         let only = || (!operator && mine().count() == 1).then(|| mine().next()).flatten();
         let principal = named.or_else(only).cloned();
+        // Whoever could choose the client with the fewest limits by naming none would have none.
+        let borrowed = name.is_some_and(|name| self.clients.contains_key(name));
+        if principal.is_none() && !operator && !borrowed && mine().next().is_some() {
+            let names: Vec<_> = mine().map(String::as_str).collect();
+            return Err(permission_denied(&format!(
+                "unix user {uid} has several clients ({}): say in x-client-name which of them this \
+                 is, for example {:?} or \"{}/1\"",
+                names.join(", "),
+                names[0],
+                names[0]
+            )));
+        }
         let shown = match operator {
             true if uid == self.own_uid => format!("the broker's own user, uid {uid}"),
             true => "root".into(),
             false => format!("unix user {uid}"),
         };
-        Credential { principal, operator, shown }
+        Ok(Credential { principal, operator, shown })
     }
 
     /// Who has a certificate and no token.
@@ -235,9 +247,11 @@ mod tests {
         assert_eq!(unix(2000, Some("momentum.py@host:17")), observes("momentum"));
         assert_eq!(unix(2000, Some("momentum-eu")), observes("momentum-eu"));
         assert_eq!(unix(2000, Some("momentum-eu:3")), observes("momentum-eu"));
+        for unnamed in [Some("momentums"), None] {
+            let error = unix(2000, unnamed).unwrap_err();
+            assert!(error.contains("(momentum, momentum-eu)"), "{unnamed:?}: {error}");
+        }
         let nobody = Ok((None, false, Rights::Observe));
-        assert_eq!(unix(2000, Some("momentums")), nobody, "two clients, and neither is named");
-        assert_eq!(unix(2000, None), nobody);
         assert_eq!(unix(4000, Some("quotes")), nobody);
         let risk = Ok((Some("risk".to_owned()), false, Rights::Admin));
         assert_eq!(unix(3000, Some("anything")), risk, "the only client of that user");

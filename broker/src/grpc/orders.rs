@@ -114,7 +114,8 @@ service! {
         request: Request<api::ListOpenOrdersRequest>,
     ) -> Result<Response<Answer>, Status> {
         let ask = |asked: api::ListOpenOrdersRequest| {
-            Ok(Asked::open_orders(asked.scope() == OrderScope::Session))
+            let own = asked.scope() == OrderScope::Own;
+            Ok(Asked::open_orders(own || asked.scope() == OrderScope::Session).for_owner(own))
         };
         self.reader.answer(request, ask).await
     }
@@ -134,8 +135,10 @@ service! {
         request: Request<api::ListExecutionsRequest>,
     ) -> Result<Response<Answer>, Status> {
         let ask = |asked: api::ListExecutionsRequest| {
+            let own = asked.scope() == OrderScope::Own;
             let own_only = asked.scope() == OrderScope::Session;
-            Asked::executions(asked.request.unwrap_or_default(), own_only)
+            let request = asked.request.unwrap_or_default();
+            Ok(Asked::executions(request, own_only)?.for_owner(own))
         };
         self.reader.answer(request, ask).await
     }

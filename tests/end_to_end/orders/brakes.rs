@@ -123,6 +123,60 @@ async fn orders_of_a_client_are_cancelled_when_its_last_instance_has_left() {
     assert_eq!(audit.iter().filter(by_broker).count(), 2, "{audit:#?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_died_together_with_the_broker_is_cancelled_for() {
+    let leaves = "role = \"trade\"\ncancel_on_disconnect = true\n\
+                  cancel_on_disconnect_grace = \"200ms\"";
+    let sim = sim(&[]);
+    let principals = [Principal::named("alpha", TRADE), Principal::named("gamma", leaves)];
+    let mut broker = plan_for(&sim, &principals).start();
+    broker.wait_trading();
+    let gamma = broker.client("gamma").await;
+    rests(&gamma, "g1").await;
+    broker.kill();
+    drop(gamma);
+    let broker = broker.successor().start();
+    let alpha = broker.client("alpha").await;
+    soon("the order is cancelled", || async {
+        let order = alpha.orders().get("gamma", "g1").await.ok()?;
+        (order.state() == OrderState::Cancelled).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_audit_log_trading_does_not_begin() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sim = sim(&[]);
+    let mut broker = trading(&sim);
+    rests(&broker.client("alpha").await, "a1").await;
+    broker.kill();
+    let log = broker.home().state().join("audit.jsonl");
+    let allow = |mode| {
+        std::fs::set_permissions(&log, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // It is not the broker's alone.
+    allow(0o644);
+    let broker = broker
+        .successor()
+        .announce_error("audit log cannot be written")
+        .announce_error("trading")
+        .start();
+    let alpha = broker.client("alpha").await;
+    broker.wait_status("READY", |status| status["state"] == "READY");
+    let error = refused(&alpha, "a2", "JOURNAL_FAILED").await;
+    assert!(error.message().contains("audit log"), "{error}");
+    // Cancels pass all the same.
+    state(&alpha, "a1", OrderState::Working).await;
+    alpha.orders().cancel("a1").await.unwrap();
+    state(&alpha, "a1", OrderState::Cancelled).await;
+    allow(0o600);
+    broker.wait_trading();
+    rests(&alpha, "a2").await;
+    let refusals = |line: &serde_json::Value| line["client_order_id"] == "a2";
+    assert_eq!(broker.home().audit().iter().filter(|line| refusals(line)).count(), 2);
+}
+
 fn wait_gone(broker: &Broker, name: &str) {
     until_true(&format!("{name} is gone"), PATIENCE, || {
         let clients = broker.cli(&["clients", "--json"]);

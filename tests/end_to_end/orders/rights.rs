@@ -154,4 +154,16 @@ async fn the_token_of_one_client_does_not_make_another() {
         Err(error) => error.to_string(),
     };
     assert!(refused.contains("wrong token"), "{refused}");
+    let claims: Vec<_> = broker
+        .home()
+        .audit()
+        .into_iter()
+        .filter(|line| line["what"] == "Connect" && line["result"] == "refused")
+        .map(|line| (line["client"].clone(), line["reason"].to_string()))
+        .collect();
+    let is = |name: &str, why: &str| {
+        claims.iter().any(|(client, reason)| client == name && reason.contains(why))
+    };
+    assert!(is("two", "configured client"), "{claims:?}");
+    assert!(claims.iter().any(|(_, reason)| reason.contains("wrong token")), "{claims:?}");
 }

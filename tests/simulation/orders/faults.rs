@@ -102,7 +102,8 @@ impl World {
         use OrderHappening as To;
         let count = self.rng.u32(1..4);
         let drop = DROPS[self.rng.usize(..3)];
-        let what = match self.rng.u8(..13) {
+        let what = match self.rng.u8(..14) {
+            13 => return self.orders.tear = true,
             0 => To::LoseAnswers(count),
             1 => To::LoseCancelAnswers(count),
             2 => To::AnswerLater(count),
@@ -172,7 +173,7 @@ impl World {
     }
 
     /// Gateway restarts, with a memory of ids that may be older.
-    fn gateway_begins_anew(&mut self) {
+    pub(crate) fn gateway_begins_anew(&mut self) {
         let away = Duration::from_millis(self.rng.u64(100..20_000));
         let roll_back = self.rng.i32(0..8) * i32::from(self.rng.bool());
         self.restart_gateway(away);
@@ -226,6 +227,7 @@ impl World {
         use OrderHappening as To;
         self.orders.journal.full = false;
         self.orders.journal.slow = false;
+        self.orders.tear = false;
         if self.orders.away.is_some() {
             self.swap_gateway();
         }

@@ -11,6 +11,7 @@ use ibouncer_core::hub::Input;
 use ibouncer_core::orders::journal::{
     EventRecord, ExecutionRecord, Facts, Loaded, OrderRecord, Write,
 };
+use ibouncer_proto::api::v1::OrderState;
 
 use crate::events::Event;
 use crate::world::World;
@@ -44,13 +45,28 @@ impl Rows {
     fn write(&mut self, write: Write) {
         match write {
             Write::Facts(facts) => self.facts = Some(*facts),
-            Write::Order(record) => drop(self.orders.insert(record.order_id, *record)),
+            Write::Order(record) => {
+                // As the table has it: a name is one row's, and one that never left gives it away.
+                self.orders.retain(|id, one| {
+                    let gone = same_name(one, &record) && one.state() == OrderState::NotSent;
+                    *id == record.order_id || !gone
+                });
+                let twice = |(id, one): (&i32, &OrderRecord)| {
+                    *id != record.order_id && same_name(one, &record)
+                };
+                assert!(!self.orders.iter().any(twice), "two rows of one name: {record:?}");
+                drop(self.orders.insert(record.order_id, *record));
+            }
             Write::Execution(record) => {
                 drop(self.executions.insert(record.exec_id.clone(), *record));
             }
             Write::Event(event) => drop(self.events.insert(event.sequence, *event)),
         }
     }
+}
+
+fn same_name(one: &OrderRecord, other: &OrderRecord) -> bool {
+    one.owner == other.owner && one.client_order_id == other.client_order_id
 }
 
 impl Journal {

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use ibouncer_core::orders::request::OrderRequest;
 use ibouncer_gateway_sim::{Gateway, LedgerEntry};
+use ibouncer_proto::api::journal::v1::event_record::Event as Body;
 use ibouncer_proto::api::v1::{self, ChangeState, OrderScope, OrderState};
+use prost::Message as _;
 
 use super::faults::OTHER_ACCOUNT;
-use super::owners::{ADMIN, OWNERS, What};
+use super::owners::{ADMIN, OWNERS, What, stem};
 use crate::world::World;
 
 /// READY, with all that can stand in the way.
@@ -20,6 +22,18 @@ const READY_WITHIN: Duration = Duration::from_secs(30 * 60);
 
 /// Lists are read every minute; a commission is waited for, and a change has a deadline.
 const SETTLED: Duration = Duration::from_secs(200);
+
+/// Gateway's code for an order id below one that it has seen.
+const DUPLICATE_ID: i32 = 103;
+
+/// Groups of which Gateway has a part.
+fn torn(orders: &BTreeMap<i32, &v1::Order>, at_gateway: &BTreeSet<i32>) -> u64 {
+    let mut groups: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
+    for order in orders.values().filter(|order| !order.group.is_empty()) {
+        groups.entry(&order.group).or_default().insert(at_gateway.contains(&order.order_id));
+    }
+    groups.values().filter(|arrived| arrived.len() == 2).count() as u64
+}
 
 fn number(text: &str) -> f64 {
     text.parse().unwrap_or(0.0)
@@ -143,7 +157,11 @@ impl World {
             }
             self.orders.unknown_at_end += u64::from(order.state() == OrderState::Unknown);
         }
+        self.orders.torn += torn(&orders, &at_gateway);
         for refusal in self.host.gateway.ledger().refused {
+            let ours = refusal.client_id == self.settings.client_id;
+            let needless = ours && refusal.code == DUPLICATE_ID && !restored;
+            assert!(!needless, "ids left in the wrong order: {refusal:?}");
             self.check_may_have_left(&refusal.order_ref, &format!("{refusal:?}"));
         }
         self.check_executions(&orders);
@@ -184,11 +202,12 @@ impl World {
             assert_eq!(entry.order_ref, own, "another order's id: {both}");
         }
         assert!(known.may_have_left, "it was told not to have been sent: {both}");
-        assert!(entry.places <= 1 + known.modifies, "placed too often: {both}");
-        let placed = self.orders.placed.get(&entry.order_id).copied().unwrap_or_default();
-        // A backup can give an id again that never arrived.
+        // A backup can give an id again that never arrived, and has forgotten what has left.
         let restored = self.orders.journal.restored > 0;
-        assert!(placed <= 1 + known.modifies || restored, "{placed} frames left: {both}");
+        let modified = self.modifications_that_left(entry.order_id);
+        assert!(entry.places <= 1 + modified || restored, "placed too often: {both}");
+        let placed = self.orders.placed.get(&entry.order_id).copied().unwrap_or_default();
+        assert!(placed <= 1 + modified || restored, "{placed} frames left: {both}");
         assert!(placed > 0, "no frame left: {both}");
         if let Some(group) = &entry.oca_group
             && group.contains("exit")
@@ -229,12 +248,30 @@ impl World {
         }
     }
 
+    /// Each is written down before it leaves.
+    fn modifications_that_left(&self, order_id: i32) -> u32 {
+        let events = self.orders.journal.rows.events.values();
+        let left = events.filter_map(|record| match &record.event {
+            Some(Body::Order(body)) => v1::OrderEvent::decode(body.clone()).ok(),
+            _ => None,
+        });
+        let left = left.filter(|event| {
+            let order = event.order.as_ref().filter(|order| order.order_id == order_id);
+            let change = order.and_then(|order| order.change.as_ref());
+            event.kind() == v1::OrderEventKind::Change
+                && change.is_some_and(|change| {
+                    change.kind() == v1::ChangeKind::Modify && change.state() == ChangeState::Sent
+                })
+        });
+        left.count() as u32
+    }
+
     /// Each fill reached its owner once, and nobody else.
-    fn check_executions(&self, orders: &BTreeMap<i32, &v1::Order>) {
+    fn check_executions(&mut self, orders: &BTreeMap<i32, &v1::Order>) {
         let ours = self.settings.client_id;
-        let stem = |id: &str| id.rsplit_once('.').map_or(id, |(stem, _)| stem).to_owned();
-        let mut newest: BTreeMap<String, &str> = BTreeMap::new();
+        let mut newest: BTreeMap<&str, &str> = BTreeMap::new();
         let mut owned: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+        let mut corrected = 0;
         for told in &self.orders.executions {
             let id = told.exec_id();
             let newer = newest.entry(stem(id)).or_insert(id);
@@ -257,6 +294,14 @@ impl World {
             let index = OWNERS.iter().position(|one| *one == whose).expect("an owner");
             let seen = self.orders.owners[index].executions.contains_key(*id);
             assert!(seen, "{id} did not reach {whose}");
+            let owner = &self.orders.owners[index];
+            let first = |one: &str| owner.executions.get(one).and_then(|seen| seen.first());
+            let of_it = owner.executions.keys().filter(|one| stem(one) == stem(id));
+            let earlier = of_it.filter(|one| first(one) < first(id)).count();
+            let told_so = owner.corrections.contains(*id);
+            assert!(earlier == 0 || told_so, "{id} corrects another, and {whose} does not know");
+            corrected += u64::from(told_so);
         }
+        self.orders.corrected += corrected;
     }
 }

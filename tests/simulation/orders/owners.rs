@@ -2,7 +2,7 @@
 //! the number that it has seen last. Nothing else is known to them, and the oracle compares that
 //! with Gateway's ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ibouncer_core::error::{Delivery, Error};
@@ -36,6 +36,8 @@ pub(crate) struct Owner {
     pub(crate) known: BTreeMap<String, Known>,
     /// Executions that reached it, with the numbers of their events.
     pub(crate) executions: BTreeMap<String, Vec<u64>>,
+    /// Those of them that came as corrections.
+    pub(crate) corrections: BTreeSet<String>,
     /// Counts its names; a restart can set it back.
     pub(crate) next: u32,
 }
@@ -85,6 +87,11 @@ pub(crate) fn principals() -> Principals {
     OWNERS.iter().map(|name| (*name).to_owned()).zip(all).collect()
 }
 
+/// What an execution and its corrections have in common.
+pub(super) fn stem(id: &str) -> &str {
+    id.rsplit_once('.').map_or(id, |(stem, _)| stem)
+}
+
 impl Owner {
     /// An event of the log, live or read later.
     fn on_event(&mut self, name: &str, record: &EventRecord, restored: bool) {
@@ -106,8 +113,18 @@ impl Owner {
                 let event = ExecutionEvent::decode(body.clone()).expect("it is one");
                 assert_eq!(event.owner, name, "an execution of somebody else");
                 if event.kind() != ExecutionEventKind::Commission {
-                    let details = event.execution.expect("an event has its execution");
+                    let details = event.execution.clone().expect("an event has its execution");
                     let id = details.execution.unwrap_or_default().exec_id().to_owned();
+                    let corrects = &event.corrects_exec_id;
+                    assert_eq!(
+                        event.kind() == ExecutionEventKind::Corrected,
+                        !corrects.is_empty(),
+                        "{name}: what a correction corrects, and nothing else: {id}"
+                    );
+                    if !corrects.is_empty() {
+                        assert!(stem(corrects) == stem(&id) && *corrects < id, "{corrects}, {id}");
+                        self.corrections.insert(id.clone());
+                    }
                     self.executions.entry(id).or_default().push(event.sequence);
                 }
             }

@@ -22,6 +22,8 @@ pub struct Asked {
     pub gate: Gate,
     /// Only what belongs to the session's own client id, which the hub knows.
     pub own_only: bool,
+    /// Of the answer only what the caller placed through this broker.
+    pub callers_own: bool,
 }
 
 impl Asked {
@@ -32,6 +34,7 @@ impl Asked {
             label: label.to_owned(),
             gate: Gate::Open,
             own_only: false,
+            callers_own: false,
         }
     }
 
@@ -205,6 +208,12 @@ impl Asked {
             Self::new(&calls::ALL_OPEN_ORDERS, &tws::AllOpenOrdersRequest {}, "all")
         };
         asked.alone(Group::OpenOrders)
+    }
+
+    /// The same request, of whose answer the caller sees only what is its own.
+    #[must_use]
+    pub fn for_owner(self, callers_own: bool) -> Self {
+        Self { callers_own, ..self }
     }
 
     /// Filled and cancelled orders.

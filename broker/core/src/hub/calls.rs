@@ -2,15 +2,17 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::lens::Lens;
 use super::trading::LISTING;
 use super::upstream::{Located, RATE_EXCEEDED, ends_request};
 use super::{Hub, Output, Reply};
 use crate::calls::open::{Open, Overdue, Progress};
-use crate::calls::{self, Asked, CallKind};
+use crate::calls::{self, Asked};
 use crate::error::{self, Error};
 use crate::ids::{CallId, ClientId, RequestId};
 use crate::pacing::{Lane, Waiting};
@@ -26,18 +28,12 @@ impl Hub {
         now: Instant,
     ) {
         match self.admit_call(client, asked, now) {
-            Ok(Admitted::Known(answer, kind)) => {
-                let answer = match self.scope_of(client) {
-                    Some(scope) => scope.answer(kind, &answer),
-                    None => answer,
-                };
+            Ok(Admitted::Known(answer, lens)) => {
+                let answer = lens.show(&self.desk, answer);
                 self.reply(call, Ok(Reply::Answer(answer)));
             }
-            Ok(Admitted::Open(request)) => {
-                if let (Some(scope), Some(open)) = (self.scope_of(client), self.calls.get(request))
-                {
-                    self.scoped.insert(call, (open.asked.kind, scope));
-                }
+            Ok(Admitted::Open(request, lens)) => {
+                self.lenses.insert(call, lens);
                 self.calls.wait(request, call);
             }
             Err(error) => self.reply(call, Err(error)),
@@ -46,7 +42,7 @@ impl Hub {
 
     /// The caller is gone.
     pub(super) fn drop_call(&mut self, call: CallId) {
-        self.scoped.remove(&call);
+        self.lenses.remove(&call);
         if let Some(request) = self.calls.leave(call) {
             self.abandon(request);
         }
@@ -100,7 +96,8 @@ impl Hub {
         now: Instant,
     ) -> Result<Admitted, Error> {
         let mut asked = *asked?;
-        if let Some(scope) = self.scope_of(client) {
+        let lens = self.lens(client, &asked);
+        if let Some(scope) = &lens.scope {
             let allowed = scope.call(asked.kind);
             allowed.map_err(|error| self.audit_sight(client, asked.kind.tws, error))?;
         }
@@ -116,15 +113,15 @@ impl Hub {
             self.only_ours(&mut asked);
         }
         if let Some(answer) = self.kept.find(&asked, now) {
-            return Ok(Admitted::Known(answer, asked.kind));
+            return Ok(Admitted::Known(answer, lens));
         }
         if let Some(request) = self.calls.find(&asked) {
-            return Ok(Admitted::Open(request));
+            return Ok(Admitted::Open(request, lens));
         }
         if *asked.kind == calls::WSH_EVENT_DATA {
             self.ask_for_meta_data(client, now);
         }
-        Ok(Admitted::Open(self.open_call(client, asked, None)))
+        Ok(Admitted::Open(self.open_call(client, asked, None), lens))
     }
 
     /// A list that the desk wants; others that want the same share it.
@@ -288,9 +285,9 @@ impl Hub {
         if call == LISTING {
             return self.on_listing(result.is_ok());
         }
-        let result = match (self.scoped.remove(&call), result) {
-            (Some((kind, scope)), Ok(Reply::Answer(answer))) => {
-                Ok(Reply::Answer(scope.answer(kind, &answer)))
+        let result = match (self.lenses.remove(&call), result) {
+            (Some(lens), Ok(Reply::Answer(answer))) => {
+                Ok(Reply::Answer(lens.show(&self.desk, answer)))
             }
             (_, result) => result,
         };
@@ -299,6 +296,6 @@ impl Hub {
 }
 
 enum Admitted {
-    Known(bytes::Bytes, &'static CallKind),
-    Open(RequestId),
+    Known(Bytes, Lens),
+    Open(RequestId, Lens),
 }

@@ -81,6 +81,15 @@ pub enum Input {
         /// What it was proven to be.
         credential: Credential,
     },
+    /// A program did not prove what it claimed to be.
+    Unproven {
+        /// The name that it gave, or has.
+        name: String,
+        /// Where it comes from.
+        peer: String,
+        /// Why it was refused.
+        because: String,
+    },
     /// It left; its streams and calls have been closed before.
     ClientLeft {
         /// Which one.

@@ -95,9 +95,9 @@ impl Hub {
     }
 
     fn ask_desk(&mut self, caller: &Caller, call: CallId, request: &OrderRequest, now: Instant) {
-        let (lines, session) = (&self.lines, &self.session);
-        let quote = |contract: &tws::Contract| quote(lines, contract);
-        let around = Surroundings { accounts: session.accounts(), quote: &quote, now };
+        let (lines, session, instruments) = (&self.lines, &self.session, &self.instruments);
+        let quote = |contract: &tws::Contract| quote(lines, instruments, contract);
+        let around = Surroundings { accounts: session.accounts(), quote: &quote, instruments, now };
         self.desk.handle(caller, call, request, around);
     }
 

@@ -10,6 +10,8 @@ use prost::Message as _;
 use super::brakes::Road;
 use super::change::not_found;
 use super::journal::{Audit, OrderRecord};
+use super::patch::{part, parts};
+use super::place::sha256;
 use super::request::{OrderRequest, View};
 use super::{Caller, Desk, Doing, Surroundings, view};
 use crate::error::{self, Error};
@@ -62,11 +64,14 @@ impl Desk {
         }
     }
 
-    fn refuse(&mut self, caller: &Caller, request: &OrderRequest, error: &Error) {
-        let (what, owner, name) = named(request);
+    /// Writes down that something was asked for and refused.
+    pub(super) fn refuse(&mut self, caller: &Caller, request: &OrderRequest, error: &Error) {
+        let Named { what, owner, name, body } = named(request);
         if what.is_empty() {
             return;
         }
+        let own = caller.principal.as_deref().unwrap_or_default();
+        let owner = if owner.is_empty() && !body.is_empty() { own } else { owner };
         self.doings.push_back(Doing::Audit(Box::new(Audit {
             client: caller.name.clone(),
             principal: caller.principal.clone().unwrap_or_default(),
@@ -74,7 +79,8 @@ impl Desk {
             result: "refused",
             reason: format!("{}: {}", error.code, error.message),
             client_order_id: name,
-            owner,
+            owner: owner.to_owned(),
+            body_sha256: sha256(&body),
             ..Audit::default()
         })));
     }
@@ -207,44 +213,53 @@ impl Desk {
     }
 }
 
-/// What a request is about, for the audit log; nothing for those that only look.
-fn named(request: &OrderRequest) -> (&'static str, String, String) {
-    let none = String::new;
+/// What a request is about, for the audit log.
+#[derive(Default)]
+struct Named<'a> {
+    /// Empty for what only looks.
+    what: &'static str,
+    owner: &'a str,
+    name: String,
+    /// What would have left.
+    body: Vec<u8>,
+}
+
+fn named(request: &OrderRequest) -> Named<'_> {
+    // Of a request that cannot be read, the log says as much as can be.
+    let inside = |raw: &[u8], tag| part(raw, tag).ok().flatten().unwrap_or_default();
+    let placement = |raw: &[u8]| {
+        let first = parts(raw, 1).ok().and_then(|all| all.first().map(|one| one.to_vec()));
+        let order = first.unwrap_or_default();
+        let name = v1::NewOrder::decode(&order[..]).unwrap_or_default().client_order_id;
+        Named { what: "PlaceOrder", name, body: inside(&order, 2), ..Named::default() }
+    };
+    let about =
+        |what, owner, name: &str| Named { what, owner, name: name.to_owned(), ..Named::default() };
     match request {
-        OrderRequest::Place(raw) => {
-            let asked = v1::PlaceOrderRequest::decode(&raw[..]).unwrap_or_default();
-            ("PlaceOrder", none(), asked.order.unwrap_or_default().client_order_id)
-        }
-        OrderRequest::PlaceGroup(raw) => {
-            let asked = v1::PlaceOrdersRequest::decode(&raw[..]).unwrap_or_default();
-            let first = asked.orders.into_iter().next().unwrap_or_default();
-            ("PlaceOrder", none(), first.client_order_id)
-        }
+        OrderRequest::Place(raw) | OrderRequest::PlaceGroup(raw) => placement(raw),
         OrderRequest::Modify(raw) => {
             let asked = v1::ModifyOrderRequest::decode(&raw[..]).unwrap_or_default();
-            ("ModifyOrder", none(), asked.client_order_id)
+            let body = inside(raw, 2);
+            Named { body, ..about("ModifyOrder", "", &asked.client_order_id) }
         }
-        OrderRequest::Preview(_) => ("PreviewOrder", none(), none()),
+        OrderRequest::Preview(raw) => {
+            Named { body: inside(raw, 1), ..about("PreviewOrder", "", "") }
+        }
         OrderRequest::Exercise(raw) => {
             let asked = v1::ExerciseOptionsRequest::decode(&raw[..]).unwrap_or_default();
-            ("ExerciseOptions", none(), asked.client_order_id)
+            let body = inside(raw, 2);
+            Named { body, ..about("ExerciseOptions", "", &asked.client_order_id) }
         }
-        OrderRequest::Cancel(asked) => {
-            ("CancelOrder", asked.owner.clone(), asked.client_order_id.clone())
-        }
-        OrderRequest::CancelAll(asked) => ("CancelAllOrders", asked.owner.clone(), none()),
-        OrderRequest::Halt(asked) => ("HaltTrading", asked.client.clone(), none()),
-        OrderRequest::Resume(asked) => ("ResumeTrading", asked.client.clone(), none()),
-        OrderRequest::AdoptState(_) => ("AdoptTradingState", none(), none()),
-        OrderRequest::Resolve(asked) => {
-            ("ResolveOrder", asked.owner.clone(), asked.client_order_id.clone())
-        }
-        OrderRequest::CancelEvery(_) => ("CancelEveryOrder", none(), none()),
-        OrderRequest::Get(asked) => {
-            ("GetOrder", asked.owner.clone(), asked.client_order_id.clone())
-        }
+        OrderRequest::Cancel(asked) => about("CancelOrder", &asked.owner, &asked.client_order_id),
+        OrderRequest::CancelAll(asked) => about("CancelAllOrders", &asked.owner, ""),
+        OrderRequest::Halt(asked) => about("HaltTrading", &asked.client, ""),
+        OrderRequest::Resume(asked) => about("ResumeTrading", &asked.client, ""),
+        OrderRequest::AdoptState(_) => about("AdoptTradingState", "", ""),
+        OrderRequest::Resolve(asked) => about("ResolveOrder", &asked.owner, &asked.client_order_id),
+        OrderRequest::CancelEvery(_) => about("CancelEveryOrder", "", ""),
+        OrderRequest::Get(asked) => about("GetOrder", &asked.owner, &asked.client_order_id),
         OrderRequest::List(_) | OrderRequest::Watch { .. } | OrderRequest::WhoAmI => {
-            ("", none(), none())
+            Named::default()
         }
     }
 }

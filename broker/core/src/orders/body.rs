@@ -94,6 +94,12 @@ pub(crate) fn checked_change(body: &[u8]) -> Result<tws::PlaceOrderRequest, Erro
     if order.order_type() == "LMT" && order.lmt_price.is_none() {
         return Err(error::invalid("request.order.lmt_price is missing: a LMT order needs it"));
     }
+    if is_tag(order.order_ref()) {
+        return Err(error::invalid(format!(
+            "request.order.order_ref begins with {TAG:?}, which is how the broker finds its orders \
+             again: choose another one"
+        )));
+    }
     if order.what_if() {
         return Err(error::invalid(
             "request.order.what_if is set: PreviewOrder asks without placing; PlaceOrder places",
@@ -263,6 +269,7 @@ mod tests {
             refused(&|request| change(request.order.as_mut().unwrap()))
         };
         assert!(order(|order| order.what_if = Some(true)).contains("PreviewOrder"));
+        assert!(order(|order| order.order_ref = Some("ibouncer:x:1".into())).contains("order_ref"));
         assert!(order(|order| order.action = Some("HOLD".into())).contains("action"));
         assert!(order(|order| order.total_quantity = Some("0".into())).contains("quantity"));
         assert!(order(|order| order.lmt_price = None).contains("lmt_price"));

@@ -35,9 +35,7 @@ impl Book {
             let mut order = Order::new(record);
             order.journaled = true;
             // One that never left gave its name to a later one.
-            if let Some(before) = book.named(&order.record.owner, &order.record.client_order_id) {
-                book.forget(before);
-            }
+            book.forget_named(&order.record.owner, &order.record.client_order_id);
             book.add(order);
         }
         book
@@ -62,6 +60,13 @@ impl Book {
         }
         self.unknown.remove(&id);
         Some(order)
+    }
+
+    /// Its name is another order's from now on.
+    pub(crate) fn forget_named(&mut self, owner: &str, client_order_id: &str) {
+        if let Some(before) = self.named(owner, client_order_id) {
+            self.forget(before);
+        }
     }
 
     pub(crate) fn get(&self, id: i32) -> Option<&Order> {

@@ -1,35 +1,30 @@
-//! Changing and cancelling orders that were taken in.
+//! Changing orders that were taken in.
 //!
 //! A modification is a placement on the wire: it leaves only for an order that Gateway has told
-//! of in this session, with its permId, contract and side unchanged. A cancel is never held back
-//! by anything but the lack of a session: not by a halt, a doubt, a full disk, or by another
-//! change. One of an order that waits for its turn takes it back, and its whole group with it.
+//! of in this session, with its permId, contract and side unchanged. It waits for its share of the
+//! queue as a placement does, and never for trading to open: what it was meant for may be over then.
 
 use std::time::Instant;
 
 use bytes::Bytes;
-use ibouncer_proto::api::v1::{
-    self, CancelAllOrdersRequest, CancelAllOrdersResponse, CancelOrderRequest, CancelOrderResponse,
-    ChangeKind, ChangeState, OrderEventKind, OrderState as State,
-};
+use ibouncer_proto::api::v1::{self, ChangeKind, ChangeState, OrderEventKind, OrderState as State};
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::body::{self, Purpose, UpstreamIds};
-use super::brakes::Gate;
-use super::journal::Audit;
 use super::leaving::{Ask, Departure, What};
 use super::patch::part;
+use super::place::Admitted;
 use super::placement::unreadable;
+use super::request::OrderRequest;
 use super::rights::{self, Known};
-use super::waiting::Waiting;
-use super::{Caller, Desk, Doing, Surroundings};
+use super::{Caller, Desk, Surroundings};
 use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::pacing::Lane;
-use crate::principals::{Role, TradingSettings, WhenAway};
+use crate::principals::{Role, WhenAway};
 use crate::wire;
 
 impl Desk {
@@ -45,20 +40,21 @@ impl Desk {
         let body = part(raw, 2).map_err(unreadable)?.unwrap_or_default();
         let request = body::checked_change(&body)?;
         let order_id = self.own(&owner, &asked.client_order_id)?;
-        if let Gate::Closed(error) = self.gate(&owner, WhenAway::Reject) {
-            return Err(error);
+        let when_away = match principal.when_away {
+            WhenAway::Queue => WhenAway::Reject,
+            other => other,
+        };
+        let again = || OrderRequest::Modify(raw.clone());
+        match self.admit(&owner, when_away, call, caller, Vec::new(), again)? {
+            Admitted::Later => return Ok(()),
+            Admitted::Now => {}
         }
         self.may_modify(order_id, &request)?;
         let contract = request.contract.clone().unwrap_or_default();
         let order = request.order.clone().unwrap_or_default();
-        let known = Known {
-            name: &owner,
-            accounts: around.accounts,
-            // It is one of them already.
-            open_orders: 0,
-            last_minute: self.sent_in_last_minute(&owner, around.now),
-            quote: (around.quote)(&contract),
-        };
+        // It is one of the open ones already.
+        let known = self.known_of(&owner, &around, (around.quote)(&contract));
+        let known = Known { open_orders: 0, ..known };
         rights::check(&self.settings, &principal, known, &contract, &order)?;
         let Some(order) = self.book.get_mut(order_id) else {
             return Err(not_found(&asked.client_order_id));
@@ -104,6 +100,11 @@ impl Desk {
             _ if !order.is_live() => return Err(ended(name, order.state())),
             _ => {}
         }
+        if request.attached_orders.is_some() {
+            return Err(error::invalid(
+                "request.attached_orders is set: Gateway attaches orders to a new one only",
+            ));
+        }
         if let Some(change) = order.pending() {
             let what = format!(
                 "order {name:?} has a change that Gateway has not answered ({}, {}): wait for it",
@@ -124,9 +125,10 @@ impl Desk {
             return Err(error::order("INVALID_ARGUMENT", "an exercise can be cancelled only"));
         }
         let before = tws::PlaceOrderRequest::decode(&record.request[..]).unwrap_or_default();
-        let (old, new) =
-            (before.contract.unwrap_or_default(), request.contract.clone().unwrap_or_default());
-        if checks::plain(&old) != checks::plain(&new) {
+        let told = tws::Contract::decode(&record.told_contract[..]).unwrap_or_default();
+        let new = checks::plain(&request.contract.clone().unwrap_or_default());
+        let same = |old: &tws::Contract| checks::plain(old) == new;
+        if !same(&before.contract.unwrap_or_default()) && !same(&told) {
             return Err(error::order(
                 "INVALID_ARGUMENT",
                 "the contract differs from the order's: a change keeps it, cancel and place anew",
@@ -143,131 +145,6 @@ impl Desk {
         Ok(())
     }
 
-    pub(super) fn cancel(
-        &mut self,
-        caller: &Caller,
-        call: CallId,
-        asked: &CancelOrderRequest,
-        now: Instant,
-    ) -> Result<(), Error> {
-        let owner = self.may_cancel_of(caller, &asked.owner, &asked.reason)?;
-        let name = &asked.client_order_id;
-        if self.book.named(&owner, name).is_none() {
-            let of_name = |one: &Waiting| one.names.contains(name);
-            let withdrawn = self.withdraw_waiting(caller, &owner, &asked.reason, of_name);
-            if let Some(order) = withdrawn.into_iter().find(|one| one.client_order_id == *name) {
-                self.answer(call, &CancelOrderResponse { order: Some(order) });
-                return Ok(());
-            }
-        }
-        let order_id = self.own(&owner, name)?;
-        let audit = self.cancel_audit(caller, &owner, order_id, &asked.reason);
-        match self.cancel_one(Some(caller), order_id, asked.order_cancel.clone(), audit, now)? {
-            Cancelling::Leaves => {
-                let key = self.departing(order_id, |what| what == What::Cancel);
-                if let Some(departure) = key.and_then(|key| self.departures.get_mut(&key)) {
-                    departure.waiters.push((call, Ask::Cancel));
-                }
-            }
-            Cancelling::Over => self.answer_left(call, Ask::Cancel, &[order_id]),
-        }
-        Ok(())
-    }
-
-    pub(super) fn cancel_all(
-        &mut self,
-        caller: &Caller,
-        call: CallId,
-        asked: &CancelAllOrdersRequest,
-        now: Instant,
-    ) -> Result<(), Error> {
-        let owner = self.may_cancel_of(caller, &asked.owner, &asked.reason)?;
-        if self.book.live_count(&owner) > 0
-            && let Some(error) = self.brakes.no_way()
-        {
-            return Err(error);
-        }
-        let withdrawn = self.withdraw_waiting(caller, &owner, &asked.reason, |_| true);
-        let orders = self.cancel_all_of(&owner, Some(caller), &asked.reason, now);
-        let orders = orders.iter().filter_map(|id| self.book.get(*id));
-        let orders = orders.map(|order| self.shown(&order.record)).chain(withdrawn).collect();
-        self.answer(call, &CancelAllOrdersResponse { orders });
-        Ok(())
-    }
-
-    /// What waits, and was never taken in, is not taken in any more; a call that was made again for
-    /// an order that was goes on to wait for its answer. Nothing but their names is known of them.
-    fn withdraw_waiting(
-        &mut self,
-        caller: &Caller,
-        owner: &str,
-        reason: &str,
-        which: impl Fn(&Waiting) -> bool,
-    ) -> Vec<v1::Order> {
-        const BECAUSE: &str = "it was cancelled while it waited to be taken in";
-        let mut orders = Vec::new();
-        let book = &self.book;
-        let is_new = |one: &Waiting| one.names.iter().all(|name| book.named(owner, name).is_none());
-        let withdrawn =
-            self.waiting.take_out(|one| one.owner == owner && which(one) && is_new(one));
-        for one in withdrawn {
-            let error = error::order_later("WITHDRAWN", BECAUSE);
-            self.reply(one.call, Err(error::not_sent(error)));
-            for name in one.names {
-                let audit = self.audit(caller, What::Cancel, owner, &name, 0, b"");
-                let audit = Audit { reason: reason.to_owned(), result: "withdrawn", ..audit };
-                self.doings.push_back(Doing::Audit(Box::new(audit)));
-                orders.push(v1::Order {
-                    client_order_id: name,
-                    owner: owner.to_owned(),
-                    state: State::NotSent.into(),
-                    because: BECAUSE.to_owned(),
-                    ..v1::Order::default()
-                });
-            }
-        }
-        orders
-    }
-
-    /// Cancels for all live orders of an owner; by the broker itself if nobody asked.
-    pub(super) fn cancel_all_of(
-        &mut self,
-        owner: &str,
-        caller: Option<&Caller>,
-        reason: &str,
-        now: Instant,
-    ) -> Vec<i32> {
-        let mut orders = Vec::new();
-        for id in self.book.live_of(owner) {
-            let by = caller.cloned().unwrap_or_else(the_broker);
-            let audit = self.cancel_audit(&by, owner, id, reason);
-            if self.cancel_one(caller, id, None, audit, now).is_ok() {
-                orders.push(id);
-            }
-        }
-        orders
-    }
-
-    /// Whose orders this caller may cancel here.
-    fn may_cancel_of(&self, caller: &Caller, owner: &str, reason: &str) -> Result<String, Error> {
-        let named = caller.principal.as_deref().unwrap_or_default();
-        if owner.is_empty() || owner == named {
-            // Whoever may have sent it may cancel it, also once trading is off.
-            let settings = TradingSettings { enabled: self.active, ..self.settings.clone() };
-            let known = self.principals.get(named).map(|principal| (named, principal));
-            rights::may_trade(&settings, known)?;
-            return Ok(named.to_owned());
-        }
-        self.administrator(caller, "another client's orders")?;
-        if reason.trim().is_empty() {
-            return Err(error::order(
-                "INVALID_ARGUMENT",
-                "reason is empty: say why another client's order is cancelled",
-            ));
-        }
-        Ok(owner.to_owned())
-    }
-
     pub(super) fn administrator(&self, caller: &Caller, what: &str) -> Result<(), Error> {
         let role = caller.principal.as_ref().and_then(|name| self.principals.get(name));
         if caller.operator || role.is_some_and(|one| one.role == Role::Admin) {
@@ -276,58 +153,6 @@ impl Desk {
         let name = caller.principal.as_deref().unwrap_or("NAME");
         let what = format!("{what} are for their owner and for administrators");
         Err(error::forbidden("RIGHT_DENIED", &what, &format!("clients.{name}.role")))
-    }
-
-    /// One cancel: taken back, put into the queue, or over already.
-    pub(super) fn cancel_one(
-        &mut self,
-        caller: Option<&Caller>,
-        order_id: i32,
-        details: Option<tws::OrderCancel>,
-        audit: Audit,
-        now: Instant,
-    ) -> Result<Cancelling, Error> {
-        let places = |what| matches!(what, What::Place | What::Exercise);
-        if let Some(key) = self.departing(order_id, places)
-            && self.departures.get(&key).is_some_and(|one| !one.numbered)
-        {
-            self.end_unsent(key, now);
-            return Ok(Cancelling::Over);
-        }
-        let Some(order) = self.book.get_mut(order_id) else {
-            return Err(not_found(""));
-        };
-        match order.state() {
-            State::Cancelled | State::NotSent => return Ok(Cancelling::Over),
-            state if !order.is_live() => return Err(ended(&order.record.client_order_id, state)),
-            _ => {}
-        }
-        if order.pending().is_some_and(|change| {
-            change.kind() == ChangeKind::Cancel && change.state() != ChangeState::Unknown
-        }) {
-            let waits = self.departing(order_id, |what| what == What::Cancel).is_some();
-            return Ok(if waits { Cancelling::Leaves } else { Cancelling::Over });
-        }
-        if let Some(error) = self.brakes.no_way() {
-            return Err(error);
-        }
-        // A modification that waits for its turn is overtaken for good.
-        let because = error::order_later("WITHDRAWN", "the order is cancelled instead");
-        if let Some(key) = self.departing(order_id, |what| what == What::Modify) {
-            self.take_back(key, &because, now);
-        }
-        let Some(order) = self.book.get_mut(order_id) else {
-            return Err(not_found(""));
-        };
-        order.begin_change(ChangeKind::Cancel, b"");
-        let request = tws::CancelOrderRequest { order_id: Some(order_id), order_cancel: details };
-        let label = order.record.client_order_id.clone();
-        let departure = Departure::new(What::Cancel, vec![order_id], audit);
-        let frames = wire::message(id::CANCEL_ORDER, &request);
-        let caller = caller.cloned().unwrap_or_else(the_broker);
-        self.push(Lane::OrderCancel, &caller, departure, frames, ("cancelOrder", label));
-        self.tell(order_id, OrderEventKind::Change, now);
-        Ok(Cancelling::Leaves)
     }
 
     /// What waits to change an order that has ended meanwhile does not leave.
@@ -340,38 +165,13 @@ impl Desk {
     }
 
     /// The frame of this kind in which this order waits for its turn or for the disk.
-    fn departing(&self, order_id: i32, kind: impl Fn(What) -> bool) -> Option<i32> {
+    pub(super) fn departing(&self, order_id: i32, kind: impl Fn(What) -> bool) -> Option<i32> {
         let found = self.departures.iter().find(|(_, one)| kind(one.what) && one.holds(order_id));
         found.map(|(key, _)| *key)
     }
 
-    /// Its owner ends what has not left: it never will, whoever asks again.
-    fn end_unsent(&mut self, key: i32, now: Instant) {
-        let orders = self.departures.get(&key).map(|one| one.orders.clone()).unwrap_or_default();
-        for id in orders {
-            if let Some(order) = self.book.get_mut(id) {
-                order.begin_change(ChangeKind::Cancel, b"");
-            }
-        }
-        let because = error::order("CANCELLED", "it was cancelled before it left");
-        self.take_back(key, &because, now);
-    }
-
     pub(super) fn own(&self, owner: &str, client_order_id: &str) -> Result<i32, Error> {
         self.book.named(owner, client_order_id).ok_or_else(|| not_found(client_order_id))
-    }
-
-    pub(super) fn cancel_audit(
-        &self,
-        caller: &Caller,
-        owner: &str,
-        order_id: i32,
-        reason: &str,
-    ) -> Audit {
-        let name = self.book.get(order_id).map(|order| order.record.client_order_id.clone());
-        let name = name.unwrap_or_default();
-        let audit = self.audit(caller, What::Cancel, owner, &name, order_id, b"");
-        Audit { reason: reason.to_owned(), ..audit }
     }
 
     /// Gateway has not answered a change in time: it is looked for.
@@ -385,31 +185,13 @@ impl Desk {
             self.reconciler.begin();
         }
     }
-
-    /// Is there a way for cancels?
-    pub(super) fn may_cancel(&self) -> bool {
-        self.brakes.no_way().is_none() && !self.brakes.reconciling
-    }
-}
-
-/// What became of a cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cancelling {
-    /// It is in the queue.
-    Leaves,
-    /// There is nothing to send.
-    Over,
-}
-
-pub(super) fn the_broker() -> Caller {
-    Caller { name: "broker".into(), ..Caller::default() }
 }
 
 pub(super) fn not_found(name: &str) -> Error {
     error::order("ORDER_NOT_FOUND", format!("this client has no order {name:?}"))
 }
 
-fn ended(name: &str, state: State) -> Error {
+pub(super) fn ended(name: &str, state: State) -> Error {
     let state = state.as_str_name().trim_start_matches("ORDER_STATE_");
     error::order("ORDER_ENDED", format!("order {name:?} has ended: it is {state}"))
 }

@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use ibouncer_proto::api::v1::{
     ChangeKind, ChangeState, OrderEventKind, OrderState as State, PreviewOrderResponse,
 };
@@ -17,20 +18,10 @@ use prost::Message as _;
 use super::Desk;
 use super::body;
 use super::brakes::Doubt;
-use super::journal::Change;
+use super::journal::OrderRecord;
 use super::order::meaning;
 use super::whose::Whose;
-use crate::error;
-use crate::hub::ends_request;
 use crate::notes::Severity;
-
-/// Gateway's codes with a meaning of their own for orders. Source: protocol fact sheet, section 8.
-const DUPLICATE_ID: i32 = 103;
-const CANCELLED: i32 = 202;
-const REJECTED: i32 = 201;
-
-/// After a duplicate id it is not known how far Gateway has counted.
-const SKIPPED_IDS: i32 = 1_000;
 
 /// What Gateway told of an order, from whichever message.
 struct Told<'a> {
@@ -40,6 +31,10 @@ struct Told<'a> {
     remaining: Option<&'a str>,
     avg_fill_price: Option<f64>,
     open: Option<&'a tws::OpenOrder>,
+    /// The whole message, if it was an orderStatus.
+    order_status: Option<&'a tws::OrderStatus>,
+    contract: Option<&'a tws::Contract>,
+    order_state: Option<&'a tws::OrderState>,
     /// From the list of orders that have ended.
     over: bool,
 }
@@ -91,7 +86,7 @@ impl Desk {
     fn on_open_order(&mut self, told: &tws::OpenOrder, now: Instant) {
         let order = told.order.clone().unwrap_or_default();
         let order_id = told.order_id();
-        self.see_id(order_id, order.client_id());
+        self.see_id(order_id, order.client_id(), order.perm_id());
         if let Some((call, _)) = self.previews.remove(&order_id) {
             return self.answer(call, &PreviewOrderResponse { preview: Some(told.clone()) });
         }
@@ -106,6 +101,9 @@ impl Desk {
             remaining: None,
             avg_fill_price: None,
             open: Some(told),
+            order_status: None,
+            contract: told.contract.as_ref(),
+            order_state: told.order_state.as_ref(),
             over: false,
         };
         match self.ours(order_id, order.client_id()) {
@@ -120,7 +118,7 @@ impl Desk {
 
     fn on_order_status(&mut self, told: &tws::OrderStatus, now: Instant) {
         let order_id = told.order_id();
-        self.see_id(order_id, told.client_id());
+        self.see_id(order_id, told.client_id(), told.perm_id());
         let told_of = Told {
             status: told.status(),
             perm_id: told.perm_id(),
@@ -128,6 +126,9 @@ impl Desk {
             remaining: told.remaining.as_deref(),
             avg_fill_price: told.avg_fill_price,
             open: None,
+            order_status: Some(told),
+            contract: None,
+            order_state: None,
             over: false,
         };
         match self.ours(order_id, told.client_id()) {
@@ -152,13 +153,12 @@ impl Desk {
         // Text Gateways tell neither id; permId, and our tag, find it all the same.
         let by_id = Some(order.order_id())
             .filter(|id| order.client_id() == self.client_id && self.book.get(*id).is_some());
-        let found = self
-            .book
-            .by_perm_id(order.perm_id())
-            .or_else(|| body::tagged(order.order_ref(), &self.facts.journal_id))
-            .or(by_id);
-        let Some(order_id) = found else {
-            return;
+        let found = self.book.by_perm_id(order.perm_id()).or_else(|| self.tagged(told)).or(by_id);
+        // With its ids, it may be one that the journal has forgotten.
+        let order_id = match (found, self.ours(order.order_id(), order.client_id())) {
+            (Some(found), _) => found,
+            (None, Whose::Missing) => order.order_id(),
+            (None, _) => return,
         };
         if self.book.get(order_id).is_none() {
             return self.on_unaccounted(order_id, order.perm_id());
@@ -170,9 +170,31 @@ impl Desk {
             remaining: None,
             avg_fill_price: None,
             open: None,
+            order_status: None,
+            contract: told.contract.as_ref(),
+            order_state: told.order_state.as_ref(),
             over: true,
         };
         self.on_told(order_id, &told_of, now);
+    }
+
+    /// The order whose tag this one has. Anybody can write what looks like one, so the rest of it
+    /// must fit as well.
+    fn tagged(&self, told: &tws::CompletedOrder) -> Option<i32> {
+        let order = told.order.as_ref()?;
+        let id = body::tagged(order.order_ref(), &self.facts.journal_id)?;
+        let Some(known) = self.book.get(id) else {
+            return Some(id);
+        };
+        let asked = tws::PlaceOrderRequest::decode(&known.record.request[..]).unwrap_or_default();
+        let (wanted, contract) =
+            (asked.order.unwrap_or_default(), asked.contract.unwrap_or_default());
+        let shown = told.contract.as_ref().map_or("", tws::Contract::symbol);
+        let same_client = order.client_id() == 0 || order.client_id() == self.client_id;
+        let same_perm_id = known.record.perm_id == 0 || known.record.perm_id == order.perm_id();
+        let same_symbol = contract.symbol().is_empty() || contract.symbol() == shown;
+        let fits = same_client && same_perm_id && same_symbol && wanted.action() == order.action();
+        fits.then_some(id)
     }
 
     /// Gateway told of one of our orders.
@@ -222,9 +244,15 @@ impl Desk {
                     told_order.account().clone_into(&mut order.record.account);
                 }
             }
-            if let Some(state) = &open.order_state {
-                order.record.order_state = state.encode_to_vec().into();
-            }
+        }
+        if let Some(contract) = told.contract {
+            order.record.told_contract = contract.encode_to_vec().into();
+        }
+        if let Some(state) = told.order_state {
+            order.record.order_state = state.encode_to_vec().into();
+        }
+        if let Some(status) = told.order_status {
+            order.record.order_status = status.encode_to_vec().into();
         }
         let mut moved = false;
         if let Some(next) = next.filter(|next| follows(from, *next)) {
@@ -238,8 +266,13 @@ impl Desk {
         }
         if moved {
             self.tell(id, OrderEventKind::State, now);
-        } else if !changed && self.book.get(id).is_some_and(|order| order.record != before) {
-            self.tell(id, OrderEventKind::Update, now);
+        } else if !changed && let Some(order) = self.book.get_mut(id) {
+            if is_news(&before, &order.record) {
+                self.tell(id, OrderEventKind::Update, now);
+            } else {
+                // What is shown is what was told last.
+                order.record = before;
+            }
         }
     }
 
@@ -288,47 +321,6 @@ impl Desk {
         }
         true
     }
-
-    /// An error or a warning about an order id. False if it is none of ours.
-    pub(crate) fn on_error(&mut self, id: i32, told: &tws::ErrorMessage, now: Instant) -> bool {
-        let (code, text) = (told.error_code(), told.error_msg());
-        let ends = ends_request(code) && code != CANCELLED;
-        if code == DUPLICATE_ID {
-            self.next_id = self.next_id.max(id.saturating_add(SKIPPED_IDS));
-            let what =
-                format!("Gateway says 103 of order id {id}; ids go on from {}", self.next_id);
-            self.note(Severity::Warning, what);
-        }
-        if self.previews.contains_key(&id) {
-            if ends && let Some((call, _)) = self.previews.remove(&id) {
-                self.reply(call, Err(error::gateway(code, text)));
-            }
-            return true;
-        }
-        let Some(order) = self.book.get_mut(id) else {
-            return false;
-        };
-        let because = format!("Gateway says {code}: {text}");
-        order.record.notice = told.encode_to_vec().into();
-        let pending = order.pending().map(Change::kind);
-        let changing = order.pending().is_some_and(|one| one.state() != ChangeState::Waiting);
-        let rejected = match order.state() {
-            State::Sent => ends && !changing,
-            // Gateway says Inactive, and then why. Of a modification it rejects only that.
-            State::Inactive => code == REJECTED && pending != Some(ChangeKind::Modify),
-            _ => false,
-        };
-        let mut kind = OrderEventKind::Notice;
-        if ends && changing && order.move_change(ChangeState::Failed, &because, code) {
-            kind = OrderEventKind::Change;
-            self.answers_due.remove(&id);
-        }
-        if rejected && order.transition(State::Rejected, &because) == Ok(true) {
-            kind = OrderEventKind::State;
-        }
-        self.tell(id, kind, now);
-        true
-    }
 }
 
 /// Does what Gateway says move an order from here? An end is not taken back by a message that
@@ -343,6 +335,20 @@ pub(super) fn follows(from: State, next: State) -> bool {
         State::Rejected => !matches!(next, State::Inactive | State::Acknowledged),
         _ => true,
     }
+}
+
+/// Is there more to tell than that Gateway has said something again?
+fn is_news(before: &OrderRecord, after: &OrderRecord) -> bool {
+    let held = |record: &OrderRecord| {
+        let status = tws::OrderStatus::decode(&record.order_status[..]).unwrap_or_default();
+        (status.why_held().to_owned(), status.mkt_cap_price())
+    };
+    let rest = |record: &OrderRecord| OrderRecord {
+        order_status: Bytes::new(),
+        told_contract: Bytes::new(),
+        ..record.clone()
+    };
+    held(before) != held(after) || rest(before) != rest(after)
 }
 
 pub(super) fn number(text: &str) -> Option<f64> {

@@ -18,7 +18,7 @@ const EARLY: usize = 1_000;
 /// What an execution is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum News {
-    /// It was told before.
+    /// It was told before, or what corrects it was.
     Known,
     /// It is new.
     New,
@@ -43,7 +43,9 @@ impl Executions {
             if !record.told {
                 executions.untold.insert(record.exec_id.clone(), now + COMMISSION);
             }
-            executions.newest.insert(stem(&record.exec_id).into(), record.exec_id.clone());
+            if !executions.is_superseded(&record.exec_id) {
+                executions.newest.insert(stem(&record.exec_id).into(), record.exec_id.clone());
+            }
             executions.records.insert(record.exec_id.clone(), record);
         }
         executions
@@ -52,7 +54,8 @@ impl Executions {
     /// Takes an execution, without its commission. `corrects_exec_id` is filled in here.
     pub(crate) fn add(&mut self, mut record: ExecutionRecord, now: Instant) -> News {
         let id = record.exec_id.clone();
-        if self.records.contains_key(&id) {
+        // A list can hold what was corrected before anybody had seen it.
+        if self.records.contains_key(&id) || self.is_superseded(&id) {
             return News::Known;
         }
         let before = self.newest.insert(stem(&id).to_owned(), id.clone());
@@ -73,6 +76,9 @@ impl Executions {
 
     /// Takes a commission. The execution, if it is known and had none.
     pub(crate) fn commission(&mut self, id: &str, body: &[u8], now: Instant) -> Option<String> {
+        if self.is_superseded(id) && !self.records.contains_key(id) {
+            return None;
+        }
         match self.records.get_mut(id) {
             Some(record) if record.commission.is_empty() => {
                 record.commission = body.to_vec().into();
@@ -105,6 +111,11 @@ impl Executions {
         due
     }
 
+    /// Is one known that corrects this one?
+    fn is_superseded(&self, id: &str) -> bool {
+        self.newest.get(stem(id)).is_some_and(|newest| suffix(newest) > suffix(id))
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.untold.values().min().copied()
     }
@@ -116,6 +127,12 @@ impl Executions {
 
 fn stem(id: &str) -> &str {
     id.rsplit_once('.').map_or(id, |(stem, _)| stem)
+}
+
+/// What counts the corrections, in a form that compares: "2" is before "10".
+fn suffix(id: &str) -> (usize, &str) {
+    let suffix = id.rsplit_once('.').map_or("", |(_, suffix)| suffix).trim_start_matches('0');
+    (suffix.len(), suffix)
 }
 
 #[cfg(test)]
@@ -136,6 +153,19 @@ mod tests {
         let corrects = News::Corrects("0001.02.01".into());
         assert_eq!(executions.add(record("0001.02.02"), now), corrects);
         assert_eq!(executions.get("0001.02.02").unwrap().corrects_exec_id, "0001.02.01");
+    }
+
+    #[test]
+    fn what_was_corrected_before_anybody_saw_it_is_no_news() {
+        let now = Instant::now();
+        let mut executions = Executions::default();
+        assert_eq!(executions.add(record("0001.02.10"), now), News::New);
+        assert_eq!(executions.add(record("0001.02.09"), now), News::Known);
+        assert_eq!(executions.commission("0001.02.09", b"c", now), None);
+        let next = ["0001.02.10", "0001.02.2"].map(record).to_vec();
+        let mut executions = Executions::load(next, now);
+        let corrects = News::Corrects("0001.02.10".into());
+        assert_eq!(executions.add(record("0001.02.11"), now), corrects);
     }
 
     #[test]

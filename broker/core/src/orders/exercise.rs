@@ -46,7 +46,7 @@ impl Desk {
             return self.already_placed(call, Ask::Exercise { again: true }, &[known]);
         }
         let again = || OrderRequest::Exercise(raw.clone());
-        match self.admit(&owner, &principal, call, caller, vec![name.clone()], again)? {
+        match self.admit(&owner, principal.when_away, call, caller, vec![name.clone()], again)? {
             Admitted::Later => return Ok(()),
             Admitted::Now => {}
         }
@@ -60,6 +60,7 @@ impl Desk {
             order: Some(tws::Order { account: asked.account, ..tws::Order::default() }),
             ..Default::default()
         };
+        self.book.forget_named(&owner, &name);
         self.book.add(Order::new(OrderRecord {
             order_id,
             owner: owner.clone(),

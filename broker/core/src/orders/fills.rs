@@ -21,7 +21,7 @@ impl Desk {
     ) {
         let execution = told.execution.clone().unwrap_or_default();
         let order_id = execution.order_id();
-        self.see_id(order_id, execution.client_id());
+        self.see_id(order_id, execution.client_id(), execution.perm_id());
         let whose = self.ours(order_id, execution.client_id());
         let found = match whose {
             Whose::Ours => Some(order_id),

@@ -1,23 +1,56 @@
-//! Cancelling for those who left: if a principal wants it, its open orders are cancelled once its
-//! last instance has been gone for a grace.
+//! Cancels that are owed: to those who left, if a principal wants its open orders cancelled once
+//! its last instance has been gone for a grace; and to operators, whose halt could not cancel yet.
 //!
-//! What is owed is on disk. After a restart the grace begins anew: our own downtime is not the
-//! client's.
+//! Both are on disk. After a restart the grace begins anew, for everybody who was not back yet: our
+//! own downtime is not the client's. Who comes back is forgiven what it owes itself, and not what
+//! an operator has ordered.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::Desk;
 use crate::ids::ClientId;
 use crate::notes::Severity;
 
+/// Whose orders are to be cancelled, and when.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    /// Because its last instance left.
+    left: BTreeMap<String, Instant>,
+    /// Because an operator said so.
+    ordered: BTreeMap<String, Instant>,
+}
+
+impl Owed {
+    /// When the next is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.left.values().chain(self.ordered.values()).copied().min()
+    }
+}
+
 impl Desk {
+    /// What was owed before the broker started, and to whom it may be owed now: of nobody it is
+    /// known yet whether it still runs.
+    pub(super) fn resume_owed(&mut self, now: Instant) {
+        for owner in self.facts.ordered_cancels.clone() {
+            self.owed.ordered.insert(owner, now);
+        }
+        let lives = |owner: &&String| self.book.live_count(owner) > 0;
+        let wanting = self.principals.iter().filter(|(_, one)| one.cancel_on_disconnect.is_some());
+        let may_be_gone: Vec<String> =
+            wanting.map(|(owner, _)| owner).filter(lives).cloned().collect();
+        for owner in self.facts.owed_cancels.clone().into_iter().chain(may_be_gone) {
+            let grace = self.principals.get(&owner).and_then(|one| one.cancel_on_disconnect);
+            self.owe_left(&owner, now + grace.unwrap_or_default());
+        }
+    }
+
     /// An instance of this principal connected.
     pub(crate) fn on_joined(&mut self, principal: &str, client: ClientId) {
         self.instances.entry(principal.to_owned()).or_default().insert(client);
-        // What a halt wants cancelled is not the client's to forgive.
-        let halted = self.facts.halts.contains_key(principal) || self.facts.halts.contains_key("");
-        if !halted && self.leaving.remove(principal).is_some() {
-            self.forgive(principal);
+        if self.owed.left.remove(principal).is_some() {
+            self.facts.owed_cancels.retain(|one| one != principal);
+            self.save_facts();
         }
     }
 
@@ -32,48 +65,53 @@ impl Desk {
             && self.active
             && self.book.live_count(principal) > 0
         {
-            self.owe(principal, now + grace);
+            self.owe_left(principal, now + grace);
         }
     }
 
     /// What a halt wants cancelled, and cannot be now.
-    pub(super) fn owe_cancels(&mut self, owner: &str, now: Instant) {
-        self.owe(owner, now);
+    pub(super) fn owe_ordered(&mut self, owner: &str, now: Instant) {
+        self.owed.ordered.insert(owner.to_owned(), now);
+        if !self.facts.ordered_cancels.iter().any(|one| one == owner) {
+            self.facts.ordered_cancels.push(owner.to_owned());
+            self.save_facts();
+        }
     }
 
-    fn owe(&mut self, owner: &str, at: Instant) {
-        self.leaving.insert(owner.to_owned(), at);
+    fn owe_left(&mut self, owner: &str, at: Instant) {
+        self.owed.left.insert(owner.to_owned(), at);
         if !self.facts.owed_cancels.iter().any(|one| one == owner) {
             self.facts.owed_cancels.push(owner.to_owned());
             self.save_facts();
         }
     }
 
-    fn forgive(&mut self, owner: &str) {
-        let before = self.facts.owed_cancels.len();
-        self.facts.owed_cancels.retain(|one| one != owner);
-        if self.facts.owed_cancels.len() != before {
-            self.save_facts();
-        }
-    }
-
-    pub(super) fn cancel_for_those_who_left(&mut self, now: Instant) {
+    pub(super) fn cancel_what_is_owed(&mut self, now: Instant) {
         if !self.may_cancel() {
             return;
         }
-        let due: Vec<String> =
-            self.leaving.iter().filter(|(_, at)| **at <= now).map(|(who, _)| who.clone()).collect();
-        for owner in due {
-            self.leaving.remove(&owner);
-            self.forgive(&owner);
-            let orders = self.cancel_all_of(&owner, None, "its owner has left, or was halted", now);
-            if !orders.is_empty() {
-                let text = format!(
-                    "{} open orders of {owner} are cancelled: it has left, or was halted",
-                    orders.len()
-                );
-                self.note(Severity::Warning, text);
-            }
+        let due = |owed: &BTreeMap<String, Instant>| -> Vec<String> {
+            owed.iter().filter(|(_, at)| **at <= now).map(|(who, _)| who.clone()).collect()
+        };
+        for owner in due(&self.owed.left) {
+            self.owed.left.remove(&owner);
+            self.facts.owed_cancels.retain(|one| *one != owner);
+            self.cancel_owed(&owner, "its owner has left", now);
+        }
+        for owner in due(&self.owed.ordered) {
+            self.owed.ordered.remove(&owner);
+            self.facts.ordered_cancels.retain(|one| *one != owner);
+            self.cancel_owed(&owner, "an operator has ordered it", now);
+        }
+    }
+
+    fn cancel_owed(&mut self, owner: &str, because: &str, now: Instant) {
+        self.save_facts();
+        let orders = self.cancel_all_of(owner, None, because, now);
+        if !orders.is_empty() {
+            let count = orders.len();
+            let text = format!("{count} open orders of {owner} are cancelled: {because}");
+            self.note(Severity::Warning, text);
         }
     }
 }

@@ -68,7 +68,7 @@ impl Desk {
                     cancels += self.cancel_all_of(&owner, Some(caller), &reason, now).len();
                 } else if open > 0 {
                     cancels += open;
-                    self.owe_cancels(&owner, now);
+                    self.owe_ordered(&owner, now);
                 }
             }
         }
@@ -113,6 +113,7 @@ impl Desk {
             self.take_back(key, &error, now);
         }
         for one in self.waiting.take_out(|one| of_client(&one.owner)) {
+            self.refuse(&one.caller, &one.request, &error);
             self.reply(one.call, Err(error.clone()));
         }
     }

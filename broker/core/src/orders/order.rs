@@ -51,6 +51,11 @@ impl Order {
         is_live(self.state())
     }
 
+    /// It never left, and its owner did not end it: the same call may place it after all.
+    pub(crate) fn may_leave_after_all(&self) -> bool {
+        self.state() == State::NotSent && self.record.change.is_none()
+    }
+
     /// It has left, or may have.
     pub(crate) fn has_left(&self) -> bool {
         self.record.sending.is_some()

@@ -68,18 +68,28 @@ pub(crate) fn part(message: &[u8], wanted: u32) -> Result<Option<Vec<u8>>, Decod
 
 /// All of a repeated field of messages.
 pub(crate) fn parts(message: &[u8], wanted: u32) -> Result<Vec<&[u8]>, DecodeError> {
+    let mut found = fields(message)?;
+    found.retain(|(tag, whole, inside)| *tag == wanted && whole.len() > inside.len());
+    Ok(found.into_iter().map(|(_, _, inside)| inside).collect())
+}
+
+/// All fields: number, whole, and what is inside of one that has a length.
+pub(crate) fn fields(message: &[u8]) -> Result<Vec<(u32, &[u8], &[u8])>, DecodeError> {
     let mut found = Vec::new();
     let mut rest = message;
     while rest.has_remaining() {
+        let begin = rest;
         let (tag, wire_type) = decode_key(&mut rest)?;
-        if tag == wanted && wire_type == WireType::LengthDelimited {
-            let mut inside = rest;
+        let mut inside = rest;
+        skip_field(wire_type, tag, &mut rest, DecodeContext::default())?;
+        let whole = &begin[..begin.len() - rest.len()];
+        let inside = if wire_type == WireType::LengthDelimited {
             let length = usize::try_from(decode_varint(&mut inside)?).unwrap_or(usize::MAX);
-            skip_field(wire_type, tag, &mut rest, DecodeContext::default())?;
-            found.push(&inside[..length.min(inside.len())]);
+            &inside[..length.min(inside.len())]
         } else {
-            skip_field(wire_type, tag, &mut rest, DecodeContext::default())?;
-        }
+            whole
+        };
+        found.push((tag, whole, inside));
     }
     Ok(found)
 }

@@ -7,7 +7,6 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use ibouncer_proto::api::v1::OrderState as State;
 use ibouncer_proto::tws::messages::id;
 use sha2::{Digest as _, Sha256};
 
@@ -16,7 +15,7 @@ use super::brakes::{self, Gate};
 use super::journal::Audit;
 use super::leaving::{Ask, Departure, What, queued_of};
 use super::order::Order;
-use super::placement::{Placement, read, unreadable};
+use super::placement::{Placement, Role, read, unreadable};
 use super::request::OrderRequest;
 use super::rights::{self, Known};
 use super::waiting::{SHARE, Waiting};
@@ -60,17 +59,21 @@ impl Desk {
         }
         let request = if group { OrderRequest::PlaceGroup } else { OrderRequest::Place };
         let names = placements.iter().map(|one| one.name.clone()).collect();
-        match self.admit(&owner, &principal, call, caller, names, || request(raw.clone()))? {
+        match self
+            .admit(&owner, principal.when_away, call, caller, names, || request(raw.clone()))?
+        {
             Admitted::Later => return Ok(()),
             Admitted::Now => {}
         }
+        let mut before = 0;
         for (index, placement) in placements.iter().enumerate() {
             let contract = placement.request.contract.clone().unwrap_or_default();
             let order = placement.request.order.clone().unwrap_or_default();
             let mut known = self.known_of(&owner, &around, (around.quote)(&contract));
-            known.open_orders += index;
+            known.open_orders += before + placement.attached.len();
             known.last_minute += index;
             rights::check(&self.settings, &principal, known, &contract, &order)?;
+            before += placement.names().count();
         }
         self.take_in(caller, call, &owner, placements, ask(false), around.now)
     }
@@ -87,13 +90,13 @@ impl Desk {
     pub(super) fn admit(
         &mut self,
         owner: &str,
-        principal: &Principal,
+        when_away: WhenAway,
         call: CallId,
         caller: &Caller,
         names: Vec<String>,
         request: impl FnOnce() -> OrderRequest,
     ) -> Result<Admitted, Error> {
-        let gate = self.gate(owner, principal.when_away);
+        let gate = self.gate(owner, when_away);
         let crowded = queued_of(&self.departures, owner) >= SHARE;
         match gate {
             Gate::Closed(error) => return Err(error),
@@ -139,11 +142,12 @@ impl Desk {
             open_orders: self.book.live_count(owner),
             last_minute: self.sent_in_last_minute(owner, around.now),
             quote,
+            instruments: around.instruments,
         }
     }
 
     /// Orders of an earlier call, if this is the same one.
-    fn known(&mut self, owner: &str, all: &[Placement]) -> Result<Option<Vec<i32>>, Error> {
+    fn known(&self, owner: &str, all: &[Placement]) -> Result<Option<Vec<i32>>, Error> {
         let mut known = Vec::new();
         for one in all {
             known.extend(self.known_one(owner, &one.name, &one.fingerprint)?);
@@ -159,8 +163,10 @@ impl Desk {
         }
     }
 
+    /// The order of this name, if the same request has placed it. None if there is none, or if it
+    /// never left and its owner did not end it: the same call may send it after all.
     pub(super) fn known_one(
-        &mut self,
+        &self,
         owner: &str,
         name: &str,
         fingerprint: &[u8],
@@ -178,13 +184,19 @@ impl Desk {
                 ),
             ));
         }
-        // It never left, and its owner did not end it: the same call may send it after all.
-        if order.state() == State::NotSent && order.record.change.is_none() {
-            let id = order.record.order_id;
-            self.book.forget(id);
-            return Ok(None);
+        Ok((!order.may_leave_after_all()).then_some(order.record.order_id))
+    }
+
+    /// The names of a placement that is taken now are free, or those of orders that never left and
+    /// are placed anew.
+    fn check_attached(&self, owner: &str, placement: &Placement) -> Result<(), Error> {
+        for attached in &placement.attached {
+            if self.known_one(owner, &attached.name, &placement.fingerprint)?.is_some() {
+                let what = format!("client_order_id {:?} is another order's", attached.name);
+                return Err(error::order("ORDER_EXISTS", what));
+            }
         }
-        Ok(Some(order.record.order_id))
+        Ok(())
     }
 
     pub(super) fn already_placed(
@@ -217,34 +229,18 @@ impl Desk {
         let mut frames = BytesMut::new();
         let messages = placements.len();
         for placement in &placements {
+            self.check_attached(owner, placement)?;
             let parent = self.parent_id(owner, &placement.parent, &taken)?;
             let mut ids = UpstreamIds { order: self.take_id()?, parent, ..UpstreamIds::default() };
-            let attached = placement.request.attached_orders.clone().unwrap_or_default();
             records.push(self.record(owner, placement, ids, now));
-            for (wanted, name, id, suffix) in [
-                (attached.sl_order_type(), &placement.stop_loss, &mut ids.stop_loss, "sl"),
-                (attached.pt_order_type(), &placement.profit_taker, &mut ids.profit_taker, "pt"),
-            ] {
-                if wanted.is_empty() {
-                    continue;
+            for attached in &placement.attached {
+                let id = self.take_id()?;
+                match attached.role {
+                    Role::StopLoss => ids.stop_loss = id,
+                    Role::ProfitTaker => ids.profit_taker = id,
                 }
-                let name = match name.as_str() {
-                    "" => format!("{}.{suffix}", placement.name),
-                    name => name.to_owned(),
-                };
-                if self.book.named(owner, &name).is_some() {
-                    let what = format!("client_order_id {name:?} is another order's");
-                    return Err(error::order("ORDER_EXISTS", what));
-                }
-                *id = self.take_id()?;
-                records.push(self.attached_record(
-                    owner,
-                    placement,
-                    (*id, ids.order),
-                    &name,
-                    wanted,
-                    now,
-                ));
+                let of = (id, ids.order);
+                records.push(self.attached_record(owner, placement, of, attached, now));
             }
             let tag = body::tag(&self.facts.journal_id, ids.order);
             let body = body::upstream(&placement.body, ids, owner, &tag, Purpose::Place)
@@ -260,6 +256,7 @@ impl Desk {
         let orders: Vec<i32> = records.iter().map(|record| record.order_id).collect();
         for mut record in records {
             record.group.clone_from(&group);
+            self.book.forget_named(owner, &record.client_order_id);
             self.book.add(Order::new(record));
         }
         let first = &placements[0];
@@ -356,15 +353,19 @@ impl Desk {
             owner: owner.to_owned(),
             order_id,
             perm_id: self.book.get(order_id).map_or(0, |order| order.record.perm_id),
-            body_sha256: if body.is_empty() { String::new() } else { hex(&Sha256::digest(body)) },
+            body_sha256: sha256(body),
             ..Audit::default()
         }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In hex; empty if there is nothing.
+pub(super) fn sha256(body: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut out, byte| {
+    if body.is_empty() {
+        return String::new();
+    }
+    Sha256::digest(body).iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
     })

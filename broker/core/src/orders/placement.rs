@@ -1,5 +1,6 @@
 //! An order of a request, read and checked by itself; and the row that becomes of it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -27,9 +28,30 @@ pub(super) struct Placement {
     pub(super) body: Vec<u8>,
     pub(super) request: tws::PlaceOrderRequest,
     pub(super) parent: String,
-    pub(super) stop_loss: String,
-    pub(super) profit_taker: String,
+    pub(super) attached: Vec<Attached>,
     pub(super) fingerprint: Vec<u8>,
+}
+
+/// An order that Gateway is to make of another one.
+pub(super) struct Attached {
+    pub(super) role: Role,
+    pub(super) name: String,
+    /// Its order type.
+    pub(super) wanted: String,
+}
+
+/// What an attached order is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    StopLoss,
+    ProfitTaker,
+}
+
+impl Placement {
+    /// Names of all orders that come of it.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name[..]).chain(self.attached.iter().map(|one| &one.name[..]))
+    }
 }
 
 impl Desk {
@@ -62,8 +84,7 @@ impl Desk {
         owner: &str,
         placement: &Placement,
         (order_id, parent_id): (i32, i32),
-        name: &str,
-        order_type: &str,
+        attached: &Attached,
         now: Instant,
     ) -> OrderRecord {
         let parent = placement.request.order.clone().unwrap_or_default();
@@ -72,7 +93,7 @@ impl Desk {
             contract: placement.request.contract.clone(),
             order: Some(tws::Order {
                 action: Some(action.into()),
-                order_type: Some(order_type.into()),
+                order_type: Some(attached.wanted.clone()),
                 total_quantity: parent.total_quantity.clone(),
                 account: parent.account.clone(),
                 ..tws::Order::default()
@@ -82,7 +103,7 @@ impl Desk {
         OrderRecord {
             order_id,
             owner: owner.to_owned(),
-            client_order_id: name.to_owned(),
+            client_order_id: attached.name.clone(),
             fingerprint: placement.fingerprint.clone().into(),
             request: request.encode_to_vec().into(),
             state: State::Intent.into(),
@@ -112,30 +133,68 @@ pub(super) fn read(raw: &Bytes, group: bool) -> Result<Vec<Placement>, Error> {
     for order in orders {
         let new = v1::NewOrder::decode(order).map_err(unreadable)?;
         let name = checked_name("client_order_id", &new.client_order_id)?;
-        if placements.iter().any(|one| one.name == name) {
-            return Err(error::invalid(format!("client_order_id {name:?} is there twice")));
-        }
-        for (field, value) in [
-            ("stop_loss_client_order_id", &new.stop_loss_client_order_id),
-            ("profit_taker_client_order_id", &new.profit_taker_client_order_id),
-        ] {
-            if !value.is_empty() {
-                checked_name(field, value)?;
-            }
-        }
         let body = part(order, 2).map_err(unreadable)?.unwrap_or_default();
         let request = body::checked(&body)?;
         placements.push(Placement {
+            attached: attached(&name, &request, &new)?,
             name,
             body,
             request,
             parent: new.parent_client_order_id,
-            stop_loss: new.stop_loss_client_order_id,
-            profit_taker: new.profit_taker_client_order_id,
             fingerprint: Sha256::digest(order).to_vec(),
         });
     }
+    let mut names = BTreeSet::new();
+    if let Some(twice) =
+        placements.iter().flat_map(Placement::names).find(|one| !names.insert(*one))
+    {
+        return Err(error::invalid(format!(
+            "client_order_id {twice:?} is there twice: each order of a request, and each that \
+             Gateway attaches to one, needs a name of its own"
+        )));
+    }
     Ok(placements)
+}
+
+/// The orders that Gateway is to attach, with their names: given, or made of the order's.
+fn attached(
+    name: &str,
+    request: &tws::PlaceOrderRequest,
+    new: &v1::NewOrder,
+) -> Result<Vec<Attached>, Error> {
+    let wanted = request.attached_orders.clone().unwrap_or_default();
+    let mut all = Vec::new();
+    for (role, field, given, wanted, suffix) in [
+        (
+            Role::StopLoss,
+            "stop_loss_client_order_id",
+            &new.stop_loss_client_order_id,
+            wanted.sl_order_type(),
+            "sl",
+        ),
+        (
+            Role::ProfitTaker,
+            "profit_taker_client_order_id",
+            &new.profit_taker_client_order_id,
+            wanted.pt_order_type(),
+            "pt",
+        ),
+    ] {
+        let name = match (wanted, &given[..]) {
+            ("", "") => continue,
+            ("", _) => {
+                let what = format!(
+                    "{field} is {given:?}, and request.attached_orders has no {suffix}_order_type"
+                );
+                return Err(error::invalid(what));
+            }
+            (_, "") => format!("{name}.{suffix}"),
+            (_, given) => given.to_owned(),
+        };
+        let name = checked_name(field, &name)?;
+        all.push(Attached { role, name, wanted: wanted.to_owned() });
+    }
+    Ok(all)
 }
 
 pub(super) fn checked_name(field: &str, name: &str) -> Result<String, Error> {

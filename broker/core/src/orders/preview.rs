@@ -39,7 +39,7 @@ impl Desk {
         let body = part(raw, 1).map_err(unreadable)?.unwrap_or_default();
         let request = body::checked(&body)?;
         let again = || OrderRequest::Preview(raw.clone());
-        match self.admit(&owner, &principal, call, caller, Vec::new(), again)? {
+        match self.admit(&owner, principal.when_away, call, caller, Vec::new(), again)? {
             Admitted::Later => return Ok(()),
             Admitted::Now => {}
         }

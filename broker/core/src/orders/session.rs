@@ -8,7 +8,7 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::brakes::Doubt;
-use super::change::the_broker;
+use super::cancel::the_broker;
 use super::reconcile::Progress;
 use super::{Desk, Doing};
 use crate::error;

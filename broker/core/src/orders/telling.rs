@@ -267,7 +267,7 @@ impl Desk {
                 owner: record.owner.clone(),
                 client_order_id: record.client_order_id.clone(),
                 corrects_exec_id: record.corrects_exec_id.clone(),
-                execution: tws::ExecutionDetails::decode(&record.execution[..]).ok(),
+                execution: view::execution(&record.execution),
                 commission: match record.commission.is_empty() {
                     true => None,
                     false => tws::CommissionAndFeesReport::decode(&record.commission[..]).ok(),

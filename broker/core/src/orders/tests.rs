@@ -2,7 +2,10 @@
 
 mod books;
 mod changes;
+mod lists;
 mod losses;
+mod names;
+mod owed;
 mod rules;
 mod turns;
 
@@ -163,7 +166,15 @@ impl Floor {
             match write {
                 Write::Facts(facts) => self.disk.facts = Some(*facts),
                 Write::Order(record) => {
-                    self.disk.orders.retain(|one| one.order_id != record.order_id);
+                    // As the table has it: one that never left gives its name away.
+                    let same_name = |one: &OrderRecord| {
+                        one.owner == record.owner && one.client_order_id == record.client_order_id
+                    };
+                    self.disk.orders.retain(|one| {
+                        let gone = same_name(one) && one.state() == State::NotSent;
+                        one.order_id != record.order_id && !gone
+                    });
+                    assert!(!self.disk.orders.iter().any(same_name), "a name is one row's");
                     self.disk.orders.push(*record);
                 }
                 Write::Execution(record) => {
@@ -198,8 +209,12 @@ impl Floor {
 
     fn ask(&mut self, caller: &Caller, call: CallId, request: &OrderRequest) {
         let accounts = self.accounts.clone();
-        let around =
-            Surroundings { accounts: &accounts, quote: &|_: &tws::Contract| None, now: self.now };
+        let around = Surroundings {
+            accounts: &accounts,
+            quote: &|_: &tws::Contract| None,
+            instruments: &Instruments::default(),
+            now: self.now,
+        };
         self.desk.handle(caller, call, request, around);
     }
 

@@ -44,9 +44,10 @@ pub(crate) fn order(record: &OrderRecord, client_id: i32) -> v1::Order {
         notice: decoded(&record.notice),
         // Of the session, not of the order: see Desk::shown.
         unreachable: false,
-        contract: request.contract,
+        contract: decoded(&record.told_contract).or(request.contract),
         order: told.or(request.order),
         order_state: decoded(&record.order_state),
+        order_status: decoded(&record.order_status),
     }
 }
 
@@ -68,8 +69,18 @@ pub(crate) fn foreign(foreign: &Foreign) -> v1::Order {
         contract: told.contract.clone(),
         order: Some(order),
         order_state: Some(state),
+        order_status: Some(status.clone()).filter(|status| status.status.is_some()),
         ..v1::Order::default()
     }
+}
+
+/// An execution without our tag.
+pub(crate) fn execution(told: &[u8]) -> Option<tws::ExecutionDetails> {
+    let mut told = tws::ExecutionDetails::decode(told).ok()?;
+    if let Some(execution) = &mut told.execution {
+        execution.order_ref.take_if(|text| body::is_tag(text));
+    }
+    Some(told)
 }
 
 pub(crate) fn timestamp(millis: i64) -> Timestamp {

@@ -19,16 +19,21 @@ pub(super) enum Whose {
 }
 
 impl Desk {
-    /// Ids that Gateway has seen are not used again; those near the ids of requests end trading.
-    pub(super) fn see_id(&mut self, order_id: i32, client_id: i32) {
+    /// Ids that Gateway has seen are not used again; those near the ids of requests end trading,
+    /// until a person has accepted the order.
+    pub(super) fn see_id(&mut self, order_id: i32, client_id: i32, perm_id: i64) {
         if order_id <= 0 || order_id == NO_ORDER_ID {
             return;
         }
         if order_id >= HIGHEST_ORDER_ID {
+            if !self.is_doubtful(perm_id) {
+                return;
+            }
             let what = format!(
                 "API client {client_id} has an order with id {order_id}, and ids above \
                  {HIGHEST_ORDER_ID} are for requests: new ids would have to be higher still. Let \
-                 it use lower ids, and reset the ids in Gateway while no API order is open"
+                 it use lower ids, and reset the ids in Gateway while no API order is open; or, if \
+                 Gateway takes lower ones all the same, `ibouncer trading adopt-state`"
             );
             return self.doubt(Doubt::HighId, what);
         }
@@ -82,7 +87,8 @@ impl Desk {
     /// False if a person has accepted the order with this permId.
     pub(super) fn is_doubtful(&mut self, perm_id: i64) -> bool {
         let doubtful = !self.facts.adopted.contains(&perm_id);
-        if doubtful {
+        // 0 is no order's in particular.
+        if doubtful && perm_id != 0 {
             self.doubtful.insert(perm_id);
         }
         doubtful

@@ -1,6 +1,6 @@
 //! What is beyond each client's rights: who, what, and how it is refused.
 
-use ibouncer_client::api::{CancelOrderRequest, Resolution};
+use ibouncer_client::api::{CancelOrderRequest, NewOrder, Resolution};
 use ibouncer_client::{Client, Error, contract, tws};
 
 use super::clients::{bid, named};
@@ -17,6 +17,8 @@ pub(super) enum Attempt {
     PlaceForex(&'static str),
     /// To a group of accounts.
     PlaceForGroup,
+    /// An order that would be allowed, and what makes it another one.
+    PlaceTwisted(Twist),
     /// A name; what it is to be.
     Modify(&'static str, &'static str, &'static str, f64, &'static str),
     Preview(&'static str, &'static str, f64, &'static str),
@@ -32,6 +34,32 @@ pub(super) enum Attempt {
     Resolve,
     /// With this confirmation.
     CancelEvery(&'static str),
+}
+
+/// Words beside those that are looked at first.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Twist {
+    /// The conId of another instrument; MSFT's.
+    ConId,
+    LocalSymbol,
+    SecId,
+    /// A combination of something that nobody has told of.
+    Legs,
+    DeltaNeutral,
+    /// A sale far below the market.
+    CheapSale,
+    /// A stop that triggers at once.
+    CheapStop,
+    /// A little cash beside the quantity, and instead of it.
+    Cash,
+    CashOnly,
+    /// A small multiplier.
+    Multiplier,
+    Hedge,
+    /// The broker's own mark.
+    Tag,
+    /// Its stop loss has its own name.
+    SameName,
 }
 
 const DENIED: &str = "RIGHT_DENIED";
@@ -72,6 +100,21 @@ pub(super) const ATTEMPTS: &[(&str, Attempt, &str)] = {
         ("futures", Preview("AAPL", "10", 1.0, ONE), DENIED),
         ("apple", Place("x", "MSFT", "10", 1.0, ONE), DENIED),
         ("apple", Modify("own", "MSFT", "10", 1.0, ONE), WRONG),
+        ("apple", PlaceTwisted(Twist::ConId), DENIED),
+        ("apple", PlaceTwisted(Twist::LocalSymbol), DENIED),
+        ("apple", PlaceTwisted(Twist::SecId), DENIED),
+        ("apple", PlaceTwisted(Twist::Legs), DENIED),
+        ("stocks", PlaceTwisted(Twist::ConId), DENIED),
+        ("stocks", PlaceTwisted(Twist::DeltaNeutral), DENIED),
+        ("cheap", PlaceTwisted(Twist::CheapSale), LIMIT),
+        ("cheap", PlaceTwisted(Twist::CheapStop), LIMIT),
+        ("cheap", PlaceTwisted(Twist::Cash), LIMIT),
+        ("cheap", PlaceTwisted(Twist::Multiplier), LIMIT),
+        ("cheap", PlaceTwisted(Twist::Hedge), LIMIT),
+        ("small", PlaceTwisted(Twist::CashOnly), LIMIT),
+        ("small", PlaceTwisted(Twist::Hedge), LIMIT),
+        ("plain", PlaceTwisted(Twist::Tag), WRONG),
+        ("plain", PlaceTwisted(Twist::SameName), WRONG),
         ("tech", Place("x", "TSLA", "10", 1.0, ONE), DENIED),
         ("small", Place("x", "AAPL", "11", 1.0, ONE), LIMIT),
         ("small", Modify("own", "AAPL", "11", 1.0, ONE), LIMIT),
@@ -118,9 +161,11 @@ impl Attempt {
     /// Its name in the audit log.
     pub(super) fn audited_as(self) -> &'static str {
         match self {
-            Self::Place(..) | Self::PlaceTwo | Self::PlaceForex(_) | Self::PlaceForGroup => {
-                "PlaceOrder"
-            }
+            Self::Place(..)
+            | Self::PlaceTwo
+            | Self::PlaceForex(_)
+            | Self::PlaceForGroup
+            | Self::PlaceTwisted(_) => "PlaceOrder",
             Self::Modify(..) => "ModifyOrder",
             Self::Preview(..) => "PreviewOrder",
             Self::Exercise(_) => "ExerciseOptions",
@@ -159,6 +204,7 @@ impl Attempt {
                 }
                 orders.place(named("x", request)).await.map(drop)
             }
+            Self::PlaceTwisted(twist) => orders.place(twist.order()).await.map(drop),
             Self::Modify(name, symbol, quantity, price, account) => {
                 orders.modify(name, bid(symbol, quantity, price, account)).await.map(drop)
             }
@@ -195,5 +241,62 @@ impl Attempt {
             }
             Self::CancelEvery(words) => admin.cancel_every_order(words, "why not").await,
         }
+    }
+}
+
+impl Twist {
+    /// Eight shares of AAPL, but.
+    fn order(self) -> NewOrder {
+        let mut new = named("x", bid("AAPL", "8", 100.0, ONE));
+        let request = new.request.get_or_insert_default();
+        let contract = request.contract.get_or_insert_default();
+        let order = request.order.get_or_insert_default();
+        match self {
+            Self::ConId => contract.con_id = Some(272_093),
+            Self::LocalSymbol => contract.local_symbol = Some("MSFT".into()),
+            Self::SecId => {
+                contract.sec_id_type = Some("ISIN".into());
+                contract.sec_id = Some("US5949181045".into());
+            }
+            Self::Legs => {
+                contract.combo_legs =
+                    vec![tws::ComboLeg { con_id: Some(272_093), ..Default::default() }];
+            }
+            Self::DeltaNeutral => {
+                contract.delta_neutral_contract =
+                    Some(tws::DeltaNeutralContract { con_id: Some(272_093), ..Default::default() });
+            }
+            Self::CheapSale => {
+                order.action = Some("SELL".into());
+                order.lmt_price = Some(0.01);
+            }
+            Self::CheapStop => {
+                order.order_type = Some("STP".into());
+                order.lmt_price = None;
+                order.aux_price = Some(0.01);
+            }
+            Self::Cash => {
+                order.lmt_price = Some(400.0);
+                order.cash_qty = Some(0.01);
+            }
+            Self::CashOnly => {
+                order.total_quantity = None;
+                order.cash_qty = Some(9_000.0);
+            }
+            Self::Multiplier => {
+                order.lmt_price = Some(400.0);
+                contract.multiplier = Some(0.0001);
+            }
+            Self::Hedge => order.hedge_type = Some("D".into()),
+            Self::Tag => order.order_ref = Some("ibouncer:00000000:1".into()),
+            Self::SameName => {
+                request.attached_orders = Some(tws::AttachedOrders {
+                    sl_order_type: Some("PRESET".into()),
+                    ..Default::default()
+                });
+                new.stop_loss_client_order_id = "x".into();
+            }
+        }
+        new
     }
 }

@@ -103,3 +103,33 @@ async fn a_client_that_is_limited_to_an_account_sees_nothing_of_the_other() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateways_lists_show_on_request_what_is_ones_own_and_never_our_mark() {
+    let (_sim, broker) = both();
+    let connected = connect_all(&broker).await;
+    for name in ["plain", "other"] {
+        let orders = connected[name].orders();
+        orders.place(clients::named("rests", clients::bid("AAPL", "10", 1.0, ONE))).await.unwrap();
+        let fills = clients::named("fills", clients::bid("AAPL", "10", 9_000.0, ONE));
+        orders.place(fills).await.unwrap().outcome().await.unwrap();
+        super::super::state(&connected[name], "rests", super::super::OrderState::Working).await;
+    }
+    let mut ids = BTreeSet::new();
+    for (name, count) in [("plain", 1), ("other", 1), ("boss", 0)] {
+        let orders = connected[name].orders();
+        let own = orders.open(OrderScope::Own).await.unwrap().value.orders;
+        assert_eq!(own.len(), count, "{name}");
+        ids.extend(own.iter().map(tws::OpenOrder::order_id));
+        let filter = tws::ExecutionFilter { last_n_days: Some(2), ..Default::default() };
+        let own = orders.executions(filter, OrderScope::Own).await.unwrap().value;
+        assert_eq!((own.executions.len(), own.commissions.len()), (count, count), "{name}");
+    }
+    assert_eq!(ids.len(), 2, "each its own");
+    let all = connected["watcher"].orders().open(OrderScope::All).await.unwrap().value.orders;
+    assert!(all.len() >= 2);
+    for open in all {
+        let order_ref = open.order.unwrap_or_default().order_ref().to_owned();
+        assert!(!order_ref.starts_with("ibouncer:"), "{order_ref}");
+    }
+}

@@ -27,12 +27,14 @@ fn refusal(
     change: impl Fn(&mut tws::Order, &mut Known<'_>, &mut TradingSettings),
 ) -> Option<String> {
     let accounts = ["DU0000001".to_owned(), "DU0000002".to_owned(), "U0000001".to_owned()];
+    let instruments = instruments();
     let mut known = Known {
         name: "m",
         accounts: &accounts[..2],
         open_orders: 0,
         last_minute: 0,
         quote: Some(100.0),
+        instruments: &instruments,
     };
     let mut settings = TradingSettings { enabled: true, ..Default::default() };
     let mut order = order();
@@ -43,7 +45,57 @@ fn refusal(
             order.account = None;
         }
     }
-    check(&settings, principal, known, &stock(), &order).err().map(|error| {
+    refused(check(&settings, principal, known, &stock(), &order))
+}
+
+/// Of this contract instead of the stock.
+fn refusal_of(
+    principal: &Principal,
+    contract: &tws::Contract,
+    change: impl Fn(&mut tws::Order),
+) -> Option<String> {
+    let (accounts, instruments) = (["DU0000001".to_owned()], instruments());
+    let known = Known {
+        name: "m",
+        accounts: &accounts,
+        open_orders: 0,
+        last_minute: 0,
+        quote: Some(100.0),
+        instruments: &instruments,
+    };
+    let settings = TradingSettings { enabled: true, ..Default::default() };
+    let mut order = order();
+    change(&mut order);
+    refused(check(&settings, principal, known, contract, &order))
+}
+
+/// What Gateway has told.
+fn instruments() -> Instruments {
+    let mut instruments = Instruments::default();
+    for (con_id, symbol, sec_type, multiplier) in [
+        (1, "AAPL", "STK", None),
+        (2, "MSFT", "STK", None),
+        (3, "AAPL", "OPT", Some(100.0)),
+        (4, "MBT", "FUT", Some(0.1)),
+    ] {
+        let contract = Some(tws::Contract {
+            con_id: Some(con_id),
+            symbol: Some(symbol.into()),
+            sec_type: Some(sec_type.into()),
+            multiplier,
+            ..Default::default()
+        });
+        instruments.on_details(tws::ContractData { contract, ..Default::default() });
+    }
+    instruments
+}
+
+fn with_con_id(con_id: i32) -> tws::Contract {
+    tws::Contract { con_id: Some(con_id), ..stock() }
+}
+
+fn refused(checked: Result<(), Error>) -> Option<String> {
+    checked.err().map(|error| {
         assert_eq!(error.delivery(), crate::error::Delivery::NotSent);
         error.message
     })
@@ -106,15 +158,133 @@ fn a_live_account_needs_both_switches() {
 
 #[test]
 fn instruments_outside_the_lists_are_refused() {
-    let list = |types: &[&str], symbols: &[&str]| Principal {
+    assert_eq!(refusal(&list(&["STK"], &["AAPL"]), |_, _, _| {}), None);
+    assert!(refusal(&list(&["OPT"], &[]), |_, _, _| {}).unwrap().contains("security_types"));
+    assert!(refusal(&list(&[], &["MSFT"]), |_, _, _| {}).unwrap().contains("clients.m.symbols"));
+}
+
+#[test]
+fn words_beside_what_gateway_goes_by_prove_nothing() {
+    let listed = list(&["STK"], &["AAPL"]);
+    let refusal = |contract: &tws::Contract| refusal_of(&listed, contract, |_| {});
+    assert_eq!(refusal(&with_con_id(1)), None);
+    assert!(refusal(&with_con_id(2)).unwrap().contains("symbol \"MSFT\" is not in"));
+    assert!(refusal(&with_con_id(3)).unwrap().contains("security type \"OPT\""));
+    assert!(refusal(&with_con_id(9)).unwrap().contains("GetContractDetails"));
+    for (field, contract) in [
+        ("local_symbol", tws::Contract { local_symbol: Some("MSFT".into()), ..stock() }),
+        ("sec_id", tws::Contract { sec_id: Some("US5949181045".into()), ..stock() }),
+        ("issuer_id", tws::Contract { issuer_id: Some("e1".into()), ..stock() }),
+    ] {
+        assert!(refusal(&contract).unwrap().contains(field), "{field}");
+    }
+    let delta = Some(tws::DeltaNeutralContract { con_id: Some(2), ..Default::default() });
+    let delta = tws::Contract { delta_neutral_contract: delta, ..stock() };
+    assert!(refusal(&delta).unwrap().contains("delta_neutral_contract"));
+    let any = Principal { role: Role::Trade, ..Default::default() };
+    assert_eq!(refusal_of(&any, &with_con_id(9), |_| {}), None, "nothing is limited");
+}
+
+#[test]
+fn a_combination_is_its_legs() {
+    let legs = |con_ids: &[i32]| tws::Contract {
+        sec_type: Some("BAG".into()),
+        combo_legs: con_ids
+            .iter()
+            .map(|con_id| tws::ComboLeg { con_id: Some(*con_id), ..Default::default() })
+            .collect(),
+        ..stock()
+    };
+    let listed = list(&["BAG", "STK"], &["AAPL"]);
+    assert_eq!(refusal_of(&listed, &legs(&[1, 1]), |_| {}), None);
+    for (con_ids, why) in
+        [([1, 2], "MSFT"), ([1, 3], "OPT"), ([1, 9], "con_id 9"), ([0, 1], "no con_id")]
+    {
+        let refused = refusal_of(&listed, &legs(&con_ids), |_| {}).unwrap();
+        assert!(refused.contains(why), "{refused}");
+    }
+    let limits = OrderLimits { notional: Some(1e9), ..Default::default() };
+    let valued = Principal { role: Role::Trade, limits, ..Default::default() };
+    assert!(refusal_of(&valued, &legs(&[1, 1]), |_| {}).unwrap().contains("legs"));
+}
+
+fn list(types: &[&str], symbols: &[&str]) -> Principal {
+    Principal {
         role: Role::Trade,
         security_types: types.iter().map(|one| (*one).to_owned()).collect(),
         symbols: symbols.iter().map(|one| (*one).to_owned()).collect(),
         ..Default::default()
+    }
+}
+
+#[test]
+fn no_words_make_an_order_worth_less() {
+    let limits = OrderLimits { notional: Some(1000.0), ..Default::default() };
+    let limited = Principal { role: Role::Trade, limits, ..Default::default() };
+    // At the quote of 100 that is 1 100.
+    let refusal = |contract: &tws::Contract, change: fn(&mut tws::Order)| {
+        refusal_of(&limited, contract, |order| {
+            order.total_quantity = Some("11".into());
+            change(order);
+        })
     };
-    assert_eq!(refusal(&list(&["STK"], &["AAPL"]), |_, _, _| {}), None);
-    assert!(refusal(&list(&["OPT"], &[]), |_, _, _| {}).unwrap().contains("security_types"));
-    assert!(refusal(&list(&[], &["MSFT"]), |_, _, _| {}).unwrap().contains("clients.m.symbols"));
+    let cheap: fn(&mut tws::Order) = |order| order.lmt_price = Some(90.0);
+    assert_eq!(refusal(&stock(), cheap), None, "bought at 90 at worst");
+    for (what, contract, change) in [
+        (
+            "a sale below the market",
+            stock(),
+            (|order| {
+                order.action = Some("SELL".into());
+                order.lmt_price = Some(0.01);
+            }) as fn(&mut tws::Order),
+        ),
+        ("a stop that triggers at once", stock(), |order| {
+            order.order_type = Some("stp".into());
+            order.lmt_price = None;
+            order.aux_price = Some(0.01);
+        }),
+        ("a price and less cash", stock(), |order| order.cash_qty = Some(0.01)),
+        ("a price and what it may pay besides", stock(), |order| {
+            order.lmt_price = Some(90.0);
+            order.discretionary_amt = Some(10.0);
+        }),
+        ("a multiplier", tws::Contract { multiplier: Some(0.001), ..stock() }, |_| {}),
+        ("the multiplier of an option", with_con_id(3), |order| order.lmt_price = Some(1.0)),
+    ] {
+        let refused = refusal(&contract, change).unwrap_or_else(|| panic!("{what}"));
+        assert!(refused.contains("max_notional = 1000"), "{what}: {refused}");
+    }
+    let future = tws::Contract { sec_type: Some("FUT".into()), ..with_con_id(4) };
+    assert_eq!(refusal(&future, |_| {}), None, "a tenth of 1 100, as Gateway says");
+    let words = tws::Contract { con_id: None, multiplier: Some(0.1), ..future };
+    assert!(refusal(&words, |_| {}).unwrap().contains("multiplier"));
+}
+
+#[test]
+fn a_size_that_gateway_computes_is_over_every_limit() {
+    let quantity = OrderLimits { quantity: Some(10.0), ..Default::default() };
+    let notional = OrderLimits { notional: Some(1000.0), ..Default::default() };
+    let limited = |limits| Principal { role: Role::Trade, limits, ..Default::default() };
+    let none: fn(&mut tws::Order) = |order| order.total_quantity = None;
+    for (what, change) in [
+        ("nothing", none),
+        ("a hedge", |order| order.hedge_type = Some("D".into())),
+        ("a share of what there is", |order| order.fa_percentage = Some("50".into())),
+        ("a delta neutral order", |order| order.delta_neutral_order_type = Some("MKT".into())),
+    ] {
+        for limits in [&quantity, &notional] {
+            let refused = refusal_of(&limited(limits.clone()), &stock(), change);
+            let refused = refused.unwrap_or_else(|| panic!("{what}"));
+            assert!(refused.contains("cannot be measured"), "{refused}");
+        }
+    }
+    let cash: fn(&mut tws::Order) = |order| {
+        order.total_quantity = None;
+        order.cash_qty = Some(999.0);
+    };
+    assert!(refusal_of(&limited(quantity), &stock(), cash).is_some());
+    assert_eq!(refusal_of(&limited(notional), &stock(), cash), None);
 }
 
 #[test]

@@ -201,3 +201,69 @@ fn a_change_that_waits_does_not_leave_for_an_order_that_has_ended_meanwhile() {
     floor.leave();
     assert_eq!(floor.placements(), [id]);
 }
+
+#[test]
+fn gateways_word_that_the_size_is_zero_ends_an_order() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.failed(id, 434);
+    assert_eq!(floor.state("momentum", "a"), State::Rejected);
+    let id = floor.placed("momentum", "b");
+    floor.failed(id, 399);
+    assert_eq!(floor.state("momentum", "b"), State::Sent, "a warning ends nothing");
+}
+
+#[test]
+fn an_order_is_shown_as_gateway_knows_it_and_changed_as_it_was_shown() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    let resolved = tws::Contract { con_id: Some(265_598), ..stock() };
+    let open = tws::OpenOrder {
+        order_id: Some(id),
+        contract: Some(resolved.clone()),
+        order: Some(tws::Order {
+            client_id: Some(CLIENT_ID),
+            perm_id: Some(77),
+            ..limit(10.0).order.unwrap()
+        }),
+        order_state: Some(tws::OrderState {
+            status: Some("PreSubmitted".into()),
+            ..Default::default()
+        }),
+    };
+    floor.hear(id::OPEN_ORDER, &open);
+    let status = tws::OrderStatus {
+        order_id: Some(id),
+        client_id: Some(CLIENT_ID),
+        status: Some("PreSubmitted".into()),
+        perm_id: Some(77),
+        why_held: Some("locate".into()),
+        ..Default::default()
+    };
+    floor.hear(id::ORDER_STATUS, &status);
+    let heard = floor.events.len();
+    floor.hear(id::ORDER_STATUS, &status);
+    assert_eq!(floor.events.len(), heard, "the same again is no event");
+    let shown = floor.order_events().pop().unwrap().order.unwrap();
+    assert_eq!(shown.contract, Some(resolved.clone()));
+    assert_eq!(shown.order_status.unwrap().why_held(), "locate");
+    let as_shown = tws::PlaceOrderRequest {
+        contract: Some(resolved),
+        order: Some(tws::Order { lmt_price: Some(11.0), ..shown.order.unwrap() }),
+        ..Default::default()
+    };
+    let request = |request: tws::PlaceOrderRequest| {
+        let request =
+            v1::ModifyOrderRequest { client_order_id: "a".into(), request: Some(request) };
+        OrderRequest::Modify(request.encode_to_vec().into())
+    };
+    let attached = Some(tws::AttachedOrders::default());
+    let call = floor.call(
+        "momentum",
+        request(tws::PlaceOrderRequest { attached_orders: attached, ..as_shown.clone() }),
+    );
+    assert!(floor.refused(call).message.contains("attached_orders"));
+    let call = floor.call("momentum", request(as_shown));
+    floor.leave();
+    floor.answer::<v1::ModifyOrderResponse>(call);
+}

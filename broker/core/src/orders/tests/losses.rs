@@ -30,25 +30,72 @@ fn after_a_session_is_lost_an_order_is_unknown_until_gateway_tells_of_it() {
     assert_eq!(floor.state("momentum", "b"), State::Unknown, "nor is that");
 }
 
+/// An order that has ended, with our tag.
+fn completed(floor: &Floor, id: i32) -> tws::CompletedOrder {
+    tws::CompletedOrder {
+        contract: Some(stock()),
+        order: Some(tws::Order {
+            perm_id: Some(99),
+            action: Some("BUY".into()),
+            order_ref: Some(body::tag(&floor.desk.facts.journal_id, id)),
+            filled_quantity: Some("10".into()),
+            ..Default::default()
+        }),
+        order_state: Some(tws::OrderState {
+            status: Some("Filled".into()),
+            completed_time: Some("20261128 10:00:00".into()),
+            ..Default::default()
+        }),
+    }
+}
+
 #[test]
 fn a_completed_order_is_evidence_also_by_our_tag_alone() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");
     floor.down();
     floor.session(2, Before::New);
-    let completed = tws::CompletedOrder {
-        order: Some(tws::Order {
-            perm_id: Some(99),
-            order_ref: Some(body::tag(&floor.desk.facts.journal_id, id)),
-            filled_quantity: Some("10".into()),
-            ..Default::default()
-        }),
-        order_state: Some(tws::OrderState { status: Some("Filled".into()), ..Default::default() }),
-        ..Default::default()
-    };
+    let completed = completed(&floor, id);
     floor.hear(id::COMPLETED_ORDER, &completed);
     assert_eq!(floor.state("momentum", "a"), State::Filled);
     assert_eq!(floor.order("momentum", "a").perm_id, 99);
+    let shown = floor.order_events().pop().unwrap().order.unwrap();
+    assert_eq!(shown.order_state.unwrap().completed_time(), "20261128 10:00:00");
+}
+
+#[test]
+fn a_tag_that_somebody_else_wrote_is_no_evidence() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    for change in [
+        (|told: &mut tws::CompletedOrder| {
+            told.order.as_mut().unwrap().client_id = Some(7);
+        }) as fn(&mut tws::CompletedOrder),
+        |told| told.order.as_mut().unwrap().action = Some("SELL".into()),
+        |told| told.contract.as_mut().unwrap().symbol = Some("MSFT".into()),
+        // This one has a permId of its own already.
+        |_| {},
+    ] {
+        let mut forged = completed(&floor, id);
+        change(&mut forged);
+        floor.hear(id::COMPLETED_ORDER, &forged);
+        assert_eq!(floor.state("momentum", "a"), State::Working);
+        assert_eq!(floor.desk.status(&floor.desk.clock).0, "on");
+    }
+}
+
+#[test]
+fn a_completed_order_of_our_client_id_that_nobody_knows_halts_trading() {
+    let mut floor = Floor::open();
+    let mut forgotten = completed(&floor, 5);
+    let order = forgotten.order.as_mut().unwrap();
+    order.order_ref = Some("theirs".into());
+    order.client_id = Some(CLIENT_ID);
+    order.order_id = Some(700);
+    floor.hear(id::COMPLETED_ORDER, &forgotten);
+    let call = floor.place("momentum", "a");
+    assert_eq!(floor.refused(call).code, "TRADING_HALTED");
 }
 
 #[test]

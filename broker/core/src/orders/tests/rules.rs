@@ -72,7 +72,7 @@ fn under_the_reserved_client_id_orders_are_unreachable_and_no_cancel_leaves() {
     assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
 }
 
-fn halt(client: &str, cancel_open: bool) -> OrderRequest {
+pub(super) fn halt(client: &str, cancel_open: bool) -> OrderRequest {
     OrderRequest::Halt(v1::HaltTradingRequest {
         client: client.into(),
         cancel_open,
@@ -113,60 +113,6 @@ fn a_halt_takes_back_what_waits_refuses_what_comes_and_is_kept() {
 }
 
 #[test]
-fn a_halt_while_the_session_is_down_owes_the_cancels() {
-    let mut floor = Floor::open();
-    let id = floor.placed("momentum", "a");
-    floor.told(id, "Submitted");
-    floor.down();
-    floor.call("risk", halt("", true));
-    let refused = floor.place("momentum", "b");
-    assert_eq!(floor.refused(refused).code, "TRADING_HALTED");
-    floor.session(2, Before::New);
-    floor.opened(id, "Submitted", 10.0);
-    floor.reconcile();
-    floor.desk.handle_timeout(floor.now);
-    floor.settle();
-    floor.leave();
-    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
-}
-
-#[test]
-fn those_who_leave_for_longer_than_their_grace_are_cancelled_for() {
-    let mut floor = Floor::open();
-    floor.desk.on_joined("leaver", ClientId(1));
-    floor.desk.on_joined("leaver", ClientId(2));
-    let id = floor.placed("leaver", "a");
-    floor.told(id, "Submitted");
-    floor.desk.on_parted("leaver", ClientId(1), floor.now);
-    floor.now += Duration::from_secs(31);
-    floor.desk.handle_timeout(floor.now);
-    floor.settle();
-    assert!(floor.queue.is_empty(), "another instance is there");
-    floor.desk.on_parted("leaver", ClientId(2), floor.now);
-    floor.now += Duration::from_secs(29);
-    floor.desk.handle_timeout(floor.now);
-    floor.desk.on_joined("leaver", ClientId(3));
-    floor.now += Duration::from_secs(60);
-    floor.desk.handle_timeout(floor.now);
-    floor.settle();
-    assert!(floor.queue.is_empty(), "it came back in time");
-    floor.desk.on_parted("leaver", ClientId(3), floor.now);
-    floor.settle();
-    // The broker ends meanwhile, and is away for long: the grace begins anew.
-    let mut next = Floor::closed(floor.disk.clone());
-    next.session(1, Before::TakenThrough(100));
-    next.reconcile();
-    next.desk.handle_timeout(next.now);
-    next.settle();
-    assert!(next.queue.is_empty());
-    next.now += Duration::from_secs(30);
-    next.desk.handle_timeout(next.now);
-    next.settle();
-    next.leave();
-    assert_eq!(next.left.last().unwrap().0, id::CANCEL_ORDER);
-}
-
-#[test]
 fn what_does_not_fit_halts_trading_until_a_person_has_looked() {
     let adopt = |floor: &mut Floor| {
         let reason = "looked".to_owned();
@@ -196,12 +142,15 @@ fn what_does_not_fit_halts_trading_until_a_person_has_looked() {
     let high = tws::OrderStatus {
         order_id: Some(1_700_000_000),
         client_id: Some(77),
+        perm_id: Some(77_000),
         ..Default::default()
     };
     next.hear(id::ORDER_STATUS, &high);
     let refused = next.place("momentum", "c");
     assert!(next.refused(refused).message.contains("77"));
     adopt(&mut next);
+    // Gateway lists it again, and again.
+    next.hear(id::ORDER_STATUS, &high);
     let id = next.placed("momentum", "c");
     next.told(id, "Submitted");
     let twice = tws::OrderStatus {

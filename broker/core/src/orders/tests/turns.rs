@@ -78,8 +78,30 @@ fn cancel_all_and_a_halt_take_back_what_waits() {
     };
     floor.call("risk", OrderRequest::Halt(halt));
     assert!(calls.iter().all(|call| floor.refused(*call).code == "TRADING_HALTED"));
+    let noted = floor.audit.iter().filter(|one| one.client_order_id.starts_with('g'));
+    assert_eq!(noted.filter(|one| !one.body_sha256.is_empty()).count(), 20, "each is audited");
     floor.leave();
     assert!(floor.placements().is_empty());
+}
+
+#[test]
+fn a_flood_of_changes_delays_itself() {
+    let mut floor = Floor::open();
+    for number in 0..20 {
+        let id = floor.placed("momentum", &format!("f{number}"));
+        floor.opened(id, "Submitted", 10.0);
+    }
+    let before = floor.placements().len();
+    let changes: Vec<CallId> =
+        (0..20).map(|number| floor.call("momentum", modify(&format!("f{number}"), 11.0))).collect();
+    let calm = floor.place("carry", "a");
+    floor.leave();
+    let placed = floor.answer::<v1::PlaceOrderResponse>(calm).order.unwrap().order_id;
+    let left = floor.placements().split_off(before);
+    assert!(left.iter().position(|id| *id == placed).unwrap() <= SHARE, "{left:?}");
+    for call in changes {
+        floor.answer::<v1::ModifyOrderResponse>(call);
+    }
 }
 
 #[test]

@@ -293,6 +293,7 @@ class Order(google.protobuf.message.Message):
     CONTRACT_FIELD_NUMBER: builtins.int
     ORDER_FIELD_NUMBER: builtins.int
     ORDER_STATE_FIELD_NUMBER: builtins.int
+    ORDER_STATUS_FIELD_NUMBER: builtins.int
     client_order_id: builtins.str
     """The owner's name for it; empty if it was not placed through this broker."""
     owner: builtins.str
@@ -341,6 +342,10 @@ class Order(google.protobuf.message.Message):
     def order(self) -> ibouncer._pb.tws.v1.order_pb2.Order: ...
     @property
     def order_state(self) -> ibouncer._pb.tws.v1.order_state_pb2.OrderState: ...
+    @property
+    def order_status(self) -> ibouncer._pb.tws.v1.order_state_pb2.OrderStatus:
+        """Gateway's newest orderStatus, whole: whyHeld, lastFillPrice, mktCapPrice."""
+
     def __init__(
         self,
         *,
@@ -366,9 +371,10 @@ class Order(google.protobuf.message.Message):
         contract: ibouncer._pb.tws.v1.contract_pb2.Contract | None = ...,
         order: ibouncer._pb.tws.v1.order_pb2.Order | None = ...,
         order_state: ibouncer._pb.tws.v1.order_state_pb2.OrderState | None = ...,
+        order_status: ibouncer._pb.tws.v1.order_state_pb2.OrderStatus | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["change", b"change", "contract", b"contract", "created_at", b"created_at", "notice", b"notice", "order", b"order", "order_state", b"order_state", "updated_at", b"updated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["avg_fill_price", b"avg_fill_price", "because", b"because", "change", b"change", "client_id", b"client_id", "client_order_id", b"client_order_id", "contract", b"contract", "created_at", b"created_at", "filled", b"filled", "group", b"group", "notice", b"notice", "order", b"order", "order_id", b"order_id", "order_state", b"order_state", "owner", b"owner", "parent_client_order_id", b"parent_client_order_id", "perm_id", b"perm_id", "remaining", b"remaining", "sequence", b"sequence", "state", b"state", "status", b"status", "unreachable", b"unreachable", "updated_at", b"updated_at"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["change", b"change", "contract", b"contract", "created_at", b"created_at", "notice", b"notice", "order", b"order", "order_state", b"order_state", "order_status", b"order_status", "updated_at", b"updated_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["avg_fill_price", b"avg_fill_price", "because", b"because", "change", b"change", "client_id", b"client_id", "client_order_id", b"client_order_id", "contract", b"contract", "created_at", b"created_at", "filled", b"filled", "group", b"group", "notice", b"notice", "order", b"order", "order_id", b"order_id", "order_state", b"order_state", "order_status", b"order_status", "owner", b"owner", "parent_client_order_id", b"parent_client_order_id", "perm_id", b"perm_id", "remaining", b"remaining", "sequence", b"sequence", "state", b"state", "status", b"status", "unreachable", b"unreachable", "updated_at", b"updated_at"]) -> None: ...
 
 global___Order = Order
 

@@ -1,0 +1,66 @@
+//! Errors and warnings of Gateway about orders: which end an order, which a change, which neither.
+
+use std::time::Instant;
+
+use ibouncer_proto::api::v1::{ChangeKind, ChangeState, OrderEventKind, OrderState as State};
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::Desk;
+use super::journal::Change;
+use crate::error;
+use crate::hub::ends_request;
+use crate::notes::Severity;
+
+/// Gateway's codes with a meaning of their own for orders. Source: protocol fact sheet, section 8.
+const DUPLICATE_ID: i32 = 103;
+const CANCELLED: i32 = 202;
+const REJECTED: i32 = 201;
+/// A warning to ib_async, and the end of an order here: nothing follows it.
+const SIZE_IS_ZERO: i32 = 434;
+
+/// After a duplicate id it is not known how far Gateway has counted.
+const SKIPPED_IDS: i32 = 1_000;
+
+impl Desk {
+    /// An error or a warning about an order id. False if it is none of ours.
+    pub(crate) fn on_error(&mut self, id: i32, told: &tws::ErrorMessage, now: Instant) -> bool {
+        let (code, text) = (told.error_code(), told.error_msg());
+        let ends = (ends_request(code) || code == SIZE_IS_ZERO) && code != CANCELLED;
+        if code == DUPLICATE_ID {
+            self.next_id = self.next_id.max(id.saturating_add(SKIPPED_IDS));
+            let what =
+                format!("Gateway says 103 of order id {id}; ids go on from {}", self.next_id);
+            self.note(Severity::Warning, what);
+        }
+        if self.previews.contains_key(&id) {
+            if ends && let Some((call, _)) = self.previews.remove(&id) {
+                self.reply(call, Err(error::gateway(code, text)));
+            }
+            return true;
+        }
+        let Some(order) = self.book.get_mut(id) else {
+            return false;
+        };
+        let because = format!("Gateway says {code}: {text}");
+        order.record.notice = told.encode_to_vec().into();
+        let pending = order.pending().map(Change::kind);
+        let changing = order.pending().is_some_and(|one| one.state() != ChangeState::Waiting);
+        let rejected = match order.state() {
+            State::Sent => ends && !changing,
+            // Gateway says Inactive, and then why. Of a modification it rejects only that.
+            State::Inactive => code == REJECTED && pending != Some(ChangeKind::Modify),
+            _ => false,
+        };
+        let mut kind = OrderEventKind::Notice;
+        if ends && changing && order.move_change(ChangeState::Failed, &because, code) {
+            kind = OrderEventKind::Change;
+            self.answers_due.remove(&id);
+        }
+        if rejected && order.transition(State::Rejected, &because) == Ok(true) {
+            kind = OrderEventKind::State;
+        }
+        self.tell(id, kind, now);
+        true
+    }
+}

@@ -1,0 +1,152 @@
+//! Gateway's own lists in the terms of who reads them: without our tags, and on request only what
+//! is the caller's own. Everything else in them passes byte for byte.
+
+use std::collections::BTreeSet;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+use super::patch::{Put, fields, part, patched};
+use super::{Desk, body};
+use crate::calls::{self, CallKind};
+
+/// Where a list has its orders or executions, and what goes with them.
+const MAIN: u32 = 1;
+const BESIDE: u32 = 2;
+
+/// Fields of `OpenOrder`, `CompletedOrder`, `ExecutionDetails`, and of what is in them.
+mod field {
+    pub(super) const OPEN_ORDER_ORDER: u32 = 3;
+    pub(super) const COMPLETED_ORDER_ORDER: u32 = 2;
+    pub(super) const EXECUTION: u32 = 3;
+    pub(super) const ORDER_REF: u32 = 28;
+    pub(super) const EXECUTION_ORDER_REF: u32 = 14;
+}
+
+/// A list of Gateway about orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum List {
+    Open,
+    Completed,
+    Executions,
+}
+
+impl List {
+    fn of(kind: &CallKind) -> Option<Self> {
+        if *kind == calls::OPEN_ORDERS || *kind == calls::ALL_OPEN_ORDERS {
+            Some(Self::Open)
+        } else if *kind == calls::COMPLETED_ORDERS {
+            Some(Self::Completed)
+        } else if *kind == calls::EXECUTIONS {
+            Some(Self::Executions)
+        } else {
+            None
+        }
+    }
+}
+
+/// What tells whose an entry is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ids {
+    client: i32,
+    order: i32,
+    perm: i64,
+}
+
+impl Desk {
+    /// An answer as it is shown; `own` is whose entries alone are wanted. None if this is no list
+    /// of orders, or one that cannot be read.
+    pub(crate) fn shown_list(
+        &self,
+        kind: &CallKind,
+        answer: &Bytes,
+        own: Option<&str>,
+    ) -> Option<Bytes> {
+        let list = List::of(kind)?;
+        let mut executions = BTreeSet::new();
+        let mut out = BytesMut::with_capacity(answer.len());
+        for (tag, whole, inside) in fields(answer).ok()? {
+            if let Some(own) = own
+                && !self.is_own(list, tag, inside, own, &mut executions)
+            {
+                continue;
+            }
+            match untagged(list, tag, inside) {
+                None => out.put_slice(whole),
+                Some(entry) => {
+                    encode_key(tag, WireType::LengthDelimited, &mut out);
+                    encode_varint(entry.len() as u64, &mut out);
+                    out.put_slice(&entry);
+                }
+            }
+        }
+        Some(out.freeze())
+    }
+
+    fn is_own(
+        &self,
+        list: List,
+        tag: u32,
+        entry: &[u8],
+        own: &str,
+        executions: &mut BTreeSet<String>,
+    ) -> bool {
+        let is = |ids: Option<Ids>| ids.is_some_and(|ids| self.owner_of(ids) == Some(own));
+        match (list, tag) {
+            (List::Open, MAIN) => is(tws::OpenOrder::decode(entry).ok().map(|told| {
+                let order = told.order.unwrap_or_default();
+                let (client, perm) = (order.client_id(), order.perm_id());
+                Ids { client, perm, order: told.order_id.unwrap_or_default() }
+            })),
+            (List::Open, BESIDE) => is(tws::OrderStatus::decode(entry).ok().map(|told| Ids {
+                client: told.client_id(),
+                order: told.order_id(),
+                perm: told.perm_id(),
+            })),
+            (List::Completed, MAIN) => is(tws::CompletedOrder::decode(entry).ok().map(|told| {
+                let order = told.order.unwrap_or_default();
+                let (client, perm) = (order.client_id(), order.perm_id());
+                Ids { client, perm, order: order.order_id() }
+            })),
+            (List::Executions, MAIN) => {
+                let told = tws::ExecutionDetails::decode(entry).unwrap_or_default();
+                let told = told.execution.unwrap_or_default();
+                let (client, perm) = (told.client_id(), told.perm_id());
+                let own = is(Some(Ids { client, perm, order: told.order_id() }));
+                if own {
+                    executions.insert(told.exec_id().to_owned());
+                }
+                own
+            }
+            (List::Executions, BESIDE) => tws::CommissionAndFeesReport::decode(entry)
+                .is_ok_and(|report| executions.contains(report.exec_id())),
+            _ => true,
+        }
+    }
+
+    fn owner_of(&self, ids: Ids) -> Option<&str> {
+        let by_perm_id = Some(ids.perm).filter(|id| *id != 0);
+        let id = by_perm_id.and_then(|id| self.book.by_perm_id(id));
+        let id = id.or((ids.client == self.client_id).then_some(ids.order))?;
+        self.book.get(id).map(|order| &order.record.owner[..])
+    }
+}
+
+/// The entry without our tag, if it has one.
+fn untagged(list: List, tag: u32, entry: &[u8]) -> Option<Vec<u8>> {
+    let (inner, order_ref) = match (list, tag) {
+        (List::Open, MAIN) => (field::OPEN_ORDER_ORDER, field::ORDER_REF),
+        (List::Completed, MAIN) => (field::COMPLETED_ORDER_ORDER, field::ORDER_REF),
+        (List::Executions, MAIN) => (field::EXECUTION, field::EXECUTION_ORDER_REF),
+        _ => return None,
+    };
+    let order = part(entry, inner).ok()??;
+    let text = part(&order, order_ref).ok()??;
+    if !std::str::from_utf8(&text).is_ok_and(body::is_tag) {
+        return None;
+    }
+    let order = patched(&order, &[(order_ref, Put::Nothing)]).ok()?;
+    patched(entry, &[(inner, Put::Bytes(order))]).ok()
+}

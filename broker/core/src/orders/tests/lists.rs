@@ -1,0 +1,114 @@
+//! Gateway's own lists, as clients see them.
+
+use super::*;
+use crate::calls;
+use crate::calls::CallKind;
+
+fn shown<T: prost::Message + Default>(
+    floor: &Floor,
+    kind: &CallKind,
+    answer: &impl prost::Message,
+    own: Option<&str>,
+) -> T {
+    let answer = Bytes::from(answer.encode_to_vec());
+    T::decode(floor.desk.shown_list(kind, &answer, own).unwrap()).unwrap()
+}
+
+/// Orders of momentum and of carry, and one of nobody here.
+fn floor() -> (Floor, [i32; 3]) {
+    let mut floor = Floor::open();
+    let (a, b) = (floor.placed("momentum", "a"), floor.placed("carry", "b"));
+    floor.told(a, "Submitted");
+    floor.told(b, "Submitted");
+    (floor, [a, b, 900])
+}
+
+fn open_orders(floor: &Floor, ids: [i32; 3]) -> v1::ListOpenOrdersResponse {
+    let open = |order_id: i32| tws::OpenOrder {
+        order_id: Some(order_id),
+        order: Some(tws::Order {
+            client_id: Some(if order_id == 900 { 7 } else { CLIENT_ID }),
+            perm_id: Some(i64::from(order_id) + 1_000_000),
+            order_ref: Some(match order_id {
+                900 => "by hand".into(),
+                _ => body::tag(&floor.desk.facts.journal_id, order_id),
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let status = |order_id: i32| tws::OrderStatus {
+        order_id: Some(order_id),
+        perm_id: Some(i64::from(order_id) + 1_000_000),
+        ..Default::default()
+    };
+    v1::ListOpenOrdersResponse {
+        open_orders: ids.map(open).to_vec(),
+        order_statuses: ids.map(status).to_vec(),
+        notices: vec![tws::ErrorMessage::default()],
+    }
+}
+
+#[test]
+fn our_tag_is_in_no_list_and_what_others_wrote_is() {
+    let (floor, ids) = floor();
+    let all = open_orders(&floor, ids);
+    let seen: v1::ListOpenOrdersResponse = shown(&floor, &calls::ALL_OPEN_ORDERS, &all, None);
+    let refs: Vec<_> =
+        seen.open_orders.iter().map(|one| one.order.as_ref().unwrap().order_ref()).collect();
+    assert_eq!(refs, ["", "", "by hand"]);
+    assert_eq!((seen.order_statuses.len(), seen.notices.len()), (3, 1));
+    let mut untagged = all;
+    for one in &mut untagged.open_orders {
+        one.order.as_mut().unwrap().order_ref.take_if(|text| body::is_tag(text));
+    }
+    assert_eq!(seen, untagged, "nothing else has changed");
+}
+
+#[test]
+fn whoever_asks_for_its_own_gets_its_own() {
+    let (mut floor, ids) = floor();
+    let all = open_orders(&floor, ids);
+    let own: v1::ListOpenOrdersResponse =
+        shown(&floor, &calls::OPEN_ORDERS, &all, Some("momentum"));
+    assert_eq!(own.open_orders.len(), 1);
+    assert_eq!((own.open_orders[0].order_id(), own.order_statuses.len()), (ids[0], 1));
+    let nobody: v1::ListOpenOrdersResponse = shown(&floor, &calls::OPEN_ORDERS, &all, Some(""));
+    assert!(nobody.open_orders.is_empty());
+
+    let execution = |exec_id: &str, order_id: i32, client_id| tws::ExecutionDetails {
+        execution: Some(tws::Execution {
+            exec_id: Some(exec_id.into()),
+            order_id: Some(order_id),
+            client_id: Some(client_id),
+            order_ref: Some(body::tag(&floor.desk.facts.journal_id, order_id)),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let commission = |exec_id: &str| tws::CommissionAndFeesReport {
+        exec_id: Some(exec_id.into()),
+        ..Default::default()
+    };
+    let all = v1::ListExecutionsResponse {
+        executions: vec![
+            execution("x1", ids[0], CLIENT_ID),
+            execution("x2", ids[1], CLIENT_ID),
+            // The same id, of another client id.
+            execution("x3", ids[0], 7),
+        ],
+        commissions: ["x1", "x2", "x3"].map(commission).to_vec(),
+        notices: vec![],
+    };
+    let own: v1::ListExecutionsResponse = shown(&floor, &calls::EXECUTIONS, &all, Some("momentum"));
+    assert_eq!((own.executions.len(), own.commissions.len()), (1, 1));
+    let told = own.executions[0].execution.clone().unwrap();
+    assert_eq!((told.exec_id(), told.order_ref()), ("x1", ""));
+
+    floor.hear(id::EXECUTION_DATA, &execution("x1", ids[0], CLIENT_ID));
+    floor.now += Duration::from_secs(6);
+    floor.desk.handle_timeout(floor.now);
+    floor.settle();
+    let event = floor.execution_events().pop().unwrap();
+    assert_eq!(event.execution.unwrap().execution.unwrap().order_ref(), "");
+}

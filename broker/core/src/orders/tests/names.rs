@@ -1,0 +1,93 @@
+//! Names of orders: each is one order's, also those of the orders that Gateway attaches.
+
+use super::*;
+
+fn with_attached(name: &str) -> v1::NewOrder {
+    let attached = tws::AttachedOrders {
+        sl_order_type: Some("PRESET".into()),
+        pt_order_type: Some("PRESET".into()),
+        ..Default::default()
+    };
+    let request = tws::PlaceOrderRequest { attached_orders: Some(attached), ..limit(10.0) };
+    new_order(name, request)
+}
+
+fn one(order: v1::NewOrder) -> OrderRequest {
+    let request = v1::PlaceOrderRequest { order: Some(order) };
+    OrderRequest::Place(request.encode_to_vec().into())
+}
+
+fn group(orders: Vec<v1::NewOrder>) -> OrderRequest {
+    OrderRequest::PlaceGroup(v1::PlaceOrdersRequest { orders }.encode_to_vec().into())
+}
+
+#[test]
+fn one_name_for_two_orders_of_a_request_is_refused_and_trading_goes_on() {
+    let mut floor = Floor::open();
+    let named = |stop_loss: &str, profit_taker: &str| v1::NewOrder {
+        stop_loss_client_order_id: stop_loss.into(),
+        profit_taker_client_order_id: profit_taker.into(),
+        ..with_attached("a")
+    };
+    for request in [
+        one(named("a", "")),
+        one(named("x", "x")),
+        one(named("a.pt", "")),
+        group(vec![with_attached("a"), new_order("a.sl", limit(10.0))]),
+        group(vec![named("b", ""), new_order("b", limit(10.0))]),
+        group(vec![new_order("b", limit(10.0)), new_order("b", limit(11.0))]),
+    ] {
+        let call = floor.call("momentum", request);
+        let refused = floor.refused(call).message.clone();
+        assert!(refused.contains("is there twice"), "{refused}");
+    }
+    let nothing_to_name =
+        v1::NewOrder { stop_loss_client_order_id: "a.stop".into(), ..new_order("a", limit(10.0)) };
+    let call = floor.call("momentum", one(nothing_to_name));
+    assert!(floor.refused(call).message.contains("sl_order_type"));
+    floor.placed("momentum", "a");
+}
+
+#[test]
+fn the_name_of_an_attached_order_is_taken() {
+    let mut floor = Floor::open();
+    floor.call("momentum", one(with_attached("a")));
+    let call = floor.place("momentum", "a.sl");
+    assert_eq!(floor.refused(call).code, "ORDER_EXISTS");
+    let taken = v1::NewOrder { profit_taker_client_order_id: "a.pt".into(), ..with_attached("b") };
+    let call = floor.call("momentum", one(taken));
+    assert_eq!(floor.refused(call).code, "ORDER_EXISTS");
+    assert!(floor.desk.book.named("momentum", "b").is_none(), "nothing of it stays");
+}
+
+#[test]
+fn what_never_left_is_placed_by_the_same_call_with_all_that_is_attached() {
+    let mut floor = Floor::open();
+    floor.disk_works = false;
+    let call = floor.call("momentum", one(with_attached("a")));
+    floor.leave();
+    floor.refused(call);
+    assert_eq!(floor.state("momentum", "a.sl"), State::NotSent);
+    floor.desk.on_journaled(0);
+    floor.disk_works = true;
+    let call = floor.call("momentum", one(with_attached("a")));
+    floor.leave();
+    let placed = floor.answer::<v1::PlaceOrderResponse>(call);
+    assert!(!placed.already_placed);
+    for name in ["a", "a.sl", "a.pt"] {
+        assert_eq!(floor.state("momentum", name), State::Sent, "{name}");
+    }
+}
+
+#[test]
+fn a_repeat_that_is_refused_leaves_the_order_as_it_was() {
+    let mut floor = Floor::open();
+    floor.disk_works = false;
+    floor.place("momentum", "a");
+    floor.leave();
+    floor.down();
+    assert_eq!(floor.state("momentum", "a"), State::NotSent);
+    let call = floor.place("momentum", "a");
+    assert_eq!(floor.refused(call).code, "JOURNAL_FAILED");
+    assert_eq!(floor.state("momentum", "a"), State::NotSent, "it is found still");
+}

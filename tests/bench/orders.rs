@@ -39,6 +39,7 @@ pub(crate) async fn run(lengths: Lengths) {
     let options = broker.home().options().client_name("bench");
     let client = Client::connect(options).await.unwrap();
     one_by_one(&client, &broker, lengths.pairs * 100).await;
+    halts(&client, lengths.pairs * 10).await;
     many(&client, lengths.peer).await;
 }
 
@@ -98,6 +99,26 @@ async fn one_by_one(client: &Client, broker: &Broker, rounds: usize) {
         median(&placed) - median(&looked),
         median(&committed),
         median(&placed) - median(&looked) - median(&committed)
+    );
+}
+
+/// From an operator's word until an order is refused because of it.
+async fn halts(client: &Client, rounds: usize) {
+    let mut took = Histogram::<u64>::new(3).unwrap();
+    for round in 0..rounds {
+        let begin = Instant::now();
+        client.admin().halt_trading("bench", false, "a benchmark").await.unwrap();
+        let order = order::limit("BUY", "1", 1.0);
+        let named = order::named(format!("halted-{round}"), contract::stock("AAPL"), order);
+        let refused = client.orders().place(named).await.unwrap_err();
+        took.record(begin.elapsed().as_micros() as u64).unwrap();
+        assert_eq!(refused.code(), "TRADING_HALTED");
+        client.admin().resume_trading("bench", "a benchmark").await.unwrap();
+    }
+    println!(
+        "halt, until an order is refused, {rounds} times: p50 {} us, p99 {} us",
+        took.value_at_quantile(0.5),
+        took.value_at_quantile(0.99)
     );
 }
 

@@ -7,7 +7,7 @@ use ibouncer_proto::tws::v1 as tws;
 use super::reads::details;
 use super::*;
 use crate::orders::request::OrderRequest;
-use crate::principals::{Credential, Principal, Role, TradingSettings};
+use crate::principals::{Credential, Principal, Role, TradingSettings, WhenAway};
 
 const CLIENT: ClientId = ClientId(9);
 
@@ -15,7 +15,12 @@ fn settings() -> Settings {
     let trader = Principal { role: Role::Trade, ..Principal::default() };
     Settings {
         trading: TradingSettings { enabled: true, ..TradingSettings::default() },
-        principals: [("momentum".to_owned(), trader)].into(),
+        principals: [
+            ("momentum".to_owned(), trader.clone()),
+            ("patient".to_owned(), Principal { when_away: WhenAway::Queue, ..trader.clone() }),
+            ("bold".to_owned(), Principal { when_away: WhenAway::Allow, ..trader }),
+        ]
+        .into(),
         ..Settings::default()
     }
 }
@@ -47,6 +52,10 @@ fn trading() -> World {
 }
 
 fn place(world: &mut World, call: u64, name: &str) {
+    place_of(world, CLIENT, call, name);
+}
+
+fn place_of(world: &mut World, client: ClientId, call: u64, name: &str) {
     let request = tws::PlaceOrderRequest {
         contract: Some(Contract {
             symbol: Some(AAPL.into()),
@@ -68,7 +77,7 @@ fn place(world: &mut World, call: u64, name: &str) {
     };
     let body = api::PlaceOrderRequest { order: Some(order) }.encode_to_vec();
     let request = OrderRequest::Place(body.into());
-    world.input(Input::Order { client: CLIENT, call: CallId(call), request });
+    world.input(Input::Order { client, call: CallId(call), request });
 }
 
 fn placed(world: &World) -> Vec<i32> {
@@ -154,4 +163,29 @@ fn a_login_that_is_not_meant_is_held_and_nothing_is_asked_of_it() {
     world.worker(WorkerEvent::Exited(ExitStatus::Code(0)));
     assert_eq!(world.hub.session.kind(), StateKind::Held);
     assert!(world.hub.session.reason(world.now).contains("gateway.expect"));
+}
+
+#[test]
+fn in_a_restart_window_each_policy_does_what_it_says() {
+    let mut world = trading();
+    for (client, name) in [(ClientId(10), "patient"), (ClientId(11), "bold")] {
+        let credential = Credential { principal: Some(name.into()), ..Credential::default() };
+        let (name, peer) = (name.into(), "here".into());
+        world.input(Input::ClientJoined { client, name, peer, credential });
+    }
+    let until = Some(world.now + Duration::from_secs(600));
+    world.input(Input::RestartWindow { until });
+    place(&mut world, 1, "rejected");
+    place_of(&mut world, ClientId(10), 2, "waits");
+    place_of(&mut world, ClientId(11), 3, "goes");
+    world.pass(1);
+    let refused = world.replies[&CallId(1)].as_ref().unwrap_err();
+    assert_eq!(refused.code, "NOT_READY");
+    assert!(refused.message.contains("restart_window"), "{}", refused.message);
+    assert!(!world.replies.contains_key(&CallId(2)));
+    assert_eq!(placed(&world).len(), 1, "the bold one's");
+    world.input(Input::RestartWindow { until: None });
+    world.pass(1);
+    assert_eq!(placed(&world).len(), 2);
+    assert!(world.replies[&CallId(2)].is_ok());
 }

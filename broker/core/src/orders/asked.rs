@@ -10,7 +10,7 @@ use prost::Message as _;
 use super::brakes::Road;
 use super::change::not_found;
 use super::journal::{Audit, OrderRecord};
-use super::patch::{part, parts};
+use super::patch::{part, parts, with_parts};
 use super::place::sha256;
 use super::request::{OrderRequest, View};
 use super::{Caller, Desk, Doing, Surroundings, view};
@@ -18,6 +18,9 @@ use crate::error::{self, Error};
 use crate::hub::Reply;
 use crate::ids::CallId;
 use crate::principals::{Principal, Role};
+
+/// Where every response about orders has them.
+const ORDERS: u32 = 1;
 
 impl Desk {
     /// Somebody asks.
@@ -85,11 +88,22 @@ impl Desk {
         })));
     }
 
-    /// An order as it stands now, in its owner's terms.
-    pub(super) fn shown(&self, record: &OrderRecord) -> v1::Order {
+    /// An order as it stands now, in its owner's terms, encoded.
+    pub(super) fn shown(&self, record: &OrderRecord) -> Vec<u8> {
         let lives = self.book.get(record.order_id).is_some_and(|order| order.is_live());
         let unreachable = lives && self.brakes.road == Road::Alternate;
-        v1::Order { unreachable, ..view::order(record, self.client_id) }
+        view::order(record, self.client_id, unreachable)
+    }
+
+    /// Answers with orders in the field that all these responses have for them.
+    pub(super) fn answer_orders(
+        &mut self,
+        call: CallId,
+        response: &impl prost::Message,
+        orders: impl IntoIterator<Item = Vec<u8>>,
+    ) {
+        let answer = with_parts(response, ORDERS, orders);
+        self.reply(call, Ok(Reply::Answer(answer.into())));
     }
 
     /// What this caller sees of this scope.
@@ -119,8 +133,8 @@ impl Desk {
             .filter(|order| view.shows(&owner, &order.record.account))
             .map(|order| self.shown(&order.record));
         // What lies in an account that is not the caller's looks as if it did not exist.
-        let order = Some(shown.ok_or_else(|| not_found(name))?);
-        self.answer(call, &GetOrderResponse { order });
+        let order = shown.ok_or_else(|| not_found(name))?;
+        self.answer_orders(call, &GetOrderResponse::default(), [order]);
         Ok(())
     }
 
@@ -146,7 +160,8 @@ impl Desk {
             orders.extend(foreign.map(view::foreign));
         }
         let through_sequence = self.telling.told_event();
-        self.answer(call, &ListOrdersResponse { orders, through_sequence });
+        let response = ListOrdersResponse { through_sequence, ..Default::default() };
+        self.answer_orders(call, &response, orders);
         Ok(())
     }
 
@@ -164,16 +179,17 @@ impl Desk {
             .iter()
             .filter_map(|id| self.book.get(*id))
             .filter(|order| snapshot && view.shows(&order.record.owner, &order.record.account));
-        let events = orders
-            .map(|order| OrderEvent {
+        let events = orders.map(|order| {
+            let event = OrderEvent {
                 sequence: order.record.sequence,
                 at: Some(view::timestamp(order.record.updated_ms)),
                 kind: OrderEventKind::Snapshot.into(),
-                order: Some(self.shown(&order.record)),
-            })
-            .collect();
-        let first = WatchOrdersResponse { events, through_sequence };
-        let first = first.encode_to_vec().into();
+                order: None,
+            };
+            with_parts(&event, view::EVENT_ORDER, [self.shown(&order.record)])
+        });
+        let first = WatchOrdersResponse { through_sequence, ..Default::default() };
+        let first = with_parts(&first, 1, events).into();
         self.reply(call, Ok(Reply::Watch(first, through_sequence, view)));
         Ok(())
     }

@@ -149,15 +149,19 @@ pub(crate) fn upstream(
     patched(body, &puts)
 }
 
-/// An order of Gateway in its owner's terms.
-pub(crate) fn downstream(mut order: tws::Order, owner: &str) -> tws::Order {
+/// An order of Gateway in its owner's terms, byte for byte but for what only we have put there.
+pub(crate) fn downstream(body: &[u8], owner: &str) -> Vec<u8> {
+    let Ok(order) = tws::Order::decode(body) else {
+        return body.to_vec();
+    };
+    let mut puts = Vec::new();
     if let Some(own) = own_group(order.oca_group(), owner) {
-        order.oca_group = Some(own.to_owned());
+        puts.push((order::OCA_GROUP, Put::text(own)));
     }
     if is_tag(order.order_ref()) {
-        order.order_ref = None;
+        puts.push((order::ORDER_REF, Put::Nothing));
     }
-    order
+    patched(body, &puts).unwrap_or_else(|_| body.to_vec())
 }
 
 /// Between an owner and the name of its group. Names of clients have no such sign.
@@ -231,7 +235,8 @@ mod tests {
         assert_eq!(order.order_ref(), "ibouncer:j1:17");
         assert!(order.transmit() && !order.what_if());
         assert_eq!(up.attached_orders.unwrap().sl_order_id(), 18);
-        let down = downstream(order, "momentum");
+        let down = downstream(&order.encode_to_vec(), "momentum");
+        let down = tws::Order::decode(&down[..]).unwrap();
         assert_eq!((down.oca_group(), down.order_ref()), ("exit", ""));
         assert_eq!(tagged("ibouncer:j1:17", "j1"), Some(17));
         assert_eq!(tagged("ibouncer:j2:17", "j1"), None);

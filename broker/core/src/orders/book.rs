@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use ibouncer_proto::api::v1::OrderState as State;
 use ibouncer_proto::tws::v1 as tws;
 
@@ -14,6 +15,9 @@ use super::order::Order;
 pub(crate) struct Foreign {
     pub(crate) told: tws::OpenOrder,
     pub(crate) status: tws::OrderStatus,
+    /// The same, as they came.
+    pub(crate) open_order: Bytes,
+    pub(crate) order_status: Bytes,
 }
 
 /// The orders.

@@ -73,8 +73,10 @@ impl Desk {
         let withdrawn = self.withdraw_waiting(caller, &owner, &asked.reason, |_| true);
         let orders = self.cancel_all_of(&owner, Some(caller), &asked.reason, now);
         let orders = orders.iter().filter_map(|id| self.book.get(*id));
-        let orders = orders.map(|order| self.shown(&order.record)).chain(withdrawn).collect();
-        self.answer(call, &CancelAllOrdersResponse { orders });
+        let withdrawn = withdrawn.iter().map(prost::Message::encode_to_vec);
+        let orders: Vec<_> =
+            orders.map(|order| self.shown(&order.record)).chain(withdrawn).collect();
+        self.answer_orders(call, &CancelAllOrdersResponse::default(), orders);
         Ok(())
     }
 

@@ -20,7 +20,9 @@ use super::body;
 use super::brakes::Doubt;
 use super::journal::OrderRecord;
 use super::order::meaning;
+use super::patch::{part, with_parts};
 use super::whose::Whose;
+use crate::hub::Reply;
 use crate::notes::Severity;
 
 /// What Gateway told of an order, from whichever message.
@@ -31,12 +33,28 @@ struct Told<'a> {
     remaining: Option<&'a str>,
     avg_fill_price: Option<f64>,
     open: Option<&'a tws::OpenOrder>,
-    /// The whole message, if it was an orderStatus.
-    order_status: Option<&'a tws::OrderStatus>,
-    contract: Option<&'a tws::Contract>,
-    order_state: Option<&'a tws::OrderState>,
+    /// What is kept of it as it came.
+    raw: Raw,
     /// From the list of orders that have ended.
     over: bool,
+}
+
+/// Bodies of Gateway; empty where the message has none.
+#[derive(Default)]
+struct Raw {
+    contract: Bytes,
+    order: Bytes,
+    order_state: Bytes,
+    order_status: Bytes,
+}
+
+impl Raw {
+    /// The parts of a message that stand under these numbers.
+    fn of(message: &[u8], contract: u32, order: Option<u32>, order_state: u32) -> Self {
+        let part = |tag| part(message, tag).ok().flatten().unwrap_or_default().into();
+        let order = order.map(part).unwrap_or_default();
+        Self { contract: part(contract), order, order_state: part(order_state), ..Self::default() }
+    }
 }
 
 impl Told<'_> {
@@ -66,29 +84,28 @@ impl Desk {
     pub(crate) fn on_message(&mut self, message_id: u32, message: &[u8], now: Instant) -> bool {
         let read = match message_id {
             id::OPEN_ORDER => {
-                tws::OpenOrder::decode(message).map(|told| self.on_open_order(&told, now))
+                tws::OpenOrder::decode(message).map(|told| self.on_open_order(&told, message, now))
             }
-            id::ORDER_STATUS => {
-                tws::OrderStatus::decode(message).map(|told| self.on_order_status(&told, now))
-            }
+            id::ORDER_STATUS => tws::OrderStatus::decode(message)
+                .map(|told| self.on_order_status(&told, message, now)),
             id::EXECUTION_DATA => tws::ExecutionDetails::decode(message)
                 .map(|told| self.on_execution(&told, message, now)),
             id::COMMISSION_AND_FEES_REPORT => tws::CommissionAndFeesReport::decode(message)
                 .map(|told| self.on_commission(&told, message, now)),
-            id::COMPLETED_ORDER => {
-                tws::CompletedOrder::decode(message).map(|told| self.on_completed(&told, now))
-            }
+            id::COMPLETED_ORDER => tws::CompletedOrder::decode(message)
+                .map(|told| self.on_completed(&told, message, now)),
             _ => Ok(()),
         };
         read.is_ok()
     }
 
-    fn on_open_order(&mut self, told: &tws::OpenOrder, now: Instant) {
+    fn on_open_order(&mut self, told: &tws::OpenOrder, message: &[u8], now: Instant) {
         let order = told.order.clone().unwrap_or_default();
         let order_id = told.order_id();
         self.see_id(order_id, order.client_id(), order.perm_id());
         if let Some((call, _)) = self.previews.remove(&order_id) {
-            return self.answer(call, &PreviewOrderResponse { preview: Some(told.clone()) });
+            let answer = with_parts(&PreviewOrderResponse::default(), 1, [message]);
+            return self.reply(call, Ok(Reply::Answer(answer.into())));
         }
         if order.what_if() {
             return;
@@ -101,22 +118,21 @@ impl Desk {
             remaining: None,
             avg_fill_price: None,
             open: Some(told),
-            order_status: None,
-            contract: told.contract.as_ref(),
-            order_state: told.order_state.as_ref(),
+            raw: Raw::of(message, 2, Some(3), 4),
             over: false,
         };
         match self.ours(order_id, order.client_id()) {
             Whose::Ours => self.on_told(order_id, &told_of, now),
-            Whose::Missing => self.on_unaccounted_order(told),
+            Whose::Missing => self.on_unaccounted_order(told, message),
             Whose::Foreign => {
                 let foreign = self.book.foreign.entry(order.perm_id()).or_default();
                 foreign.told = told.clone();
+                foreign.open_order = Bytes::copy_from_slice(message);
             }
         }
     }
 
-    fn on_order_status(&mut self, told: &tws::OrderStatus, now: Instant) {
+    fn on_order_status(&mut self, told: &tws::OrderStatus, message: &[u8], now: Instant) {
         let order_id = told.order_id();
         self.see_id(order_id, told.client_id(), told.perm_id());
         let told_of = Told {
@@ -126,9 +142,7 @@ impl Desk {
             remaining: told.remaining.as_deref(),
             avg_fill_price: told.avg_fill_price,
             open: None,
-            order_status: Some(told),
-            contract: None,
-            order_state: None,
+            raw: Raw { order_status: Bytes::copy_from_slice(message), ..Raw::default() },
             over: false,
         };
         match self.ours(order_id, told.client_id()) {
@@ -141,12 +155,13 @@ impl Desk {
                     self.book.foreign.remove(&told.perm_id());
                 } else if let Some(foreign) = self.book.foreign.get_mut(&told.perm_id()) {
                     foreign.status = told.clone();
+                    foreign.order_status = Bytes::copy_from_slice(message);
                 }
             }
         }
     }
 
-    fn on_completed(&mut self, told: &tws::CompletedOrder, now: Instant) {
+    fn on_completed(&mut self, told: &tws::CompletedOrder, message: &[u8], now: Instant) {
         let order = told.order.clone().unwrap_or_default();
         let state = told.order_state.clone().unwrap_or_default();
         self.book.foreign.remove(&order.perm_id());
@@ -170,9 +185,8 @@ impl Desk {
             remaining: None,
             avg_fill_price: None,
             open: None,
-            order_status: None,
-            contract: told.contract.as_ref(),
-            order_state: told.order_state.as_ref(),
+            // Its order is without ids; what was told before says more.
+            raw: Raw::of(message, 1, None, 3),
             over: true,
         };
         self.on_told(order_id, &told_of, now);
@@ -237,22 +251,20 @@ impl Desk {
         if let Some(price) = told.avg_fill_price.filter(|price| *price != 0.0) {
             order.record.avg_fill_price = price;
         }
-        if let Some(open) = told.open {
-            if let Some(told_order) = &open.order {
-                order.record.told_order = told_order.encode_to_vec().into();
-                if order.record.account.is_empty() {
-                    told_order.account().clone_into(&mut order.record.account);
-                }
+        if let Some(told_order) = told.open.and_then(|open| open.order.as_ref())
+            && order.record.account.is_empty()
+        {
+            told_order.account().clone_into(&mut order.record.account);
+        }
+        for (kept, came) in [
+            (&mut order.record.told_contract, &told.raw.contract),
+            (&mut order.record.told_order, &told.raw.order),
+            (&mut order.record.order_state, &told.raw.order_state),
+            (&mut order.record.order_status, &told.raw.order_status),
+        ] {
+            if !came.is_empty() {
+                kept.clone_from(came);
             }
-        }
-        if let Some(contract) = told.contract {
-            order.record.told_contract = contract.encode_to_vec().into();
-        }
-        if let Some(state) = told.order_state {
-            order.record.order_state = state.encode_to_vec().into();
-        }
-        if let Some(status) = told.order_status {
-            order.record.order_status = status.encode_to_vec().into();
         }
         let mut moved = false;
         if let Some(next) = next.filter(|next| follows(from, *next)) {

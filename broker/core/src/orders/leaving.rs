@@ -258,25 +258,24 @@ impl Desk {
     }
 
     pub(super) fn answer_left(&mut self, call: CallId, ask: Ask, orders: &[i32]) {
-        let shown: Vec<_> = orders
-            .iter()
-            .filter_map(|id| self.book.get(*id))
-            .map(|order| self.shown(&order.record))
-            .collect();
-        let order = shown.first().cloned();
+        let shown = orders.iter().filter_map(|id| self.book.get(*id));
+        let shown: Vec<_> = shown.map(|order| self.shown(&order.record)).collect();
+        let first = shown.first().cloned();
         match ask {
-            Ask::Place { again } => {
-                self.answer(call, &PlaceOrderResponse { order, already_placed: again });
+            Ask::Place { again: already_placed } => {
+                let response = PlaceOrderResponse { already_placed, ..Default::default() };
+                self.answer_orders(call, &response, first);
             }
-            Ask::Group { again } => {
-                let response = PlaceOrdersResponse { orders: shown, already_placed: again };
-                self.answer(call, &response);
+            Ask::Group { again: already_placed } => {
+                let response = PlaceOrdersResponse { already_placed, ..Default::default() };
+                self.answer_orders(call, &response, shown);
             }
-            Ask::Exercise { again } => {
-                self.answer(call, &ExerciseOptionsResponse { order, already_placed: again });
+            Ask::Exercise { again: already_placed } => {
+                let response = ExerciseOptionsResponse { already_placed, ..Default::default() };
+                self.answer_orders(call, &response, first);
             }
-            Ask::Modify => self.answer(call, &ModifyOrderResponse { order }),
-            Ask::Cancel => self.answer(call, &CancelOrderResponse { order }),
+            Ask::Modify => self.answer_orders(call, &ModifyOrderResponse::default(), first),
+            Ask::Cancel => self.answer_orders(call, &CancelOrderResponse::default(), first),
         }
     }
 }

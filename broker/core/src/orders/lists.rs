@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint};
 
-use super::patch::{Put, fields, part, patched};
+use super::patch::{Put, fields, part, patched, put_part};
 use super::{Desk, body};
 use crate::calls::{self, CallKind};
 
@@ -66,7 +65,7 @@ impl Desk {
     ) -> Option<Bytes> {
         let list = List::of(kind)?;
         let mut executions = BTreeSet::new();
-        let mut out = BytesMut::with_capacity(answer.len());
+        let mut out = Vec::with_capacity(answer.len());
         for (tag, whole, inside) in fields(answer).ok()? {
             if let Some(own) = own
                 && !self.is_own(list, tag, inside, own, &mut executions)
@@ -74,15 +73,11 @@ impl Desk {
                 continue;
             }
             match untagged(list, tag, inside) {
-                None => out.put_slice(whole),
-                Some(entry) => {
-                    encode_key(tag, WireType::LengthDelimited, &mut out);
-                    encode_varint(entry.len() as u64, &mut out);
-                    out.put_slice(&entry);
-                }
+                None => out.extend_from_slice(whole),
+                Some(entry) => put_part(&mut out, tag, &entry),
             }
         }
-        Some(out.freeze())
+        Some(out.into())
     }
 
     fn is_own(
@@ -132,6 +127,11 @@ impl Desk {
         let id = id.or((ids.client == self.client_id).then_some(ids.order))?;
         self.book.get(id).map(|order| &order.record.owner[..])
     }
+}
+
+/// An execution without our tag.
+pub(super) fn execution(told: &[u8]) -> Vec<u8> {
+    untagged(List::Executions, MAIN, told).unwrap_or_else(|| told.to_vec())
 }
 
 /// The entry without our tag, if it has one.

@@ -1,11 +1,11 @@
 //! Messages rewritten in a few fields, everything else byte for byte as it was: also what this
 //! build does not know.
 
-use prost::DecodeError;
 use prost::bytes::Buf as _;
 use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
 };
+use prost::{DecodeError, Message};
 
 /// What becomes of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +47,31 @@ pub(crate) fn patched(message: &[u8], puts: &[(u32, Put)]) -> Result<Vec<u8>, De
                 encode_key(*tag, WireType::Varint, &mut out);
                 encode_varint(*number, &mut out);
             }
-            Put::Bytes(bytes) => {
-                encode_key(*tag, WireType::LengthDelimited, &mut out);
-                encode_varint(bytes.len() as u64, &mut out);
-                out.extend_from_slice(bytes);
-            }
+            Put::Bytes(bytes) => put_part(&mut out, *tag, bytes),
         }
     }
     Ok(out)
+}
+
+/// The message, and behind it these messages as its field `tag`. Where the bytes are Gateway's own,
+/// what this build does not know of them stays.
+pub(crate) fn with_parts<P: AsRef<[u8]>>(
+    message: &impl Message,
+    tag: u32,
+    parts: impl IntoIterator<Item = P>,
+) -> Vec<u8> {
+    let mut out = message.encode_to_vec();
+    for part in parts {
+        put_part(&mut out, tag, part.as_ref());
+    }
+    out
+}
+
+/// Appends a field that is a message.
+pub(crate) fn put_part(out: &mut Vec<u8>, tag: u32, part: &[u8]) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(part.len() as u64, out);
+    out.extend_from_slice(part);
 }
 
 /// A field that is a message; one that comes in pieces is put together, as protobuf has it.
@@ -73,8 +90,11 @@ pub(crate) fn parts(message: &[u8], wanted: u32) -> Result<Vec<&[u8]>, DecodeErr
     Ok(found.into_iter().map(|(_, _, inside)| inside).collect())
 }
 
-/// All fields: number, whole, and what is inside of one that has a length.
-pub(crate) fn fields(message: &[u8]) -> Result<Vec<(u32, &[u8], &[u8])>, DecodeError> {
+/// A field: its number, the whole of it, and what is inside if it has a length.
+pub(crate) type Field<'a> = (u32, &'a [u8], &'a [u8]);
+
+/// All fields, in their order.
+pub(crate) fn fields(message: &[u8]) -> Result<Vec<Field<'_>>, DecodeError> {
     let mut found = Vec::new();
     let mut rest = message;
     while rest.has_remaining() {
@@ -98,7 +118,6 @@ pub(crate) fn fields(message: &[u8]) -> Result<Vec<(u32, &[u8], &[u8])>, DecodeE
 mod tests {
     use ibouncer_proto::tws::v1 as tws;
     use proptest::prelude::*;
-    use prost::Message as _;
 
     use super::*;
 

@@ -12,12 +12,11 @@ use ibouncer_proto::api::journal::v1::event_record::Event;
 use ibouncer_proto::api::v1::{
     ExecutionEvent, ExecutionEventKind, OrderEvent, OrderEventKind, TradingHalt, TradingStatus,
 };
-use ibouncer_proto::tws::v1 as tws;
-use prost::Message as _;
 
 use super::brakes::Gate;
 use super::journal::{EventRecord, Write};
-use super::{Desk, Doing, view};
+use super::patch::{put_part, with_parts};
+use super::{Desk, Doing, lists, view};
 use crate::clock::Clock;
 use crate::notes::Severity;
 use crate::principals::WhenAway;
@@ -231,9 +230,9 @@ impl Desk {
                 sequence,
                 at: Some(view::timestamp(millis)),
                 kind: kind.into(),
-                order: Some(shown),
+                order: None,
             };
-            Event::Order(event.encode_to_vec().into())
+            Event::Order(with_parts(&event, view::EVENT_ORDER, [shown]).into())
         });
         self.telling.write(Write::Order(Box::new(record)));
     }
@@ -259,6 +258,7 @@ impl Desk {
             true => ExecutionEventKind::New,
             false => ExecutionEventKind::Corrected,
         });
+        let execution = lists::execution(&record.execution);
         self.telling.event(&record.owner, &record.account, |sequence| {
             let event = ExecutionEvent {
                 sequence,
@@ -267,13 +267,13 @@ impl Desk {
                 owner: record.owner.clone(),
                 client_order_id: record.client_order_id.clone(),
                 corrects_exec_id: record.corrects_exec_id.clone(),
-                execution: view::execution(&record.execution),
-                commission: match record.commission.is_empty() {
-                    true => None,
-                    false => tws::CommissionAndFeesReport::decode(&record.commission[..]).ok(),
-                },
+                ..ExecutionEvent::default()
             };
-            Event::Execution(event.encode_to_vec().into())
+            let mut event = with_parts(&event, view::EVENT_EXECUTION, [execution]);
+            if !record.commission.is_empty() {
+                put_part(&mut event, view::EVENT_COMMISSION, &record.commission);
+            }
+            Event::Execution(event.into())
         });
         self.telling.write(Write::Execution(Box::new(record)));
     }

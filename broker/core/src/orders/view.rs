@@ -1,7 +1,6 @@
-//! Orders as the public API shows them.
+//! Orders as the public API shows them: what the broker knows, and Gateway's own bytes.
 
 use ibouncer_proto::api::v1;
-use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 use prost_types::Timestamp;
 
@@ -9,16 +8,34 @@ use super::body;
 use super::book::Foreign;
 use super::journal::OrderRecord;
 use super::order::meaning;
+use super::patch::{part, put_part};
 
-/// An order of this broker, in its owner's terms.
-pub(crate) fn order(record: &OrderRecord, client_id: i32) -> v1::Order {
-    let request = tws::PlaceOrderRequest::decode(&record.request[..]).unwrap_or_default();
-    let told = match record.told_order.is_empty() {
-        true => None,
-        false => tws::Order::decode(&record.told_order[..]).ok(),
-    };
-    let told = told.map(|order| body::downstream(order, &record.owner));
-    v1::Order {
+/// Fields of the public `Order` whose bytes are Gateway's, or the client's.
+mod field {
+    pub(super) const NOTICE: u32 = 18;
+    pub(super) const CONTRACT: u32 = 20;
+    pub(super) const ORDER: u32 = 21;
+    pub(super) const ORDER_STATE: u32 = 22;
+    pub(super) const ORDER_STATUS: u32 = 23;
+}
+
+/// Fields of `OrderEvent` and `ExecutionEvent` whose bytes are Gateway's.
+pub(super) const EVENT_ORDER: u32 = 4;
+pub(super) const EVENT_EXECUTION: u32 = 7;
+pub(super) const EVENT_COMMISSION: u32 = 8;
+
+/// Fields of `PlaceOrderRequest`.
+const REQUEST_CONTRACT: u32 = 2;
+const REQUEST_ORDER: u32 = 3;
+
+/// Fields of `OpenOrder`.
+const OPEN_CONTRACT: u32 = 2;
+const OPEN_ORDER: u32 = 3;
+const OPEN_ORDER_STATE: u32 = 4;
+
+/// An order of this broker, in its owner's terms, encoded. `unreachable` is of the session.
+pub(crate) fn order(record: &OrderRecord, client_id: i32, unreachable: bool) -> Vec<u8> {
+    let ours = v1::Order {
         client_order_id: record.client_order_id.clone(),
         owner: record.owner.clone(),
         state: record.state,
@@ -41,23 +58,35 @@ pub(crate) fn order(record: &OrderRecord, client_id: i32) -> v1::Order {
         sequence: record.sequence,
         created_at: Some(timestamp(record.created_ms)),
         updated_at: Some(timestamp(record.updated_ms)),
-        notice: decoded(&record.notice),
-        // Of the session, not of the order: see Desk::shown.
-        unreachable: false,
-        contract: decoded(&record.told_contract).or(request.contract),
-        order: told.or(request.order),
-        order_state: decoded(&record.order_state),
-        order_status: decoded(&record.order_status),
-    }
+        unreachable,
+        ..v1::Order::default()
+    };
+    let asked = |tag| part(&record.request, tag).ok().flatten().unwrap_or_default();
+    let contract = match record.told_contract.is_empty() {
+        true => asked(REQUEST_CONTRACT),
+        false => record.told_contract.to_vec(),
+    };
+    let order = match record.told_order.is_empty() {
+        true => asked(REQUEST_ORDER),
+        false => body::downstream(&record.told_order, &record.owner),
+    };
+    let parts = [
+        (field::NOTICE, &record.notice[..]),
+        (field::CONTRACT, &contract),
+        (field::ORDER, &order),
+        (field::ORDER_STATE, &record.order_state),
+        (field::ORDER_STATUS, &record.order_status),
+    ];
+    with(&ours, &parts)
 }
 
-/// An order that somebody else placed.
-pub(crate) fn foreign(foreign: &Foreign) -> v1::Order {
+/// An order that somebody else placed, encoded.
+pub(crate) fn foreign(foreign: &Foreign) -> Vec<u8> {
     let (told, status) = (&foreign.told, &foreign.status);
     let order = told.order.clone().unwrap_or_default();
     let state = told.order_state.clone().unwrap_or_default();
     let word = if status.status.is_some() { status.status() } else { state.status() };
-    v1::Order {
+    let theirs = v1::Order {
         state: meaning(word).unwrap_or(v1::OrderState::Working).into(),
         order_id: told.order_id(),
         client_id: order.client_id(),
@@ -66,21 +95,26 @@ pub(crate) fn foreign(foreign: &Foreign) -> v1::Order {
         filled: status.filled().to_owned(),
         remaining: status.remaining().to_owned(),
         avg_fill_price: status.avg_fill_price(),
-        contract: told.contract.clone(),
-        order: Some(order),
-        order_state: Some(state),
-        order_status: Some(status.clone()).filter(|status| status.status.is_some()),
         ..v1::Order::default()
-    }
+    };
+    let of = |tag| part(&foreign.open_order, tag).ok().flatten().unwrap_or_default();
+    let (contract, order, state) = (of(OPEN_CONTRACT), of(OPEN_ORDER), of(OPEN_ORDER_STATE));
+    let parts = [
+        (field::CONTRACT, &contract[..]),
+        (field::ORDER, &order),
+        (field::ORDER_STATE, &state),
+        (field::ORDER_STATUS, &foreign.order_status),
+    ];
+    with(&theirs, &parts)
 }
 
-/// An execution without our tag.
-pub(crate) fn execution(told: &[u8]) -> Option<tws::ExecutionDetails> {
-    let mut told = tws::ExecutionDetails::decode(told).ok()?;
-    if let Some(execution) = &mut told.execution {
-        execution.order_ref.take_if(|text| body::is_tag(text));
+/// What is empty was never told.
+fn with(order: &v1::Order, parts: &[(u32, &[u8])]) -> Vec<u8> {
+    let mut out = order.encode_to_vec();
+    for (tag, part) in parts.iter().filter(|(_, part)| !part.is_empty()) {
+        put_part(&mut out, *tag, part);
     }
-    Some(told)
+    out
 }
 
 pub(crate) fn timestamp(millis: i64) -> Timestamp {
@@ -88,8 +122,4 @@ pub(crate) fn timestamp(millis: i64) -> Timestamp {
         seconds: millis.div_euclid(1000),
         nanos: i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000,
     }
-}
-
-fn decoded<T: prost::Message + Default>(bytes: &[u8]) -> Option<T> {
-    if bytes.is_empty() { None } else { T::decode(bytes).ok() }
 }

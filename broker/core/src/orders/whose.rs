@@ -1,5 +1,6 @@
 //! Whose an order is that Gateway tells of, and what its id means for the next ones.
 
+use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
 
 use super::book::Foreign;
@@ -58,13 +59,14 @@ impl Desk {
     }
 
     /// Gateway shows an open order of our client id that we do not know.
-    pub(super) fn on_unaccounted_order(&mut self, told: &tws::OpenOrder) {
+    pub(super) fn on_unaccounted_order(&mut self, told: &tws::OpenOrder, message: &[u8]) {
         let order_id = told.order_id();
         let perm_id = told.order.as_ref().map_or(0, tws::Order::perm_id);
         if self.departures.values().any(|one| one.what == What::Preview && one.holds(order_id)) {
             return;
         }
-        let foreign = Foreign { told: told.clone(), ..Foreign::default() };
+        let open_order = Bytes::copy_from_slice(message);
+        let foreign = Foreign { told: told.clone(), open_order, ..Foreign::default() };
         self.book.foreign.insert(perm_id, foreign);
         self.on_unaccounted(order_id, perm_id);
     }

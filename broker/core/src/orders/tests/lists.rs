@@ -112,3 +112,34 @@ fn whoever_asks_for_its_own_gets_its_own() {
     let event = floor.execution_events().pop().unwrap();
     assert_eq!(event.execution.unwrap().execution.unwrap().order_ref(), "");
 }
+
+#[test]
+fn what_this_build_does_not_know_of_an_order_is_shown_all_the_same() {
+    const MARK: &[u8] = b"from the future";
+    let (mut floor, [id, _, by_hand]) = floor();
+    let told = |order_id: i32, client_id: i32| {
+        let order = tws::Order {
+            client_id: Some(client_id),
+            perm_id: Some(i64::from(order_id) + 1_000_000),
+            ..Default::default()
+        };
+        let order = crate::orders::patch::with_parts(&order, 9_999, [MARK]);
+        let open = tws::OpenOrder { order_id: Some(order_id), ..Default::default() };
+        crate::orders::patch::with_parts(&open, 3, [order])
+    };
+    assert!(floor.desk.on_message(id::OPEN_ORDER, &told(id, CLIENT_ID), floor.now));
+    assert!(floor.desk.on_message(id::OPEN_ORDER, &told(by_hand, 7), floor.now));
+    floor.settle();
+    let has_mark = |bytes: &[u8]| bytes.windows(MARK.len()).filter(|part| *part == MARK).count();
+    let get = v1::GetOrderRequest { client_order_id: "a".into(), ..Default::default() };
+    let list = v1::ListOrdersRequest { scope: v1::OrderScope::All.into(), ..Default::default() };
+    for (request, count) in [(OrderRequest::Get(get), 1), (OrderRequest::List(list), 2)] {
+        let call = floor.call("momentum", request);
+        let Ok(Reply::Answer(answer)) = &floor.replies[&call] else { panic!("it is answered") };
+        assert_eq!(has_mark(answer), count);
+    }
+    let Some(Event::Order(event)) = &floor.events.last().unwrap().event else {
+        panic!("an event of the order")
+    };
+    assert_eq!(has_mark(event), 1);
+}

@@ -79,7 +79,7 @@ impl Desk {
         );
         self.done(caller, "HaltTrading", &asked.client, "", &reason);
         self.doings.push_back(Doing::StatusChanged);
-        self.answer(call, &HaltTradingResponse { cancels: cancels as u32 });
+        self.answer_once_written(call, &HaltTradingResponse { cancels: cancels as u32 });
         Ok(())
     }
 
@@ -138,7 +138,7 @@ impl Desk {
         self.done(caller, "ResumeTrading", client, "", &reason);
         self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
-        self.answer(call, &ResumeTradingResponse {});
+        self.answer_once_written(call, &ResumeTradingResponse {});
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl Desk {
         self.done(caller, "AdoptTradingState", "", "", &reason);
         self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
-        self.answer(call, &AdoptTradingStateResponse { adopted });
+        self.answer_once_written(call, &AdoptTradingStateResponse { adopted });
         Ok(())
     }
 
@@ -213,7 +213,7 @@ impl Desk {
         }
         self.done(caller, "ResolveOrder", &asked.owner, &asked.client_order_id, &reason);
         self.doings.push_back(Doing::StatusChanged);
-        self.answer(call, &ResolveOrderResponse {});
+        self.answer_once_written(call, &ResolveOrderResponse {});
         Ok(())
     }
 

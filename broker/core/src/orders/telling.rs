@@ -8,16 +8,20 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use bytes::Bytes;
 use ibouncer_proto::api::journal::v1::event_record::Event;
 use ibouncer_proto::api::v1::{
     ExecutionEvent, ExecutionEventKind, OrderEvent, OrderEventKind, TradingHalt, TradingStatus,
 };
+use prost::Message;
 
 use super::brakes::Gate;
 use super::journal::{EventRecord, Write};
 use super::patch::{put_part, with_parts};
 use super::{Desk, Doing, lists, view};
 use crate::clock::Clock;
+use crate::hub::Reply;
+use crate::ids::CallId;
 use crate::notes::Severity;
 use crate::principals::WhenAway;
 
@@ -39,6 +43,8 @@ pub(crate) struct Telling {
     told_event: u64,
     untold: VecDeque<(u64, Box<EventRecord>)>,
     failing: bool,
+    /// Answers that count once this is on disk.
+    answers: VecDeque<(u64, CallId, Bytes)>,
     /// An event is on disk: the numbers of the next process will not be these again.
     begun: bool,
 }
@@ -111,9 +117,32 @@ impl Telling {
 }
 
 impl Desk {
+    /// Answers an operator once what it has ordered outlives this process; at once if the disk takes
+    /// nothing: then it holds as long as this process does.
+    pub(super) fn answer_once_written(&mut self, call: CallId, response: &impl Message) {
+        let answer = Bytes::from(response.encode_to_vec());
+        self.telling.answers.push_back((self.telling.wait_for(), call, answer));
+        self.release_answers();
+    }
+
+    fn release_answers(&mut self) {
+        let (committed, failing) = (self.telling.committed, self.telling.failing);
+        while let Some((number, call, answer)) =
+            self.telling.answers.pop_front_if(|(number, ..)| failing || *number <= committed)
+        {
+            if number > committed {
+                let what = "an operator's word is not on disk; after a restart it must be given \
+                            again";
+                self.note(Severity::Warning, what.into());
+            }
+            self.reply(call, Ok(Reply::Answer(answer)));
+        }
+    }
+
     /// Everything up to this number is on disk.
     pub fn on_journaled(&mut self, through: u64) {
         self.telling.committed = self.telling.committed.max(through);
+        self.release_answers();
         if std::mem::take(&mut self.telling.failing) {
             self.brakes.journal = None;
             self.note(Severity::Info, "the journal of orders can be written again".into());
@@ -128,6 +157,7 @@ impl Desk {
             return;
         }
         tracing::error!(error, "the journal of orders cannot be written; no order is taken");
+        self.release_answers();
         let what = format!(
             "the journal of orders cannot be written: {error}. No order is taken until it can; \
              cancels and data go on"

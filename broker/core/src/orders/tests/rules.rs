@@ -267,3 +267,20 @@ fn trading_that_is_switched_off_takes_nothing_new_and_goes_on_with_what_there_is
     floor.leave();
     assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
 }
+
+#[test]
+fn a_halt_is_answered_once_it_outlives_the_broker_and_at_once_without_a_disk() {
+    let mut floor = Floor::open();
+    let call = CallId(1_000);
+    floor.ask(&caller("risk"), call, &halt("", false));
+    while let Some(doing) = floor.desk.poll_doing() {
+        assert!(!matches!(doing, Doing::Reply(..)), "nothing is on disk yet");
+    }
+    floor.settle();
+    assert!(floor.replies[&call].is_ok());
+    assert!(floor.disk.facts.as_ref().unwrap().halts.contains_key(""));
+    floor.disk_works = false;
+    let call = floor.call("risk", halt("momentum", false));
+    assert!(floor.replies[&call].is_ok());
+    assert!(floor.notes.iter().any(|note| note.contains("not on disk")), "{:?}", floor.notes);
+}

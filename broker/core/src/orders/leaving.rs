@@ -244,6 +244,7 @@ impl Desk {
     /// but for cancels.
     pub(crate) fn on_call_dropped(&mut self, call: CallId, now: Instant) {
         self.waiting.take_out(|one| one.call == call);
+        self.telling.drop_call(call);
         self.previews.retain(|_, (waits, _)| *waits != call);
         let found = self.departures.iter_mut().find_map(|(key, departure)| {
             let before = departure.waiters.len();

@@ -85,6 +85,11 @@ impl Telling {
         if self.batch.is_empty() { self.written } else { self.written + 1 }
     }
 
+    /// Nobody waits for this answer any more.
+    pub(crate) fn drop_call(&mut self, call: CallId) {
+        self.answers.retain(|(_, waits, _)| *waits != call);
+    }
+
     pub(crate) fn poll_batch(&mut self) -> Option<(u64, Vec<Write>)> {
         if self.batch.is_empty() {
             return None;

@@ -12,9 +12,10 @@ mod conflated;
 mod encoding;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::fields::{Loss, loss_of};
 use conflated::Conflated;
@@ -52,9 +53,28 @@ pub struct Chunk {
     pub bytes: Bytes,
     /// The events, in order.
     pub entries: Vec<Entry>,
+    /// Others got the same events under the same numbers: whoever is first encodes them for all.
+    pub encoded: Option<Arc<OnceLock<Bytes>>>,
 }
 
 impl Chunk {
+    /// These events, encoded for this reader alone.
+    pub fn new(bytes: Bytes, entries: Vec<Entry>) -> Self {
+        Self { bytes, entries, encoded: None }
+    }
+
+    /// The whole chunk, encoded, if others read the same.
+    fn encoded(&self) -> Option<&Bytes> {
+        let cell = self.encoded.as_ref()?;
+        Some(cell.get_or_init(|| {
+            let mut out = BytesMut::with_capacity(size(&self.entries));
+            for entry in &self.entries {
+                encode(entry, 0, self.body(entry), &mut out);
+            }
+            out.freeze()
+        }))
+    }
+
     fn body(&self, entry: &Entry) -> &[u8] {
         &self.bytes[entry.start as usize..][..entry.length as usize]
     }
@@ -143,6 +163,20 @@ impl StreamQueue {
             return bytes > 0;
         }
         while let Some(chunk) = self.waiting.front() {
+            if self.taken == 0
+                && self.cut.is_empty()
+                && let Some(encoded) = chunk.encoded().filter(|encoded| encoded.len() <= most)
+            {
+                if pulled + encoded.len() > most {
+                    return true;
+                }
+                out.put_slice(encoded);
+                pulled += encoded.len();
+                self.delivered += chunk.entries.len() as u64;
+                self.queued -= size(&chunk.entries);
+                self.waiting.pop_front();
+                continue;
+            }
             for entry in &chunk.entries[self.taken..] {
                 if pulled >= most {
                     return true;
@@ -224,6 +258,7 @@ impl StreamQueue {
         }
         if !self.books.lost.is_empty() {
             let before = chunk.entries.len();
+            chunk.encoded = None;
             chunk.entries.retain(|entry| self.books.takes(entry));
             self.skipped += (before - chunk.entries.len()) as u64;
             if chunk.entries.is_empty() {

@@ -116,7 +116,7 @@ impl Hub {
             bytes.extend_from_slice(&one.body);
         }
         if !entries.is_empty() {
-            let chunk = Chunk { bytes: bytes.into(), entries };
+            let chunk = Chunk::new(bytes.into(), entries);
             self.outputs.push_back(Output::Deliver(stream, chunk));
         }
     }
@@ -296,7 +296,7 @@ impl Hub {
             reset: false,
             sequence,
         };
-        let chunk = Chunk { bytes, entries: vec![entry] };
+        let chunk = Chunk::new(bytes, vec![entry]);
         self.outputs.push_back(Output::Deliver(stream, chunk));
     }
 }

@@ -1,6 +1,7 @@
 //! Which stream listens to which line, and what has gathered for it in this batch.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -15,6 +16,8 @@ pub(super) struct Streams {
     by_id: BTreeMap<StreamId, u32>,
     /// Slots with something gathered.
     touched: Vec<u32>,
+    /// What is being handed out; empty but for that.
+    leaving: Vec<(StreamId, Chunk)>,
 }
 
 #[derive(Debug)]
@@ -88,15 +91,23 @@ impl Streams {
         }
     }
 
-    /// Hands out what has gathered.
+    /// Hands out what has gathered. Streams whose clients chose the same numbers for the same lines
+    /// get the same events, and share their encoded form.
     pub(super) fn flush(&mut self, batch: &Bytes, mut deliver: impl FnMut(StreamId, Chunk)) {
         for slot in self.touched.drain(..) {
             if let Some(stream) = &mut self.slots[slot as usize] {
                 // The next batch is about as big as this one.
                 let room = stream.gathered.len();
                 let entries = std::mem::replace(&mut stream.gathered, Vec::with_capacity(room));
-                deliver(stream.id, Chunk { bytes: batch.clone(), entries });
+                let mut chunk = Chunk::new(batch.clone(), entries);
+                if let Some((_, before)) = self.leaving.last_mut() {
+                    share(before, &mut chunk);
+                }
+                self.leaving.push((stream.id, chunk));
             }
+        }
+        for (stream, chunk) in self.leaving.drain(..) {
+            deliver(stream, chunk);
         }
     }
 
@@ -119,5 +130,52 @@ impl Streams {
                 assert!(stream.subscriptions.contains_key(&one.subscription));
             }
         }
+    }
+}
+
+/// A book's mark says what its reader alone has missed, so chunks with one are not shared.
+fn share(before: &mut Chunk, chunk: &mut Chunk) {
+    if before.entries == chunk.entries && !chunk.entries.iter().any(|entry| entry.reset) {
+        chunk.encoded = Some(Arc::clone(before.encoded.get_or_insert_default()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_events_are_encoded_once_and_others_each_for_themselves() {
+        let mut streams = Streams::default();
+        let entry = |subscription, reset| Entry {
+            subscription,
+            start: 0,
+            length: 1,
+            field: 5,
+            replayed: false,
+            reset,
+            sequence: 9,
+        };
+        let events = [
+            (1, entry(1, false)),
+            (2, entry(1, false)),
+            (3, entry(2, false)),
+            (4, entry(2, false)),
+        ];
+        for (stream, event) in events {
+            streams.open(StreamId(stream), ClientId(stream), false);
+            streams.gather(stream as u32 - 1, event);
+        }
+        let mut chunks = Vec::new();
+        streams.flush(&Bytes::from_static(b"x"), |_, chunk| chunks.push(chunk));
+        let cell = |at: usize| chunks[at].encoded.as_ref().unwrap();
+        assert!(Arc::ptr_eq(cell(0), cell(1)) && Arc::ptr_eq(cell(2), cell(3)));
+        assert!(!Arc::ptr_eq(cell(0), cell(2)));
+        for slot in [0, 1] {
+            streams.gather(slot, entry(1, true));
+        }
+        let mut marks = Vec::new();
+        streams.flush(&Bytes::from_static(b"x"), |_, chunk| marks.push(chunk));
+        assert!(marks.iter().all(|chunk| chunk.encoded.is_none()));
     }
 }

@@ -1,5 +1,7 @@
 //! The queue against the typed schema, and against a naive model.
 
+mod shared;
+
 use bytes::BytesMut;
 use ibouncer_proto::api::v1::market_data_event::Body;
 use ibouncer_proto::api::v1::{MarkKind, MarketDataEvent, StreamMark, StreamMarketDataResponse};
@@ -35,7 +37,7 @@ fn chunk(ticks: &[(u32, u64, TickPrice)]) -> Chunk {
             sequence: *sequence,
         });
     }
-    Chunk { bytes: bytes.freeze(), entries }
+    Chunk::new(bytes.freeze(), entries)
 }
 
 fn tick(kind: i32, price: f64) -> TickPrice {
@@ -135,9 +137,9 @@ fn marks_are_never_left_out_and_too_many_of_them_are_hopeless() {
         reset: false,
         sequence: 0,
     };
-    queue.push(Chunk { bytes: Bytes::new(), entries: vec![entry; MOST_KEPT] }, now());
+    queue.push(Chunk::new(Bytes::new(), vec![entry; MOST_KEPT]), now());
     assert_eq!(queue.hopeless(now(), PATIENCE), None);
-    queue.push(Chunk { bytes: Bytes::new(), entries: vec![entry] }, now());
+    queue.push(Chunk::new(Bytes::new(), vec![entry]), now());
     assert_eq!(queue.hopeless(now(), PATIENCE), Some(Hopeless::PiledUp(MOST_KEPT + 1)));
 }
 
@@ -192,7 +194,7 @@ fn one(field: u8, body: Vec<u8>, sequence: u64) -> Chunk {
     let length = body.len() as u32;
     let entry =
         Entry { subscription: 1, start: 0, length, field, replayed: false, reset: false, sequence };
-    Chunk { bytes: body.into(), entries: vec![entry] }
+    Chunk::new(body.into(), vec![entry])
 }
 
 fn pull_all(queue: &mut StreamQueue) -> Vec<MarketDataEvent> {

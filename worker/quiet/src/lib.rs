@@ -77,10 +77,11 @@ impl AsyncRead for QuietSocket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut piece = [0; READ];
         let most = buffer.remaining().min(READ);
         loop {
             let mut guard = ready!(self.socket.poll_read_ready(context))?;
+            // Behind the wait: most polls find nothing, and need no room for it.
+            let mut piece = [0; READ];
             match self.socket.get_ref().read(&mut piece[..most]) {
                 Ok(count) => {
                     if count < most && count > 0 {

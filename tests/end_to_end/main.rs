@@ -22,6 +22,7 @@
 //! - `reads`: what is shared of each kind of data, and what late joiners know.
 //! - `orders`: orders of several clients, with rights, brakes and restarts, against Gateway's ledger.
 //! - `hostile`: clients that do not read, ask too much, or vanish.
+//! - `unread`: clients that do not take the answers to their calls.
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
 //! - `doctor`, `doctor_safety`: its verdict for whatever stands behind a port, and that it harms
 //!   nothing.
@@ -68,6 +69,7 @@ mod stream;
 mod support_bundle;
 mod survival;
 mod tls;
+mod unread;
 mod upsets;
 mod wedge;
 mod workers;

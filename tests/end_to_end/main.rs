@@ -20,6 +20,7 @@
 //! - `accounts`, `news`: positions that vanish, a second account, whose orders; bulletins, the
 //!   calendar, scanners.
 //! - `reads`: what is shared of each kind of data, and what late joiners know.
+//! - `sdk_reads`: every call of the Rust client that reads; `rarely_read`: what few ask for.
 //! - `orders`: orders of several clients, with rights, brakes and restarts, against Gateway's ledger.
 //! - `hostile`: clients that do not read, ask too much, or vanish.
 //! - `unread`: clients that do not take the answers to their calls.
@@ -60,7 +61,9 @@ mod one_budget;
 mod orders;
 mod pacing;
 mod proof;
+mod rarely_read;
 mod reads;
+mod sdk_reads;
 mod service;
 mod soak;
 mod sockets;

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use ibouncer_client::api::market_data_event::Body;
 use ibouncer_client::api::{self, AccountEvent, MarkKind, MarketDataEvent, Resume, account_event};
 use ibouncer_client::{
-    BarRequest, Book, Client, Feed, LineRequest, MarketDataStream, Subscription, TickKind,
-    contract, tws,
+    BarRequest, Book, Client, Feed, LineRequest, MarketDataStream, Subscription, SubscriptionEvent,
+    TickKind, contract, tws,
 };
 use ibouncer_tests::harness::wait::{PATIENCE, until_true};
 
@@ -36,19 +36,18 @@ fn market_data(client: Client, request: LineRequest, fits: fn(&Body) -> bool) ->
 }
 
 /// The first event that is data, or Gateway's end of a first load.
-async fn first_data(mut subscription: Subscription<AccountEvent>) -> Subscription<AccountEvent> {
+async fn first_data<E: SubscriptionEvent>(mut subscription: Subscription<E>) -> Subscription<E> {
     loop {
         let event =
             tokio::time::timeout(PATIENCE, subscription.next()).await.expect("data in time");
-        match event.unwrap().expect("it goes on").body {
-            Some(account_event::Body::Mark(mark)) => assert_eq!(mark.error, None),
-            Some(_) => return subscription,
-            None => panic!("an event without a body"),
+        match event.unwrap().expect("it goes on").mark() {
+            Some(mark) => assert_eq!(mark.error, None),
+            None => return subscription,
         }
     }
 }
 
-macro_rules! account {
+macro_rules! stream {
     ($client:ident => $open:expr) => {
         Box::pin(async move {
             let opened = first_data($open.await.unwrap()).await;
@@ -68,8 +67,47 @@ fn pnl() -> tws::PnLRequest {
     tws::PnLRequest { account: Some(ACCOUNT.into()), ..Default::default() }
 }
 
+fn pnl_single() -> tws::PnLSingleRequest {
+    let (account, con_id) = (Some(ACCOUNT.into()), Some(900_000_001));
+    tws::PnLSingleRequest { account, con_id, ..Default::default() }
+}
+
+fn positions_multi() -> tws::PositionsMultiRequest {
+    tws::PositionsMultiRequest { account: Some(ACCOUNT.into()), ..Default::default() }
+}
+
+fn updates_multi() -> tws::AccountUpdatesMultiRequest {
+    tws::AccountUpdatesMultiRequest { account: Some(ACCOUNT.into()), ..Default::default() }
+}
+
+fn scan() -> tws::ScannerSubscription {
+    tws::ScannerSubscription {
+        instrument: Some("STK".into()),
+        location_code: Some("STK.US.MAJOR".into()),
+        scan_code: Some("TOP_PERC_GAIN".into()),
+        ..Default::default()
+    }
+}
+
+/// All that are shared; bars that are kept up to date are not.
 fn kinds() -> Vec<Kind> {
     vec![
+        Kind {
+            request: "REQ_MKT_DATA",
+            cancel: "CANCEL_MKT_DATA",
+            open: |client| {
+                let request = LineRequest::new(contract::stock("AAPL"));
+                market_data(client, request, |body| matches!(body, Body::TickPrice(_)))
+            },
+        },
+        Kind {
+            request: "REQ_TICK_BY_TICK_DATA",
+            cancel: "CANCEL_TICK_BY_TICK_DATA",
+            open: |client| {
+                let request = LineRequest::tick_by_tick(contract::stock("AAPL"), TickKind::Last);
+                market_data(client, request, |body| matches!(body, Body::TickByTick(_)))
+            },
+        },
         Kind {
             request: "REQ_MKT_DEPTH",
             cancel: "CANCEL_MKT_DEPTH",
@@ -89,29 +127,54 @@ fn kinds() -> Vec<Kind> {
         Kind {
             request: "REQ_POSITIONS",
             cancel: "CANCEL_POSITIONS",
-            open: |client| account!(client => client.accounts().stream_positions()),
+            open: |client| stream!(client => client.accounts().stream_positions()),
         },
         Kind {
             request: "REQ_ACCOUNT_SUMMARY",
             cancel: "CANCEL_ACCOUNT_SUMMARY",
-            open: |client| account!(client => client.accounts().stream_account_summary(summary("All", "NetLiquidation"))),
+            open: |client| stream!(client => client.accounts().stream_account_summary(summary("All", "NetLiquidation"))),
         },
         Kind {
             request: "REQ_ACCT_DATA",
             cancel: "REQ_ACCT_DATA",
-            open: |client| account!(client => client.accounts().stream_account_updates(ACCOUNT)),
+            open: |client| stream!(client => client.accounts().stream_account_updates(ACCOUNT)),
         },
         Kind {
             request: "REQ_PNL",
             cancel: "CANCEL_PNL",
-            open: |client| account!(client => client.accounts().stream_pnl(pnl())),
+            open: |client| stream!(client => client.accounts().stream_pnl(pnl())),
+        },
+        Kind {
+            request: "REQ_PNL_SINGLE",
+            cancel: "CANCEL_PNL_SINGLE",
+            open: |client| stream!(client => client.accounts().stream_pnl_single(pnl_single())),
+        },
+        Kind {
+            request: "REQ_POSITIONS_MULTI",
+            cancel: "CANCEL_POSITIONS_MULTI",
+            open: |client| stream!(client => client.accounts().stream_positions_multi(positions_multi())),
+        },
+        Kind {
+            request: "REQ_ACCOUNT_UPDATES_MULTI",
+            cancel: "CANCEL_ACCOUNT_UPDATES_MULTI",
+            open: |client| stream!(client => client.accounts().stream_account_updates_multi(updates_multi())),
+        },
+        Kind {
+            request: "REQ_NEWS_BULLETINS",
+            cancel: "CANCEL_NEWS_BULLETINS",
+            open: |client| stream!(client => client.news().stream_bulletins()),
+        },
+        Kind {
+            request: "REQ_SCANNER_SUBSCRIPTION",
+            cancel: "CANCEL_SCANNER_SUBSCRIPTION",
+            open: |client| stream!(client => client.scanners().stream(scan())),
         },
     ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_kind_is_one_request_however_many_listen_and_the_last_one_out_cancels() {
-    let sim = sim(&["--bar-interval", "100ms"]);
+    let sim = sim(&["--bar-interval", "100ms", "--pnl-interval", "200ms"]);
     let broker = plan(&sim).start();
     broker.wait_ready();
     for kind in kinds() {

@@ -1,8 +1,6 @@
 //! The official Python client meets the simulator's limits, and what happens to it, directly: so
 //! the simulator says what a Gateway says, in a form that the official client understands.
 
-use std::time::Duration;
-
 use ibouncer_tests::harness::wait::PATIENCE;
 use ibouncer_tests::harness::{Program, Sim, peers};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! Generates the server side of the public gRPC services from the compiled schema.
 //!
-//! Two services are ordinary. In all others answers and events are Gateway's bytes in an
-//! envelope, never decoded: their methods get codecs of our own.
+//! One service is ordinary. In all others answers and events are bytes, mostly Gateway's in an
+//! envelope and never decoded: their methods get codecs of our own.
 
 use std::error::Error;
 use std::{env, fs};
@@ -10,10 +10,10 @@ use prost::Message as _;
 use prost_types::{FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
 use tonic_build::manual::{Method, Service};
 
-const ORDINARY: [&str; 2] = ["SessionService", "AdminService"];
+const ORDINARY: [&str; 1] = ["AdminService"];
 
 /// Streams whose responses are put together here, one by one.
-const ASSEMBLED: [&str; 2] = ["WatchOrders", "WatchExecutions"];
+const ASSEMBLED: [&str; 3] = ["WatchOrders", "WatchExecutions", "WatchStatus"];
 
 /// Requests whose bodies go on to Gateway as they came: also what we do not know of them.
 const RAW: [&str; 5] =

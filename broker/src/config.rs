@@ -127,6 +127,9 @@ impl Config {
         if self.worker.buffer.0 < 1 << 20 {
             return bad("worker.buffer", &self.worker.buffer, "use at least 1MiB");
         }
+        if self.limits.unread_answers.0 < 64 << 10 {
+            return bad("limits.unread_answers", &self.limits.unread_answers, "use at least 64KiB");
+        }
         if self.grpc.stream_buffer.0 < 64 << 10 {
             return bad("grpc.stream_buffer", &self.grpc.stream_buffer, "use at least 64KiB");
         }
@@ -266,6 +269,7 @@ impl Config {
                 lines: Some(self.limits.lines).filter(|lines| *lines > 0),
                 history_share: self.limits.history_share,
                 requests_per_second: self.limits.requests_per_second,
+                unread_answers: usize::try_from(self.limits.unread_answers.0).unwrap_or(usize::MAX),
                 stalled: self.limits.stalled.0,
             },
             worker: WorkerSettings {
@@ -352,12 +356,13 @@ mod tests {
     #[test]
     fn the_default_is_good_and_each_bad_value_is_named() {
         Config::default().check().unwrap();
-        let cases: [(&str, &str); 14] = [
+        let cases: [(&str, &str); 15] = [
             ("gateway.address = \"localhost\"", "HOST:PORT"),
             ("gateway.client_id = -1", "0 or greater"),
             ("pacing.messages_per_second = 51", "1 to 50"),
             ("limits.calls = 0", "at least one"),
             ("limits.history_share = 0", "1 to 100"),
+            ("limits.unread_answers = \"1KiB\"", "at least 64KiB"),
             ("grpc.connections = 0", "at least one"),
             ("worker.adoption_grace = \"2h\"", "1h or less"),
             ("gateway.eyes = \"open\"", "auto, local"),

@@ -33,6 +33,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::config::RestartWindows;
 use crate::events::Events;
+use crate::grpc::answers::Answers;
 use crate::grpc::stream::StreamShared;
 use crate::handle::{Command, Published};
 use crate::journal::News;
@@ -81,6 +82,8 @@ pub struct Driver {
     streams: BTreeMap<StreamId, Served>,
     /// Events that were left out on streams that have ended, by their client's name.
     dropped: BTreeMap<String, u64>,
+    /// Answers that clients have not taken.
+    answers: Arc<Answers>,
     calls: BTreeMap<CallId, oneshot::Sender<Result<Reply, Error>>>,
     publisher: watch::Sender<Published>,
     transitions: VecDeque<(u64, v1::Transition)>,
@@ -138,6 +141,8 @@ pub struct Parts {
     pub windows: RestartWindows,
     /// Commands from everybody else.
     pub inbox: mpsc::Receiver<Command>,
+    /// Answers that clients have not taken.
+    pub answers: Arc<Answers>,
     /// Where status goes.
     pub publisher: watch::Sender<Published>,
 }
@@ -190,6 +195,7 @@ impl Driver {
             inbox: parts.inbox,
             streams: BTreeMap::new(),
             dropped: BTreeMap::new(),
+            answers: parts.answers,
             calls: BTreeMap::new(),
             publisher: parts.publisher,
             transitions: VecDeque::new(),
@@ -206,6 +212,7 @@ impl Driver {
     pub async fn run(mut self) -> anyhow::Result<Ending> {
         let text = format!("broker {} started, pid {}", self.broker.version, self.broker.pid);
         self.say(NoteKind::Broker, Severity::Info, text);
+        self.answers.set_limit(self.hub.unread_answers());
         self.tick_window();
         self.begin();
         let mut timer = Box::pin(sleep_until(Instant::now().into()));

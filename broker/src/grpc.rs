@@ -5,12 +5,14 @@
 //!   [`credentials`]: which configured client that is; [`capacity`]: how many there may be.
 //! - [`reader`], [`reads`]: the reading services, which hand on Gateway's bytes.
 //! - [`tls`]: handshakes, for listeners beyond loopback.
-//! - [`stream`], [`codec`]: from a stream's queue straight into response bodies.
+//! - [`stream`], [`codec`]: from a stream's queue straight into response bodies; [`answers`]: those
+//!   of calls, and what becomes of answers that nobody takes.
 //! - [`status`], [`complete`]: errors as gRPC knows them, ours and its own.
 //! - [`orders`]: orders, with [`raw`] bodies.
 //! - [`session`], [`market_data`], [`admin`]: the other services.
 
 pub mod admin;
+pub mod answers;
 pub mod capacity;
 pub mod codec;
 pub mod complete;

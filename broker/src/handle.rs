@@ -13,6 +13,7 @@ use ibouncer_proto::api::v1;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::RestartWindows;
+use crate::grpc::answers::Answers;
 use crate::grpc::stream::StreamShared;
 use crate::watch::Observed;
 
@@ -66,18 +67,25 @@ pub struct Handle {
     commands: mpsc::Sender<Command>,
     published: watch::Receiver<Published>,
     numbers: Arc<AtomicU64>,
+    answers: Arc<Answers>,
 }
 
 impl Handle {
     /// The way, and its other end.
     pub fn new(published: watch::Receiver<Published>) -> (Self, mpsc::Receiver<Command>) {
         let (commands, inbox) = mpsc::channel(WAITING);
-        (Self { commands, published, numbers: Arc::new(AtomicU64::new(1)) }, inbox)
+        let (numbers, answers) = (Arc::new(AtomicU64::new(1)), Arc::default());
+        (Self { commands, published, numbers, answers }, inbox)
     }
 
     /// A number for a client, a stream or a call; never used twice.
     pub fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Answers that clients have not taken.
+    pub fn answers(&self) -> &Arc<Answers> {
+        &self.answers
     }
 
     /// The status, and a way to wait for the next.

@@ -157,8 +157,20 @@ pub async fn serve(
         events,
     };
     let windows = config.restart_windows()?;
-    let parts =
-        Parts { hub, broker, nursery, listener, watcher, files, desk, windows, inbox, publisher };
+    let answers = Arc::clone(handle.answers());
+    let parts = Parts {
+        hub,
+        broker,
+        nursery,
+        listener,
+        watcher,
+        files,
+        desk,
+        windows,
+        inbox,
+        answers,
+        publisher,
+    };
     let mut driver = tokio::spawn(Driver::new(parts).run());
 
     let doorkeeper = Doorkeeper::new(roster, handle.clone());

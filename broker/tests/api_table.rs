@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use ibouncer_core::calls::{self, CallKind, End, Sharing};
 use ibouncer_core::fields::{field, field_of};
@@ -114,6 +115,17 @@ const NOT_OFFERED: &[(u32, &str)] = &[
     (id::CANCEL_HISTORICAL_TICKS, "not sent: an answer that nobody waits for is dropped"),
     (id::UPDATE_CONFIG, "writes Gateway's settings for all"),
 ];
+
+/// Messages that IB has removed, with the fundamental data. They have no form any more.
+const REMOVED: &str = "removed by IB";
+const REMOVED_OUT: &[(u16, &str)] =
+    &[(52, "REQ_FUNDAMENTAL_DATA"), (53, "CANCEL_FUNDAMENTAL_DATA")];
+const REMOVED_IN: &[(u16, &str)] = &[(51, "FUNDAMENTAL_DATA")];
+
+/// All ids that the API has ever given out for messages; those in between were never used.
+/// Source: message table of the protocol fact sheet.
+const IDS_OUT: &[RangeInclusive<u16>] = &[1..=25, 49..=59, 61..=109];
+const IDS_IN: &[RangeInclusive<u16>] = &[1..=21, 45..=47, 49..=59, 61..=111];
 
 /// Text-only requests.
 const TEXT_ONLY: &str = "has no protobuf form; a handshake for third-party programs";
@@ -267,7 +279,11 @@ fn table() -> String {
     let mut out = String::new();
     out.push_str("| Id | To Gateway | Served by | Shared | Kept for later | Lane |\n");
     out.push_str("|---|---|---|---|---|---|\n");
+    let mut removed = REMOVED_OUT.iter().peekable();
     for row in all_outgoing() {
+        while let Some((id, name)) = removed.next_if(|(id, _)| *id < row.text_id) {
+            writeln!(out, "| {id} | {name} | not offered: {REMOVED} | – | – | – |").unwrap();
+        }
         if row.body.is_none() {
             let (id, name) = (row.text_id, row.name);
             writeln!(out, "| {id} | {name} | not offered: {TEXT_ONLY} | – | – | – |").unwrap();
@@ -280,7 +296,11 @@ fn table() -> String {
     }
     out.push_str("\n| Id | From Gateway | Where it goes |\n|---|---|---|\n");
     let events = event_fields();
+    let mut removed = REMOVED_IN.iter().peekable();
     for row in all_incoming() {
+        while let Some((id, name)) = removed.next_if(|(id, _)| *id < row.text_id) {
+            writeln!(out, "| {id} | {name} | {REMOVED} |").unwrap();
+        }
         let place = match row.body {
             Some(_) => incoming_row(row.wire_id(), &events),
             None => "has no protobuf form, which all Gateways of 213 and later send".into(),
@@ -302,6 +322,22 @@ fn the_page_says_of_every_message_what_the_code_does() {
     let (found, _) = rest.split_once(END).expect("and its end");
     let lines = |text: &str| text.trim().lines().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(lines(found), lines(&expected), "see this test's header");
+}
+
+#[test]
+fn the_table_leaves_out_no_message() {
+    let table = table();
+    let (outgoing, incoming) = table.split_once("| Id | From Gateway").unwrap();
+    for (rows, ids) in [(outgoing, IDS_OUT), (incoming, IDS_IN)] {
+        let mut found: Vec<u16> = rows
+            .lines()
+            .filter_map(|row| row.strip_prefix("| ")?.split(' ').next()?.parse().ok())
+            .collect();
+        assert!(found.is_sorted());
+        found.dedup();
+        let all: Vec<u16> = ids.iter().cloned().flatten().collect();
+        assert_eq!(found, all);
+    }
 }
 
 #[test]

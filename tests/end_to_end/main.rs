@@ -20,8 +20,10 @@
 //! - `accounts`, `news`: positions that vanish, a second account, whose orders; bulletins, the
 //!   calendar, scanners.
 //! - `reads`: what is shared of each kind of data, and what late joiners know.
+//! - `sdk_reads`: every call of the Rust client that reads; `rarely_read`: what few ask for.
 //! - `orders`: orders of several clients, with rights, brakes and restarts, against Gateway's ledger.
 //! - `hostile`: clients that do not read, ask too much, or vanish.
+//! - `unread`: clients that do not take the answers to their calls.
 //! - `bad_input`, `bad_requests`: nonsense on every listening side.
 //! - `doctor`, `doctor_safety`: its verdict for whatever stands behind a port, and that it harms
 //!   nothing.
@@ -59,7 +61,9 @@ mod one_budget;
 mod orders;
 mod pacing;
 mod proof;
+mod rarely_read;
 mod reads;
+mod sdk_reads;
 mod service;
 mod soak;
 mod sockets;
@@ -68,6 +72,7 @@ mod stream;
 mod support_bundle;
 mod survival;
 mod tls;
+mod unread;
 mod upsets;
 mod wedge;
 mod workers;

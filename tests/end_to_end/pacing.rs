@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ibouncer_client::api::MarkKind;
 use ibouncer_client::api::market_data_event::Body;
-use ibouncer_client::{BarRequest, LineRequest, SubscriptionId, contract, tws};
+use ibouncer_client::{BarRequest, Client, LineRequest, SubscriptionId, contract, order, tws};
 use ibouncer_tests::harness::machine::Whole;
 use ibouncer_tests::harness::wait::PATIENCE;
-use ibouncer_tests::harness::{Sim, machine};
+use ibouncer_tests::harness::{Principal, Sim, machine};
 use serde_json::Value;
 
 use super::stream::{Reader, connect, is_tick};
@@ -36,7 +36,7 @@ fn check_unbroken(report: &Value) {
 
 /// Bars like nobody else's, but every fifth; all of them at once. Few bars each: a simulator that
 /// computes thousands reads late, and then counts in heaps what came evenly.
-async fn histories(client: ibouncer_client::Client, number: u32) -> u32 {
+async fn histories(client: Client, number: u32) -> u32 {
     let mut calls = tokio::task::JoinSet::new();
     for turn in 0..HISTORIES / CLIENTS + u32::from(number < HISTORIES % CLIENTS) {
         let days = if turn % 5 == 0 { 1 } else { 1 + turn };
@@ -57,7 +57,7 @@ async fn histories(client: ibouncer_client::Client, number: u32) -> u32 {
 }
 
 /// Subscribes to all at once, waits for data of each, and leaves each.
-async fn changes(client: ibouncer_client::Client, number: u32) -> u32 {
+async fn changes(client: Client, number: u32) -> u32 {
     let mut reader = Reader::open(&client).await;
     for turn in 0..SUBSCRIPTIONS {
         let symbol = SYMBOLS[((number + turn) % 10) as usize];
@@ -85,13 +85,73 @@ async fn changes(client: ibouncer_client::Client, number: u32) -> u32 {
     ended
 }
 
+/// Orders that are cancelled while everything else waits.
+const ORDERS: usize = 5;
+
+/// Messages that the broker sent, by its own count.
+async fn sent(client: &Client) -> u64 {
+    client.status().await.unwrap().counters["ibouncer_upstream_messages_sent_total"]
+}
+
+/// Places orders that rest; answers with their names, and how many messages Gateway saw that the
+/// broker does not count.
+async fn resting_orders(sim: &Sim, trader: &Client) -> (Vec<String>, i64) {
+    let mut names = Vec::new();
+    for number in 0..ORDERS {
+        let name = format!("rests-{number}");
+        let order = order::limit("BUY", "1", 1.0);
+        trader.orders().place(order::named(&name, contract::stock("AAPL"), order)).await.unwrap();
+        names.push(name);
+    }
+    let seen = sim.wait_requests("PLACE_ORDER", ORDERS);
+    assert_eq!(seen.len(), ORDERS);
+    // Nothing else is asked for yet, so both counts stand still.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let before = sent(trader).await;
+        let seen = sim.named("request").len();
+        if sent(trader).await == before && sim.named("request").len() == seen {
+            return (names, seen as i64 - before as i64);
+        }
+        assert!(tokio::time::Instant::now() < deadline, "it never stands still");
+    }
+}
+
+/// Cancels them one by one; answers with what was sent when each cancel came.
+async fn cancel(trader: &Client, names: Vec<String>) -> Vec<u64> {
+    let mut before = Vec::new();
+    for name in names {
+        let orders = trader.orders();
+        // One behind the other on one connection.
+        let (cancelled, sent) = tokio::join!(orders.cancel(name), sent(trader));
+        cancelled.unwrap();
+        before.push(sent);
+    }
+    before
+}
+
+/// Other messages that left between each cancel's coming and its leaving.
+fn passed(sim: &Sim, sent: &[u64], uncounted: i64) -> Vec<i64> {
+    sim.wait_requests("CANCEL_ORDER", sent.len());
+    let requests = sim.named("request");
+    let places = requests.iter().enumerate();
+    let cancels = places.filter(|(_, request)| request["name"] == "CANCEL_ORDER");
+    let passed =
+        |((place, _), sent): ((usize, &Value), &u64)| place as i64 - uncounted - *sent as i64;
+    cancels.zip(sent).map(passed).collect()
+}
+
 /// 40 clients ask for 500 histories and change 400 subscriptions, all at once, while Gateway's
-/// pulse is taken.
+/// pulse is taken and orders are cancelled.
 async fn ask_for_everything_at_once(whole: &Whole, flags: &[&str]) {
-    let sim = Sim::start_alone(whole, binary(), flags);
+    // What the simulator holds from the start is another client's.
+    let sim = Sim::start_alone(whole, binary(), &[&["--own-client-id", "77"], flags].concat());
     // One question is never answered, so that Gateway's pulse is taken in the middle of it all.
-    let broker = plan(&sim).set("heartbeat.overdue=1s").start();
-    broker.wait_ready();
+    let trader = Principal::named("trader", "role = \"trade\"");
+    let broker = plan(&sim).set("heartbeat.overdue=1s").trading(&[trader]).start();
+    broker.wait_trading();
+    let trader = broker.client("trader").await;
+    let (orders, uncounted) = resting_orders(&sim, &trader).await;
     let asker = connect(&broker).await;
     let unknown = tws::PnLSingleRequest {
         account: Some("DU0000001".into()),
@@ -122,17 +182,24 @@ async fn ask_for_everything_at_once(whole: &Whole, flags: &[&str]) {
     assert!(!queue.requests.is_empty(), "the queue can be seen");
     let places: Vec<_> = queue.requests.iter().map(|request| request.place).collect();
     assert!(places.is_sorted());
+    let sent = cancel(&trader, orders).await;
     let pulse = sim.wait_requests("REQ_CURRENT_TIME", 1);
     let done = tokio::time::timeout(ALL, tasks.join_all()).await.expect("all of it in time");
     assert_eq!(done.iter().sum::<u32>(), HISTORIES + CLIENTS * SUBSCRIPTIONS);
     let last = sim.requests("REQ_HISTORICAL_DATA").pop().unwrap();
     assert!(pulse[0]["at_ms"].as_u64() < last["at_ms"].as_u64(), "it passed what waited");
     assert_eq!(broker.status()["state"], "READY", "one session carried it all");
+    let last = |name| sim.requests(name).pop().unwrap()["at_ms"].as_u64();
+    assert!(last("CANCEL_ORDER") < last("REQ_HISTORICAL_DATA"), "others were still waiting");
+    let passed = passed(&sim, &sent, uncounted);
+    assert!(passed.iter().all(|passed| *passed <= 2), "left before the cancels: {passed:?}");
     drop(broker);
     let report = sim.stop();
     check_unbroken(&report);
     assert_eq!(report["output_dropped"], 0, "the worker has read all that was sent");
-    assert!(report["errors"].as_object().is_none_or(serde_json::Map::is_empty), "{report}");
+    // 202 is how Gateway tells that an order was cancelled.
+    let refused = |errors: &serde_json::Map<String, Value>| errors.keys().any(|code| code != "202");
+    assert!(!report["errors"].as_object().is_some_and(refused), "{report}");
 }
 
 /// A Gateway makes wait what comes too fast, or rejects it and closes the connection the third

@@ -1,143 +1,23 @@
 //! What is shared of each kind of data, against what the simulator says that it was asked; and
-//! that whoever comes late, or comes back, knows what the first one knows.
+//! that whoever comes late, or comes back, knows what the first one knows. `kinds`: each of them.
 
-use std::future::Future;
-use std::pin::Pin;
+mod kinds;
 
 use ibouncer_client::api::market_data_event::Body;
 use ibouncer_client::api::{self, AccountEvent, MarkKind, MarketDataEvent, Resume, account_event};
 use ibouncer_client::{
-    BarRequest, Book, Client, Feed, LineRequest, MarketDataStream, Subscription, TickKind,
-    contract, tws,
+    BarRequest, Book, Feed, LineRequest, MarketDataStream, Subscription, TickKind, contract, tws,
 };
 use ibouncer_tests::harness::wait::{PATIENCE, until_true};
 
 use super::stream::{Reader, connect, is_tick};
 use super::{plan, ready, sim};
 
-/// Something that is open, and is closed by being dropped.
-type Opened = Box<dyn std::any::Any + Send>;
-type Opening = Pin<Box<dyn Future<Output = Opened> + Send>>;
-
-/// A kind of line: its request and cancel at Gateway, and how a client has its first data.
-struct Kind {
-    request: &'static str,
-    cancel: &'static str,
-    open: fn(Client) -> Opening,
-}
-
-fn market_data(client: Client, request: LineRequest, fits: fn(&Body) -> bool) -> Opening {
-    Box::pin(async move {
-        let mut reader = Reader::open(&client).await;
-        reader.stream.subscribe_to(request).await.unwrap();
-        reader.until("its data", |event| event.body.as_ref().is_some_and(fits)).await;
-        Box::new((client, reader.stream)) as Opened
-    })
-}
-
-/// The first event that is data, or Gateway's end of a first load.
-async fn first_data(mut subscription: Subscription<AccountEvent>) -> Subscription<AccountEvent> {
-    loop {
-        let event =
-            tokio::time::timeout(PATIENCE, subscription.next()).await.expect("data in time");
-        match event.unwrap().expect("it goes on").body {
-            Some(account_event::Body::Mark(mark)) => assert_eq!(mark.error, None),
-            Some(_) => return subscription,
-            None => panic!("an event without a body"),
-        }
-    }
-}
-
-macro_rules! account {
-    ($client:ident => $open:expr) => {
-        Box::pin(async move {
-            let opened = first_data($open.await.unwrap()).await;
-            Box::new(($client, opened)) as Opened
-        })
-    };
-}
-
 const ACCOUNT: &str = "DU0000001";
 
 fn summary(group: &str, tags: &str) -> tws::AccountSummaryRequest {
     let (group, tags) = (Some(group.to_owned()), Some(tags.to_owned()));
     tws::AccountSummaryRequest { req_id: None, group, tags }
-}
-
-fn pnl() -> tws::PnLRequest {
-    tws::PnLRequest { account: Some(ACCOUNT.into()), ..Default::default() }
-}
-
-fn kinds() -> Vec<Kind> {
-    vec![
-        Kind {
-            request: "REQ_MKT_DEPTH",
-            cancel: "CANCEL_MKT_DEPTH",
-            open: |client| {
-                let request = LineRequest::depth(contract::stock("AAPL"), 5);
-                market_data(client, request, |body| matches!(body, Body::MarketDepth(_)))
-            },
-        },
-        Kind {
-            request: "REQ_REAL_TIME_BARS",
-            cancel: "CANCEL_REAL_TIME_BARS",
-            open: |client| {
-                let request = LineRequest::real_time_bars(contract::stock("AAPL"), "TRADES");
-                market_data(client, request, |body| matches!(body, Body::RealTimeBar(_)))
-            },
-        },
-        Kind {
-            request: "REQ_POSITIONS",
-            cancel: "CANCEL_POSITIONS",
-            open: |client| account!(client => client.accounts().stream_positions()),
-        },
-        Kind {
-            request: "REQ_ACCOUNT_SUMMARY",
-            cancel: "CANCEL_ACCOUNT_SUMMARY",
-            open: |client| account!(client => client.accounts().stream_account_summary(summary("All", "NetLiquidation"))),
-        },
-        Kind {
-            request: "REQ_ACCT_DATA",
-            cancel: "REQ_ACCT_DATA",
-            open: |client| account!(client => client.accounts().stream_account_updates(ACCOUNT)),
-        },
-        Kind {
-            request: "REQ_PNL",
-            cancel: "CANCEL_PNL",
-            open: |client| account!(client => client.accounts().stream_pnl(pnl())),
-        },
-    ]
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_kind_is_one_request_however_many_listen_and_the_last_one_out_cancels() {
-    let sim = sim(&["--bar-interval", "100ms"]);
-    let broker = plan(&sim).start();
-    broker.wait_ready();
-    for kind in kinds() {
-        let before = sim.requests(kind.request).len();
-        let mut opened = Vec::new();
-        for _ in 0..3 {
-            opened.push((kind.open)(connect(&broker).await).await);
-        }
-        // The report comes by its own way, maybe later than the data.
-        sim.wait_requests(kind.request, before + 1);
-        assert_eq!(sim.requests(kind.request).len(), before + 1, "{}", kind.request);
-        let last = opened.pop();
-        drop(opened);
-        // Two have left: their connections are gone, and the line is still there.
-        until_true("they have left", PATIENCE, || {
-            let clients = broker.cli(&["clients", "--json"]).json();
-            clients["clients"].as_array().map_or(0, Vec::len) <= 2
-        });
-        let expected = before + 1 + usize::from(kind.cancel == kind.request);
-        let cancels = sim.requests(kind.cancel).len();
-        drop(last);
-        until_true(kind.cancel, PATIENCE, || {
-            let now = sim.requests(kind.cancel).len();
-            if kind.cancel == kind.request { now == expected } else { now == cancels + 1 }
-        });
-    }
 }
 
 type Books = std::collections::BTreeMap<u64, Book>;

@@ -1,7 +1,7 @@
 //! Peers: real third-party clients at pinned versions.
 //!
-//! - The official Python client against the simulator directly, reading and trading: so the simulator
-//!   tells the truth.
+//! - The official Python client against the simulator directly, reading, trading, and meeting its
+//!   limits and misfortunes: so the simulator tells the truth.
 //! - The official client's own message descriptors against our schema.
 //! - The Python SDK: its own tests and checks, its committed stubs, its examples, and each of its
 //!   calls that read against a real broker.
@@ -15,6 +15,7 @@
     reason = "helpers of tests; a test that cannot go on says where it stopped"
 )]
 
+mod limits;
 mod orders;
 mod side_by_side;
 

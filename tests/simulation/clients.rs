@@ -227,7 +227,7 @@ impl World {
 
     fn check_answer(&self, ask: Ask, result: &Result<Reply, Error>) {
         match result {
-            Ok(Reply::Answer(answer)) => ask.check_answer(answer),
+            Ok(Reply::Answer(answer) | Reply::Paced(answer, _)) => ask.check_answer(answer),
             Ok(other) => panic!("{ask:?} is answered with {other:?}"),
             Err(error) => match error.code.as_str() {
                 // What a broker before this one asked for is known to Gateway only.

@@ -5,6 +5,7 @@
 //! Source: protocol fact sheet, sections 4, 5.1 and 10. Read on in `calls/asked.rs` (the checks),
 //! `calls/open.rs` (what is open), `hub/calls.rs` (what becomes of it).
 
+mod answer;
 pub mod asked;
 pub mod kept;
 pub mod open;

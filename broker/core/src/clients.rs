@@ -25,7 +25,7 @@ pub struct Client {
     pub since: Instant,
     /// Requests so far.
     pub requests: u64,
-    /// Streams of it that were ended because it did not read them.
+    /// Streams and answers of it that were ended because it did not read them.
     pub evicted: u32,
     /// Requests that it may make now; none before the first.
     tokens: Option<(f64, Instant)>,
@@ -101,10 +101,10 @@ impl Clients {
         }
     }
 
-    /// A stream of one was ended because it did not read.
-    pub fn on_evicted(&mut self, id: ClientId) {
+    /// So many streams or answers of one were ended because it did not read.
+    pub fn on_evicted(&mut self, id: ClientId, count: usize) {
         if let Some(client) = self.table.get_mut(&id) {
-            client.evicted += 1;
+            client.evicted = client.evicted.saturating_add(count as u32);
         }
     }
 

@@ -3,6 +3,8 @@
 //! Every error says who made it, whether to try again, and carries a stable code for programs
 //! and a sentence for people.
 
+use std::time::Duration;
+
 use ibouncer_proto::api::v1;
 pub use ibouncer_proto::api::v1::{
     Error, ErrorDelivery as Delivery, ErrorRetry as Retry, ErrorSource as Source,
@@ -204,6 +206,25 @@ pub fn slow_client(why: Hopeless) -> Error {
             time.as_secs_f64()
         ),
     };
+    error("SLOW_CLIENT", Source::Client, Retry::Now, message)
+}
+
+/// A client has left so much of its answers that it gets no more.
+pub fn unread_answers(limit: usize) -> Error {
+    let message = format!(
+        "this client has not taken {limit} bytes of the answers to its calls, as much as one may \
+         leave: read them, or raise limits.unread_answers"
+    );
+    error("TOO_MANY", Source::Client, Retry::After, message)
+}
+
+/// A client has not taken an answer.
+pub fn answer_not_taken(left: Duration) -> Error {
+    let message = format!(
+        "nothing of this answer was taken for {:.0} s; ask again once you read, or raise \
+         limits.stalled",
+        left.as_secs_f64()
+    );
     error("SLOW_CLIENT", Source::Client, Retry::Now, message)
 }
 

@@ -211,6 +211,9 @@ impl Hub {
             }
             Input::StreamClosed { stream } => self.close_stream(stream, now),
             Input::StreamHopeless { stream, why } => self.evict(stream, why, now),
+            Input::AnswersEvicted { client, count, left } => {
+                self.on_answers_evicted(client, count, left);
+            }
             Input::Subscribe { stream, subscription, wanted, manner } => {
                 self.subscribe(stream, subscription, wanted, manner, now);
             }
@@ -300,9 +303,14 @@ impl Hub {
         self.session.accounts()
     }
 
-    /// How long a stream that has something for its reader may be left unread.
+    /// How long a stream or an answer that has something for its reader may be left unread.
     pub fn patience(&self) -> std::time::Duration {
         self.settings.limits.stalled
+    }
+
+    /// Bytes of answers that a client may leave.
+    pub fn unread_answers(&self) -> usize {
+        self.settings.limits.unread_answers
     }
 
     /// What this client is limited to, if it is.

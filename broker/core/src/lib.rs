@@ -19,8 +19,9 @@
 //!                          │ clients     who is connected
 //! ```
 //!
-//! [`queue`] is the odd one out: it belongs to a client's stream and is driven by the shell, but
-//! deciding what a slow reader may miss is a decision, so it stands here.
+//! [`queue`] and [`unread`] are the odd ones out: they belong to a client's stream and to the
+//! answers of its calls, and are driven by the shell, but deciding what a slow reader may miss is
+//! a decision, so they stand here.
 #![warn(missing_docs)]
 
 pub mod attempts;
@@ -54,6 +55,7 @@ pub mod settings;
 pub mod sight;
 pub mod status;
 pub mod supervisor;
+pub mod unread;
 pub mod wire;
 
 pub use hub::{Hub, Input, Output};

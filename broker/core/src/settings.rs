@@ -163,7 +163,9 @@ pub struct LimitSettings {
     pub history_share: u32,
     /// Requests a second, over ten seconds.
     pub requests_per_second: u32,
-    /// How long it may leave a stream unread that has something for it.
+    /// Bytes of answers that it has not taken.
+    pub unread_answers: usize,
+    /// How long it may leave a stream or an answer unread that has something for it.
     pub stalled: Duration,
 }
 
@@ -176,6 +178,7 @@ impl Default for LimitSettings {
             lines: None,
             history_share: 100,
             requests_per_second: 200,
+            unread_answers: 64 << 20,
             stalled: Duration::from_secs(300),
         }
     }

@@ -160,7 +160,9 @@ pub struct LimitsConfig {
     pub history_share: u32,
     /// Requests a second, over ten seconds.
     pub requests_per_second: u32,
-    /// How long it may leave a stream unread that has something for it.
+    /// Bytes of answers that it has not taken.
+    pub unread_answers: ByteSize,
+    /// How long it may leave a stream or an answer unread that has something for it.
     pub stalled: Span,
 }
 
@@ -328,6 +330,7 @@ impl Default for LimitsConfig {
             lines: limits.lines.unwrap_or(0),
             history_share: limits.history_share,
             requests_per_second: limits.requests_per_second,
+            unread_answers: ByteSize(limits.unread_answers as u64),
             stalled: Span(limits.stalled),
         }
     }

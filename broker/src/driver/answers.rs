@@ -52,6 +52,7 @@ impl Driver {
                 self.window_open = false;
                 self.tick_window();
                 self.input(Input::Settings(settings)).await;
+                self.answers.set_limit(self.hub.unread_answers());
             }
             Command::HandOver(binary, answer) => {
                 let epoch = self.worker.as_ref().map_or(0, |worker| worker.epoch().0);
@@ -113,6 +114,7 @@ impl Driver {
     fn clients(&self) -> Vec<v1::ClientInfo> {
         let mut clients = self.hub.list_clients(&clock());
         for (id, info) in &mut clients {
+            info.unread_bytes += self.answers.unread(*id) as u64;
             for stream in self.hub.streams_of(*id) {
                 if let Some(Served { shared, .. }) = self.streams.get(&stream) {
                     let (delivered, skipped) = shared.totals();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ibouncer_core::hub::Input;
 use ibouncer_core::notes::{NoteKind, Severity};
 
-use super::{Driver, clock};
+use super::{Driver, Served, clock};
 use crate::watch::{CALM_PERIOD, Observed, PERIOD};
 
 /// Who tests the port by connecting is named again after this time.
@@ -55,7 +55,24 @@ impl Driver {
         if let Some(input) = self.desk.tick() {
             self.input(input).await;
         }
+        self.look_for_the_unread().await;
         self.look_for_orphan().await;
+    }
+
+    /// A stream or an answer that nobody reads is let go of, also if nothing more comes for it.
+    async fn look_for_the_unread(&mut self) {
+        let (now, patience) = (Instant::now(), self.hub.patience());
+        let hopeless: Vec<_> = self
+            .streams
+            .iter()
+            .filter_map(|(id, Served { shared, .. })| Some((*id, shared.hopeless(now, patience)?)))
+            .collect();
+        for (stream, why) in hopeless {
+            self.input(Input::StreamHopeless { stream, why }).await;
+        }
+        for (client, count, left) in self.answers.evict(now, patience) {
+            self.input(Input::AnswersEvicted { client, count, left }).await;
+        }
     }
 
     /// The window is told when it opens and when it closes.

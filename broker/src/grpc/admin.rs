@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 
+use bytes::Bytes;
 use ibouncer_core::error;
 use ibouncer_core::hub::{Input, Reply};
 use ibouncer_core::orders::request::OrderRequest;
@@ -20,10 +21,8 @@ use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::codec::Answer;
 use super::connection::Doorkeeper;
 use super::servers::admin_service_server::AdminService;
-use super::session::typed;
 use super::status::status;
 use crate::handle::{Command, Handle};
 use crate::handover::{Proof, own_path, prove};
@@ -54,7 +53,7 @@ impl Admin {
         let request = made(request.into_inner());
         let input = |call| Input::Order { client: caller.client, call, request };
         match self.handle.call(input).await.map_err(|error| status(&error))? {
-            Reply::Answer(answer) => typed(Response::new(Answer(answer))),
+            Reply::Answer(answer) => Ok(Response::new(typed(answer)?)),
             other => Err(unexpected(&other)),
         }
     }
@@ -275,6 +274,11 @@ fn checked_reason(reason: &str) -> Result<String, Status> {
         return Err(status(&error::invalid(what)));
     }
     Ok(reason.to_owned())
+}
+
+/// The desk's answer as a message, for what does not hand it on as it is.
+pub(super) fn typed<T: Message + Default>(answer: Bytes) -> Result<T, Status> {
+    T::decode(answer).map_err(|_| status(&error::unreadable_answer()))
 }
 
 pub(super) fn unexpected(reply: &Reply) -> Status {

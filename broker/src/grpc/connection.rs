@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 use tonic::{Request, Status};
 
+use super::answers::Account;
 use super::capacity::Seat;
 use super::credentials::Roster;
 use super::status::{permission_denied, status, unauthenticated};
@@ -85,7 +86,7 @@ pub struct Connection {
     peer: Peer,
     handle: Handle,
     seat: Seat,
-    clients: Mutex<BTreeMap<Identity, ClientId>>,
+    clients: Mutex<BTreeMap<Identity, Arc<Account>>>,
     /// Refusals so far.
     refusals: AtomicU32,
 }
@@ -126,7 +127,8 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let clients = self.clients.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for client in std::mem::take(clients).into_values() {
+        for account in std::mem::take(clients).into_values() {
+            let client = account.client();
             self.handle.tell_later(Command::Input(Input::ClientLeft { client }));
         }
     }
@@ -137,6 +139,8 @@ impl Drop for Connection {
 pub struct Caller {
     /// Its id in the hub.
     pub client: ClientId,
+    /// Its answers that it has not taken.
+    pub account: Arc<Account>,
     /// What it may do.
     pub rights: Rights,
     /// Keeps the client known as long as something of it runs.
@@ -185,8 +189,8 @@ impl Doorkeeper {
         })?;
         connection.seat.check()?;
         let name = name.unwrap_or_else(|| connection.default_name());
-        let client = self.client(&connection, name, credential).await?;
-        Ok(Caller { client, rights, connection })
+        let account = self.client(&connection, name, credential).await?;
+        Ok(Caller { client: account.client(), account, rights, connection })
     }
 
     /// As [`Self::admit`], for operators.
@@ -207,31 +211,32 @@ impl Doorkeeper {
         connection: &Arc<Connection>,
         name: String,
         credential: Credential,
-    ) -> Result<ClientId, Status> {
+    ) -> Result<Arc<Account>, Status> {
         let identity = Identity {
             name,
             principal: credential.principal.clone(),
             operator: credential.operator,
         };
         let name = identity.name.clone();
-        let client = {
+        let account = {
             let mut clients = connection.clients.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(client) = clients.get(&identity) {
-                return Ok(*client);
+            if let Some(account) = clients.get(&identity) {
+                return Ok(Arc::clone(account));
             }
             if clients.len() == MOST_NAMES {
                 return Err(permission_denied(
                     "one connection may use 16 names in x-client-name; open another connection",
                 ));
             }
-            let client = ClientId(self.handle.number());
-            clients.insert(identity, client);
-            client
+            let account = self.handle.answers().open(ClientId(self.handle.number()));
+            clients.insert(identity, Arc::clone(&account));
+            account
         };
         let peer = connection.peer.to_string();
+        let client = account.client();
         let joined = Command::Input(Input::ClientJoined { client, name, peer, credential });
         self.handle.tell(joined).await.map_err(|error| status(&error))?;
-        Ok(client)
+        Ok(account)
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -26,6 +27,7 @@ use tower::layer::util::{Identity, Stack};
 use tower::util::MapResponseLayer;
 
 use super::admin::Admin;
+use super::answers::hand_out;
 use super::capacity::{Capacity, Seat};
 use super::complete::complete;
 use super::connection::{Doorkeeper, Peer, Tracked};
@@ -249,14 +251,14 @@ async fn pause_if_out_of_descriptors<S>(accepted: io::Result<S>) -> io::Result<S
     accepted
 }
 
-fn server<B>() -> Server<Stack<MapResponseLayer<Complete<B>>, Identity>> {
-    let complete: Complete<B> = complete;
+fn server() -> Server<Stack<MapResponseLayer<Finish>, Identity>> {
+    let finish: Finish = |response| hand_out(complete(response));
     Server::builder()
         .max_concurrent_streams(STREAMS)
         .http2_max_header_list_size(HEADERS)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
-        .layer(MapResponseLayer::new(complete))
+        .layer(MapResponseLayer::new(finish))
 }
 
-type Complete<B> = fn(http::Response<B>) -> http::Response<B>;
+type Finish = fn(http::Response<Body>) -> http::Response<Body>;

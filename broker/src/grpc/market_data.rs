@@ -42,13 +42,14 @@ impl MarketDataService for Reader {
         request: Request<api::GetSnapshotRequest>,
     ) -> Result<Response<Answer>, Status> {
         let caller = self.doorkeeper.admit(&request).await?;
+        caller.account.admit()?;
         let request = request.into_inner();
         let (feed, accept_fee) = (request.feed, request.accept_fee);
         let body = Box::new(request.request.unwrap_or_default());
         let client = caller.client;
         let made = |call| Input::Snapshot { client, call, request: body, feed, accept_fee };
         match self.handle.call(made).await.map_err(|error| status(&error))? {
-            Reply::Snapshot(snapshot) => Ok(Response::new(Answer::of(&snapshot))),
+            Reply::Snapshot(snapshot) => caller.account.give(Answer::of(&snapshot)),
             other => Err(unexpected(&other)),
         }
     }

@@ -15,6 +15,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::admin::unexpected;
+use super::answers::say_waited;
 use super::codec::{Answer, Pull};
 use super::connection::{Caller, Doorkeeper};
 use super::status::status;
@@ -40,10 +41,16 @@ impl Reader {
         ask: impl FnOnce(T) -> Result<Asked, Error>,
     ) -> Result<Response<Answer>, Status> {
         let caller = self.doorkeeper.admit(&request).await?;
+        caller.account.admit()?;
         let asked = ask(request.into_inner()).map(Box::new);
         let made = |call| Input::Call { client: caller.client, call, asked };
         match self.handle.call(made).await.map_err(|error| status(&error))? {
-            Reply::Answer(answer) => Ok(Response::new(Answer(answer))),
+            Reply::Answer(answer) => caller.account.give(Answer(answer)),
+            Reply::Paced(answer, waited) => {
+                let mut response = caller.account.give(Answer(answer))?;
+                say_waited(&mut response, waited);
+                Ok(response)
+            }
             other => Err(unexpected(&other)),
         }
     }
@@ -58,7 +65,7 @@ impl Reader {
         let request = ask(request.into_inner());
         let made = |call| Input::Order { client: caller.client, call, request };
         match self.handle.call(made).await.map_err(|error| status(&error))? {
-            Reply::Answer(answer) => Ok(Response::new(Answer(answer))),
+            Reply::Answer(answer) => Ok(caller.account.give_surely(Answer(answer))),
             other => Err(unexpected(&other)),
         }
     }

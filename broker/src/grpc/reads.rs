@@ -3,12 +3,14 @@
 //! `ibouncer_core::lines::wanted`.
 
 use ibouncer_core::calls::Asked;
+use ibouncer_core::hub::{Input, Reply};
 use ibouncer_core::lines::wanted::Wanted;
 use ibouncer_core::orders::request::OrderRequest;
 use ibouncer_core::status::is_paper;
 use ibouncer_proto::api::v1 as api;
 use tonic::{Request, Response, Status};
 
+use super::admin::{typed, unexpected};
 use super::codec::Answer;
 use super::reader::{Events, Reader};
 use super::servers::account_service_server::AccountService;
@@ -16,7 +18,6 @@ use super::servers::contract_service_server::ContractService;
 use super::servers::history_service_server::HistoryService;
 use super::servers::news_service_server::NewsService;
 use super::servers::scanner_service_server::ScannerService;
-use super::session::typed;
 use super::status::status;
 use crate::handle::Command;
 
@@ -99,8 +100,12 @@ service!(AccountService {
         &self,
         request: Request<api::ListAccountsRequest>,
     ) -> Result<Response<Answer>, Status> {
-        let me = self.order(request, |_| OrderRequest::WhoAmI).await?;
-        let me: api::WhoAmIResponse = typed(me)?.into_inner();
+        let caller = self.doorkeeper.admit(&request).await?;
+        let made = |call| Input::Order { client: caller.client, call, request: OrderRequest::WhoAmI };
+        let me = match self.handle.call(made).await.map_err(|error| status(&error))? {
+            Reply::Answer(me) => typed::<api::WhoAmIResponse>(me)?,
+            other => return Err(unexpected(&other)),
+        };
         let accounts = self.handle.ask(Command::Accounts).await;
         let accounts = accounts.and_then(|accounts| accounts).map_err(|error| status(&error))?;
         let accounts = accounts
@@ -108,7 +113,7 @@ service!(AccountService {
             .filter(|account| me.accounts.is_empty() || me.accounts.contains(account))
             .map(|account| api::Account { paper: is_paper(&account), account })
             .collect();
-        Ok(Response::new(Answer::of(&api::ListAccountsResponse { accounts })))
+        caller.account.give(Answer::of(&api::ListAccountsResponse { accounts }))
     }
 });
 

@@ -8,12 +8,10 @@ use std::time::Duration;
 use ibouncer_core::calls::Asked;
 use ibouncer_core::orders::request::OrderRequest;
 use ibouncer_proto::api::v1::{
-    GetCurrentTimeRequest, GetCurrentTimeResponse, GetGatewayConfigurationRequest,
-    GetGatewayConfigurationResponse, GetQueueRequest, GetQueueResponse, GetStatusRequest,
+    GetCurrentTimeRequest, GetGatewayConfigurationRequest, GetQueueRequest, GetStatusRequest,
     GetStatusResponse, SessionState, Status as SessionStatus, Transition, WaitReadyRequest,
-    WaitReadyResponse, WatchStatusRequest, WatchStatusResponse, WhoAmIRequest, WhoAmIResponse,
+    WaitReadyResponse, WatchStatusRequest, WatchStatusResponse, WhoAmIRequest,
 };
-use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -47,13 +45,12 @@ impl SessionService for Session {
     async fn get_status(
         &self,
         request: Request<GetStatusRequest>,
-    ) -> Result<Response<GetStatusResponse>, Status> {
-        self.reader.doorkeeper.admit(&request).await?;
-        Ok(Response::new(GetStatusResponse { status: Some(self.now().await?) }))
+    ) -> Result<Response<Answer>, Status> {
+        let caller = self.reader.doorkeeper.admit(&request).await?;
+        caller.account.give(Answer::of(&GetStatusResponse { status: Some(self.now().await?) }))
     }
 
-    type WatchStatusStream =
-        Pin<Box<dyn Stream<Item = Result<WatchStatusResponse, Status>> + Send>>;
+    type WatchStatusStream = Pin<Box<dyn Stream<Item = Result<Answer, Status>> + Send>>;
 
     async fn watch_status(
         &self,
@@ -67,7 +64,7 @@ impl SessionService for Session {
         tokio::spawn(async move {
             // The client is known as long as it watches.
             let _caller = caller;
-            if sender.send(Ok(first)).await.is_err() {
+            if sender.send(Ok(Answer::of(&first))).await.is_err() {
                 return;
             }
             loop {
@@ -87,7 +84,7 @@ impl SessionService for Session {
                     let current = SessionStatus::clone(&current.status);
                     WatchStatusResponse { status: Some(current), transitions }
                 };
-                if sender.send(Ok(response)).await.is_err() {
+                if sender.send(Ok(Answer::of(&response))).await.is_err() {
                     return;
                 }
             }
@@ -99,8 +96,8 @@ impl SessionService for Session {
     async fn wait_ready(
         &self,
         request: Request<WaitReadyRequest>,
-    ) -> Result<Response<WaitReadyResponse>, Status> {
-        let _caller = self.reader.doorkeeper.admit(&request).await?;
+    ) -> Result<Response<Answer>, Status> {
+        let caller = self.reader.doorkeeper.admit(&request).await?;
         let timeout = match request.get_ref().timeout {
             None => DEFAULT_WAIT,
             Some(timeout) => Duration::try_from(timeout).map_err(|_| {
@@ -116,46 +113,36 @@ impl SessionService for Session {
         }
         let current = self.now().await?;
         let ready = is_ready(&current);
-        Ok(Response::new(WaitReadyResponse { ready, status: Some(current) }))
+        caller.account.give(Answer::of(&WaitReadyResponse { ready, status: Some(current) }))
     }
 
     async fn get_queue(
         &self,
         request: Request<GetQueueRequest>,
-    ) -> Result<Response<GetQueueResponse>, Status> {
-        self.reader.doorkeeper.admit(&request).await?;
+    ) -> Result<Response<Answer>, Status> {
+        let caller = self.reader.doorkeeper.admit(&request).await?;
+        caller.account.admit()?;
         let client = request.into_inner().client;
         let queue = self.reader.handle.ask(|answer| Command::Queue(client, answer)).await;
-        Ok(Response::new(queue.map_err(|error| status(&error))?))
+        caller.account.give(Answer::of(&queue.map_err(|error| status(&error))?))
     }
 
     async fn get_current_time(
         &self,
         request: Request<GetCurrentTimeRequest>,
-    ) -> Result<Response<GetCurrentTimeResponse>, Status> {
-        typed(self.reader.answer(request, |_| Ok(Asked::current_time())).await?)
+    ) -> Result<Response<Answer>, Status> {
+        self.reader.answer(request, |_| Ok(Asked::current_time())).await
     }
 
     async fn get_gateway_configuration(
         &self,
         request: Request<GetGatewayConfigurationRequest>,
-    ) -> Result<Response<GetGatewayConfigurationResponse>, Status> {
-        typed(self.reader.answer(request, |_| Ok(Asked::configuration())).await?)
+    ) -> Result<Response<Answer>, Status> {
+        self.reader.answer(request, |_| Ok(Asked::configuration())).await
     }
 
-    async fn who_am_i(
-        &self,
-        request: Request<WhoAmIRequest>,
-    ) -> Result<Response<WhoAmIResponse>, Status> {
-        typed(self.reader.order(request, |_| OrderRequest::WhoAmI).await?)
-    }
-}
-
-/// An answer for a service with ordinary codecs.
-pub(super) fn typed<T: Message + Default>(answer: Response<Answer>) -> Result<Response<T>, Status> {
-    match T::decode(answer.into_inner().0) {
-        Ok(answer) => Ok(Response::new(answer)),
-        Err(_) => Err(status(&ibouncer_core::error::unreadable_answer())),
+    async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<Answer>, Status> {
+        self.reader.order(request, |_| OrderRequest::WhoAmI).await
     }
 }
 

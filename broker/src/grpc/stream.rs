@@ -55,6 +55,11 @@ impl StreamShared {
         hopeless
     }
 
+    /// Is there no use in waiting for the reader, who may take nothing for `patience`?
+    pub fn hopeless(&self, now: Instant, patience: Duration) -> Option<Hopeless> {
+        self.lock().queue.hopeless(now, patience)
+    }
+
     /// Ends the stream at once; what waits in it is forgotten.
     pub fn evict(&self, with: Status) {
         self.lock().queue.clear();

@@ -86,7 +86,7 @@ fn as_text(clients: &[api::ClientInfo], now: SystemTime) -> String {
     text.push_str(&limits(clients).unwrap_or_default());
     for client in clients.iter().filter(|client| client.evicted > 0) {
         let (id, evicted) = (&client.id, client.evicted);
-        let streams = if evicted == 1 { "stream" } else { "streams" };
+        let streams = if evicted == 1 { "stream or answer" } else { "streams or answers" };
         text.push_str(&format!(
             "\n{id} lost {evicted} {streams} that it did not read, see events."
         ));
@@ -133,7 +133,11 @@ mod tests {
             text.contains("Each may have 256 streams, 2000 subscriptions, 1000 calls, 100 lines."),
             "{text}"
         );
-        assert!(text.ends_with("client-4711 lost 2 streams that it did not read, see events."));
+        assert!(
+            text.ends_with(
+                "client-4711 lost 2 streams or answers that it did not read, see events."
+            )
+        );
         assert_eq!(as_json(&[client])["clients"][0]["since"], Value::Null);
     }
 }

@@ -9,7 +9,6 @@ what it waited for is cancelled. Calls may come from several threads.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import functools
 import inspect
@@ -25,6 +24,9 @@ from ibouncer.batched import Batched
 from ibouncer.errors import ClientError, Delivery
 from ibouncer.order_handle import OrderHandle
 from ibouncer.streams import Watch
+
+# What a loop is to do: makes a coroutine, in the loop.
+Work = Callable[[], Coroutine[Any, Any, Any]]
 
 # How long closing may take before the thread is left to itself; it ends with the process.
 CLOSE_TIMEOUT = 5.0
@@ -60,31 +62,38 @@ class _Loop:
         finally:
             self._loop.close()
 
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Runs it there, and waits here; what interrupts the waiting cancels the work."""
+    def run(self, work: Work) -> Any:
+        """Does it there, and waits here; what interrupts the waiting cancels the work."""
         if threading.current_thread() is self._thread:
-            work.close()
             raise ClientError(
                 "a blocking call inside the session's own loop would wait for itself: "
                 "use the asyncio session there",
                 code="BLOCKING_IN_LOOP",
             )
         errand = _Errand(work)
-        handed_over = False
+        closed = False
         try:
             with self._handing_over:
-                handed_over = not self._stopping
-                if handed_over:
+                closed = self._stopping
+                if not closed:
                     self._loop.call_soon_threadsafe(errand.begin)
-            if not handed_over:
-                work.close()
-                raise _Closed("not-sent")
-            done = errand.wait()
+            if not closed:
+                done = errand.wait()
         except BaseException:
-            # Also what comes between handing over and waiting.
-            if handed_over:
-                self._loop.call_soon_threadsafe(errand.cancel)
+            # Ctrl-C again, in the middle of this, must not leave work behind that nobody waits
+            # for. The loop stands here, because a call could be interrupted before it begins.
+            while True:
+                try:
+                    errand.unwanted = True
+                    with contextlib.suppress(RuntimeError):
+                        # The loop may be closed; then nothing is left to cancel.
+                        self._loop.call_soon_threadsafe(errand.cancel)
+                    break
+                except KeyboardInterrupt:
+                    continue
             raise
+        if closed:
+            raise _Closed("not-sent")
         try:
             return done.result()
         except asyncio.CancelledError:
@@ -92,18 +101,19 @@ class _Loop:
             raise _Closed("maybe-sent") from None
 
     def stop(self) -> None:
-        """Ends what threads still wait for, and the thread. A second time it does nothing."""
+        """Ends what threads still wait for, and the thread. Once it has, it does nothing."""
         with self._handing_over:
-            if self._stopping:
-                return
             self._stopping = True
-            ending = asyncio.run_coroutine_threadsafe(_end_others(), self._loop)
-        try:
-            with contextlib.suppress(concurrent.futures.TimeoutError):
-                ending.result(CLOSE_TIMEOUT)
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(CLOSE_TIMEOUT)
+        with contextlib.suppress(RuntimeError):
+            # It is closed: a stop before this one came to its end.
+            ending = _Errand(_end_others)
+            try:
+                self._loop.call_soon_threadsafe(ending.begin)
+                with contextlib.suppress(queue.Empty):
+                    ending.wait(CLOSE_TIMEOUT)
+            finally:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join(CLOSE_TIMEOUT)
 
 
 class _Errand:
@@ -111,30 +121,33 @@ class _Errand:
 
     They share nothing but a queue in C. A future of concurrent.futures would be a lock that both
     take in Python: Ctrl-C between taking it and knowing so leaves it taken, and the loop waits for
-    ever.
+    ever. The work is made in the loop, so that none is left over that nobody began.
     """
 
-    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, work: Work) -> None:
         self._work = work
         self._task: asyncio.Task[Any] | None = None
         self._done: queue.SimpleQueue[asyncio.Task[Any]] = queue.SimpleQueue()
+        # Nobody waits for it any more.
+        self.unwanted = False
+        self._cancelled = False
 
     def begin(self) -> None:
         """In the loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work)
-        self._task.add_done_callback(self._done.put)
+        if not self.unwanted:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+            self._task.add_done_callback(self._done.put)
 
     def cancel(self) -> None:
-        """In the loop; what was not begun is not begun any more."""
-        if self._task is not None:
+        """In the loop; what was not begun is not begun any more. A second time it does nothing."""
+        if self._task is not None and not self._cancelled:
+            self._cancelled = True
             self._task.cancel()
-        else:
-            self._work.close()
 
-    def wait(self) -> asyncio.Task[Any]:
-        """In the thread."""
-        if sys.platform != "win32":
-            return self._done.get()
+    def wait(self, timeout: float | None = None) -> asyncio.Task[Any]:
+        """In the thread. Raises queue.Empty after the timeout."""
+        if sys.platform != "win32" or timeout is not None:
+            return self._done.get(timeout=timeout)
         # There Ctrl-C does not interrupt a thread that waits, but one that comes back now and then.
         while True:
             with contextlib.suppress(queue.Empty):
@@ -176,7 +189,7 @@ class Facade:
             result = method(*args, **kwargs)
             return await result if inspect.isawaitable(result) else result
 
-        return _outside(self._loop, self._loop.run(work()))
+        return _outside(self._loop, self._loop.run(work))
 
     def __dir__(self) -> list[str]:
         return sorted({*object.__dir__(self), *(n for n in dir(self._inner) if n[0] != "_")})
@@ -194,6 +207,8 @@ class Stream(Facade):
         self._position = 0
         # What was read and perhaps not handed over: Ctrl-C may come in between.
         self._arrived: list[Any] | None = None
+        # One read begins when the one before, which was interrupted, has ended.
+        self._reading = asyncio.Lock()
 
     def next_batch(self, timeout: float | None = None) -> list[Any] | None:
         """All that was waiting, never empty; None once the stream is over.
@@ -201,20 +216,22 @@ class Stream(Facade):
         After `timeout` seconds without anything it is an empty list, and nothing is lost.
         """
         try:
-            batch: list[Any] | None = self._loop.run(self._read(timeout))
+            read = functools.partial(self._read, timeout)
+            batch: list[Any] | None = self._loop.run(read)
         except _Closed:
             return None
         self._arrived = None
         return batch
 
     async def _read(self, timeout: float | None) -> list[Any] | None:
-        if self._arrived is None:
-            try:
-                # Without a timeout this only awaits.
-                await asyncio.wait_for(self._arrive(), timeout)
-            except asyncio.TimeoutError:
-                return self._arrived or []
-        return self._arrived
+        async with self._reading:
+            if self._arrived is None:
+                try:
+                    # Without a timeout this only awaits.
+                    await asyncio.wait_for(self._arrive(), timeout)
+                except asyncio.TimeoutError:
+                    return self._arrived or []
+            return self._arrived
 
     async def _arrive(self) -> None:
         if isinstance(self._inner, Batched):
@@ -247,7 +264,7 @@ class Stream(Facade):
     def close(self) -> None:
         """Ends the stream; a reader in another thread stops."""
         with contextlib.suppress(_Closed):
-            self._loop.run(self._inner.aclose())
+            self._loop.run(self._inner.aclose)
 
     def __enter__(self) -> Stream:
         return self
@@ -265,7 +282,7 @@ class Session(Facade):
     def open(self) -> None:
         """Connects; `with` does it. Raises BrokerNotFound if there is no broker."""
         try:
-            self._loop.run(self._inner.open())
+            self._loop.run(self._inner.open)
         except BaseException:
             self._loop.stop()
             raise
@@ -274,7 +291,7 @@ class Session(Facade):
         """Ends all streams, the connection and the thread. A second time it does nothing."""
         try:
             with contextlib.suppress(_Closed):
-                self._loop.run(self._close())
+                self._loop.run(self._close)
         finally:
             self._loop.stop()
 

@@ -38,7 +38,7 @@ class Peer(Recorder, EClient):
         EClient.__init__(self, wrapper=self)
 
     def open(self, host, port, client_id):
-        """Connects and waits for the next valid id."""
+        """Connects and waits for the next valid id, or for the end."""
 
         def talk():
             self.connect(host, port, client_id)
@@ -47,7 +47,8 @@ class Peer(Recorder, EClient):
             self.record("ended")
 
         threading.Thread(target=talk, daemon=True).start()
-        return bool(self.wait("nextValidId"))
+        self.wait_until(lambda: self.seen("nextValidId") or self.seen("ended"))
+        return bool(self.seen("nextValidId"))
 
     def record(self, name, *values):
         with self.changed:

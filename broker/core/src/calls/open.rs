@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint};
 
+use super::answer::{is_last_page, put};
 use super::kept::{Key, key_of};
 use super::{Asked, End, NOTICES, Sharing};
 use crate::ids::{CallId, ClientId, RequestId};
@@ -34,9 +34,9 @@ pub struct Open {
     /// Who asked first.
     pub client: ClientId,
     /// Who waits for the answer.
-    pub waiters: Vec<CallId>,
-    /// It has left for Gateway.
-    pub left: bool,
+    pub waiters: Vec<Waiter>,
+    /// When it left for Gateway, if it has.
+    pub left: Option<Instant>,
     answer: BytesMut,
     deadline: Option<Instant>,
     /// Its time is over; only a late answer is waited for.
@@ -46,7 +46,23 @@ pub struct Open {
     missing: BTreeSet<String>,
 }
 
+/// A call that waits for the answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiter {
+    /// Which one.
+    pub call: CallId,
+    /// Whose.
+    pub client: ClientId,
+    /// Since when.
+    pub since: Instant,
+}
+
 impl Open {
+    /// How long this one waited for the request's turn to leave.
+    pub fn waited(&self, waiter: &Waiter) -> Duration {
+        self.left.map_or(Duration::ZERO, |left| left.saturating_duration_since(waiter.since))
+    }
+
     /// Nothing of its answer has come.
     pub fn is_unanswered(&self) -> bool {
         self.answer.is_empty() && !self.complete && !self.late
@@ -82,7 +98,9 @@ pub enum Overdue {
 pub struct OpenCalls {
     open: BTreeMap<RequestId, Open>,
     by_key: BTreeMap<Key, RequestId>,
-    by_waiter: BTreeMap<CallId, RequestId>,
+    by_waiter: BTreeMap<CallId, (RequestId, ClientId)>,
+    /// Calls that wait, of each client that has any.
+    waiting: BTreeMap<ClientId, usize>,
     /// Those without an id that have left.
     unkeyed: Vec<RequestId>,
     deadlines: BTreeSet<(Instant, RequestId)>,
@@ -106,7 +124,7 @@ impl OpenCalls {
             asked,
             client,
             waiters: Vec::new(),
-            left: false,
+            left: None,
             answer: BytesMut::new(),
             deadline: None,
             late: false,
@@ -117,10 +135,15 @@ impl OpenCalls {
     }
 
     /// One more waits for it.
-    pub fn wait(&mut self, request: RequestId, call: CallId) {
-        if let Some(open) = self.open.get_mut(&request) {
-            open.waiters.push(call);
-            self.by_waiter.insert(call, request);
+    pub fn wait(&mut self, request: RequestId, waiter: Waiter) {
+        let Some(open) = self.open.get_mut(&request) else {
+            return;
+        };
+        let Waiter { call, client, .. } = waiter;
+        open.waiters.push(waiter);
+        *self.waiting.entry(client).or_default() += 1;
+        if let Some((_, before)) = self.by_waiter.insert(call, (request, client)) {
+            self.count_out(before);
         }
     }
 
@@ -129,7 +152,7 @@ impl OpenCalls {
         let Some(open) = self.open.get_mut(&request) else {
             return;
         };
-        open.left = true;
+        open.left = Some(now);
         let deadline = now + open.asked.kind.deadline;
         open.deadline = Some(deadline);
         self.deadlines.insert((deadline, request));
@@ -194,7 +217,7 @@ impl OpenCalls {
         let mut open = self.open.remove(&request)?;
         self.forget(request, &open);
         for waiter in &open.waiters {
-            self.by_waiter.remove(waiter);
+            self.remove_waiter(waiter.call);
         }
         let answer = open.answer.split().freeze();
         Some((open, answer))
@@ -202,22 +225,19 @@ impl OpenCalls {
 
     /// A caller is gone. The request, if nobody waits for it now.
     pub fn leave(&mut self, call: CallId) -> Option<RequestId> {
-        let request = self.by_waiter.remove(&call)?;
+        let request = self.remove_waiter(call)?;
         let open = self.open.get_mut(&request)?;
-        open.waiters.retain(|waiter| *waiter != call);
+        open.waiters.retain(|waiter| waiter.call != call);
         open.waiters.is_empty().then_some(request)
     }
 
     /// Nobody waits for a late answer any more, but it may come.
-    pub fn await_late(&mut self, request: RequestId, now: Instant) -> Vec<CallId> {
+    pub fn await_late(&mut self, request: RequestId, now: Instant) -> Vec<Waiter> {
         let Some(open) = self.open.get_mut(&request) else {
             return Vec::new();
         };
         open.late = true;
         let waiters = std::mem::take(&mut open.waiters);
-        for waiter in &waiters {
-            self.by_waiter.remove(waiter);
-        }
         if let Some(deadline) = open.deadline.replace(now + LATE) {
             self.deadlines.remove(&(deadline, request));
         }
@@ -226,6 +246,9 @@ impl OpenCalls {
         let key = key_of(&open.asked);
         if self.by_key.get(&key) == Some(&request) {
             self.by_key.remove(&key);
+        }
+        for waiter in &waiters {
+            self.remove_waiter(waiter.call);
         }
         waiters
     }
@@ -265,10 +288,9 @@ impl OpenCalls {
         self.open.keys().copied().collect()
     }
 
-    /// Calls of a client that wait.
+    /// Calls of a client that wait, whoever else waits for the same.
     pub fn of(&self, client: ClientId) -> usize {
-        let of_client = self.open.values().filter(|open| open.client == client);
-        of_client.map(|open| open.waiters.len()).sum()
+        self.waiting.get(&client).copied().unwrap_or_default()
     }
 
     /// Is none open?
@@ -278,9 +300,12 @@ impl OpenCalls {
 
     /// Both directions agree.
     pub fn check_invariants(&self) {
-        for (call, request) in &self.by_waiter {
-            assert!(self.open[request].waiters.contains(call));
+        let mut waiting = BTreeMap::new();
+        for (call, (request, client)) in &self.by_waiter {
+            assert!(self.open[request].waiters.iter().any(|waiter| waiter.call == *call));
+            *waiting.entry(*client).or_default() += 1;
         }
+        assert_eq!(self.waiting, waiting);
         for request in self.by_key.values().chain(&self.unkeyed).chain(self.executions.values()) {
             assert!(self.open.contains_key(request), "{request} is open");
         }
@@ -327,6 +352,21 @@ impl OpenCalls {
         if open.complete && open.missing.is_empty() { Progress::Complete } else { Progress::More }
     }
 
+    fn remove_waiter(&mut self, call: CallId) -> Option<RequestId> {
+        let (request, client) = self.by_waiter.remove(&call)?;
+        self.count_out(client);
+        Some(request)
+    }
+
+    fn count_out(&mut self, client: ClientId) {
+        if let Some(waiting) = self.waiting.get_mut(&client) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                self.waiting.remove(&client);
+            }
+        }
+    }
+
     fn forget(&mut self, request: RequestId, open: &Open) {
         let key = key_of(&open.asked);
         if self.by_key.get(&key) == Some(&request) {
@@ -339,25 +379,5 @@ impl OpenCalls {
         if matches!(open.asked.kind.end, End::Commissions(_)) {
             self.executions.retain(|_, of| *of != request);
         }
-    }
-}
-
-/// One field of the response.
-fn put(field: u8, body: &[u8], out: &mut BytesMut) {
-    encode_key(u32::from(field), WireType::LengthDelimited, out);
-    encode_varint(body.len() as u64, out);
-    out.put_slice(body);
-}
-
-fn is_last_page(message_id: u32, body: &[u8]) -> Option<bool> {
-    match message_id {
-        id::HISTORICAL_TICKS => tws::HistoricalTicks::decode(body).ok().map(|page| page.is_done()),
-        id::HISTORICAL_TICKS_BID_ASK => {
-            tws::HistoricalTicksBidAsk::decode(body).ok().map(|page| page.is_done())
-        }
-        id::HISTORICAL_TICKS_LAST => {
-            tws::HistoricalTicksLast::decode(body).ok().map(|page| page.is_done())
-        }
-        _ => Some(false),
     }
 }

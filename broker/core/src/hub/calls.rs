@@ -1,6 +1,6 @@
 //! One-shot requests: from a client's call to Gateway and back.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ibouncer_proto::tws::messages::id;
@@ -11,13 +11,17 @@ use super::lens::Lens;
 use super::trading::LISTING;
 use super::upstream::{Located, RATE_EXCEEDED, ends_request};
 use super::{Hub, Output, Reply};
-use crate::calls::open::{Open, Overdue, Progress};
+use crate::calls::open::{Open, Overdue, Progress, Waiter};
 use crate::calls::{self, Asked};
 use crate::error::{self, Error};
 use crate::ids::{CallId, ClientId, RequestId};
+use crate::notes::{NoteKind, Severity};
 use crate::pacing::{Lane, Waiting};
 use crate::routes::Route;
 use crate::wire;
+
+/// A request that waited less than this did not wait.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 impl Hub {
     pub(super) fn call(
@@ -34,7 +38,7 @@ impl Hub {
             }
             Ok(Admitted::Open(request, lens)) => {
                 self.lenses.insert(call, lens);
-                self.calls.wait(request, call);
+                self.calls.wait(request, Waiter { call, client, since: now });
             }
             Err(error) => self.reply(call, Err(error)),
         }
@@ -70,6 +74,19 @@ impl Hub {
                 self.fail_call(request, &error::unreadable(message.message_id));
             }
         }
+    }
+
+    /// Answers that a client did not take.
+    pub(super) fn on_answers_evicted(&mut self, client: ClientId, count: usize, left: Duration) {
+        self.counters.evictions += count as u64;
+        self.clients.on_evicted(client, count);
+        let text = format!(
+            "{client} {}: {count} answers were let go of, of which nothing was taken for {:.0} s",
+            self.clients.name(client),
+            left.as_secs_f64()
+        );
+        tracing::warn!(%client, count, "answers were not taken, and let go of");
+        self.note(NoteKind::Client, Severity::Warning, text);
     }
 
     pub(super) fn expire_calls(&mut self, now: Instant) {
@@ -125,12 +142,12 @@ impl Hub {
     }
 
     /// A list that the desk wants; others that want the same share it.
-    pub(super) fn admit_for_us(&mut self, asked: Asked) -> Result<(), Error> {
+    pub(super) fn admit_for_us(&mut self, asked: Asked, now: Instant) -> Result<(), Error> {
         let request = match self.calls.find(&asked) {
             Some(request) => request,
             None => self.open_call(ClientId(0), asked, Some(Lane::Control)),
         };
-        self.calls.wait(request, LISTING);
+        self.calls.wait(request, Waiter { call: LISTING, client: ClientId(0), since: now });
         Ok(())
     }
 
@@ -188,7 +205,8 @@ impl Hub {
     /// One without an id is left to its deadline: an answer to it could not be told from one to
     /// the next.
     pub(super) fn call_again(&mut self, request: RequestId, rejected: bool) {
-        let waits = |open: &Open| open.left && !open.asked.kind.unkeyed && open.is_unanswered();
+        let waits =
+            |open: &Open| open.left.is_some() && !open.asked.kind.unkeyed && open.is_unanswered();
         if !self.calls.get(request).is_some_and(waits) {
             return;
         }
@@ -201,8 +219,8 @@ impl Hub {
             self.cancel_request(request, open.asked.kind.cancel, open.client);
         }
         let next = self.open_call(open.client, open.asked, None);
-        for call in open.waiters {
-            self.calls.wait(next, call);
+        for waiter in open.waiters {
+            self.calls.wait(next, waiter);
         }
     }
 
@@ -218,8 +236,14 @@ impl Hub {
             // It counts as open at Gateway until it is cancelled.
             self.push_cancel(request, cancel, open.client);
         }
-        for call in open.waiters {
-            self.reply(call, Ok(Reply::Answer(answer.clone())));
+        for waiter in &open.waiters {
+            let waited = open.waited(waiter);
+            let answer = answer.clone();
+            let reply = match waited < SHORTEST_WAIT {
+                true => Reply::Answer(answer),
+                false => Reply::Paced(answer, waited),
+            };
+            self.reply(waiter.call, Ok(reply));
         }
     }
 
@@ -227,14 +251,14 @@ impl Hub {
         let Some((open, _)) = self.calls.close(request) else {
             return;
         };
-        if open.left {
+        if open.left.is_some() {
             self.end_request(request);
         } else {
             // What still waits here must not leave for nobody.
             self.cancel_request(request, None, open.client);
         }
-        for call in open.waiters {
-            self.reply(call, Err(error.clone()));
+        for waiter in open.waiters {
+            self.reply(waiter.call, Err(error.clone()));
         }
     }
 
@@ -245,13 +269,13 @@ impl Hub {
         let kind = open.asked.kind;
         let error = error::deadline(kind.tws, kind.deadline.as_secs_f64());
         if kind.unkeyed {
-            for call in self.calls.await_late(request, now) {
-                self.reply(call, Err(error.clone()));
+            for waiter in self.calls.await_late(request, now) {
+                self.reply(waiter.call, Err(error.clone()));
             }
         } else if let Some((open, _)) = self.calls.close(request) {
             self.cancel_request(request, kind.cancel, open.client);
-            for call in open.waiters {
-                self.reply(call, Err(error.clone()));
+            for waiter in open.waiters {
+                self.reply(waiter.call, Err(error.clone()));
             }
         }
     }
@@ -267,8 +291,10 @@ impl Hub {
 
     /// The last who waited for it is gone.
     fn abandon(&mut self, request: RequestId) {
-        let unkeyed =
-            self.calls.get(request).is_some_and(|open| open.left && open.asked.kind.unkeyed);
+        let unkeyed = self
+            .calls
+            .get(request)
+            .is_some_and(|open| open.left.is_some() && open.asked.kind.unkeyed);
         // Without an id its answer comes all the same, and must not be taken for another's.
         if !unkeyed {
             self.give_up(request);
@@ -288,6 +314,9 @@ impl Hub {
         let result = match (self.lenses.remove(&call), result) {
             (Some(lens), Ok(Reply::Answer(answer))) => {
                 Ok(Reply::Answer(lens.show(&self.desk, answer)))
+            }
+            (Some(lens), Ok(Reply::Paced(answer, waited))) => {
+                Ok(Reply::Paced(lens.show(&self.desk, answer), waited))
             }
             (_, result) => result,
         };

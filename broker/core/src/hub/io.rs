@@ -1,6 +1,6 @@
 //! What goes into the hub, and what comes out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ibouncer_proto::api::v1;
@@ -115,6 +115,15 @@ pub enum Input {
         stream: StreamId,
         /// Why.
         why: Hopeless,
+    },
+    /// A client did not take answers, which were let go of.
+    AnswersEvicted {
+        /// Which one.
+        client: ClientId,
+        /// How many.
+        count: usize,
+        /// How long the oldest was left.
+        left: Duration,
     },
     /// A subscription on a stream.
     Subscribe {
@@ -350,8 +359,10 @@ pub enum Output {
 pub enum Reply {
     /// A snapshot.
     Snapshot(v1::GetSnapshotResponse),
-    /// Gateway's answer, as an encoded response.
+    /// Gateway's answer, or the desk's, as an encoded response.
     Answer(Bytes),
+    /// The same of a request that had to wait so long for its turn to leave.
+    Paced(Bytes, Duration),
     /// A watch begins: its first response, the event up to which that tells all, and what it
     /// shows.
     Watch(Bytes, u64, View),

@@ -125,7 +125,7 @@ impl Hub {
         let client = open.client;
         let error = error::slow_client(why);
         self.counters.evictions += 1;
-        self.clients.on_evicted(client);
+        self.clients.on_evicted(client, 1);
         let text = format!("{} {}: {}", client, self.clients.name(client), error.message);
         self.note(NoteKind::Client, Severity::Warning, text);
         self.outputs.push_back(Output::EvictStream(stream, error));

@@ -194,7 +194,7 @@ impl Hub {
                 Ok(Asked::completed_orders(tws::CompletedOrdersRequest::default()))
             }
         };
-        match asked.and_then(|asked| self.admit_for_us(asked)) {
+        match asked.and_then(|asked| self.admit_for_us(asked, now)) {
             Ok(()) => {}
             Err(error) => {
                 tracing::warn!(because = error.message, "a list of orders could not be asked for");

@@ -3,6 +3,7 @@
 use super::reads::{contract, details};
 use super::*;
 use crate::lines::Upstream;
+use crate::principals::Credential;
 use crate::queue::Hopeless;
 
 fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
@@ -33,6 +34,41 @@ fn a_flood_of_one_client_is_refused_and_others_go_on() {
         world.subscribe(stream, subscription as u32, symbol);
     }
     assert_eq!(world.story(stream), ["Subscribed 1", "Subscribed 1", "Ended 1"]);
+}
+
+#[test]
+fn a_call_that_many_wait_for_counts_for_each_of_them() {
+    let mut world = World::ready_with(settings(|settings| settings.limits.calls = 3));
+    // Client 1 asks first; client 2 asks for the same again and again.
+    for call in [1, 2, 5, 8, 11] {
+        world.call(call, details("AAPL"));
+    }
+    let error = world.error(11);
+    assert_eq!((error.code.as_str(), world.replies.len()), ("TOO_MANY", 0), "{}", error.message);
+    world.hub.clients.join(ClientId(1), "a", String::new(), Credential::default(), world.now);
+    world.hub.clients.join(ClientId(2), "b", String::new(), Credential::default(), world.now);
+    let shown = |world: &World| -> Vec<u32> {
+        let clients = world.hub.list_clients(&memory(world.now).clock);
+        clients.iter().map(|(_, info)| info.calls).collect()
+    };
+    assert_eq!(shown(&world), [1, 3]);
+    // Who asked first is not kept from asking on, and one that gave up does not count.
+    world.call(4, details("MSFT"));
+    world.input(Input::CallDropped { call: CallId(5) });
+    assert_eq!(shown(&world), [2, 2]);
+    world.hub.handle_timeout(world.now + Duration::from_secs(1_000));
+    assert_eq!(shown(&world), [0, 0]);
+}
+
+#[test]
+fn a_client_whose_answers_were_let_go_of_is_shown_so() {
+    let mut world = World::ready();
+    world.hub.clients.join(ClientId(1), "asleep", String::new(), Credential::default(), world.now);
+    let left = Duration::from_secs(301);
+    world.input(Input::AnswersEvicted { client: ClientId(1), count: 3, left });
+    let shown = world.hub.list_clients(&memory(world.now).clock);
+    assert_eq!(shown[0].1.evicted, 3);
+    assert_eq!(world.hub.counters.evictions, 3);
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl World {
 
     fn answer<T: prost::Message + Default>(&mut self, call: u64) -> T {
         match self.replies.remove(&CallId(call)) {
-            Some(Ok(Reply::Answer(answer))) => T::decode(answer).unwrap(),
+            Some(Ok(Reply::Answer(answer) | Reply::Paced(answer, _))) => T::decode(answer).unwrap(),
             other => panic!("{other:?}"),
         }
     }
@@ -110,6 +110,35 @@ fn equal_calls_are_one_request_and_its_answer_is_good_for_fifteen_seconds() {
     world.pass(16);
     world.call(5, details("AAPL"));
     assert_eq!(world.sent_of(id::REQ_CONTRACT_DATA).len(), 3);
+}
+
+#[test]
+fn an_answer_says_how_long_its_caller_waited_for_the_request_to_leave() {
+    let mut world = World::ready();
+    let symbols = |pattern: &str| {
+        let pattern = Some(pattern.to_owned());
+        Asked::matching_symbols(tws::MatchingSymbolsRequest { req_id: None, pattern })
+    };
+    // Gateway takes one of them a second.
+    world.call(1, symbols("APP"));
+    world.call(2, symbols("MIC"));
+    world.now += Duration::from_millis(400);
+    world.call(3, symbols("MIC"));
+    world.pass(2);
+    world.call(4, symbols("MIC"));
+    for request in world.sent_of(id::REQ_MATCHING_SYMBOLS) {
+        let samples = tws::SymbolSamples { req_id: Some(request), ..Default::default() };
+        world.frame(id::SYMBOL_SAMPLES, &samples);
+    }
+    let mut waited = |call| match world.replies.remove(&CallId(call)) {
+        Some(Ok(Reply::Answer(_))) => 0,
+        Some(Ok(Reply::Paced(_, waited))) => waited.as_millis(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((waited(1), waited(4)), (0, 0), "those who did not wait are told nothing");
+    let (first, joined) = (waited(2), waited(3));
+    assert!((1_000..1_100).contains(&first), "{first}");
+    assert_eq!(joined, first - 400, "who came later waited less");
 }
 
 #[test]

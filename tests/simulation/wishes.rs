@@ -92,11 +92,6 @@ impl Key {
         }
     }
 
-    /// Does something new come of it all the time?
-    pub(crate) fn flows(&self) -> bool {
-        !matches!(self.what, What::Positions | What::Updates | What::Summary)
-    }
-
     /// The exchange that stands for the type of data.
     pub(crate) fn exchange(&self) -> &'static str {
         match self.what {

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ibouncer_proto::api::v1::{MarkKind, UnknownMessage};
-use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
@@ -18,7 +17,7 @@ use crate::lines::kind::Cancel;
 use crate::lines::wanted::LIVE;
 use crate::lines::{Line, Upstream};
 use crate::memory::identity;
-use crate::pacing::gates::{Gate, Group};
+use crate::pacing::gates::Gate;
 use crate::pacing::{Lane, Waiting};
 use crate::routes::Route;
 use crate::wire;
@@ -257,15 +256,11 @@ impl Hub {
 
     /// The cancel of a request waits for its turn.
     pub(super) fn push_cancel(&mut self, request: RequestId, cancel: Cancel, client: ClientId) {
-        let gate = match cancel {
-            Cancel::ById(id::CANCEL_ACCOUNT_SUMMARY) => Gate::CancelOf(Group::AccountSummary),
-            _ => Gate::Open,
-        };
         let waiting = Waiting {
             frame: cancel.frame(request),
             request,
             feed: None,
-            gate,
+            gate: Gate::Open,
             what: ("cancel", String::new()),
         };
         self.pacer.push(Lane::DataCancel, client, waiting);

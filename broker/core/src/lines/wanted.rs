@@ -13,7 +13,7 @@ use crate::checks;
 use crate::error::{self, Error};
 use crate::fields::field;
 use crate::history;
-use crate::pacing::gates::{Gate, Group};
+use crate::pacing::gates::Gate;
 use crate::scope::account_of;
 
 /// A wish.
@@ -223,8 +223,7 @@ impl Wanted {
             tags: Some(ALL_TAGS.into()),
         };
         let about = About { label: group.into(), ..About::default() };
-        let gate = Gate::BehindCancels(Group::AccountSummary);
-        Ok(Self { filter, gate, ..Self::new(&kind::ACCOUNT_SUMMARY, &body, about) })
+        Ok(Self { filter, ..Self::new(&kind::ACCOUNT_SUMMARY, &body, about) })
     }
 
     /// Values and portfolio of one account.

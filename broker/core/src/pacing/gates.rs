@@ -39,10 +39,6 @@ pub enum Gate {
     TickByTick(String),
     /// One a second of this group.
     OneASecond(Group),
-    /// No cancel of this group waits: Gateway has room for few of them.
-    BehindCancels(Group),
-    /// Such a cancel; it waits for nothing itself.
-    CancelOf(Group),
 }
 
 /// Requests of which one is open at a time, or one leaves a second. Those that are answered
@@ -62,7 +58,6 @@ pub enum Group {
     Wsh,
     RegulatorySnapshot,
     MatchingSymbols,
-    AccountSummary,
 }
 
 /// May it leave?
@@ -84,8 +79,6 @@ pub struct Gates {
     instruments: BTreeMap<String, Instant>,
     alone: BTreeMap<Group, RequestId>,
     seconds: BTreeMap<Group, Instant>,
-    /// Cancels that wait for their turn.
-    cancels: BTreeMap<RequestId, Group>,
 }
 
 impl Gates {
@@ -102,7 +95,7 @@ impl Gates {
     /// May it leave now?
     pub fn check(&self, gate: &Gate, client: ClientId, now: Instant) -> Verdict {
         match gate {
-            Gate::Open | Gate::CancelOf(_) => Verdict::Go,
+            Gate::Open => Verdict::Go,
             Gate::History(history) => self.history.check(history, client, now),
             Gate::Alone(group) if self.alone.contains_key(group) => {
                 Verdict::Later("Gateway answers one such request at a time")
@@ -123,31 +116,13 @@ impl Gates {
             Gate::OneASecond(group) => {
                 after(self.seconds.get(group).copied(), ONE_A_SECOND, now, "one a second")
             }
-            Gate::BehindCancels(group) if self.cancels.values().any(|one| one == group) => {
-                Verdict::Later("Gateway has room for few of these, and one is cancelled before")
-            }
-            Gate::BehindCancels(_) => Verdict::Go,
         }
-    }
-
-    /// It waits for its turn.
-    pub fn on_waits(&mut self, gate: &Gate, request: RequestId) {
-        if let Gate::CancelOf(group) = gate {
-            self.cancels.insert(request, *group);
-        }
-    }
-
-    /// It does not leave.
-    pub fn on_taken_back(&mut self, request: RequestId) {
-        self.cancels.remove(&request);
-        self.on_done(request);
     }
 
     /// It leaves.
     pub fn on_left(&mut self, gate: &Gate, request: RequestId, client: ClientId, now: Instant) {
         match gate {
-            Gate::Open | Gate::BehindCancels(_) => {}
-            Gate::CancelOf(_) => drop(self.cancels.remove(&request)),
+            Gate::Open => {}
             Gate::History(history) => self.history.on_left(history, request, client, now),
             Gate::Alone(group) => drop(self.alone.insert(*group, request)),
             Gate::RealTimeBars => {
@@ -172,7 +147,6 @@ impl Gates {
     pub fn clear_open(&mut self) {
         self.history.clear_open();
         self.alone.clear();
-        self.cancels.clear();
     }
 }
 

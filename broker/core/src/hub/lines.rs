@@ -170,7 +170,7 @@ impl Hub {
             body: Bytes::copy_from_slice(message.body),
         };
         let body = Bytes::from(unknown.encode_to_vec());
-        for (stream, subscription) in listeners(line) {
+        for (stream, subscription) in listeners_of(line, field::UNKNOWN, &body) {
             self.deliver_one(stream, subscription, field::UNKNOWN, body.clone(), slot);
         }
     }
@@ -195,7 +195,7 @@ impl Hub {
             };
             line.sequence += 1;
             let body = Bytes::from(body);
-            for (stream, subscription) in listeners(line) {
+            for (stream, subscription) in listeners_of(line, old.field, &body) {
                 self.deliver_one(stream, subscription, old.field, body.clone(), slot);
             }
         }
@@ -308,4 +308,10 @@ impl Hub {
 /// Who listens: slot of the stream, and subscription.
 pub(super) fn listeners(line: &Line) -> Vec<(u32, u32)> {
     line.subscribers.iter().map(|one| (one.stream, one.subscription)).collect()
+}
+
+/// Those of them who get this body.
+fn listeners_of(line: &Line, field: u8, body: &[u8]) -> Vec<(u32, u32)> {
+    let get = line.subscribers.iter().filter(|one| one.filter.passes(field, body));
+    get.map(|one| (one.stream, one.subscription)).collect()
 }

@@ -64,6 +64,8 @@ impl Filter {
     pub fn passes(&self, field: u8, body: &[u8]) -> bool {
         match self {
             Self::All => true,
+            // Whose account it is about cannot be told.
+            Self::Accounts(..) if field == field::UNKNOWN => false,
             Self::Accounts(accounts, inner) => {
                 account_of(field, body).is_none_or(|account| accounts.contains(&account))
                     && inner.passes(field, body)

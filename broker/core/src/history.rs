@@ -112,6 +112,8 @@ pub fn ticks(
     let body = tws::HistoricalTicksRequest {
         req_id: None,
         contract: Some(contract.clone()),
+        start_date_time: (!start.is_empty()).then_some(start),
+        end_date_time: (!end.is_empty()).then_some(end),
         use_rth: Some(request.use_rth()),
         ignore_size: Some(request.ignore_size()),
         ..request

@@ -160,8 +160,14 @@ impl Wanted {
         let about = About { generic_ticks: request.tick_type().into(), ..About::of(contract) };
         let contract = checks::plain(contract);
         let gate = Gate::TickByTick(format!("{contract:?}"));
-        let body = tws::TickByTickRequest { req_id: None, contract: Some(contract), ..request };
         let private = pages > 0;
+        let body = tws::TickByTickRequest {
+            req_id: None,
+            contract: Some(contract),
+            tick_type: request.tick_type.clone(),
+            number_of_ticks: private.then_some(pages),
+            ignore_size: request.ignore_size().then_some(true),
+        };
         Ok(Self { gate, private, ..Self::new(&kind::TICK_BY_TICK, &body, about) })
     }
 
@@ -252,28 +258,35 @@ impl Wanted {
 
     /// What says of an account, in two lines, most of what its updates would.
     pub fn instead_of_updates(updates: &Self) -> [Self; 2] {
-        let account =
-            tws::AccountDataRequest::decode(&updates.body[..]).unwrap_or_default().acct_code;
-        let about = About::account(account.as_deref().unwrap_or_default());
-        let values = tws::AccountUpdatesMultiRequest {
-            account: account.clone(),
-            ledger_and_nlv: Some(false),
-            ..Default::default()
+        let asked = tws::AccountDataRequest::decode(&updates.body[..]).unwrap_or_default();
+        let account = asked.acct_code();
+        [Self::values_of(account, "", false), Self::positions_of(account, "")]
+    }
+
+    fn values_of(account: &str, model: &str, ledger_and_nlv: bool) -> Self {
+        let body = tws::AccountUpdatesMultiRequest {
+            req_id: None,
+            account: Some(account.to_owned()),
+            model_code: Some(model.to_owned()),
+            ledger_and_nlv: Some(ledger_and_nlv),
         };
-        let positions = tws::PositionsMultiRequest { account, ..Default::default() };
-        [
-            Self::new(&kind::ACCOUNT_UPDATES_MULTI, &values, about.clone()),
-            Self::new(&kind::POSITIONS_MULTI, &positions, about),
-        ]
+        Self::new(&kind::ACCOUNT_UPDATES_MULTI, &body, About::account(account))
+    }
+
+    fn positions_of(account: &str, model: &str) -> Self {
+        let body = tws::PositionsMultiRequest {
+            req_id: None,
+            account: Some(account.to_owned()),
+            model_code: Some(model.to_owned()),
+        };
+        Self::new(&kind::POSITIONS_MULTI, &body, About::account(account))
     }
 
     /// Values of one account or model.
     pub fn account_updates_multi(request: tws::AccountUpdatesMultiRequest) -> Result<Self, Error> {
         checks::text("account", request.account())?;
         checks::text("model_code", request.model_code())?;
-        let about = About::account(request.account());
-        let body = tws::AccountUpdatesMultiRequest { req_id: None, ..request };
-        Ok(Self::new(&kind::ACCOUNT_UPDATES_MULTI, &body, about))
+        Ok(Self::values_of(request.account(), request.model_code(), request.ledger_and_nlv()))
     }
 
     /// Positions of all accounts.
@@ -285,9 +298,7 @@ impl Wanted {
     pub fn positions_multi(request: tws::PositionsMultiRequest) -> Result<Self, Error> {
         checks::text("account", request.account())?;
         checks::text("model_code", request.model_code())?;
-        let about = About::account(request.account());
-        let body = tws::PositionsMultiRequest { req_id: None, ..request };
-        Ok(Self::new(&kind::POSITIONS_MULTI, &body, about))
+        Ok(Self::positions_of(request.account(), request.model_code()))
     }
 
     /// Profit and loss.
@@ -338,9 +349,31 @@ impl Wanted {
             exchange: scanner.location_code().into(),
             ..About::default()
         };
-        let body = tws::ScannerSubscriptionRequest { req_id: None, ..request };
+        let scanner = plain_scanner(scanner.clone());
+        let body =
+            tws::ScannerSubscriptionRequest { req_id: None, scanner_subscription: Some(scanner) };
         Ok(Self::new(&kind::SCANNER, &body, about))
     }
+}
+
+/// The same scanner in one form: absent and empty mean the same. A limit of 0 is a limit.
+fn plain_scanner(mut scanner: tws::ScannerSubscription) -> tws::ScannerSubscription {
+    for text in [
+        &mut scanner.moody_rating_above,
+        &mut scanner.moody_rating_below,
+        &mut scanner.sp_rating_above,
+        &mut scanner.sp_rating_below,
+        &mut scanner.maturity_date_above,
+        &mut scanner.maturity_date_below,
+        &mut scanner.scanner_setting_pairs,
+        &mut scanner.stock_type_filter,
+    ] {
+        text.take_if(|text| text.is_empty());
+    }
+    scanner.exclude_convertible.take_if(|exclude| !*exclude);
+    // As many as there are: how the official clients write that nothing was said.
+    scanner.number_of_rows.take_if(|rows| *rows <= 0);
+    scanner
 }
 
 impl About {

@@ -7,7 +7,7 @@
 //!
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
-//! from Gateway), `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
+//! from Gateway), `hub/line_errors.rs`, `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
 //! `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
 //! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
 //! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, `hub/trading.rs` (orders), and [`crate::status`].
@@ -17,6 +17,7 @@ mod allotment;
 mod calls;
 mod complaint;
 mod io;
+mod line_errors;
 mod lines;
 mod marks;
 mod operator;
@@ -61,7 +62,7 @@ pub use io::{Input, Manner, Output, Reply, WorkerEvent};
 use snapshot::Snapshot;
 use streams::Streams;
 use trading::Trading;
-pub(crate) use upstream::ends_request;
+pub(crate) use line_errors::ends_request;
 
 /// Things that are counted, by the names of their metrics.
 #[derive(Debug, Default, Clone)]

@@ -6,8 +6,9 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::line_errors::{RATE_EXCEEDED, ends_request};
 use super::trading::LISTING;
-use super::upstream::{Located, RATE_EXCEEDED, ends_request};
+use super::upstream::Located;
 use super::{Hub, Output, Reply};
 use crate::calls::open::{Open, Overdue, Progress};
 use crate::calls::{self, Asked, CallKind};

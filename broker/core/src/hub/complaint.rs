@@ -13,7 +13,8 @@ use ibouncer_proto::tws::v1::ErrorMessage;
 use prost::Message as _;
 
 use super::Hub;
-use super::upstream::{Located, RATE_EXCEEDED};
+use super::line_errors::RATE_EXCEEDED;
+use super::upstream::Located;
 use crate::ids::{ClientId, RequestId};
 use crate::lines::{Line, Upstream, kind};
 use crate::notes::{NoteKind, Severity};

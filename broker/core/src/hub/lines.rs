@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ibouncer_proto::api::v1::{MarkKind, UnknownMessage};
-use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::complaint::LeftLately;
@@ -133,30 +132,6 @@ impl Hub {
         };
         self.heartbeat.on_request(request, now);
         Some(cancel)
-    }
-
-    pub(super) fn end_line_by_error(
-        &mut self,
-        slot: u32,
-        gateway: &tws::ErrorMessage,
-        now: Instant,
-    ) {
-        let Some(line) = self.lines.close(slot) else {
-            return;
-        };
-        if let Some(request) = line.upstream.request() {
-            // After an error the id is dead at Gateway; a cancel would only raise another.
-            self.end_request(request);
-        }
-        let error = error::line_ended(line.id, gateway.error_code(), gateway.error_msg());
-        for subscriber in &line.subscribers {
-            if let Some(stream) = self.streams.get_mut(subscriber.stream) {
-                stream.subscriptions.remove(&subscriber.subscription);
-            }
-            self.end_subscription(&line, subscriber, error.clone());
-        }
-        self.serve_waiters(now);
-        self.outputs.push_back(Output::StatusChanged);
     }
 
     pub(super) fn deliver_unknown(&mut self, slot: u32, message: Located<'_>) {

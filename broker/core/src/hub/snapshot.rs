@@ -10,7 +10,8 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::upstream::{Located, ends_request};
+use super::line_errors::ends_request;
+use super::upstream::Located;
 use super::{Hub, Output, Reply};
 use crate::checks;
 use crate::error::{self, Error};

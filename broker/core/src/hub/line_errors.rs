@@ -1,0 +1,159 @@
+//! Gateway's errors about one line: they go to all who share it, and may end it.
+
+use std::time::Instant;
+
+use ibouncer_proto::tws::v1::ErrorMessage;
+use prost::Message as _;
+
+use super::lines::listeners;
+use super::marks::shown;
+use super::upstream::{Located, because};
+use super::{Hub, Output};
+use crate::error;
+use crate::fields::field;
+use crate::notes::{NoteKind, Severity};
+use crate::queue::Entry;
+
+/// Another program may hold what Gateway gives of it, and then waiting does not help.
+const MOST_PUT_OFF: u8 = 2;
+
+/// Gateway's codes with a meaning of their own here. Source: protocol fact sheet, section 8.
+pub(super) const RATE_EXCEEDED: i32 = 100;
+const TICK_BY_TICK_LIMIT: i32 = 10_190;
+const BOOK_HALTED: i32 = 316;
+const BOOK_RESET: i32 = 317;
+const BARS_LOST: i32 = 10_182;
+const COMPETING_SESSION: i32 = 10_197;
+const BARS_BUSTED: i32 = 10_225;
+
+impl Hub {
+    /// An error about a line goes to all who share it, and may end it.
+    pub(super) fn on_line_error(&mut self, slot: u32, message: Located<'_>, now: Instant) {
+        let Ok(error) = ErrorMessage::decode(message.body) else {
+            self.counters.malformed_frames += 1;
+            return;
+        };
+        self.flush(message.batch);
+        if let Some(line) = self.lines.get_mut(slot) {
+            if let Some(request) = line.upstream.request() {
+                self.heartbeat.on_answer(request);
+            }
+            line.sequence += 1;
+            let entry = Entry {
+                subscription: 0,
+                start: message.start(),
+                length: message.body.len() as u32,
+                field: field::ERROR,
+                replayed: false,
+                reset: false,
+                sequence: line.sequence,
+            };
+            for subscriber in &line.subscribers {
+                let entry = Entry { subscription: shown(subscriber.subscription), ..entry };
+                self.streams.gather(subscriber.stream, entry);
+            }
+        }
+        self.flush(message.batch);
+        self.on_line_error_code(slot, &error, now);
+    }
+
+    fn on_line_error_code(&mut self, slot: u32, error: &ErrorMessage, now: Instant) {
+        let (code, text) = (error.error_code(), error.error_msg());
+        match code {
+            RATE_EXCEEDED => {
+                let request = self.lines.get(slot).and_then(|line| line.upstream.request());
+                self.on_rate_exceeded(request, text, now);
+            }
+            TICK_BY_TICK_LIMIT if self.put_off(slot) => {}
+            BOOK_RESET => self.reset_book(slot, &because(code, text)),
+            BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
+            COMPETING_SESSION => {
+                let text = format!(
+                    "Gateway says 10197: {text}; another login of this user takes the market data"
+                );
+                self.note(NoteKind::Gateway, Severity::Error, text);
+            }
+            _ if ends_request(code) => self.end_line_by_error(slot, error, now),
+            _ => {}
+        }
+    }
+
+    /// Gateway takes one tick-by-tick request for an instrument in 15 s, and remembers what a
+    /// broker before this one asked for: the line is asked for again, after that time. False if
+    /// that did not help.
+    fn put_off(&mut self, slot: u32) -> bool {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return false;
+        };
+        line.put_off += 1;
+        let again = line.put_off <= MOST_PUT_OFF;
+        if let Some(request) = line.upstream.request().filter(|_| again) {
+            self.end_request(request);
+            self.request_line(slot);
+        }
+        again
+    }
+
+    /// Gateway has emptied the book and fills it again.
+    fn reset_book(&mut self, slot: u32, because: &str) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        line.memory.on_reset();
+        for (stream, subscription) in listeners(line) {
+            self.tell_book(slot, stream, subscription, because);
+        }
+    }
+
+    pub(super) fn end_line_by_error(&mut self, slot: u32, gateway: &ErrorMessage, now: Instant) {
+        let Some(line) = self.lines.close(slot) else {
+            return;
+        };
+        if let Some(request) = line.upstream.request() {
+            // After an error the id is dead at Gateway; a cancel would only raise another.
+            self.end_request(request);
+        }
+        let error = error::line_ended(line.id, gateway.error_code(), gateway.error_msg());
+        for subscriber in &line.subscribers {
+            if let Some(stream) = self.streams.get_mut(subscriber.stream) {
+                stream.subscriptions.remove(&subscriber.subscription);
+            }
+            self.end_subscription(&line, subscriber, error.clone());
+        }
+        self.serve_waiters(now);
+        self.outputs.push_back(Output::StatusChanged);
+    }
+}
+
+/// Does an error with this code end the request it is about? Warnings do not. Source: protocol
+/// fact sheet, section 8.
+pub(crate) fn ends_request(code: i32) -> bool {
+    !matches!(
+        code,
+        0 | 165
+            | 317
+            | 399
+            | 404
+            | 434
+            | 492
+            | 2100..=2199
+            | 10_089..=10_091
+            | 10_167
+            | 10_197
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_do_not_end_a_request_and_errors_do() {
+        for code in [0, 2104, 2137, 10_167, 399, 10_197] {
+            assert!(!ends_request(code), "{code}");
+        }
+        for code in [101, 200, 300, 321, 322, 354, 10_186, 10_190] {
+            assert!(ends_request(code), "{code}");
+        }
+    }
+}

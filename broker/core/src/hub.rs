@@ -40,6 +40,7 @@ use crate::calls::CallKind;
 use crate::calls::kept::Kept;
 use crate::calls::open::OpenCalls;
 use crate::clients::Clients;
+use crate::contracts::Contracts;
 use crate::error::Error;
 use crate::farms::Farms;
 use crate::heartbeat::Heartbeat;
@@ -59,10 +60,10 @@ use crate::supervisor::Supervisor;
 use allotment::Waiter;
 use complaint::LeftLately;
 pub use io::{Input, Manner, Output, Reply, WorkerEvent};
+pub(crate) use line_errors::ends_request;
 use snapshot::Snapshot;
 use streams::Streams;
 use trading::Trading;
-pub(crate) use line_errors::ends_request;
 
 /// Things that are counted, by the names of their metrics.
 #[derive(Debug, Default, Clone)]
@@ -103,6 +104,7 @@ pub struct Hub {
     snapshots: BTreeMap<CallId, Snapshot>,
     pub(crate) calls: OpenCalls,
     kept: Kept,
+    contracts: Contracts,
     /// Wishes that wait for a line to become free.
     line_waiters: VecDeque<Waiter>,
     left_lately: LeftLately,
@@ -157,6 +159,7 @@ impl Hub {
             snapshots: BTreeMap::new(),
             calls: OpenCalls::default(),
             kept: Kept::default(),
+            contracts: Contracts::default(),
             line_waiters: VecDeque::new(),
             left_lately: LeftLately::default(),
             before: Before::New,

@@ -349,6 +349,7 @@ fn limits(settings: &PacingSettings) -> BTreeMap<Allowance, u32> {
         (Allowance::TickByTick, (lines / 20).max(1)),
         (Allowance::Summaries, 2),
         (Allowance::Scanners, 10),
+        (Allowance::Histories, 40),
     ])
 }
 

@@ -73,7 +73,7 @@ impl Lane {
 const LANES: usize = 6;
 
 /// One message that waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Waiting {
     /// The whole frame.
     pub frame: Bytes,
@@ -183,6 +183,11 @@ impl Pacer {
         self.tokens = self.tokens.min(0.0);
         self.complained = Some(now);
         self.per_second
+    }
+
+    /// Gateway says that a history came too early (162): for some seconds none of small bars leaves.
+    pub fn on_violated(&mut self, now: Instant) {
+        self.gates.on_violated(now);
     }
 
     /// Another budget from now on.

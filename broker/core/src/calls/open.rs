@@ -37,6 +37,8 @@ pub struct Open {
     pub waiters: Vec<CallId>,
     /// It has left for Gateway.
     pub left: bool,
+    /// How often Gateway put it off before.
+    pub put_off: u8,
     answer: BytesMut,
     deadline: Option<Instant>,
     /// Its time is over; only a late answer is waited for.
@@ -107,6 +109,7 @@ impl OpenCalls {
             client,
             waiters: Vec::new(),
             left: false,
+            put_off: 0,
             answer: BytesMut::new(),
             deadline: None,
             late: false,
@@ -121,6 +124,13 @@ impl OpenCalls {
         if let Some(open) = self.open.get_mut(&request) {
             open.waiters.push(call);
             self.by_waiter.insert(call, request);
+        }
+    }
+
+    /// It is asked again, after Gateway put it off so often.
+    pub fn set_put_off(&mut self, request: RequestId, times: u8) {
+        if let Some(open) = self.open.get_mut(&request) {
+            open.put_off = times;
         }
     }
 

@@ -15,7 +15,7 @@ use crate::notes::{NoteKind, Severity};
 use crate::queue::Entry;
 
 /// Another program may hold what Gateway gives of it, and then waiting does not help.
-const MOST_PUT_OFF: u8 = 2;
+pub(super) const MOST_PUT_OFF: u8 = 2;
 
 /// Gateway's codes with a meaning of their own here. Source: protocol fact sheet, section 8.
 pub(super) const RATE_EXCEEDED: i32 = 100;
@@ -34,6 +34,10 @@ impl Hub {
             return;
         };
         self.flush(message.batch);
+        if self.is_put_off(slot, &error, now) {
+            // It comes later, and that is all.
+            return;
+        }
         if let Some(line) = self.lines.get_mut(slot) {
             if let Some(request) = line.upstream.request() {
                 self.heartbeat.on_answer(request);
@@ -64,7 +68,6 @@ impl Hub {
                 let request = self.lines.get(slot).and_then(|line| line.upstream.request());
                 self.on_rate_exceeded(request, text, now);
             }
-            TICK_BY_TICK_LIMIT if self.put_off(slot) => {}
             BOOK_RESET => self.reset_book(slot, &because(code, text)),
             BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
             COMPETING_SESSION => {
@@ -78,15 +81,21 @@ impl Hub {
         }
     }
 
-    /// Gateway takes one tick-by-tick request for an instrument in 15 s, and remembers what a
-    /// broker before this one asked for: the line is asked for again, after that time. False if
-    /// that did not help.
-    fn put_off(&mut self, slot: u32) -> bool {
+    /// Gateway takes one tick-by-tick request for an instrument in 15 s, and has rules like it for
+    /// history. It also counts what a broker before this one asked for, or another program: the
+    /// line is asked for again, after that time. False if that did not help, or is not the error.
+    fn is_put_off(&mut self, slot: u32, error: &ErrorMessage, now: Instant) -> bool {
+        if is_pacing_violation(error) {
+            self.pacer.on_violated(now);
+        } else if error.error_code() != TICK_BY_TICK_LIMIT {
+            return false;
+        }
         let Some(line) = self.lines.get_mut(slot) else {
             return false;
         };
         line.put_off += 1;
         let again = line.put_off <= MOST_PUT_OFF;
+        line.wanted.gate = std::mem::take(&mut line.wanted.gate).strictly();
         if let Some(request) = line.upstream.request().filter(|_| again) {
             self.end_request(request);
             self.request_line(slot);
@@ -123,6 +132,13 @@ impl Hub {
         self.serve_waiters(now);
         self.outputs.push_back(Output::StatusChanged);
     }
+}
+
+/// Is it about a history that came too early? The code has other meanings.
+pub(super) fn is_pacing_violation(error: &ErrorMessage) -> bool {
+    const HISTORY: i32 = 162;
+    error.error_code() == HISTORY
+        && error.error_msg().to_ascii_lowercase().contains("pacing violation")
 }
 
 /// Does an error with this code end the request it is about? Warnings do not. Source: protocol

@@ -193,7 +193,7 @@ impl Hub {
             frame,
             request,
             feed: line.wanted.feed,
-            gate: line.wanted.gate.clone(),
+            gate: line.wanted.gate.clone().known_by(&self.contracts),
             what: (kind.tws, line.label().to_owned()),
         };
         self.pacer.push(kind.lane, line.opened_by, waiting);

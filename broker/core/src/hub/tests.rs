@@ -4,6 +4,7 @@ mod complaints;
 mod limits;
 mod orders;
 mod reads;
+mod rules;
 mod sight;
 
 use std::time::Duration;

@@ -10,6 +10,7 @@ use prost::Message as _;
 
 use super::kind::{self, Kind};
 use crate::checks;
+use crate::contracts::Instrument;
 use crate::error::{self, Error};
 use crate::fields::field;
 use crate::history;
@@ -159,7 +160,7 @@ impl Wanted {
         }
         let about = About { generic_ticks: request.tick_type().into(), ..About::of(contract) };
         let contract = checks::plain(contract);
-        let gate = Gate::TickByTick(format!("{contract:?}"));
+        let gate = Gate::TickByTick(Instrument::new(&contract));
         let private = pages > 0;
         let body = tws::TickByTickRequest {
             req_id: None,

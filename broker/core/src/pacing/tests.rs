@@ -1,6 +1,9 @@
 //! The budget, the lanes and the turns, in virtual time.
 
+use ibouncer_proto::tws::v1::Contract;
+
 use super::*;
+use crate::contracts::Instrument;
 
 fn message(id: i32) -> Waiting {
     Waiting {
@@ -10,6 +13,17 @@ fn message(id: i32) -> Waiting {
         gate: Gate::Open,
         what: ("reqMktData", String::new()),
     }
+}
+
+fn history(symbol: &str, small: bool, kind: &str) -> Gate {
+    let contract = Contract { symbol: Some(symbol.into()), ..Contract::default() };
+    Gate::History(gates::History {
+        small,
+        instrument: Instrument::new(&contract),
+        identity: Vec::new(),
+        kind: kind.into(),
+        weight: 1 + u32::from(kind == "BID_ASK"),
+    })
 }
 
 fn pacer() -> (Pacer, Instant) {
@@ -76,9 +90,7 @@ fn orders_leave_in_the_order_of_their_ids_whoever_sent_them() {
 #[test]
 fn nothing_is_asked_for_before_the_cancels_that_wait_have_left() {
     let (mut pacer, now) = pacer();
-    let history =
-        gates::History { small: false, identity: Vec::new(), contract: String::new(), weight: 1 };
-    let history = Waiting { gate: Gate::History(history), ..message(1001) };
+    let history = Waiting { gate: history("AAPL", false, "TRADES"), ..message(1001) };
     pacer.push(Lane::Data, ClientId(1), message(1000));
     pacer.push(Lane::History, ClientId(1), history);
     for id in 0..100 {

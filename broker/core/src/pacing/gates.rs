@@ -165,6 +165,30 @@ impl Gates {
         }
     }
 
+    /// When a message leaves whose turn comes at `turn`, as far as rules decide, and the rule that
+    /// holds it; none if only an answer frees it. What is still to leave is taken to be answered
+    /// before the rules for history let more go.
+    pub(super) fn play(
+        &mut self,
+        gate: &Gate,
+        request: RequestId,
+        client: ClientId,
+        turn: Instant,
+    ) -> (Option<Instant>, &'static str) {
+        let (mut at, mut because) = (turn, "");
+        loop {
+            match self.check(gate, client, at) {
+                Verdict::At(later, why) if later > at => (at, because) = (later, why),
+                Verdict::Go | Verdict::At(..) => break,
+                Verdict::Later(why) => return (None, why),
+            }
+        }
+        // Nothing is forgotten: what is looked at next may leave sooner.
+        self.record(gate, request, client, at);
+        self.history.on_done(request);
+        (Some(at), because)
+    }
+
     /// Gateway says that a history came too early (162).
     pub fn on_violated(&mut self, now: Instant) {
         self.history.on_violated(now);

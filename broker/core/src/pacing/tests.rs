@@ -178,7 +178,42 @@ fn the_queue_is_told_in_the_order_in_which_it_leaves() {
     let left = run(&mut pacer, now);
     for (place, (at, id)) in told.iter().zip(&left) {
         assert_eq!(place.request.0, *id, "place {}", place.place);
-        let error = place.expected_wait.as_secs_f64() - (*at - now).as_secs_f64();
+        let wait = place.expected_wait.expect("time alone frees it");
+        let error = wait.as_secs_f64() - (*at - now).as_secs_f64();
         assert!(error.abs() < 0.05, "{error} at {}", place.place);
     }
+}
+
+#[test]
+fn what_rules_hold_back_is_told_with_its_own_time_and_what_waits_for_an_answer_without_one() {
+    let (mut pacer, now) = pacer();
+    for id in 0..70 {
+        let gate = match history(&format!("S{id}"), true, "BID_ASK") {
+            Gate::History(one) => Gate::History(gates::History { identity: vec![id as u8], ..one }),
+            other => other,
+        };
+        pacer.push(Lane::History, ClientId(1), Waiting { gate, ..message(id) });
+    }
+    // Each counts twice of 60 in 10 minutes.
+    let told = pacer.queue(now);
+    let waits: Vec<_> = told.iter().map(|place| place.expected_wait.unwrap().as_secs()).collect();
+    assert!(waits.is_sorted() && waits[29] == 0, "{waits:?}");
+    assert!((600..610).contains(&waits[30]), "{waits:?}");
+    assert!((1_200..1_210).contains(&waits[69]), "{waits:?}");
+    assert!(told[29].because.is_empty() && told[30].because.contains("10 minutes"), "{told:?}");
+
+    let (mut pacer, mut now) = (super::tests::pacer().0, now);
+    for id in 0..51 {
+        let gate = history(&format!("L{id}"), false, "TRADES");
+        pacer.push(Lane::History, ClientId(1), Waiting { gate, ..message(id) });
+    }
+    while pacer.len() > 1 {
+        now = now.max(pacer.poll_timeout().unwrap());
+        pacer.pop(now);
+    }
+    let told = pacer.queue(now);
+    assert_eq!(told[0].expected_wait, None);
+    assert!(told[0].because.contains("50 requests"), "{told:?}");
+    pacer.on_done(RequestId(0));
+    assert!(pacer.queue(now)[0].expected_wait.is_some());
 }

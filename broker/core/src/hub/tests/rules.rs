@@ -1,6 +1,7 @@
 //! Gateway's rules for history and tick-by-tick data: what they are about, and what becomes of a
 //! request that Gateway finds too early all the same.
 
+use ibouncer_proto::api::v1 as api;
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 
@@ -164,4 +165,53 @@ fn bars_that_go_on_leave_room_for_single_requests() {
     world.call(2, Asked::historical_bars(bars(contract(AAPL), 60, "1 hour")));
     world.pass(1);
     assert_eq!(world.histories().len(), 41);
+}
+
+#[test]
+fn whoever_waits_for_a_line_is_in_the_queue_behind_what_waits_to_leave() {
+    let mut settings = Settings::default();
+    settings.pacing.lines = 1;
+    let mut world = World::ready_with(settings);
+    let stream = world.open(1);
+    world.subscribe(stream, 1, AAPL);
+    for minutes in 1..=6 {
+        world.call(minutes.into(), small(contract("MSFT"), minutes));
+    }
+    let wait = Manner { wait: true, ..Manner::default() };
+    let request = MarketDataRequest { contract: Some(contract("NVDA")), ..Default::default() };
+    world.want(stream, 2, Wanted::market_data(request, 0), wait);
+    world.pass(1);
+    let queue: api::GetQueueResponse = world.hub.queue("", world.now);
+    let told: Vec<_> = queue.requests.iter().map(|one| (one.label.as_str(), one.place)).collect();
+    assert_eq!(told, [("MSFT", 0), ("NVDA", 1)]);
+    let [bars, line] = &queue.requests[..] else { panic!("{queue:?}") };
+    assert!(bars.expected_wait.is_some() && bars.because.contains("in 2 s"), "{bars:?}");
+    assert!(line.expected_wait.is_none() && line.because.contains("test 1"), "{line:?}");
+    assert_eq!((line.client.as_str(), line.request.as_str()), ("test", "reqMktData"));
+}
+
+#[test]
+fn a_line_that_nobody_listens_to_makes_room_for_one_who_waits() {
+    let mut settings = Settings::default();
+    settings.pacing.lines = 20;
+    let mut world = World::ready_with(settings);
+    let (first, second) = (world.open(1), world.open(2));
+    world.want(first, 1, ticks(contract(AAPL)), Manner::default());
+    let wait = Manner { wait: true, ..Manner::default() };
+    world.want(second, 1, ticks(contract("MSFT")), wait);
+    assert_eq!(world.story(second), ["Queued 1"]);
+    // It would be kept for the rest of 15 s, in case somebody comes back.
+    world.input(Input::Unsubscribe { stream: first, subscription: 1 });
+    assert_eq!(world.story(second), ["Subscribed 1"]);
+}
+
+#[test]
+fn only_a_book_is_told_whole_to_a_reader_that_has_caught_up() {
+    let mut world = World::ready();
+    let stream = world.open(1);
+    world.subscribe(stream, 1, AAPL);
+    world.tick(world.line(), 1.0);
+    world.events(stream);
+    world.input(Input::BookLost { stream, subscription: 1 });
+    assert!(world.events(stream).is_empty());
 }

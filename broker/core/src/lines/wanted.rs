@@ -61,6 +61,11 @@ pub enum Filter {
 }
 
 impl Filter {
+    /// Is it for a client that may not see every account?
+    pub const fn is_limited(&self) -> bool {
+        matches!(self, Self::Accounts(..))
+    }
+
     /// Does the client get this body?
     pub fn passes(&self, field: u8, body: &[u8]) -> bool {
         match self {
@@ -73,8 +78,7 @@ impl Filter {
             }
             Self::Tags(tags) => {
                 field != field::ACCOUNT_SUMMARY
-                    || tws::AccountSummary::decode(body)
-                        .is_ok_and(|value| tags.contains(value.tag()))
+                    || tws::AccountSummary::decode(body).is_ok_and(|value| has_tag(tags, &value))
             }
         }
     }
@@ -93,6 +97,8 @@ LookAheadExcessLiquidity,HighestSeverity,DayTradesRemaining,Leverage,$LEDGER:ALL
 
 /// What asks for the ledger, in whichever currency; it comes under tags of its own.
 const LEDGER: &str = "$LEDGER";
+/// The one tag that is both an account's and the ledger's.
+const ACCRUED_CASH: &str = "AccruedCash";
 
 impl Wanted {
     fn new(kind: &'static Kind, body: &impl prost::Message, about: About) -> Self {
@@ -220,12 +226,7 @@ impl Wanted {
             .filter(|tag| !tag.is_empty())
             .map(str::to_owned)
             .collect();
-        // The ledger's tags are Gateway's to name.
-        let filter = if tags.is_empty() || tags.iter().any(|tag| tag.starts_with(LEDGER)) {
-            Filter::All
-        } else {
-            Filter::Tags(Arc::new(tags))
-        };
+        let filter = if tags.is_empty() { Filter::All } else { Filter::Tags(Arc::new(tags)) };
         let body = tws::AccountSummaryRequest {
             req_id: None,
             group: Some(group.into()),
@@ -392,6 +393,19 @@ impl About {
         let label = if account.is_empty() { "all accounts" } else { account };
         Self { label: label.into(), ..Self::default() }
     }
+}
+
+/// Is this value one of those that were asked for? The ledger's tags are Gateway's to name: they
+/// are those that nothing else asks for, and accrued cash. `$LEDGER:USD` means those in dollars.
+fn has_tag(tags: &BTreeSet<String>, value: &tws::AccountSummary) -> bool {
+    let named = || ALL_TAGS.split(',').any(|tag| tag == value.tag());
+    let in_ledger = || value.tag() == ACCRUED_CASH || !named();
+    let by_ledger = |tag: &String| match tag.strip_prefix(LEDGER) {
+        Some("" | ":ALL") => in_ledger(),
+        Some(currency) => currency.strip_prefix(':') == Some(value.currency()) && in_ledger(),
+        None => false,
+    };
+    tags.contains(value.tag()) || tags.iter().any(by_ledger)
 }
 
 /// A market data type; 0 means live.

@@ -188,4 +188,26 @@ fn summaries_share_all_tags_and_each_client_gets_its_own() {
     assert!(!one.filter.passes(field::ACCOUNT_SUMMARY, &body));
     assert!(all.filter.passes(field::ACCOUNT_SUMMARY, &body));
     assert!(one.filter.passes(field::ACCOUNT_SUMMARY_END, &[]));
+
+    // With the ledger come its own tags, in the currency that is asked for, and no other's.
+    let passes = |wanted: &str, tag: &str, currency: &str| {
+        let value = tws::AccountSummary {
+            tag: Some(tag.into()),
+            currency: Some(currency.into()),
+            ..Default::default()
+        };
+        tags(wanted).filter.passes(field::ACCOUNT_SUMMARY, &value.encode_to_vec())
+    };
+    for (wanted, tag, currency, expected) in [
+        ("$LEDGER:ALL", "CashBalance", "EUR", true),
+        ("$LEDGER:ALL", "AccruedCash", "USD", true),
+        ("$LEDGER:ALL", "NetLiquidation", "USD", false),
+        ("$LEDGER:ALL,NetLiquidation", "NetLiquidation", "USD", true),
+        ("$LEDGER:USD", "CashBalance", "EUR", false),
+        ("$LEDGER:USD", "CashBalance", "USD", true),
+        ("$LEDGER", "CashBalance", "BASE", true),
+        ("NetLiquidation", "CashBalance", "USD", false),
+    ] {
+        assert_eq!(passes(wanted, tag, currency), expected, "{tag} {currency} of {wanted}");
+    }
 }

@@ -55,6 +55,7 @@ use crate::routes::Routes;
 use crate::scope::Scope;
 use crate::session::{Memory, Session};
 use crate::settings::Settings;
+use crate::status::mask_account;
 use crate::supervisor::Supervisor;
 
 use allotment::Waiter;
@@ -268,7 +269,8 @@ impl Hub {
 
     /// The earliest time at which `handle_timeout` has something to do, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let snapshots = self.snapshots.values().map(|snapshot| (snapshot.deadline, "snapshot"));
+        let deadlines = self.snapshots.values().filter_map(|snapshot| snapshot.deadline);
+        let snapshots = deadlines.map(|deadline| (deadline, "snapshot"));
         [
             self.session.poll_timeout(),
             self.supervisor.poll_timeout(),
@@ -297,6 +299,12 @@ impl Hub {
     /// Accounts of the newest session, in full.
     pub fn accounts(&self) -> &[String] {
         self.session.accounts()
+    }
+
+    /// A text without the accounts of this session.
+    pub(crate) fn mask_accounts(&self, text: &str) -> String {
+        let accounts = self.session.accounts().iter();
+        accounts.fold(text.to_owned(), |text, one| text.replace(one.as_str(), &mask_account(one)))
     }
 
     /// How long a stream that has something for its reader may be left unread.

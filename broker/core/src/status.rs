@@ -186,12 +186,6 @@ impl Hub {
         v1::GetQueueResponse { requests, messages_per_second: self.pacer.rate() }
     }
 
-    /// A text without the accounts of this session.
-    pub(crate) fn mask_accounts(&self, text: &str) -> String {
-        let accounts = self.session.accounts().iter();
-        accounts.fold(text.to_owned(), |text, one| text.replace(one.as_str(), &mask_account(one)))
-    }
-
     fn gateway_status(&self) -> v1::GatewayStatus {
         let session = &self.session;
         let sight = session.lookout().sight();

@@ -14,6 +14,7 @@ use crate::calls::open::{Open, Overdue, Progress};
 use crate::calls::{self, Asked, CallKind};
 use crate::error::{self, Error};
 use crate::ids::{CallId, ClientId, RequestId};
+use crate::lines::kind::Cancel;
 use crate::pacing::{Lane, Waiting};
 use crate::routes::Route;
 use crate::wire;
@@ -211,7 +212,7 @@ impl Hub {
         if rejected {
             self.end_request(request);
         } else {
-            self.cancel_request(request, open.asked.kind.cancel, open.client);
+            self.cancel_request(request, self.cancel_of(open.asked.kind), open.client);
         }
         self.open_again(open);
     }
@@ -287,7 +288,7 @@ impl Hub {
                 self.reply(call, Err(error.clone()));
             }
         } else if let Some((open, _)) = self.calls.close(request) {
-            self.cancel_request(request, kind.cancel, open.client);
+            self.cancel_request(request, self.cancel_of(kind), open.client);
             for call in open.waiters {
                 self.reply(call, Err(error.clone()));
             }
@@ -315,8 +316,13 @@ impl Hub {
 
     fn give_up(&mut self, request: RequestId) {
         if let Some((open, _)) = self.calls.close(request) {
-            self.cancel_request(request, open.asked.kind.cancel, open.client);
+            self.cancel_request(request, self.cancel_of(open.asked.kind), open.client);
         }
+    }
+
+    /// What takes such a request back at this Gateway.
+    pub(super) fn cancel_of(&self, kind: &CallKind) -> Option<Cancel> {
+        kind.cancel_at(self.session.server_version().unwrap_or_default())
     }
 
     pub(super) fn reply(&mut self, call: CallId, result: Result<Reply, Error>) {

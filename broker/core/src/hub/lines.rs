@@ -121,12 +121,15 @@ impl Hub {
                 }
                 line.kind().cancel
             }
-            Some(Route::Snapshot(_)) => super::snapshot::CANCEL,
+            Some(Route::Snapshot(call)) => {
+                self.on_snapshot_left(call, now);
+                super::snapshot::CANCEL
+            }
             Some(Route::Call) => {
                 self.calls.on_left(request, now);
                 let kind = self.calls.get(request)?.asked.kind;
                 self.heartbeat.on_request(request, now);
-                return kind.cancel;
+                return self.cancel_of(kind);
             }
             Some(Route::Ended) | None => return None,
         };

@@ -13,7 +13,8 @@ const OTHER: &str = "DU0000002";
 fn limited() -> (World, StreamId, StreamId) {
     let one = Principal { accounts: vec![OWN.into()], ..Principal::default() };
     let principals = [("one".to_owned(), one)].into();
-    let mut world = World::ready_with(Settings { principals, ..Settings::default() });
+    let settings = Settings { principals, ..Settings::default() };
+    let mut world = World::at(settings, 215, &[OWN, OTHER]);
     let (client, stream) = (ClientId(7), StreamId(7));
     world.queues.insert(stream, StreamQueue::new(1 << 20));
     world.input(Input::ClientJoined {
@@ -28,6 +29,24 @@ fn limited() -> (World, StreamId, StreamId) {
 }
 
 impl World {
+    /// READY at a Gateway of this version, with these accounts.
+    pub(super) fn at(settings: Settings, server_version: i32, accounts: &[&str]) -> Self {
+        let mut world = Self::new(settings);
+        world.input(Input::Start);
+        world.worker(WorkerEvent::Spawned { pid: 100 });
+        world.worker(WorkerEvent::Hello(Hello { epoch: 1, ..Hello::default() }));
+        for stage in
+            [Stage::TcpConnected, Stage::VersionReceived, Stage::AccountsReceived, Stage::Ready]
+        {
+            let accounts = accounts.join(",");
+            let stage = stage.into();
+            let stage = StageReached { stage, server_version, accounts, ..Default::default() };
+            world.worker(WorkerEvent::Stage(stage));
+        }
+        assert!(world.hub.session.is_up());
+        world
+    }
+
     fn hold(&mut self, account: &str, symbol: &str) {
         let position = tws::Position {
             account: Some(account.into()),

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use ibouncer_proto::tws::v1::ErrorMessage;
 use prost::Message as _;
 
@@ -34,6 +35,8 @@ impl Hub {
             return;
         };
         self.flush(message.batch);
+        let masked = self.masked(&error);
+        let mut limited = Vec::new();
         if self.is_put_off(slot, &error, now) {
             // It comes later, and that is all.
             return;
@@ -53,12 +56,28 @@ impl Hub {
                 sequence: line.sequence,
             };
             for subscriber in &line.subscribers {
+                if masked.is_some() && subscriber.filter.is_limited() {
+                    limited.push((subscriber.stream, subscriber.subscription));
+                    continue;
+                }
                 let entry = Entry { subscription: shown(subscriber.subscription), ..entry };
                 self.streams.gather(subscriber.stream, entry);
             }
         }
         self.flush(message.batch);
+        if let Some(masked) = &masked {
+            let body = Bytes::from(masked.encode_to_vec());
+            for (stream, subscription) in limited {
+                self.deliver_one(stream, subscription, field::ERROR, body.clone(), slot);
+            }
+        }
         self.on_line_error_code(slot, &error, now);
+    }
+
+    /// The same for those who may not see every account, if it names one.
+    fn masked(&self, error: &ErrorMessage) -> Option<ErrorMessage> {
+        let text = self.mask_accounts(error.error_msg());
+        (text != error.error_msg()).then(|| ErrorMessage { error_msg: Some(text), ..error.clone() })
     }
 
     fn on_line_error_code(&mut self, slot: u32, error: &ErrorMessage, now: Instant) {
@@ -122,12 +141,17 @@ impl Hub {
             // After an error the id is dead at Gateway; a cancel would only raise another.
             self.end_request(request);
         }
-        let error = error::line_ended(line.id, gateway.error_code(), gateway.error_msg());
+        let told = |error: &ErrorMessage| {
+            error::line_ended(line.id, error.error_code(), error.error_msg())
+        };
+        let error = told(gateway);
+        let masked = self.masked(gateway).as_ref().map(told);
         for subscriber in &line.subscribers {
             if let Some(stream) = self.streams.get_mut(subscriber.stream) {
                 stream.subscriptions.remove(&subscriber.subscription);
             }
-            self.end_subscription(&line, subscriber, error.clone());
+            let masked = masked.as_ref().filter(|_| subscriber.filter.is_limited());
+            self.end_subscription(&line, subscriber, masked.unwrap_or(&error).clone());
         }
         self.serve_waiters(now);
         self.outputs.push_back(Output::StatusChanged);

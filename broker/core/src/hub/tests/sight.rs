@@ -114,3 +114,23 @@ fn a_message_that_is_not_understood_is_not_for_those_who_see_some_accounts_only(
     assert!(world.bodies(limited).is_empty());
     assert_eq!(world.bodies(free).len(), 1);
 }
+
+#[test]
+fn an_error_that_names_an_account_is_masked_for_whoever_may_not_see_all() {
+    let (mut world, limited, free) = limited();
+    for stream in [free, limited] {
+        let summary = Wanted::account_summary(tws::AccountSummaryRequest::default());
+        world.want(stream, 1, summary, Manner::default());
+    }
+    let request = world.sent_of(id::REQ_ACCOUNT_SUMMARY)[0];
+    let error = ErrorMessage {
+        id: Some(request),
+        error_code: Some(321),
+        error_msg: Some(format!("no summary of account {OTHER}")),
+        ..Default::default()
+    };
+    world.frame(id::ERR_MSG, &error);
+    let names = |world: &mut World, stream| format!("{:?}", world.events(stream)).contains(OTHER);
+    assert!(!names(&mut world, limited));
+    assert!(names(&mut world, free));
+}

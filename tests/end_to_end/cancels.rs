@@ -12,14 +12,14 @@ use serde_json::Value;
 use super::stream::{Reader, connect, is_tick};
 use super::{plan, sim};
 
-/// More cancels than any lane lets pass before its turn.
+/// More cancels than most lanes let pass before their turn.
 const QUOTES: u32 = 60;
 
 impl Reader {
     /// So many lines of quotes that nobody shares, each with data.
-    async fn many_quotes(&mut self) -> Vec<SubscriptionId> {
+    async fn quotes(&mut self, count: u32) -> Vec<SubscriptionId> {
         let mut ids = Vec::new();
-        for number in 0..QUOTES {
+        for number in 0..count {
             let wanted =
                 LineRequest::new(contract::stock("AAPL")).generic_ticks((100 + number).to_string());
             ids.push(self.stream.subscribe_to(wanted).await.unwrap());
@@ -61,11 +61,12 @@ fn order(events: &[Value], names: &[&str]) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn positions_that_one_client_leaves_and_another_takes_up_go_on() {
     let mut sim = sim(&["--control"]);
-    let broker = plan(&sim).start();
+    // So slow that the cancels still wait when the next client comes.
+    let broker = plan(&sim).set("pacing.messages_per_second=10").start();
     broker.wait_ready();
     let (first, second) = (connect(&broker).await, connect(&broker).await);
     let mut reader = Reader::open(&first).await;
-    let quotes = reader.many_quotes().await;
+    let quotes = reader.quotes(QUOTES / 2).await;
     let positions = first.accounts().stream_positions().await.unwrap();
     sim.wait_requests("REQ_POSITIONS", 1);
 
@@ -109,7 +110,7 @@ async fn other_books_are_opened_once_those_before_are_closed_at_gateway() {
     broker.wait_ready();
     let client = connect(&broker).await;
     let mut reader = Reader::open(&client).await;
-    let quotes = reader.many_quotes().await;
+    let quotes = reader.quotes(QUOTES).await;
     let books = reader.books(["AAPL", "MSFT", "NVDA"]).await;
     reader.all_have_data(&books).await;
     for id in quotes.into_iter().chain(books) {
@@ -122,5 +123,6 @@ async fn other_books_are_opened_once_those_before_are_closed_at_gateway() {
     });
     drop(broker);
     let report = sim.stop();
-    assert_eq!(report["limits"]["market_depth"], 0, "{report}");
+    let broken = report["limits"].as_object().is_some_and(|all| !all.is_empty());
+    assert!(!broken, "{report}");
 }

@@ -46,6 +46,9 @@ impl Hub {
                 self.heartbeat.on_answer(request);
             }
             line.sequence += 1;
+            if !ends_request(error.error_code()) && error.error_code() != BOOK_RESET {
+                line.memory.remember(field::ERROR, line.sequence, message.body);
+            }
             let entry = Entry {
                 subscription: 0,
                 start: message.start(),

@@ -56,6 +56,41 @@ impl Hub {
         }
     }
 
+    /// Gateway has lost IB (1100, 2110), and no data come until that is over. Nothing is asked for
+    /// anew: the subscriptions may outlive it.
+    pub(super) fn hold_lines(&mut self, because: &str) {
+        for slot in self.lines.slots() {
+            let Some(line) = self.lines.get_mut(slot).filter(|line| !line.stale) else {
+                continue;
+            };
+            if let Upstream::Live(request) = line.upstream {
+                // Whatever comes next is the first that is new.
+                line.upstream = Upstream::Requested(request);
+                line.held = true;
+            }
+            for (stream, subscription) in line.become_stale() {
+                self.mark(slot, stream, subscription, MarkKind::Stale, because.to_owned());
+            }
+        }
+    }
+
+    /// IB is back, with all subscriptions (1102). What only comes when something changes is as it
+    /// was; of all else the first data is waited for.
+    pub(super) fn release_lines(&mut self, because: &str) {
+        for slot in self.lines.slots() {
+            let is_held = |line: &&mut Line| line.held && line.memory.is_image();
+            let Some(line) = self.lines.get_mut(slot).filter(is_held) else {
+                continue;
+            };
+            if let Upstream::Requested(request) = line.upstream {
+                line.upstream = Upstream::Live(request);
+            }
+            for (stream, subscription) in line.become_fresh() {
+                self.mark(slot, stream, subscription, MarkKind::Resumed, because.to_owned());
+            }
+        }
+    }
+
     /// One line is asked for again, under a new id.
     pub(super) fn resubscribe(&mut self, slot: u32, because: &str) {
         self.cancel_upstream(slot);
@@ -77,6 +112,7 @@ impl Hub {
                 continue;
             }
             line.gaps += 1;
+            line.gap_at = Some(line.sequence);
             for (stream, subscription) in listeners(line) {
                 self.mark(slot, stream, subscription, MarkKind::Gap, because.to_owned());
             }
@@ -95,12 +131,7 @@ impl Hub {
             self.heartbeat.on_answer(request);
         }
         let is_book = line.memory.is_book();
-        let mut waiting = Vec::new();
-        for subscriber in &mut line.subscribers {
-            if std::mem::take(&mut subscriber.told_stale) {
-                waiting.push((subscriber.stream, subscriber.subscription));
-            }
-        }
+        let waiting = line.become_fresh();
         for (stream, subscription) in waiting {
             let because = format!("data flows again in session {}", self.session.epoch().0);
             self.mark(slot, stream, subscription, MarkKind::Resumed, because);
@@ -257,13 +288,8 @@ impl Hub {
             return;
         };
         line.upstream = Upstream::Stale;
-        line.gaps += 1;
-        let mut told = Vec::new();
-        for subscriber in &mut line.subscribers {
-            if !std::mem::replace(&mut subscriber.told_stale, true) {
-                told.push((subscriber.stream, subscriber.subscription));
-            }
-        }
+        line.held = false;
+        let told = line.become_stale();
         for (stream, subscription) in told {
             self.mark_of(epoch, slot, stream, subscription, MarkKind::Stale, because.to_owned());
         }

@@ -4,6 +4,7 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use crate::checks;
+use crate::fields::field;
 use crate::lines::{Lines, kind};
 
 /// Ticks of a quote: bid, ask, last; and the same, delayed.
@@ -19,6 +20,7 @@ pub(super) fn quote(lines: &Lines, contract: &tws::Contract) -> Option<f64> {
             .memory
             .replay(None, line.sequence)
             .iter()
+            .filter(|one| one.field == field::TICK_PRICE)
             .filter_map(|one| tws::TickPrice::decode(&one.body[..]).ok())
             .collect();
         let price = |tick| {

@@ -269,7 +269,8 @@ impl Hub {
             line.sequence == 0 && line.upstream == Upstream::Stale && line.subscribers.is_empty();
         let has_no_session = line.upstream == Upstream::Stale && !(is_new && is_up);
         // A line that is being asked for again is stale for all who share it.
-        let is_stale = has_no_session || line.subscribers.iter().any(|one| one.told_stale);
+        let is_stale =
+            has_no_session || line.stale || line.subscribers.iter().any(|one| one.told_stale);
         line.subscribers.push(Subscriber {
             stream,
             subscription,
@@ -290,7 +291,7 @@ impl Hub {
             let because = if has_no_session {
                 self.session_in_words()
             } else {
-                "the line is being asked for again".into()
+                "no data has come yet since the line was lost".into()
             };
             self.mark(slot, stream, subscription, MarkKind::Stale, because);
         }

@@ -3,6 +3,7 @@
 mod complaints;
 mod limits;
 mod orders;
+mod outage;
 mod reads;
 mod rules;
 mod sight;

@@ -206,9 +206,16 @@ impl Hub {
             return;
         }
         match code {
-            1100 | 2110 => self.session.on_upstream_lost(&because(code, text), now),
+            1100 | 2110 => {
+                self.session.on_upstream_lost(&because(code, text), now);
+                // Before READY nothing was asked for yet.
+                if self.session.is_up() {
+                    self.hold_lines(&because(code, text));
+                }
+            }
             1102 => {
                 self.session.on_upstream_restored(&because(code, text), now);
+                self.release_lines(&because(code, text));
                 self.desk.on_gap(&because(code, text), false, now);
             }
             1101 => {

@@ -123,13 +123,7 @@ fn an_error_that_names_an_account_is_masked_for_whoever_may_not_see_all() {
         world.want(stream, 1, summary, Manner::default());
     }
     let request = world.sent_of(id::REQ_ACCOUNT_SUMMARY)[0];
-    let error = ErrorMessage {
-        id: Some(request),
-        error_code: Some(321),
-        error_msg: Some(format!("no summary of account {OTHER}")),
-        ..Default::default()
-    };
-    world.frame(id::ERR_MSG, &error);
+    world.about(request, 321, &format!("no summary of account {OTHER}"));
     let names = |world: &mut World, stream| format!("{:?}", world.events(stream)).contains(OTHER);
     assert!(!names(&mut world, limited));
     assert!(names(&mut world, free));

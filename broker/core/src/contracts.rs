@@ -14,7 +14,7 @@ const MOST: usize = 10_000;
 /// A contract as a rule of Gateway sees it: one name, in whichever words it was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instrument {
-    asked: Contract,
+    asked: Box<Contract>,
     name: String,
 }
 
@@ -22,7 +22,7 @@ impl Instrument {
     /// By nothing but what was said.
     pub fn new(asked: &Contract) -> Self {
         let name = Contracts::default().name(asked);
-        Self { asked: asked.clone(), name }
+        Self { asked: Box::new(asked.clone()), name }
     }
 
     /// Its name in the rules.

@@ -217,3 +217,16 @@ fn what_rules_hold_back_is_told_with_its_own_time_and_what_waits_for_an_answer_w
     pacer.on_done(RequestId(0));
     assert!(pacer.queue(now)[0].expected_wait.is_some());
 }
+
+#[test]
+fn a_queue_of_thousands_is_told_whole_and_its_end_without_times() {
+    let (mut pacer, now) = pacer();
+    for id in 0..5_000 {
+        let gate = history(&format!("S{id}"), true, "TRADES");
+        pacer.push(Lane::History, ClientId(1), Waiting { gate, ..message(id) });
+    }
+    pacer.push(Lane::History, ClientId(1), message(5_000));
+    let told = pacer.queue(now);
+    assert_eq!(told.len(), 5_001);
+    assert_eq!(told.iter().filter(|place| place.expected_wait.is_some()).count(), 2_001);
+}

@@ -111,8 +111,6 @@ const NOT_OFFERED: &[(u32, &str)] = &[
     (id::UPDATE_DISPLAY_GROUP, "windows of TWS, which Gateway does not have"),
     (id::UNSUBSCRIBE_FROM_GROUP_EVENTS, "windows of TWS, which Gateway does not have"),
     (id::START_API, "the worker's, once for each session"),
-    (id::CANCEL_CONTRACT_DATA, "not sent: an answer that nobody waits for is dropped"),
-    (id::CANCEL_HISTORICAL_TICKS, "not sent: an answer that nobody waits for is dropped"),
     (id::UPDATE_CONFIG, "writes Gateway's settings for all"),
 ];
 

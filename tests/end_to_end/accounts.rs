@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use ibouncer_client::api::account_event::Body;
 use ibouncer_client::api::{AccountEvent, MarkKind, OrderScope};
-use ibouncer_client::{Subscription, tws};
+use ibouncer_client::{Client, Subscription, tws};
+use ibouncer_tests::harness::Principal;
 use ibouncer_tests::harness::wait::PATIENCE;
 use serde_json::Value;
 
@@ -82,6 +83,37 @@ async fn a_position_that_vanished_while_there_was_no_session_is_told_once_as_not
     until(&mut positions, is_mark(MarkKind::Resumed)).await;
     let last = until(&mut positions, is_end).await;
     assert!(sizes(&last, "MSFT").is_empty(), "{last:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_one_account_never_hears_of_positions_of_another_not_even_that_they_vanished() {
+    let happens = ["--happen", "12s:position-vanishes=MSFT", "--own-client-id", "77"];
+    let sim = sim(&[&["--accounts", "DU0000001,DU0000002"], &happens[..]].concat());
+    let clients = [
+        Principal::named("second", "role = \"observe\"\naccounts = [\"DU0000002\"]"),
+        Principal::named("all", "role = \"observe\""),
+    ];
+    let broker = plan(&sim).trading(&clients).start();
+    broker.wait_ready();
+    let connect = async |name| Client::connect(broker.home().options_of(name)).await.unwrap();
+    let (limited, free) = (connect("second").await, connect("all").await);
+    let mut own = limited.accounts().stream_positions().await.unwrap();
+    let mut all = free.accounts().stream_positions().await.unwrap();
+    let before = until(&mut own, is_end).await;
+    assert!(sizes(&before, "MSFT").is_empty() && !sizes(&before, "NVDA").is_empty(), "{before:?}");
+    assert_eq!(sizes(&until(&mut all, is_end).await, "MSFT"), ["50"]);
+
+    let held = broker.cli(&["session", "hold", "--drop-live-session", "--reason", "test"]);
+    assert_eq!(held.code, 0, "{held:?}");
+    sim.wait("that it vanishes", |event| event["event"] == "happened");
+    let released = broker.cli(&["session", "release"]);
+    assert_eq!(released.code, 0, "{released:?}");
+    until(&mut all, is_mark(MarkKind::Resumed)).await;
+    assert_eq!(sizes(&until(&mut all, is_end).await, "MSFT"), ["0"]);
+    until(&mut own, is_mark(MarkKind::Resumed)).await;
+    let after = until(&mut own, is_end).await;
+    assert!(sizes(&after, "MSFT").is_empty(), "{after:?}");
+    assert_eq!(sizes(&after, "NVDA"), sizes(&before, "NVDA"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

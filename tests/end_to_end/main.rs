@@ -16,6 +16,7 @@
 //! - `workers`: workers and brokers that are stopped, killed, or never speak.
 //! - `market_data`: last values, errors, limits, snapshots, health, reflection.
 //! - `pacing`: a crowd that asks for everything at once never makes Gateway refuse anything.
+//! - `cancels`: what is cancelled is gone before its place is asked for again.
 //! - `cli_reads`: the commands that read, as a trader types them.
 //! - `accounts`, `news`: positions that vanish, a second account, whose orders; bulletins, the
 //!   calendar, scanners.
@@ -43,6 +44,7 @@ mod adoption;
 mod adoption_files;
 mod bad_input;
 mod bad_requests;
+mod cancels;
 mod cli_reads;
 mod crowd;
 mod demo;

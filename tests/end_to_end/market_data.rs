@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use ibouncer_client::api::market_data_event::Body;
-use ibouncer_client::api::{ErrorRetry, ErrorSource, MarkKind};
-use ibouncer_client::{Feed, Origin, Retry, contract};
+use ibouncer_client::api::{ErrorRetry, ErrorSource, MarkKind, MarketDataEvent};
+use ibouncer_client::{Feed, LineRequest, Origin, Retry, contract, tws};
 use ibouncer_tests::harness::procfs::resident_kib;
 use ibouncer_tests::harness::wait::{PATIENCE, until_true};
 use nix::sys::signal::{Signal, kill};
@@ -158,6 +158,32 @@ async fn a_client_that_does_not_read_slows_nobody_and_costs_bounded_memory() {
     let mut counts: Vec<_> = counts.map(|client| client["skipped"].as_u64()).collect();
     counts.retain(|count| *count > Some(0));
     assert_eq!(counts.len(), 1, "one of them skipped: {clients:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_late_to_a_cfd_is_told_where_its_data_are_too() {
+    let (sim, broker) = ready();
+    let cfd = || tws::Contract { sec_type: Some("CFD".into()), ..contract::stock("AMD") };
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let client = connect(&broker).await;
+        let mut reader = Reader::open(&client).await;
+        reader.stream.subscribe(cfd(), Feed::Live).await.unwrap();
+        let is = |event: &MarketDataEvent| matches!(event.body, Some(Body::Reroute(_)));
+        let event = reader.until("another contract", is).await;
+        let Some(Body::Reroute(other)) = event.body else { unreachable!("it was looked for") };
+        let stock = contract::by_id(other.con_id(), other.exchange());
+        reader.stream.subscribe(stock, Feed::Live).await.unwrap();
+        reader.until("its ticks", is_tick).await;
+        let depth = LineRequest::depth(cfd(), 5);
+        reader.stream.subscribe_to(depth).await.unwrap();
+        let is = |event: &MarketDataEvent| matches!(event.body, Some(Body::RerouteMarketDepth(_)));
+        reader.until("another contract for the book", is).await;
+        // The next one joins what this one has.
+        open.push((client, reader));
+    }
+    assert_eq!(sim.requests("REQ_MKT_DEPTH").len(), 1);
+    assert_eq!(sim.requests("REQ_MKT_DATA").len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

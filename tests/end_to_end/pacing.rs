@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use ibouncer_client::api::MarkKind;
 use ibouncer_client::api::market_data_event::Body;
-use ibouncer_client::{BarRequest, Client, LineRequest, SubscriptionId, contract, order, tws};
+use ibouncer_client::api::{MarkKind, MarketDataEvent};
+use ibouncer_client::{
+    BarRequest, Client, LineRequest, SubscriptionId, TickKind, contract, order, tws,
+};
 use ibouncer_tests::harness::machine::Whole;
 use ibouncer_tests::harness::wait::PATIENCE;
 use ibouncer_tests::harness::{Principal, Sim, machine};
@@ -236,6 +238,73 @@ async fn when_gateway_complains_the_rate_is_halved_and_nothing_is_lost() {
     let report = sim.stop();
     assert_eq!(report["became_ready"], 1, "one session: {report}");
     assert!(report["limits"]["message_rate"].as_u64() > Some(0), "{report}");
+}
+
+/// The simulator's number of AAPL.
+const NUMBER: i32 = 900_000_001;
+
+fn by_number() -> tws::Contract {
+    contract::by_id(NUMBER, "SMART")
+}
+
+/// Six histories within two seconds, of which Gateway takes five, and two tick-by-tick lines
+/// within 15 s, of which it takes one: some by symbol, and some by number.
+async fn ask_in_two_ways(one: &ibouncer_client::Client, other: &ibouncer_client::Client) {
+    let mut calls = tokio::task::JoinSet::new();
+    for minutes in 1..=6 {
+        let (client, contract) = match minutes {
+            1..=3 => (one.clone(), contract::stock("AAPL")),
+            _ => (other.clone(), by_number()),
+        };
+        calls.spawn(async move {
+            let request = BarRequest::new(contract, format!("{} S", minutes * 60), "5 secs");
+            client.history().bars(request).await.unwrap().bars.len()
+        });
+    }
+    let mut readers = Vec::new();
+    for (client, contract) in [(one, contract::stock("AAPL")), (other, by_number())] {
+        let reader = Reader::open(client).await;
+        let wanted = LineRequest::tick_by_tick(contract, TickKind::BidAsk);
+        reader.stream.subscribe_to(wanted).await.unwrap();
+        readers.push(reader);
+    }
+    let all = async {
+        for reader in &mut readers {
+            let ticks = |event: &MarketDataEvent| {
+                assert!(!matches!(event.body, Some(Body::Error(_))), "{event:?}");
+                matches!(event.body, Some(Body::TickByTick(_)))
+            };
+            while !ticks(&reader.next().await.expect("it goes on")) {}
+        }
+        calls.join_all().await
+    };
+    let bars = tokio::time::timeout(ALL, all).await.expect("all of it in time");
+    assert!(bars.iter().all(|bars| *bars > 0), "{bars:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_symbol_and_a_number_that_were_seen_to_be_one_contract_share_gateways_rules() {
+    let sim = sim(&[]);
+    let broker = plan(&sim).start();
+    broker.wait_ready();
+    let (one, other) = (connect(&broker).await, connect(&broker).await);
+    let details = one.contracts().details(contract::stock("AAPL")).await.unwrap();
+    assert_eq!(details.len(), 1);
+    ask_in_two_ways(&one, &other).await;
+    drop(broker);
+    check_unbroken(&sim.stop());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_breaks_a_rule_of_gateway_that_could_not_be_known_waits_and_sees_no_error() {
+    let sim = sim(&[]);
+    let broker = plan(&sim).start();
+    broker.wait_ready();
+    let (one, other) = (connect(&broker).await, connect(&broker).await);
+    ask_in_two_ways(&one, &other).await;
+    drop(broker);
+    let report = sim.stop();
+    assert_eq!(report["limits"]["historical_contract"], 1, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

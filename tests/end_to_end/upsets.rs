@@ -225,8 +225,29 @@ async fn after_1102_everything_goes_on_and_nothing_is_asked_again() {
     assert!(status["reason"].as_str().unwrap().contains("1100"), "{status}");
     gateway.sim.happen(Happening::RestoredWithData).await;
     broker.wait_status("READY", |status| status["state"] == "READY");
-    all.data_of_all().await;
+    all.comes_back().await;
     check_asked(&gateway, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotes_are_stale_as_long_as_gateway_has_lost_ib_also_for_whoever_comes_meanwhile() {
+    let (gateway, _broker, client) = started().await;
+    let mut reader = Reader::open(&client).await;
+    reader.stock("AAPL").await;
+    reader.live_tick().await;
+    gateway.sim.happen(Happening::LinkLost).await;
+    let because = reader.mark(MarkKind::Stale).await.because;
+    assert!(because.contains("1100"), "{because}");
+    let mut late = Reader::open(&client).await;
+    late.stock("AAPL").await;
+    late.until("an old tick", |event| event.replayed && is_tick(event)).await;
+    late.mark(MarkKind::Stale).await;
+    gateway.sim.happen(Happening::RestoredWithData).await;
+    for reader in [&mut reader, &mut late] {
+        reader.mark(MarkKind::Resumed).await;
+        reader.live_tick().await;
+    }
+    assert_eq!(gateway.asked("REQ_MKT_DATA").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -95,7 +95,7 @@ impl World {
             Action::Snapshot => self.with_client(|world, client| {
                 let key = Key::draw(&mut world.rng);
                 if key.what == What::Quotes {
-                    world.snapshot(client, key);
+                    world.snapshot(client, Key { generic: Vec::new(), ..key });
                 }
             }),
             Action::Ask => self.with_client(|world, client| {

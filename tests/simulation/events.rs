@@ -52,6 +52,8 @@ pub(crate) enum Event {
     Looked(u64),
     /// Gateway listens again.
     Listen,
+    /// A position changes at Gateway, and will again.
+    Trade,
     /// The disk has an answer for this broker.
     Disk(u64),
     /// The next random act about orders.

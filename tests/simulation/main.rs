@@ -9,7 +9,7 @@
 //! the same Gateway (`others.rs`). What happens is drawn from `grammar.rs`; what must hold is in
 //! `checks.rs`, `attempts.rs`, `frames.rs`, `wire.rs` and `follower.rs`; each seed ends with a
 //! world that is healed and must recover (`recovery.rs`). `orders.rs` has worlds of orders and
-//! their oracle; `soak.rs` runs one world for long.
+//! their oracle; `overtaking.rs` has cancels and requests of one moment; `soak.rs` runs one world for long.
 //!
 //! ```text
 //!   cargo test -p ibouncer-tests --test simulation              1000 seeds
@@ -33,6 +33,7 @@ mod network;
 mod orders;
 mod os;
 mod others;
+mod overtaking;
 mod recovery;
 mod relay;
 mod runner;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ibouncer_core::hub::Input;
 use ibouncer_core::session::StateKind;
-use ibouncer_gateway_sim::{End, Limit};
+use ibouncer_gateway_sim::{End, Happening, Limit, SeedOwner};
 
 use crate::events::Event;
 use crate::follower::Life;
@@ -22,6 +22,9 @@ const READY_WITHIN: Duration = Duration::from_secs(15 * 60 + 8 * 60);
 
 /// All lines are asked for, and the slowest Gateway ticks once for each.
 const SERVED_WITHIN: Duration = Duration::from_secs(900);
+
+/// Between two trades by hand, once the world is healed.
+const TRADES: Duration = Duration::from_secs(20);
 
 /// An ordered end takes the drain, a kill and a wait.
 const STOPPED_WITHIN: Duration = Duration::from_secs(12);
@@ -77,6 +80,7 @@ impl World {
         for stream in self.clients.streams.values_mut() {
             stream.pushed.forget_fresh();
         }
+        self.agenda.add(self.now, Event::Trade);
         self.run_until(SERVED_WITHIN, "everybody is served", World::is_served);
         let clients = &self.clients;
         assert_eq!(clients.asked, clients.answered + clients.dropped, "calls and answers");
@@ -96,6 +100,15 @@ impl World {
         }
     }
 
+    /// Somebody trades by hand, so that there is something new to say of positions.
+    pub(crate) fn trade(&mut self) {
+        let (symbol, quantity, owner) = ("AAPL".to_owned(), 1, SeedOwner::Manual);
+        self.happen(&Happening::Execution { symbol, quantity, owner });
+        if !self.ends {
+            self.agenda.add(self.now + TRADES, Event::Trade);
+        }
+    }
+
     pub(crate) fn is_ready(&mut self) -> bool {
         self.broker.lives && self.state == StateKind::Ready
     }
@@ -104,10 +117,8 @@ impl World {
         let all_back = self.broker.lives && self.clients.returning.is_empty();
         let heard = self.clients.streams.values().all(|stream| {
             let lives = stream.pushed.lives();
-            let heard = |(number, life): (&u32, &Life)| {
-                !life.stale && (life.fresh > 0 || !stream.keys[number].flows())
-            };
-            stream.is_read() && lives.iter().all(heard)
+            let heard = |life: &Life| !life.stale && life.fresh > 0;
+            stream.is_read() && lives.values().all(heard)
         });
         all_back && heard && self.clients.next_answer().is_none()
     }

@@ -20,21 +20,29 @@ const LOWEST_REQUEST: i32 = 1_400_000_000;
 const MOST_PER_SECOND: usize = 50;
 
 /// Requests that stay open, besides those for quotes, and what takes them back.
-const REQUESTS: [u32; 7] = [
+const REQUESTS: [u32; 11] = [
     id::REQ_MKT_DEPTH,
     id::REQ_TICK_BY_TICK_DATA,
     id::REQ_REAL_TIME_BARS,
     id::REQ_ACCOUNT_SUMMARY,
     id::REQ_PNL,
+    id::REQ_ACCOUNT_UPDATES_MULTI,
+    id::REQ_POSITIONS_MULTI,
+    id::REQ_SCANNER_SUBSCRIPTION,
+    id::REQ_CONTRACT_DATA,
     id::REQ_HISTORICAL_DATA,
     id::REQ_HEAD_TIMESTAMP,
 ];
-const CANCELS: [u32; 7] = [
+const CANCELS: [u32; 11] = [
     id::CANCEL_MKT_DEPTH,
     id::CANCEL_TICK_BY_TICK_DATA,
     id::CANCEL_REAL_TIME_BARS,
     id::CANCEL_ACCOUNT_SUMMARY,
     id::CANCEL_PNL,
+    id::CANCEL_ACCOUNT_UPDATES_MULTI,
+    id::CANCEL_POSITIONS_MULTI,
+    id::CANCEL_SCANNER_SUBSCRIPTION,
+    id::CANCEL_CONTRACT_DATA,
     id::CANCEL_HISTORICAL_DATA,
     id::CANCEL_HEAD_TIMESTAMP,
 ];
@@ -173,7 +181,7 @@ impl Wire {
             | id::REQ_MARKET_RULE => {}
             id::PLACE_ORDER | id::CANCEL_ORDER | id::REQ_GLOBAL_CANCEL => {}
             // Nothing takes them back.
-            id::REQ_CONTRACT_DATA | id::REQ_EXECUTIONS => {
+            id::REQ_EXECUTIONS => {
                 assert!(self.used.insert(number), "request id {number} is used twice");
             }
             message if REQUESTS.contains(&message) => {

@@ -19,6 +19,8 @@ const QUOTED: [&str; 8] = ["AAPL", "AAPL", "MSFT", "NVDA", "TSLA", "META", "NOPE
 
 const ACCOUNT: &str = "DU0000001";
 
+const SCANNED: &str = "STK.US.MAJOR";
+
 /// A kind of line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum What {
@@ -30,6 +32,9 @@ pub(crate) enum What {
     Updates,
     Summary,
     Pnl,
+    Values,
+    Held,
+    Scanner,
 }
 
 /// What makes two subscriptions the same.
@@ -61,6 +66,11 @@ impl Key {
             5 => plain(What::Updates, ACCOUNT),
             6 => plain(What::Summary, one(rng, &["All", ACCOUNT])),
             7 => plain(What::Pnl, ACCOUNT),
+            8 => match rng.u8(..3) {
+                0 => plain(What::Values, ACCOUNT),
+                1 => plain(What::Held, ACCOUNT),
+                _ => plain(What::Scanner, "TOP_PERC_GAIN"),
+            },
             _ => {
                 let generic: [&[u32]; 3] = [&[], &[233], &[106, 233]];
                 let generic = generic[rng.usize(..3)].to_vec();
@@ -89,12 +99,10 @@ impl Key {
             What::Updates => &kind::ACCOUNT_UPDATES,
             What::Summary => &kind::ACCOUNT_SUMMARY,
             What::Pnl => &kind::PNL,
+            What::Values => &kind::ACCOUNT_UPDATES_MULTI,
+            What::Held => &kind::POSITIONS_MULTI,
+            What::Scanner => &kind::SCANNER,
         }
-    }
-
-    /// Does something new come of it all the time?
-    pub(crate) fn flows(&self) -> bool {
-        !matches!(self.what, What::Positions | What::Updates | What::Summary)
     }
 
     /// The exchange that stands for the type of data.
@@ -102,13 +110,19 @@ impl Key {
         match self.what {
             What::Quotes => exchange_of(self.feed),
             What::Depth | What::TickByTick | What::Bars => "SMART",
+            What::Scanner => SCANNED,
             _ => "",
         }
     }
 
     /// One of the ways to write it.
     pub(crate) fn wanted(&self, way: u8) -> Result<Wanted, Error> {
-        let contract = || Some(contract(self.symbol, self.exchange()));
+        let contract = || {
+            let none = || (way & 16 == 16).then(String::new);
+            let (right, issuer_id, last_trade_date) = (none(), none(), none());
+            let plain = contract(self.symbol, self.exchange());
+            Some(tws::Contract { right, issuer_id, last_trade_date, ..plain })
+        };
         let req_id = (way & 4 == 4).then_some(7);
         match self.what {
             What::Quotes => {
@@ -119,18 +133,21 @@ impl Key {
                 req_id,
                 contract: contract(),
                 num_rows: (way & 2 == 2).then_some(5),
+                is_smart_depth: (way & 1 == 1).then_some(false),
                 ..Default::default()
             }),
             What::TickByTick => Wanted::tick_by_tick(tws::TickByTickRequest {
                 req_id,
                 contract: contract(),
                 tick_type: Some("BidAsk".into()),
-                ..Default::default()
+                number_of_ticks: (way & 2 == 2).then_some(0),
+                ignore_size: (way & 1 == 1).then_some(false),
             }),
             What::Bars => Wanted::real_time_bars(tws::RealTimeBarsRequest {
                 req_id,
                 contract: contract(),
                 what_to_show: (way & 2 == 2).then(|| "TRADES".into()),
+                use_rth: (way & 1 == 1).then_some(false),
                 ..Default::default()
             }),
             What::Positions => Ok(Wanted::positions()),
@@ -144,6 +161,29 @@ impl Key {
                 req_id,
                 account: Some(self.symbol.into()),
                 model_code: (way & 2 == 2).then(String::new),
+            }),
+            What::Values => Wanted::account_updates_multi(tws::AccountUpdatesMultiRequest {
+                req_id,
+                account: Some(self.symbol.into()),
+                model_code: (way & 2 == 2).then(String::new),
+                ledger_and_nlv: (way & 1 == 1).then_some(false),
+            }),
+            What::Held => Wanted::positions_multi(tws::PositionsMultiRequest {
+                req_id,
+                account: Some(self.symbol.into()),
+                model_code: (way & 2 == 2).then(String::new),
+            }),
+            What::Scanner => Wanted::scanner(tws::ScannerSubscriptionRequest {
+                req_id,
+                scanner_subscription: Some(tws::ScannerSubscription {
+                    number_of_rows: (way & 1 == 1).then_some(-1),
+                    instrument: Some("STK".into()),
+                    location_code: Some(SCANNED.into()),
+                    scan_code: Some(self.symbol.into()),
+                    exclude_convertible: (way & 2 == 2).then_some(false),
+                    stock_type_filter: (way & 8 == 8).then(String::new),
+                    ..Default::default()
+                }),
             }),
         }
     }

@@ -97,6 +97,7 @@ impl World {
             tick_by_tick_interval: Duration::from_secs(5),
             bar_interval: Duration::from_secs(20),
             pnl_interval: Duration::from_secs(11),
+            account_refresh: Duration::from_secs(45),
             ..GatewayConfig::default()
         };
         // Nobody asks it anything: the first broker brings its own.
@@ -247,6 +248,7 @@ impl World {
             Event::Look => self.look(),
             Event::Looked(number) => self.on_looked(number),
             Event::Listen => self.on_listen(),
+            Event::Trade => self.trade(),
             Event::Disk(broker) => self.on_disk(broker),
             Event::OrderAct => self.order_act(),
             Event::Torn => self.gateway_begins_anew(),

@@ -28,6 +28,8 @@ pub struct CallKind {
     pub request: u32,
     /// What takes it back.
     pub cancel: Option<Cancel>,
+    /// Gateway knows that from this server version on.
+    pub cancel_since: i32,
     /// Messages of the answer, and the field of the response that each becomes.
     pub answers: &'static [(u32, u8)],
     /// What ends it.
@@ -71,6 +73,9 @@ pub enum Sharing {
 /// Field of every response for warnings of Gateway.
 pub const NOTICES: u8 = 15;
 
+/// Server version with cancels of contract details and historical ticks.
+const CANCELS_OF_ONE_SHOTS: i32 = 215;
+
 /// Small answers out of Gateway's memory.
 const SHORT: Duration = Duration::from_secs(30);
 /// Answers that Gateway collects from elsewhere; large chains of options take a minute.
@@ -86,6 +91,7 @@ const fn call(
         tws,
         request,
         cancel: None,
+        cancel_since: 0,
         answers,
         end,
         unkeyed: false,
@@ -111,7 +117,12 @@ calls! {
         id::REQ_CONTRACT_DATA,
         &[(id::CONTRACT_DATA, 1), (id::BOND_CONTRACT_DATA, 2)],
         End::At(id::CONTRACT_DATA_END),
-    ), { sharing: Sharing::Recent, deadline: LONG };
+    ), {
+        cancel: Some(Cancel::ById(id::CANCEL_CONTRACT_DATA)),
+        cancel_since: CANCELS_OF_ONE_SHOTS,
+        sharing: Sharing::Recent,
+        deadline: LONG,
+    };
     /// Symbols that begin like this.
     MATCHING_SYMBOLS = call(
         "reqMatchingSymbols", id::REQ_MATCHING_SYMBOLS, &[(id::SYMBOL_SAMPLES, 1)], End::First,
@@ -186,7 +197,13 @@ calls! {
             (id::HISTORICAL_TICKS_LAST, 3),
         ],
         End::LastPage,
-    ), { sharing: Sharing::Recent, lane: Lane::History, deadline: LONG };
+    ), {
+        cancel: Some(Cancel::ById(id::CANCEL_HISTORICAL_TICKS)),
+        cancel_since: CANCELS_OF_ONE_SHOTS,
+        sharing: Sharing::Recent,
+        lane: Lane::History,
+        deadline: LONG,
+    };
     /// When history begins.
     HEAD_TIMESTAMP = call(
         "reqHeadTimeStamp", id::REQ_HEAD_TIMESTAMP, &[(id::HEAD_TIMESTAMP, 1)], End::First,
@@ -304,6 +321,11 @@ impl CallKind {
     /// The field that a message becomes, if it is part of the answer.
     pub fn field_of(&self, message_id: u32) -> Option<u8> {
         self.answers.iter().find(|(message, _)| *message == message_id).map(|(_, field)| *field)
+    }
+
+    /// What takes it back at a Gateway of this version.
+    pub fn cancel_at(&self, server_version: i32) -> Option<Cancel> {
+        self.cancel.filter(|_| server_version >= self.cancel_since)
     }
 
     /// Does this message end it, or belong to it?

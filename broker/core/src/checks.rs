@@ -35,6 +35,7 @@ pub fn contract(contract: Option<&Contract>) -> Result<&Contract, Error> {
         ("local_symbol", contract.local_symbol()),
         ("trading_class", contract.trading_class()),
         ("sec_id", contract.sec_id()),
+        ("issuer_id", contract.issuer_id()),
     ] {
         if value.len() > 200 || !value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
             return Err(error::invalid(format!(
@@ -101,6 +102,10 @@ pub fn plain(contract: &Contract) -> Contract {
         &mut contract.trading_class,
         &mut contract.sec_id_type,
         &mut contract.sec_id,
+        &mut contract.issuer_id,
+        &mut contract.description,
+        &mut contract.combo_legs_descrip,
+        &mut contract.last_trade_date,
     ] {
         text.take_if(|text| text.is_empty());
     }

@@ -52,6 +52,9 @@ pub fn exhausted(full: Full, holders: &[(String, usize)]) -> Error {
             "",
         ),
         Allowance::Scanners => ("scanners are in use", ""),
+        Allowance::Histories => {
+            ("streams of historical bars are in use; the rest of 50 is for single requests", "")
+        }
     };
     let message = format!(
         "all {} {what} ({}); unsubscribe something{more}, or set wait_for_line",

@@ -3,9 +3,9 @@
 //! Source: protocol fact sheet, section 9.
 
 use ibouncer_proto::tws::v1 as tws;
-use prost::Message as _;
 
 use crate::checks;
+use crate::contracts::Instrument;
 use crate::error::{self, Error};
 use crate::pacing::gates::{Gate, History};
 
@@ -86,7 +86,8 @@ pub fn bars(
         end_date_time: Some(request.end_date_time().to_owned()),
         ..request
     };
-    let gate = gate(&contract, &what, *seconds <= SMALL, body.encode_to_vec());
+    let rest = tws::HistoricalDataRequest { contract: None, ..body.clone() };
+    let gate = gate(&contract, &what, *seconds <= SMALL, &rest);
     Ok((body, contract, gate))
 }
 
@@ -112,11 +113,14 @@ pub fn ticks(
     let body = tws::HistoricalTicksRequest {
         req_id: None,
         contract: Some(contract.clone()),
+        start_date_time: (!start.is_empty()).then_some(start),
+        end_date_time: (!end.is_empty()).then_some(end),
         use_rth: Some(request.use_rth()),
         ignore_size: Some(request.ignore_size()),
         ..request
     };
-    let gate = gate(&contract, &what, true, body.encode_to_vec());
+    let rest = tws::HistoricalTicksRequest { contract: None, ..body.clone() };
+    let gate = gate(&contract, &what, true, &rest);
     Ok((body, contract, gate))
 }
 
@@ -134,7 +138,8 @@ pub fn head_timestamp(
         use_rth: Some(request.use_rth()),
         format_date: Some(request.format_date.unwrap_or(1)),
     };
-    let gate = gate(&contract, &what, true, body.encode_to_vec());
+    let rest = tws::HeadTimestampRequest { contract: None, ..body.clone() };
+    let gate = gate(&contract, &what, true, &rest);
     Ok((body, contract, gate))
 }
 
@@ -150,15 +155,22 @@ pub fn histogram(
         use_rth: Some(request.use_rth()),
         ..request
     };
-    let gate = gate(&contract, "HISTOGRAM", false, body.encode_to_vec());
+    let rest = tws::HistogramDataRequest { contract: None, ..body.clone() };
+    let gate = gate(&contract, "HISTOGRAM", false, &rest);
     Ok((body, contract, gate))
 }
 
-fn gate(contract: &tws::Contract, what: &str, small: bool, identity: Vec<u8>) -> Gate {
+/// `rest` is the request without its contract.
+fn gate(contract: &tws::Contract, what: &str, small: bool, rest: &impl prost::Message) -> Gate {
+    // Without an exchange Gateway takes SMART.
+    let exchange = contract.exchange.as_deref().unwrap_or("SMART");
+    let mut identity = rest.encode_to_vec();
+    identity.extend_from_slice(exchange.as_bytes());
     Gate::History(History {
         small,
+        instrument: Instrument::new(contract),
         identity,
-        contract: format!("{contract:?} {what}"),
+        kind: format!("{exchange} {what}"),
         weight: if what == "BID_ASK" { 2 } else { 1 },
     })
 }

@@ -7,7 +7,7 @@
 //!
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
-//! from Gateway), `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
+//! from Gateway), `hub/line_errors.rs`, `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
 //! `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
 //! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
 //! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, `hub/trading.rs` (orders), and [`crate::status`].
@@ -18,6 +18,7 @@ mod calls;
 mod complaint;
 mod io;
 mod lens;
+mod line_errors;
 mod lines;
 mod marks;
 mod operator;
@@ -39,6 +40,7 @@ use std::time::Instant;
 use crate::calls::kept::Kept;
 use crate::calls::open::OpenCalls;
 use crate::clients::Clients;
+use crate::contracts::Contracts;
 use crate::error::Error;
 use crate::farms::Farms;
 use crate::heartbeat::Heartbeat;
@@ -54,15 +56,16 @@ use crate::routes::Routes;
 use crate::scope::Scope;
 use crate::session::{Memory, Session};
 use crate::settings::Settings;
+use crate::status::mask_account;
 use crate::supervisor::Supervisor;
 
 use allotment::Waiter;
 use complaint::LeftLately;
 pub use io::{Input, Manner, Output, Reply, WorkerEvent};
+pub(crate) use line_errors::ends_request;
 use snapshot::Snapshot;
 use streams::Streams;
 use trading::Trading;
-pub(crate) use upstream::ends_request;
 
 /// Things that are counted, by the names of their metrics.
 #[derive(Debug, Default, Clone)]
@@ -105,6 +108,7 @@ pub struct Hub {
     snapshots: BTreeMap<CallId, Snapshot>,
     pub(crate) calls: OpenCalls,
     kept: Kept,
+    contracts: Contracts,
     /// Wishes that wait for a line to become free.
     line_waiters: VecDeque<Waiter>,
     left_lately: LeftLately,
@@ -160,6 +164,7 @@ impl Hub {
             snapshots: BTreeMap::new(),
             calls: OpenCalls::default(),
             kept: Kept::default(),
+            contracts: Contracts::default(),
             line_waiters: VecDeque::new(),
             left_lately: LeftLately::default(),
             before: Before::New,
@@ -272,7 +277,8 @@ impl Hub {
 
     /// The earliest time at which `handle_timeout` has something to do, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let snapshots = self.snapshots.values().map(|snapshot| (snapshot.deadline, "snapshot"));
+        let deadlines = self.snapshots.values().filter_map(|snapshot| snapshot.deadline);
+        let snapshots = deadlines.map(|deadline| (deadline, "snapshot"));
         [
             self.session.poll_timeout(),
             self.supervisor.poll_timeout(),
@@ -301,6 +307,12 @@ impl Hub {
     /// Accounts of the newest session, in full.
     pub fn accounts(&self) -> &[String] {
         self.session.accounts()
+    }
+
+    /// A text without the accounts of this session.
+    pub(crate) fn mask_accounts(&self, text: &str) -> String {
+        let accounts = self.session.accounts().iter();
+        accounts.fold(text.to_owned(), |text, one| text.replace(one.as_str(), &mask_account(one)))
     }
 
     /// How long a stream or an answer that has something for its reader may be left unread.

@@ -30,6 +30,7 @@ pub mod calls;
 pub mod checks;
 pub mod clients;
 pub mod clock;
+pub mod contracts;
 pub mod error;
 pub mod farms;
 pub mod fields;

@@ -85,6 +85,12 @@ pub struct Line {
     pub sequence: u64,
     /// How often it was stale, or lost frames.
     pub gaps: u64,
+    /// The newest event before the newest of those times.
+    pub gap_at: Option<u64>,
+    /// What is remembered of it may be old: it is asked for anew, or Gateway has lost IB.
+    pub stale: bool,
+    /// It was live when Gateway lost IB (1100), and was not asked for since.
+    pub held: bool,
     /// Who listens.
     pub subscribers: Vec<Subscriber>,
     /// For late joiners.
@@ -108,6 +114,34 @@ impl Line {
     #[inline]
     pub fn is_special(&self) -> bool {
         self.memory.is_image()
+    }
+
+    /// From now on something is missing. Those who are to be told that it is stale: slot of the
+    /// stream, and subscription.
+    pub fn become_stale(&mut self) -> Vec<(u32, u32)> {
+        // One that was lost twice before anything came of it has one gap.
+        if !std::mem::replace(&mut self.stale, true) {
+            self.gaps += 1;
+            self.gap_at = Some(self.sequence);
+        }
+        let fresh = self.subscribers.iter_mut().filter(|one| !one.told_stale);
+        let told = fresh.map(|one| {
+            one.told_stale = true;
+            (one.stream, one.subscription)
+        });
+        told.collect()
+    }
+
+    /// Data flows. Those who are to be told.
+    pub fn become_fresh(&mut self) -> Vec<(u32, u32)> {
+        self.stale = false;
+        self.held = false;
+        let stale = self.subscribers.iter_mut().filter(|one| one.told_stale);
+        let told = stale.map(|one| {
+            one.told_stale = false;
+            (one.stream, one.subscription)
+        });
+        told.collect()
     }
 
     /// Symbol, or what stands for it.
@@ -169,6 +203,9 @@ impl Lines {
             upstream: Upstream::Stale,
             sequence: 0,
             gaps: 0,
+            gap_at: None,
+            stale: false,
+            held: false,
             subscribers: Vec::new(),
             lingers_until: None,
             asked_at: None,
@@ -349,6 +386,7 @@ fn limits(settings: &PacingSettings) -> BTreeMap<Allowance, u32> {
         (Allowance::TickByTick, (lines / 20).max(1)),
         (Allowance::Summaries, 2),
         (Allowance::Scanners, 10),
+        (Allowance::Histories, 40),
     ])
 }
 

@@ -1,7 +1,7 @@
 //! What a line remembers, so that whoever comes late knows as much as whoever was there from the
 //! start.
 //!
-//! Kinds: the last value of each tick type; a whole book; an image of things that each have
+//! Kinds: the last value of each tick type; a whole book; both with the warnings that explain them; an image of things that each have
 //! an identity (values, positions, bulletins) with the end mark of its first load; the end of a
 //! tape, for those who were there before and come back. Bodies are kept as Gateway wrote them.
 
@@ -11,6 +11,8 @@ pub mod identity;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use ibouncer_proto::tws::v1::ErrorMessage;
+use prost::Message as _;
 
 use crate::fields::{Loss, field, loss_of, tick_type};
 use book::Book;
@@ -41,7 +43,7 @@ pub enum Memory {
     Nothing,
     /// The newest events, told only to those who come back.
     Tape(VecDeque<Remembered>),
-    /// The last value of each tick type.
+    /// The last value of each tick type, and the newest warning of each code.
     LastValues(Vec<LastValue>),
     /// The whole book.
     Book(Book),
@@ -110,6 +112,7 @@ impl Memory {
                 tape.push_back(Remembered { field, sequence, body: Bytes::copy_from_slice(body) });
             }
             Self::LastValues(values) => remember_last(values, field, sequence, body),
+            Self::Book(book) if is_note(field) => book.note(field, sequence, body),
             Self::Book(book) => book.apply(field, body),
             Self::Image(image) => image.remember(field, sequence, body),
         }
@@ -124,21 +127,18 @@ impl Memory {
                 let seen = after.unwrap_or(u64::MAX);
                 tape.iter().filter(|event| event.sequence > seen).cloned().collect()
             }
-            Self::LastValues(values) => {
-                let mut all: Vec<_> = values
-                    .iter()
-                    .filter(|value| after.is_none_or(|after| value.sequence > after))
-                    .map(|value| Remembered {
-                        field: value.field,
-                        sequence: value.sequence,
-                        body: Bytes::copy_from_slice(&value.body),
-                    })
-                    .collect();
-                all.sort_by_key(|value| value.sequence);
-                all
-            }
+            Self::LastValues(values) => last_values(values, after),
             Self::Book(book) => book.rows(sequence),
             Self::Image(image) => image.replay(),
+        }
+    }
+
+    /// What Gateway said of a book beside its rows; told before them. Of other lines it is part of
+    /// the replay.
+    pub fn notes(&self, after: Option<u64>) -> Vec<Remembered> {
+        match self {
+            Self::Book(book) => book.notes(after),
+            _ => Vec::new(),
         }
     }
 
@@ -155,7 +155,8 @@ impl Memory {
     /// The line is asked for anew: what does not come again is gone. A book begins empty.
     pub fn on_asked(&mut self) {
         match self {
-            Self::Nothing | Self::LastValues(_) | Self::Tape(_) => {}
+            Self::Nothing | Self::Tape(_) => {}
+            Self::LastValues(values) => values.retain(|value| !is_note(value.field)),
             Self::Book(book) => *book = Book::default(),
             Self::Image(image) => {
                 image.end = None;
@@ -182,16 +183,42 @@ impl Memory {
     /// Gateway reset the book.
     pub fn on_reset(&mut self) {
         if let Self::Book(book) = self {
-            *book = Book::default();
+            book.empty();
         }
     }
 }
 
+/// In order of arrival.
+fn last_values(values: &[LastValue], after: Option<u64>) -> Vec<Remembered> {
+    let mut all: Vec<_> = values
+        .iter()
+        .filter(|value| after.is_none_or(|after| value.sequence > after))
+        .map(|value| Remembered {
+            field: value.field,
+            sequence: value.sequence,
+            body: Bytes::copy_from_slice(&value.body),
+        })
+        .collect();
+    all.sort_by_key(|value| value.sequence);
+    all
+}
+
+/// Is it no value, but something that must be known to understand them: that they are delayed
+/// (10167), or that another contract has to be asked for (a CFD)?
+const fn is_note(field: u8) -> bool {
+    matches!(field, field::ERROR | field::REROUTE | field::REROUTE_MARKET_DEPTH)
+}
+
 fn remember_last(values: &mut Vec<LastValue>, field: u8, sequence: u64, body: &[u8]) {
-    if loss_of(field) != Loss::OldTicks && field != field::TICK_STRING {
+    if loss_of(field) != Loss::OldTicks && field != field::TICK_STRING && !is_note(field) {
         return;
     }
-    let kind = tick_type(body);
+    // Of errors the newest of each code.
+    let kind = match field {
+        field::ERROR => ErrorMessage::decode(body).unwrap_or_default().error_code() as u32,
+        field if is_note(field) => 0,
+        _ => tick_type(body),
+    };
     let found = values.iter_mut().find(|value| value.kind == kind && value.field == field);
     match found {
         Some(value) => {
@@ -234,7 +261,6 @@ impl Image {
 #[cfg(test)]
 mod tests {
     use ibouncer_proto::tws::v1::{Contract, Position, TickPrice};
-    use prost::Message as _;
 
     use super::*;
 
@@ -261,6 +287,31 @@ mod tests {
         };
         assert_eq!(numbers(None), [2, 3]);
         assert_eq!(numbers(Some(2)), [3]);
+    }
+
+    #[test]
+    fn warnings_are_told_late_by_their_newest_and_are_gone_once_the_line_is_asked_for_anew() {
+        let warning = |code| {
+            ErrorMessage { error_code: Some(code), ..ErrorMessage::default() }.encode_to_vec()
+        };
+        for (mut memory, reroute) in
+            [(Memory::last_values(), field::REROUTE), (Memory::book(), field::REROUTE_MARKET_DEPTH)]
+        {
+            memory.remember(field::ERROR, 1, &warning(10_167));
+            memory.remember(field::ERROR, 2, &warning(2_152));
+            memory.remember(reroute, 3, &[]);
+            memory.remember(field::ERROR, 4, &warning(10_167));
+            memory.on_reset();
+            let told = |memory: &Memory, after| {
+                let mut all = memory.notes(after);
+                all.extend(memory.replay(after, 4));
+                all.into_iter().map(|one| (one.field, one.sequence)).collect::<Vec<_>>()
+            };
+            assert_eq!(told(&memory, None), [(field::ERROR, 2), (reroute, 3), (field::ERROR, 4)]);
+            assert_eq!(told(&memory, Some(3)), [(field::ERROR, 4)]);
+            memory.on_asked();
+            assert!(told(&memory, None).is_empty());
+        }
     }
 
     #[test]

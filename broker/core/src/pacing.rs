@@ -3,8 +3,9 @@
 //! Owns the token bucket and what waits for it. A burst is small, so that no second, wherever
 //! it begins, sees more than Gateway's 50 messages. Inside a lane, but for that of orders, clients
 //! take turns; a message never overtakes an earlier one of the same client, unless a rule of Gateway holds the earlier
-//! one back (`pacing/gates.rs`). Lower lanes are never starved. Messages that wait can be taken
-//! back, and then nothing leaves. Read on in `pacing/waiting_line.rs`: who stands where in the queue.
+//! one back (`pacing/gates.rs`). Lower lanes are never starved; only requests for data wait for
+//! all cancels of data (`pacing/turns.rs`). Messages that wait can be taken back, and then nothing
+//! leaves. Read on in `pacing/waiting_line.rs`: who stands where in the queue.
 
 pub mod gates;
 mod history_rules;
@@ -72,7 +73,7 @@ impl Lane {
 const LANES: usize = 6;
 
 /// One message that waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Waiting {
     /// The whole frame.
     pub frame: Bytes,
@@ -125,7 +126,6 @@ impl Pacer {
     /// Adds a message at the end of its client's queue.
     pub fn push(&mut self, lane: Lane, client: ClientId, message: Waiting) {
         self.held_until = None;
-        self.gates.on_waits(&message.gate, message.request);
         self.lanes[lane as usize].push(client, message);
     }
 
@@ -135,7 +135,7 @@ impl Pacer {
         for lane in &mut self.lanes {
             found |= lane.take_back(request);
         }
-        self.gates.on_taken_back(request);
+        self.gates.on_done(request);
         self.held_until = None;
         found
     }
@@ -183,6 +183,11 @@ impl Pacer {
         self.tokens = self.tokens.min(0.0);
         self.complained = Some(now);
         self.per_second
+    }
+
+    /// Gateway says that a history came too early (162): for some seconds none of small bars leaves.
+    pub fn on_violated(&mut self, now: Instant) {
+        self.gates.on_violated(now);
     }
 
     /// Another budget from now on.

@@ -155,19 +155,32 @@ impl Hub {
             .collect()
     }
 
-    /// What waits to leave for Gateway, in the order in which it will.
+    /// What waits to leave for Gateway, in the order in which it will; and behind it, what waits
+    /// for a line.
     pub fn queue(&self, client: &str, now: Instant) -> v1::GetQueueResponse {
         let places = self.pacer.queue(now).into_iter();
-        let requests = places
-            .map(|place| v1::QueuedRequest {
-                client: self.clients.name(place.client).to_owned(),
-                lane: place.lane.name().into(),
-                request: place.what.0.into(),
-                label: place.what.1,
-                place: place.place,
-                expected_wait: prost_types::Duration::try_from(place.expected_wait).ok(),
-                because: place.because.into(),
-            })
+        let leaving = places.map(|place| v1::QueuedRequest {
+            client: self.clients.name(place.client).to_owned(),
+            lane: place.lane.name().into(),
+            request: place.what.0.into(),
+            label: self.mask_accounts(&place.what.1),
+            place: place.place,
+            expected_wait: place.expected_wait.and_then(|wait| wait.try_into().ok()),
+            because: place.because.into(),
+        });
+        let behind = self.pacer.len() as u32..;
+        let waiting =
+            self.waiters().into_iter().zip(behind).map(|(one, place)| v1::QueuedRequest {
+                client: self.clients.name(one.client).to_owned(),
+                lane: one.kind.lane.name().into(),
+                request: one.kind.tws.into(),
+                label: self.mask_accounts(one.label),
+                place,
+                expected_wait: None,
+                because: one.because,
+            });
+        let requests = leaving
+            .chain(waiting)
             .filter(|request| client.is_empty() || request.client == client)
             .collect();
         v1::GetQueueResponse { requests, messages_per_second: self.pacer.rate() }

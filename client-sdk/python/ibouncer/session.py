@@ -47,8 +47,9 @@ LONGEST_WAIT = 3600.0
 class QueuedRequest:
     """A request that waits for its turn to leave for Gateway.
 
-    `place` messages leave before it, which is expected to take `expected_wait` seconds; `because`
-    names a rule of Gateway that it waits for, and is empty if it waits only for its turn.
+    `place` messages leave before it, which is expected to take `expected_wait` seconds; None if
+    that is not known, because only an answer of Gateway or a free line ends the wait. `because`
+    names what it waits for, and is empty if that is only its turn.
     """
 
     client: str
@@ -56,7 +57,7 @@ class QueuedRequest:
     request: str
     label: str
     place: int
-    expected_wait: float
+    expected_wait: float | None
     because: str
 
 
@@ -255,7 +256,11 @@ class Session(
                 request=item.request,
                 label=item.label,
                 place=item.place,
-                expected_wait=item.expected_wait.ToMilliseconds() / 1e3,
+                expected_wait=(
+                    item.expected_wait.ToMilliseconds() / 1e3
+                    if item.HasField("expected_wait")
+                    else None
+                ),
                 because=item.because,
             )
             for item in response.requests

@@ -267,6 +267,7 @@ async def test_what_accounts_are_called_and_the_session_is_asked(runtime: Path) 
         queue = session_pb2.GetQueueResponse(messages_per_second=45)
         request = queue.requests.add(client="a", lane="history", place=3, because="60 in 10 min")
         request.expected_wait.FromMilliseconds(1500)
+        queue.requests.add(client="b", lane="data", place=4, because="no line is free")
         broker.answers["GetQueue"] = queue
         broker.answers["GetGatewayConfiguration"] = session_pb2.GetGatewayConfigurationResponse(
             configuration=config_pb2.ConfigResponse()
@@ -280,4 +281,5 @@ async def test_what_accounts_are_called_and_the_session_is_asked(runtime: Path) 
         assert (await session.current_time()).microsecond == 500_000
         waiting = await session.queue("a")
         assert waiting.messages_per_second == 45 and waiting[0].expected_wait == 1.5
+        assert waiting[1].expected_wait is None
         assert isinstance(await session.gateway_configuration(), config_pb2.ConfigResponse)

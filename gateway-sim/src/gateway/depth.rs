@@ -9,6 +9,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use ibouncer_proto::tws::v1::{
     CancelMarketDepth, MarketDepth, MarketDepthData, MarketDepthL2, MarketDepthRequest,
+    RerouteMarketDepthRequest,
 };
 
 use super::Shared;
@@ -76,6 +77,16 @@ impl Connection {
         }
         if shared.forbids(listing) {
             return Err(Refusal::no_permission());
+        }
+        if let Some(stock) = listing.rerouted() {
+            let message = RerouteMarketDepthRequest {
+                req_id: body.req_id,
+                con_id: Some(stock.con_id()),
+                exchange: Some(stock.exchange().to_owned()),
+            };
+            self.say(tell::REROUTE_MKT_DEPTH_REQ, &message);
+            self.streams.open(key, None, Stream::Named);
+            return Ok(());
         }
         let most = shared.config.limits.of(Limit::MarketDepth) as usize;
         if !shared.books.contains_key(&listing) && shared.books.len() >= most {

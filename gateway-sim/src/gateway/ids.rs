@@ -131,6 +131,8 @@ ids! {
         HEAD_TIMESTAMP = 288,
         HISTOGRAM_DATA = 289,
         HISTORICAL_DATA_UPDATE = 290,
+        REROUTE_MKT_DATA_REQ = 291,
+        REROUTE_MKT_DEPTH_REQ = 292,
         MARKET_RULE = 293,
         PNL = 294,
         PNL_SINGLE = 295,

@@ -93,6 +93,8 @@ impl Directory {
             }
             if Some(wanted.sec_type()) == option_type(instrument) {
                 found.extend(self.options(place).filter(|option| self.fits(*option, wanted)));
+            } else if instrument.sec_type == "CFD" && wanted.sec_type() != "CFD" {
+                continue;
             } else if fits(wanted.sec_type(), instrument.sec_type) {
                 found.extend(self.months(place).filter(|month| self.fits(*month, wanted)));
             }

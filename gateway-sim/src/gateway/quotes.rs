@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use ibouncer_proto::tws::v1::{CancelMarketData, MarketDataRequest, MarketDataTypeRequest};
+use ibouncer_proto::tws::v1::{
+    CancelMarketData, MarketDataRequest, MarketDataTypeRequest, RerouteMarketDataRequest,
+};
 
 use super::Shared;
 use super::answer::{Answer, Refusal};
 use super::connection::Connection;
 use super::generic_ticks::Generics;
+use super::ids::tell;
 use super::line::Subscription;
-use super::listings::Listing;
+use super::listings::{Listing, Term};
 use super::market::Cancelled;
 use super::streams::Family;
 use super::subscriptions::Stream;
+use super::symbols::{INSTRUMENTS, Instrument};
 use crate::limits::Limit;
 
 /// Generic tick that adds a real-time volume tick to every trade.
@@ -27,6 +31,16 @@ impl Connection {
     ) -> Answer {
         let request_id = body.req_id();
         let (subscription, listing) = self.allow(&body, shared, now)?;
+        if let Some(stock) = listing.rerouted().filter(|_| !is_snapshot(&body)) {
+            let message = RerouteMarketDataRequest {
+                req_id: Some(request_id),
+                con_id: Some(stock.con_id()),
+                exchange: Some(stock.exchange().to_owned()),
+            };
+            self.say(tell::REROUTE_MKT_DATA_REQ, &message);
+            self.streams.open((Family::Generics, request_id), None, Stream::Named);
+            return Ok(());
+        }
         let delayed = subscription.data_type >= 3;
         let list = body.generic_tick_list();
         let generics = Generics::read(list, listing, subscription.instrument, delayed)?;
@@ -82,7 +96,9 @@ impl Connection {
         now: Duration,
     ) -> Answer {
         let request_id = body.req_id();
-        self.streams.close((Family::Generics, request_id));
+        if let Some(Stream::Named) = self.streams.close((Family::Generics, request_id)) {
+            return Ok(());
+        }
         let (feed, _, context) = self.feed_parts(shared, now);
         match feed.cancel(request_id, &context) {
             Cancelled::Line { instrument } => shared.release(instrument),
@@ -98,7 +114,8 @@ impl Connection {
         shared: &mut Shared,
         now: Duration,
     ) -> Result<(Subscription, Listing), Refusal> {
-        if self.feed.contains(body.req_id()) {
+        let known = self.streams.contains((Family::Generics, body.req_id()));
+        if known || self.feed.contains(body.req_id()) {
             return Err(Refusal::duplicate_ticker());
         }
         let listing = shared.directory.one(body.contract.as_ref())?;
@@ -117,6 +134,19 @@ impl Connection {
             rt_volume: generic.any(|tick| tick.trim() == RT_VOLUME),
         };
         Ok((subscription, listing))
+    }
+}
+
+impl Listing {
+    /// The stock whose market data a CFD has; none for anything else.
+    pub(super) fn rerouted(self) -> Option<Self> {
+        let instrument = self.instrument();
+        let is_stock = |one: &Instrument| {
+            (one.symbol, one.currency) == (instrument.symbol, instrument.currency)
+                && one.sec_type == "STK"
+        };
+        let place = INSTRUMENTS.iter().position(is_stock)?;
+        (instrument.sec_type == "CFD").then_some(Self { place, term: Term::Itself })
     }
 }
 

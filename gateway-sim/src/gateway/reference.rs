@@ -92,7 +92,10 @@ impl Connection {
             return Ok(());
         }
         let pattern = body.pattern().to_uppercase();
-        let fits = |place: &usize| INSTRUMENTS[*place].symbol.starts_with(&pattern);
+        let fits = |place: &usize| {
+            let instrument = &INSTRUMENTS[*place];
+            instrument.symbol.starts_with(&pattern) && instrument.sec_type != "CFD"
+        };
         let places = (0..INSTRUMENTS.len()).filter(|place| !pattern.is_empty() && fits(place));
         let describe = |place| {
             let listing = Listing { place, term: Term::Itself };

@@ -237,6 +237,8 @@ pub(crate) const INSTRUMENTS: &[Instrument] = &[
     // Two listings of one name, so that there is a contract that is ambiguous.
     stock("AMBIG", 40.00),
     Instrument { currency: "EUR", ..stock("AMBIG", 37.50) },
+    // Has no market data of its own: whoever asks for them is sent to the stock.
+    Instrument { sec_type: "CFD", ..stock("AMD", 139.60) },
 ];
 
 #[cfg(test)]

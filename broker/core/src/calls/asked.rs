@@ -69,7 +69,12 @@ impl Asked {
             ));
         }
         let label = request.underlying_symbol().to_owned();
-        let body = tws::SecDefOptParamsRequest { req_id: None, ..request };
+        let exchange = request.fut_fop_exchange.clone().unwrap_or_default();
+        let body = tws::SecDefOptParamsRequest {
+            req_id: None,
+            fut_fop_exchange: Some(exchange),
+            ..request
+        };
         Ok(Self::new(&calls::OPTION_PARAMETERS, &body, &label))
     }
 
@@ -262,7 +267,12 @@ impl Asked {
         }
         checks::needed("provider_codes", request.provider_codes(), "BRFG+DJNL")?;
         let label = format!("conId {}", request.con_id());
-        let body = tws::HistoricalNewsRequest { req_id: None, ..request };
+        let body = tws::HistoricalNewsRequest {
+            req_id: None,
+            start_date_time: Some(request.start_date_time().to_owned()),
+            end_date_time: Some(request.end_date_time().to_owned()),
+            ..request
+        };
         Ok(Self::new(&calls::HISTORICAL_NEWS, &body, &label))
     }
 
@@ -275,7 +285,17 @@ impl Asked {
     /// Events of the calendar.
     pub fn wsh_event_data(request: tws::WshEventDataRequest) -> Self {
         let label = format!("conId {}", request.con_id());
-        let body = tws::WshEventDataRequest { req_id: None, ..request };
+        let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let body = tws::WshEventDataRequest {
+            req_id: None,
+            fill_watchlist: Some(request.fill_watchlist()),
+            fill_portfolio: Some(request.fill_portfolio()),
+            fill_competitors: Some(request.fill_competitors()),
+            filter: some(request.filter),
+            start_date: some(request.start_date),
+            end_date: some(request.end_date),
+            ..request
+        };
         Self::new(&calls::WSH_EVENT_DATA, &body, &label).alone(Group::Wsh)
     }
 
@@ -323,6 +343,54 @@ mod tests {
             let message = result.unwrap_err().message;
             assert!(message.contains(word), "{message}");
         }
+    }
+
+    #[test]
+    fn what_is_left_out_and_what_is_said_to_be_nothing_are_equal() {
+        let none = || Some(String::new());
+        let contract = || Some(tws::Contract { con_id: Some(265_598), ..Default::default() });
+        let ticks = |start_date_time, ignore_size| {
+            Asked::historical_ticks(tws::HistoricalTicksRequest {
+                contract: contract(),
+                start_date_time,
+                end_date_time: Some("20251128 12:00:00 UTC".into()),
+                number_of_ticks: Some(10),
+                what_to_show: Some("TRADES".into()),
+                ignore_size,
+                ..Default::default()
+            })
+        };
+        assert_eq!(ticks(none(), Some(false)).unwrap(), ticks(None, None).unwrap());
+        let options = |fut_fop_exchange| {
+            Asked::option_parameters(tws::SecDefOptParamsRequest {
+                underlying_symbol: Some("AAPL".into()),
+                underlying_sec_type: Some("STK".into()),
+                underlying_con_id: Some(265_598),
+                fut_fop_exchange,
+                ..Default::default()
+            })
+        };
+        assert_eq!(options(none()).unwrap(), options(None).unwrap());
+        let news = |text: Option<String>| {
+            Asked::historical_news(tws::HistoricalNewsRequest {
+                con_id: Some(265_598),
+                provider_codes: Some("BRFG".into()),
+                start_date_time: text.clone(),
+                end_date_time: text,
+                ..Default::default()
+            })
+        };
+        assert_eq!(news(none()).unwrap(), news(None).unwrap());
+        let events = |text: Option<String>, fill| {
+            Asked::wsh_event_data(tws::WshEventDataRequest {
+                filter: text.clone(),
+                start_date: text.clone(),
+                end_date: text,
+                fill_portfolio: fill,
+                ..Default::default()
+            })
+        };
+        assert_eq!(events(none(), Some(false)), events(None, None));
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Open {
     pub waiters: Vec<Waiter>,
     /// When it left for Gateway, if it has.
     pub left: Option<Instant>,
+    /// How often Gateway put it off before.
+    pub put_off: u8,
     answer: BytesMut,
     deadline: Option<Instant>,
     /// Its time is over; only a late answer is waited for.
@@ -125,6 +127,7 @@ impl OpenCalls {
             client,
             waiters: Vec::new(),
             left: None,
+            put_off: 0,
             answer: BytesMut::new(),
             deadline: None,
             late: false,
@@ -144,6 +147,13 @@ impl OpenCalls {
         *self.waiting.entry(client).or_default() += 1;
         if let Some((_, before)) = self.by_waiter.insert(call, (request, client)) {
             self.count_out(before);
+        }
+    }
+
+    /// It is asked again, after Gateway put it off so often.
+    pub fn set_put_off(&mut self, request: RequestId, times: u8) {
+        if let Some(open) = self.open.get_mut(&request) {
+            open.put_off = times;
         }
     }
 

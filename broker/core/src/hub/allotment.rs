@@ -7,7 +7,7 @@ use super::subscriptions::Manner;
 use crate::error::{self, Error};
 use crate::ids::{ClientId, StreamId};
 use crate::lines::Full;
-use crate::lines::kind::Allowance;
+use crate::lines::kind::{Allowance, Kind};
 use crate::lines::wanted::Wanted;
 
 /// Why a line cannot be opened now.
@@ -26,6 +26,14 @@ pub(super) struct Waiter {
     pub(super) subscription: u32,
     pub(super) wanted: Wanted,
     pub(super) manner: Manner,
+}
+
+/// The same, for people.
+pub(crate) struct WaitsForLine<'a> {
+    pub(crate) client: ClientId,
+    pub(crate) kind: &'static Kind,
+    pub(crate) label: &'a str,
+    pub(crate) because: String,
 }
 
 impl Hub {
@@ -66,16 +74,40 @@ impl Hub {
         }
     }
 
+    /// Why this client cannot have a line for this wish now, if it cannot.
+    fn obstacle(&self, client: ClientId, wanted: &Wanted) -> Option<Obstacle> {
+        if self.lines.find(wanted).is_some() {
+            return None;
+        }
+        if let Some(limit) = self.own_limit_reached(client, wanted) {
+            return Some(Obstacle::Own(limit));
+        }
+        let full = |allowance: &Allowance| {
+            let limit = self.lines.limit(*allowance);
+            // One that nobody listens to makes room.
+            let is_full =
+                self.lines.used(*allowance) >= limit && self.lines.lingering(*allowance).is_none();
+            is_full.then_some(Obstacle::Gateway(Full { allowance: *allowance, limit }))
+        };
+        wanted.kind.uses.iter().find_map(full)
+    }
+
+    /// Those who wait for a line, in their order, and what for.
+    pub(crate) fn waiters(&self) -> Vec<WaitsForLine<'_>> {
+        let waiters = self.line_waiters.iter();
+        let waits = waiters.map(|Waiter { client, wanted, .. }| {
+            let obstacle = self.obstacle(*client, wanted);
+            let because = obstacle.map_or_else(String::new, |why| self.explain(&why).message);
+            WaitsForLine { client: *client, kind: wanted.kind, label: &wanted.about.label, because }
+        });
+        waits.collect()
+    }
+
     /// Those who wait for a line, first come first served.
     pub(super) fn serve_waiters(&mut self, now: Instant) {
         let mut rest = std::mem::take(&mut self.line_waiters);
         while let Some(waiter) = rest.pop_front() {
-            let full =
-                |allowance: &Allowance| self.lines.used(*allowance) >= self.lines.limit(*allowance);
-            let exists = self.lines.find(&waiter.wanted).is_some();
-            let waits = waiter.wanted.kind.uses.iter().any(full)
-                || self.own_limit_reached(waiter.client, &waiter.wanted).is_some();
-            if !exists && waits {
+            if self.obstacle(waiter.client, &waiter.wanted).is_some() {
                 self.line_waiters.push_back(waiter);
             } else {
                 let Waiter { stream, client: _, subscription, wanted, manner } = waiter;

@@ -8,13 +8,15 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::lens::Lens;
+use super::line_errors::{MOST_PUT_OFF, RATE_EXCEEDED, ends_request, is_pacing_violation};
 use super::trading::LISTING;
-use super::upstream::{Located, RATE_EXCEEDED, ends_request};
+use super::upstream::Located;
 use super::{Hub, Output, Reply};
 use crate::calls::open::{Open, Overdue, Progress, Waiter};
-use crate::calls::{self, Asked};
+use crate::calls::{self, Asked, CallKind};
 use crate::error::{self, Error};
 use crate::ids::{CallId, ClientId, RequestId};
+use crate::lines::kind::Cancel;
 use crate::notes::{NoteKind, Severity};
 use crate::pacing::{Lane, Waiting};
 use crate::routes::Route;
@@ -62,6 +64,12 @@ impl Hub {
         self.heartbeat.on_answer(request);
         if message.message_id == id::ERR_MSG {
             return self.on_call_error(request, message, now);
+        }
+        if message.message_id == id::CONTRACT_DATA
+            && let Ok(tws::ContractData { contract: Some(contract), .. }) =
+                tws::ContractData::decode(message.body)
+        {
+            self.contracts.learn(&contract);
         }
         match self.calls.on_message(request, message.message_id, message.body, now) {
             Progress::More => {}
@@ -178,7 +186,7 @@ impl Hub {
             frame,
             request,
             feed: None,
-            gate: asked.gate.clone(),
+            gate: asked.gate.clone().known_by(&self.contracts),
             what: (asked.kind.tws, asked.label.clone()),
         };
         self.pacer.push(lane.unwrap_or(asked.kind.lane), client, waiting);
@@ -193,6 +201,9 @@ impl Hub {
         };
         if gateway.error_code() == RATE_EXCEEDED {
             return self.on_rate_exceeded(Some(request), gateway.error_msg(), now);
+        }
+        if is_pacing_violation(&gateway) && self.put_off_call(request, now) {
+            return;
         }
         if ends_request(gateway.error_code()) {
             self.fail_call(request, &error::gateway(gateway.error_code(), gateway.error_msg()));
@@ -216,10 +227,35 @@ impl Hub {
         if rejected {
             self.end_request(request);
         } else {
-            self.cancel_request(request, open.asked.kind.cancel, open.client);
+            self.cancel_request(request, self.cancel_of(open.asked.kind), open.client);
         }
-        let next = self.open_call(open.client, open.asked, None);
-        for waiter in open.waiters {
+        self.open_again(open);
+    }
+
+    /// Gateway says that a history came too early, by what it knows and we do not: asked for in
+    /// other words, or by another program. It is asked for again, by the strictest rules. False if
+    /// that was done often enough.
+    fn put_off_call(&mut self, request: RequestId, now: Instant) -> bool {
+        self.pacer.on_violated(now);
+        let again = |open: &Open| open.put_off < MOST_PUT_OFF && open.is_unanswered();
+        if !self.calls.get(request).is_some_and(again) {
+            return false;
+        }
+        let Some((mut open, _)) = self.calls.close(request) else {
+            return false;
+        };
+        self.end_request(request);
+        open.put_off += 1;
+        open.asked.gate = open.asked.gate.strictly();
+        self.open_again(open);
+        true
+    }
+
+    /// The same under another id, for the same callers.
+    fn open_again(&mut self, before: Open) {
+        let next = self.open_call(before.client, before.asked, None);
+        self.calls.set_put_off(next, before.put_off);
+        for waiter in before.waiters {
             self.calls.wait(next, waiter);
         }
     }
@@ -273,7 +309,7 @@ impl Hub {
                 self.reply(waiter.call, Err(error.clone()));
             }
         } else if let Some((open, _)) = self.calls.close(request) {
-            self.cancel_request(request, kind.cancel, open.client);
+            self.cancel_request(request, self.cancel_of(kind), open.client);
             for waiter in open.waiters {
                 self.reply(waiter.call, Err(error.clone()));
             }
@@ -303,8 +339,13 @@ impl Hub {
 
     fn give_up(&mut self, request: RequestId) {
         if let Some((open, _)) = self.calls.close(request) {
-            self.cancel_request(request, open.asked.kind.cancel, open.client);
+            self.cancel_request(request, self.cancel_of(open.asked.kind), open.client);
         }
+    }
+
+    /// What takes such a request back at this Gateway.
+    pub(super) fn cancel_of(&self, kind: &CallKind) -> Option<Cancel> {
+        kind.cancel_at(self.session.server_version().unwrap_or_default())
     }
 
     pub(super) fn reply(&mut self, call: CallId, result: Result<Reply, Error>) {

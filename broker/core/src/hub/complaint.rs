@@ -13,9 +13,10 @@ use ibouncer_proto::tws::v1::ErrorMessage;
 use prost::Message as _;
 
 use super::Hub;
-use super::upstream::{Located, RATE_EXCEEDED};
+use super::line_errors::RATE_EXCEEDED;
+use super::upstream::Located;
 use crate::ids::{ClientId, RequestId};
-use crate::lines::Upstream;
+use crate::lines::{Line, Upstream, kind};
 use crate::notes::{NoteKind, Severity};
 use crate::pacing::{Lane, Waiting};
 use crate::routes::Route;
@@ -88,6 +89,7 @@ impl Hub {
                 for left in self.left_lately.take(now) {
                     match left {
                         Left::Request(request) => self.ask_again(request, false),
+                        Left::Cancel(cancel) if self.is_taken_back_by(&cancel) => {}
                         Left::Cancel(cancel) => self.pacer.push(Lane::DataCancel, NOBODY, cancel),
                     }
                 }
@@ -108,6 +110,16 @@ impl Hub {
         {
             self.on_rate_exceeded(request.map(RequestId), error.error_msg(), now);
         }
+    }
+
+    /// Would this cancel, which names no id, end a line that was asked for behind it?
+    fn is_taken_back_by(&self, cancel: &Waiting) -> bool {
+        kind::ALL.into_iter().filter(|kind| !kind.answers.is_empty()).any(|kind| {
+            let left =
+                |line: &Line| matches!(line.upstream, Upstream::Requested(_) | Upstream::Live(_));
+            cancel.frame == kind.cancel.frame(cancel.request)
+                && self.lines.only(kind).is_some_and(|(_, line)| left(line))
+        })
     }
 
     /// A request is made again under another id, if nothing came of it yet. Unless it was surely

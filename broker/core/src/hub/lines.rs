@@ -4,8 +4,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ibouncer_proto::api::v1::{MarkKind, UnknownMessage};
-use ibouncer_proto::tws::messages::id;
-use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::complaint::LeftLately;
@@ -18,7 +16,7 @@ use crate::lines::kind::Cancel;
 use crate::lines::wanted::LIVE;
 use crate::lines::{Line, Upstream};
 use crate::memory::identity;
-use crate::pacing::gates::{Gate, Group};
+use crate::pacing::gates::Gate;
 use crate::pacing::{Lane, Waiting};
 use crate::routes::Route;
 use crate::wire;
@@ -58,6 +56,41 @@ impl Hub {
         }
     }
 
+    /// Gateway has lost IB (1100, 2110), and no data come until that is over. Nothing is asked for
+    /// anew: the subscriptions may outlive it.
+    pub(super) fn hold_lines(&mut self, because: &str) {
+        for slot in self.lines.slots() {
+            let Some(line) = self.lines.get_mut(slot).filter(|line| !line.stale) else {
+                continue;
+            };
+            if let Upstream::Live(request) = line.upstream {
+                // Whatever comes next is the first that is new.
+                line.upstream = Upstream::Requested(request);
+                line.held = true;
+            }
+            for (stream, subscription) in line.become_stale() {
+                self.mark(slot, stream, subscription, MarkKind::Stale, because.to_owned());
+            }
+        }
+    }
+
+    /// IB is back, with all subscriptions (1102). What only comes when something changes is as it
+    /// was; of all else the first data is waited for.
+    pub(super) fn release_lines(&mut self, because: &str) {
+        for slot in self.lines.slots() {
+            let is_held = |line: &&mut Line| line.held && line.memory.is_image();
+            let Some(line) = self.lines.get_mut(slot).filter(is_held) else {
+                continue;
+            };
+            if let Upstream::Requested(request) = line.upstream {
+                line.upstream = Upstream::Live(request);
+            }
+            for (stream, subscription) in line.become_fresh() {
+                self.mark(slot, stream, subscription, MarkKind::Resumed, because.to_owned());
+            }
+        }
+    }
+
     /// One line is asked for again, under a new id.
     pub(super) fn resubscribe(&mut self, slot: u32, because: &str) {
         self.cancel_upstream(slot);
@@ -79,6 +112,7 @@ impl Hub {
                 continue;
             }
             line.gaps += 1;
+            line.gap_at = Some(line.sequence);
             for (stream, subscription) in listeners(line) {
                 self.mark(slot, stream, subscription, MarkKind::Gap, because.to_owned());
             }
@@ -97,12 +131,7 @@ impl Hub {
             self.heartbeat.on_answer(request);
         }
         let is_book = line.memory.is_book();
-        let mut waiting = Vec::new();
-        for subscriber in &mut line.subscribers {
-            if std::mem::take(&mut subscriber.told_stale) {
-                waiting.push((subscriber.stream, subscriber.subscription));
-            }
-        }
+        let waiting = line.become_fresh();
         for (stream, subscription) in waiting {
             let because = format!("data flows again in session {}", self.session.epoch().0);
             self.mark(slot, stream, subscription, MarkKind::Resumed, because);
@@ -123,41 +152,20 @@ impl Hub {
                 }
                 line.kind().cancel
             }
-            Some(Route::Snapshot(_)) => super::snapshot::CANCEL,
+            Some(Route::Snapshot(call)) => {
+                self.on_snapshot_left(call, now);
+                super::snapshot::CANCEL
+            }
             Some(Route::Call) => {
                 self.calls.on_left(request, now);
                 let kind = self.calls.get(request)?.asked.kind;
                 self.heartbeat.on_request(request, now);
-                return kind.cancel;
+                return self.cancel_of(kind);
             }
             Some(Route::Ended) | None => return None,
         };
         self.heartbeat.on_request(request, now);
         Some(cancel)
-    }
-
-    pub(super) fn end_line_by_error(
-        &mut self,
-        slot: u32,
-        gateway: &tws::ErrorMessage,
-        now: Instant,
-    ) {
-        let Some(line) = self.lines.close(slot) else {
-            return;
-        };
-        if let Some(request) = line.upstream.request() {
-            // After an error the id is dead at Gateway; a cancel would only raise another.
-            self.end_request(request);
-        }
-        let error = error::line_ended(line.id, gateway.error_code(), gateway.error_msg());
-        for subscriber in &line.subscribers {
-            if let Some(stream) = self.streams.get_mut(subscriber.stream) {
-                stream.subscriptions.remove(&subscriber.subscription);
-            }
-            self.end_subscription(&line, subscriber, error.clone());
-        }
-        self.serve_waiters(now);
-        self.outputs.push_back(Output::StatusChanged);
     }
 
     pub(super) fn deliver_unknown(&mut self, slot: u32, message: Located<'_>) {
@@ -171,7 +179,7 @@ impl Hub {
             body: Bytes::copy_from_slice(message.body),
         };
         let body = Bytes::from(unknown.encode_to_vec());
-        for (stream, subscription) in listeners(line) {
+        for (stream, subscription) in listeners_of(line, field::UNKNOWN, &body) {
             self.deliver_one(stream, subscription, field::UNKNOWN, body.clone(), slot);
         }
     }
@@ -196,7 +204,7 @@ impl Hub {
             };
             line.sequence += 1;
             let body = Bytes::from(body);
-            for (stream, subscription) in listeners(line) {
+            for (stream, subscription) in listeners_of(line, old.field, &body) {
                 self.deliver_one(stream, subscription, old.field, body.clone(), slot);
             }
         }
@@ -219,7 +227,7 @@ impl Hub {
             frame,
             request,
             feed: line.wanted.feed,
-            gate: line.wanted.gate.clone(),
+            gate: line.wanted.gate.clone().known_by(&self.contracts),
             what: (kind.tws, line.label().to_owned()),
         };
         self.pacer.push(kind.lane, line.opened_by, waiting);
@@ -257,15 +265,11 @@ impl Hub {
 
     /// The cancel of a request waits for its turn.
     pub(super) fn push_cancel(&mut self, request: RequestId, cancel: Cancel, client: ClientId) {
-        let gate = match cancel {
-            Cancel::ById(id::CANCEL_ACCOUNT_SUMMARY) => Gate::CancelOf(Group::AccountSummary),
-            _ => Gate::Open,
-        };
         let waiting = Waiting {
             frame: cancel.frame(request),
             request,
             feed: None,
-            gate,
+            gate: Gate::Open,
             what: ("cancel", String::new()),
         };
         self.pacer.push(Lane::DataCancel, client, waiting);
@@ -284,13 +288,8 @@ impl Hub {
             return;
         };
         line.upstream = Upstream::Stale;
-        line.gaps += 1;
-        let mut told = Vec::new();
-        for subscriber in &mut line.subscribers {
-            if !std::mem::replace(&mut subscriber.told_stale, true) {
-                told.push((subscriber.stream, subscriber.subscription));
-            }
-        }
+        line.held = false;
+        let told = line.become_stale();
         for (stream, subscription) in told {
             self.mark_of(epoch, slot, stream, subscription, MarkKind::Stale, because.to_owned());
         }
@@ -313,4 +312,10 @@ impl Hub {
 /// Who listens: slot of the stream, and subscription.
 pub(super) fn listeners(line: &Line) -> Vec<(u32, u32)> {
     line.subscribers.iter().map(|one| (one.stream, one.subscription)).collect()
+}
+
+/// Those of them who get this body.
+fn listeners_of(line: &Line, field: u8, body: &[u8]) -> Vec<(u32, u32)> {
+    let get = line.subscribers.iter().filter(|one| one.filter.passes(field, body));
+    get.map(|one| (one.stream, one.subscription)).collect()
 }

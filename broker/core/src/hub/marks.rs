@@ -30,10 +30,12 @@ impl Hub {
             })
             .map(|resume| resume.sequence);
         if line.memory.is_book() {
+            let notes = line.memory.notes(seen);
             if resume.is_some() {
                 let missed = seen.map(|seen| line.sequence - seen);
-                self.resumed_mark(slot, stream, subscription, missed);
+                self.resumed_mark(slot, stream, subscription, seen, missed);
             }
+            self.replay(stream, subscription, notes, Vec::new());
             return self.tell_book(slot, stream, subscription, "the whole book follows");
         }
         let news = line.memory.replay(seen, line.sequence);
@@ -53,7 +55,7 @@ impl Hub {
             let told = news.iter().filter(|one| seen.is_some_and(|seen| one.sequence > seen));
             let missed =
                 seen.map(|seen| (line.sequence - seen).saturating_sub(told.count() as u64));
-            self.resumed_mark(slot, stream, subscription, missed);
+            self.resumed_mark(slot, stream, subscription, seen, missed);
         }
         self.replay(stream, subscription, news, Vec::new());
     }
@@ -147,8 +149,22 @@ impl Hub {
         self.deliver_mark(slot, stream, subscription, mark);
     }
 
-    fn resumed_mark(&mut self, slot: u32, stream: u32, subscription: u32, missed: Option<u64>) {
+    /// `seen` is the newest event that one who comes back knows, and `missed` how many it is not
+    /// told of those since.
+    fn resumed_mark(
+        &mut self,
+        slot: u32,
+        stream: u32,
+        subscription: u32,
+        seen: Option<u64>,
+        missed: Option<u64>,
+    ) {
+        let gap = self.lines.get(slot).and_then(|line| line.gap_at);
         let because = match missed {
+            Some(missed) if gap.is_some_and(|at| seen.is_some_and(|seen| at >= seen)) => format!(
+                "{missed} events between the two streams are not sent again; meanwhile data was lost \
+                 on the way from Gateway, or there was no session, and what that had is not known"
+            ),
             Some(0) => "nothing was missed".to_owned(),
             Some(missed) => format!("{missed} events between the two streams are not sent again"),
             None => "the line has ended meanwhile; what it had is not known".to_owned(),

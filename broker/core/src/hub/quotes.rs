@@ -4,6 +4,7 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use crate::checks;
+use crate::fields::field;
 use crate::instruments::Instruments;
 use crate::lines::{Lines, kind};
 
@@ -24,6 +25,7 @@ pub(super) fn quote(
             .memory
             .replay(None, line.sequence)
             .iter()
+            .filter(|one| one.field == field::TICK_PRICE)
             .filter_map(|one| tws::TickPrice::decode(&one.body[..]).ok())
             .collect();
         let price = |tick| {

@@ -10,7 +10,8 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::upstream::{Located, ends_request};
+use super::line_errors::ends_request;
+use super::upstream::Located;
 use super::{Hub, Output, Reply};
 use crate::checks;
 use crate::error::{self, Error};
@@ -33,7 +34,8 @@ pub(super) const CANCEL: Cancel = Cancel::ById(id::CANCEL_MKT_DATA);
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) request: RequestId,
-    pub(super) deadline: Instant,
+    /// None before it has left.
+    pub(super) deadline: Option<Instant>,
     /// The last value of each kind, with its arrival.
     events: Vec<(u8, u32, MarketDataEvent)>,
     arrivals: u64,
@@ -68,13 +70,16 @@ impl Hub {
         let what = ("reqMktData", label);
         let waiting = Waiting { frame, request: request_id, feed: Some(feed), gate, what };
         self.pacer.push(Lane::Data, client, waiting);
-        let snapshot = Snapshot {
-            request: request_id,
-            deadline: now + SNAPSHOT_DEADLINE,
-            events: Vec::new(),
-            arrivals: 0,
-        };
+        let snapshot =
+            Snapshot { request: request_id, deadline: None, events: Vec::new(), arrivals: 0 };
         self.snapshots.insert(call, snapshot);
+    }
+
+    /// Gateway collects it from now on.
+    pub(super) fn on_snapshot_left(&mut self, call: CallId, now: Instant) {
+        if let Some(snapshot) = self.snapshots.get_mut(&call) {
+            snapshot.deadline = Some(now + SNAPSHOT_DEADLINE);
+        }
     }
 
     pub(super) fn on_snapshot_event(&mut self, call: CallId, message: Located<'_>) {
@@ -140,7 +145,12 @@ impl Hub {
         now: Instant,
     ) -> Result<i32, Error> {
         checks::contract(request.contract.as_ref())?;
-        checks::text("generic_tick_list", request.generic_tick_list())?;
+        if !request.generic_tick_list().is_empty() {
+            return Err(error::invalid(
+                "request.generic_tick_list: Gateway has no generic ticks in snapshots; subscribe to \
+                 them, or leave it empty",
+            ));
+        }
         let feed = checked_feed(feed)?;
         if request.regulatory_snapshot() && !accept_fee {
             return Err(error::invalid(
@@ -158,7 +168,7 @@ impl Hub {
         let due: Vec<_> = self
             .snapshots
             .iter()
-            .filter(|(_, snapshot)| snapshot.deadline <= now)
+            .filter(|(_, snapshot)| snapshot.deadline.is_some_and(|deadline| deadline <= now))
             .map(|(call, _)| *call)
             .collect();
         for call in due {

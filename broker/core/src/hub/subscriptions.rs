@@ -144,7 +144,10 @@ impl Hub {
         let Some((slot, open)) = self.streams.find(stream) else {
             return;
         };
-        if let Some(line) = open.subscriptions.get(&subscription).copied() {
+        let line = open.subscriptions.get(&subscription).copied();
+        // The number may be another line's by now.
+        let is_book = |line: &u32| self.lines.get(*line).is_some_and(|one| one.memory.is_book());
+        if let Some(line) = line.filter(is_book) {
             let because = "this client read too slowly for every change";
             self.tell_book(line, slot, subscription, because);
         }
@@ -187,8 +190,9 @@ impl Hub {
     ) {
         if let Some((account, instead)) = self.second_account(&wanted) {
             let because = format!(
-                "Gateway sends account updates of one account at a time, now of {account}; this one \
-                 is told by account_update_multi and position_multi, without market prices and profits"
+                "Gateway sends account updates of one account at a time, now of {}; this one is told \
+                 by account_update_multi and position_multi, without market prices and profits",
+                self.mask_accounts(&account)
             );
             let Some((slot, _)) = self.streams.find(stream) else {
                 return;
@@ -265,7 +269,8 @@ impl Hub {
             line.sequence == 0 && line.upstream == Upstream::Stale && line.subscribers.is_empty();
         let has_no_session = line.upstream == Upstream::Stale && !(is_new && is_up);
         // A line that is being asked for again is stale for all who share it.
-        let is_stale = has_no_session || line.subscribers.iter().any(|one| one.told_stale);
+        let is_stale =
+            has_no_session || line.stale || line.subscribers.iter().any(|one| one.told_stale);
         line.subscribers.push(Subscriber {
             stream,
             subscription,
@@ -286,7 +291,7 @@ impl Hub {
             let because = if has_no_session {
                 self.session_in_words()
             } else {
-                "the line is being asked for again".into()
+                "no data has come yet since the line was lost".into()
             };
             self.mark(slot, stream, subscription, MarkKind::Stale, because);
         }
@@ -324,7 +329,10 @@ impl Hub {
             line.asked_at.filter(|_| paced).map(|asked| asked + TICK_BY_TICK),
         ];
         match until.into_iter().flatten().max().filter(|until| *until > now) {
-            Some(until) => self.lines.linger(slot, Some(until)),
+            Some(until) => {
+                self.lines.linger(slot, Some(until));
+                self.serve_waiters(now);
+            }
             None => self.give_up_line(slot, now),
         }
         self.outputs.push_back(Output::StatusChanged);

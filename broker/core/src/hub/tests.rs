@@ -3,7 +3,11 @@
 mod complaints;
 mod limits;
 mod orders;
+mod outage;
 mod reads;
+mod rules;
+mod sight;
+mod taken_back;
 
 use std::time::Duration;
 
@@ -310,35 +314,6 @@ fn the_earliest_deadline_is_told_with_its_reason() {
     let world = World::ready();
     let (at, why) = world.hub.poll_timeout().unwrap();
     assert_eq!((at - world.now, why), (Duration::from_secs(1), "ping"));
-}
-
-#[test]
-fn a_snapshot_that_waits_when_the_link_breaks_never_leaves() {
-    let mut world = World::ready();
-    world.open(1);
-    for number in 0..20 {
-        let contract = Contract { symbol: Some(format!("A{number}")), ..Contract::default() };
-        let request = MarketDataRequest { contract: Some(contract), ..Default::default() };
-        let (client, call) = (ClientId(1), CallId(number));
-        world.input(Input::Snapshot {
-            client,
-            call,
-            request: Box::new(request),
-            feed: 0,
-            accept_fee: false,
-        });
-    }
-    let left = world.asked();
-    assert!(left > 0 && left < 20);
-    world.worker(WorkerEvent::LinkClosed { because: "test".into() });
-    world.worker(WorkerEvent::Hello(Hello { epoch: 1, ..Hello::default() }));
-    for _ in 0..200 {
-        world.now += Duration::from_millis(50);
-        world.worker(WorkerEvent::Pong(Pong::default()));
-    }
-    assert_eq!(world.asked(), left, "nobody waits for them any more");
-    let cancels = world.sent.iter().filter(|(message, _)| *message == 202).count();
-    assert_eq!(cancels, left, "what may be open at Gateway is cancelled");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use ibouncer_proto::tws::v1::{
 };
 use prost::Message as _;
 
-use super::lines::listeners;
+use super::line_errors::RATE_EXCEEDED;
 use super::marks::shown;
 use super::{Hub, Output};
 use crate::fields::{field, field_of};
@@ -36,7 +36,7 @@ pub(super) struct Located<'a> {
 }
 
 impl Located<'_> {
-    fn start(&self) -> u32 {
+    pub(super) fn start(&self) -> u32 {
         (self.body.as_ptr() as usize - self.batch.as_ptr() as usize) as u32
     }
 }
@@ -145,84 +145,6 @@ impl Hub {
         }
     }
 
-    /// An error about a line goes to all who share it, and may end it.
-    fn on_line_error(&mut self, slot: u32, message: Located<'_>, now: Instant) {
-        let Ok(error) = ErrorMessage::decode(message.body) else {
-            self.counters.malformed_frames += 1;
-            return;
-        };
-        self.flush(message.batch);
-        if let Some(line) = self.lines.get_mut(slot) {
-            if let Some(request) = line.upstream.request() {
-                self.heartbeat.on_answer(request);
-            }
-            line.sequence += 1;
-            let entry = Entry {
-                subscription: 0,
-                start: message.start(),
-                length: message.body.len() as u32,
-                field: field::ERROR,
-                replayed: false,
-                reset: false,
-                sequence: line.sequence,
-            };
-            for subscriber in &line.subscribers {
-                let entry = Entry { subscription: shown(subscriber.subscription), ..entry };
-                self.streams.gather(subscriber.stream, entry);
-            }
-        }
-        self.flush(message.batch);
-        self.on_line_error_code(slot, &error, now);
-    }
-
-    fn on_line_error_code(&mut self, slot: u32, error: &ErrorMessage, now: Instant) {
-        let (code, text) = (error.error_code(), error.error_msg());
-        match code {
-            RATE_EXCEEDED => {
-                let request = self.lines.get(slot).and_then(|line| line.upstream.request());
-                self.on_rate_exceeded(request, text, now);
-            }
-            TICK_BY_TICK_LIMIT if self.put_off(slot) => {}
-            BOOK_RESET => self.reset_book(slot, &because(code, text)),
-            BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
-            COMPETING_SESSION => {
-                let text = format!(
-                    "Gateway says 10197: {text}; another login of this user takes the market data"
-                );
-                self.note(NoteKind::Gateway, Severity::Error, text);
-            }
-            _ if ends_request(code) => self.end_line_by_error(slot, error, now),
-            _ => {}
-        }
-    }
-
-    /// Gateway takes one tick-by-tick request for an instrument in 15 s, and remembers what a
-    /// broker before this one asked for: the line is asked for again, after that time. False if
-    /// that did not help.
-    fn put_off(&mut self, slot: u32) -> bool {
-        let Some(line) = self.lines.get_mut(slot) else {
-            return false;
-        };
-        line.put_off += 1;
-        let again = line.put_off <= MOST_PUT_OFF;
-        if let Some(request) = line.upstream.request().filter(|_| again) {
-            self.end_request(request);
-            self.request_line(slot);
-        }
-        again
-    }
-
-    /// Gateway has emptied the book and fills it again.
-    fn reset_book(&mut self, slot: u32, because: &str) {
-        let Some(line) = self.lines.get_mut(slot) else {
-            return;
-        };
-        line.memory.on_reset();
-        for (stream, subscription) in listeners(line) {
-            self.tell_book(slot, stream, subscription, because);
-        }
-    }
-
     /// Hands out what has gathered; before anything that must come after it.
     pub(super) fn flush(&mut self, batch: &Bytes) {
         let outputs = &mut self.outputs;
@@ -292,9 +214,16 @@ impl Hub {
             return;
         }
         match code {
-            1100 | 2110 => self.session.on_upstream_lost(&because(code, text), now),
+            1100 | 2110 => {
+                self.session.on_upstream_lost(&because(code, text), now);
+                // Before READY nothing was asked for yet.
+                if self.session.is_up() {
+                    self.hold_lines(&because(code, text));
+                }
+            }
             1102 => {
                 self.session.on_upstream_restored(&because(code, text), now);
+                self.release_lines(&because(code, text));
                 self.desk.on_gap(&because(code, text), false, now);
             }
             1101 => {
@@ -322,38 +251,8 @@ impl Hub {
     }
 }
 
-/// Another program may hold what Gateway gives of it, and then waiting does not help.
-const MOST_PUT_OFF: u8 = 2;
-
-/// Gateway's codes with a meaning of their own here. Source: protocol fact sheet, section 8.
-pub(super) const RATE_EXCEEDED: i32 = 100;
-const TICK_BY_TICK_LIMIT: i32 = 10_190;
-const BOOK_HALTED: i32 = 316;
-const BOOK_RESET: i32 = 317;
-const BARS_LOST: i32 = 10_182;
-const COMPETING_SESSION: i32 = 10_197;
-const BARS_BUSTED: i32 = 10_225;
-
-fn because(code: i32, text: &str) -> String {
+pub(super) fn because(code: i32, text: &str) -> String {
     format!("Gateway says {code}: {text}")
-}
-
-/// Does an error with this code end the request it is about? Warnings do not. Source: protocol
-/// fact sheet, section 8.
-pub(crate) fn ends_request(code: i32) -> bool {
-    !matches!(
-        code,
-        0 | 165
-            | 317
-            | 399
-            | 404
-            | 434
-            | 492
-            | 2100..=2199
-            | 10_089..=10_091
-            | 10_167
-            | 10_197
-    )
 }
 
 pub(super) fn current_time_request() -> Bytes {
@@ -362,19 +261,4 @@ pub(super) fn current_time_request() -> Bytes {
 
 pub(super) fn market_data_type_request(feed: i32) -> Bytes {
     message(id::REQ_MARKET_DATA_TYPE, &MarketDataTypeRequest { market_data_type: Some(feed) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn warnings_do_not_end_a_request_and_errors_do() {
-        for code in [0, 2104, 2137, 10_167, 399, 10_197] {
-            assert!(!ends_request(code), "{code}");
-        }
-        for code in [101, 200, 300, 321, 322, 354, 10_186, 10_190] {
-            assert!(ends_request(code), "{code}");
-        }
-    }
 }

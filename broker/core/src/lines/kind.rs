@@ -55,6 +55,9 @@ pub enum Allowance {
     Summaries,
     /// Scanners.
     Scanners,
+    /// Historical bars that go on. Each stays one of the 50 requests for history that may be
+    /// open (322), and others need some of them.
+    Histories,
 }
 
 /// What takes a request back.
@@ -188,6 +191,7 @@ pub static REAL_TIME_BARS: Kind = Kind {
 };
 /// Historical bars that go on.
 pub static HISTORICAL_BARS: Kind = Kind {
+    uses: &[Allowance::Histories],
     lane: Lane::History,
     ..kind(
         "historical bars",

@@ -10,10 +10,11 @@ use prost::Message as _;
 
 use super::kind::{self, Kind};
 use crate::checks;
+use crate::contracts::Instrument;
 use crate::error::{self, Error};
 use crate::fields::field;
 use crate::history;
-use crate::pacing::gates::{Gate, Group};
+use crate::pacing::gates::Gate;
 use crate::scope::account_of;
 
 /// A wish.
@@ -60,18 +61,24 @@ pub enum Filter {
 }
 
 impl Filter {
+    /// Is it for a client that may not see every account?
+    pub const fn is_limited(&self) -> bool {
+        matches!(self, Self::Accounts(..))
+    }
+
     /// Does the client get this body?
     pub fn passes(&self, field: u8, body: &[u8]) -> bool {
         match self {
             Self::All => true,
+            // Whose account it is about cannot be told.
+            Self::Accounts(..) if field == field::UNKNOWN => false,
             Self::Accounts(accounts, inner) => {
                 account_of(field, body).is_none_or(|account| accounts.contains(&account))
                     && inner.passes(field, body)
             }
             Self::Tags(tags) => {
                 field != field::ACCOUNT_SUMMARY
-                    || tws::AccountSummary::decode(body)
-                        .is_ok_and(|value| tags.contains(value.tag()))
+                    || tws::AccountSummary::decode(body).is_ok_and(|value| has_tag(tags, &value))
             }
         }
     }
@@ -90,6 +97,8 @@ LookAheadExcessLiquidity,HighestSeverity,DayTradesRemaining,Leverage,$LEDGER:ALL
 
 /// What asks for the ledger, in whichever currency; it comes under tags of its own.
 const LEDGER: &str = "$LEDGER";
+/// The one tag that is both an account's and the ledger's.
+const ACCRUED_CASH: &str = "AccruedCash";
 
 impl Wanted {
     fn new(kind: &'static Kind, body: &impl prost::Message, about: About) -> Self {
@@ -157,9 +166,15 @@ impl Wanted {
         }
         let about = About { generic_ticks: request.tick_type().into(), ..About::of(contract) };
         let contract = checks::plain(contract);
-        let gate = Gate::TickByTick(format!("{contract:?}"));
-        let body = tws::TickByTickRequest { req_id: None, contract: Some(contract), ..request };
+        let gate = Gate::TickByTick(Instrument::new(&contract));
         let private = pages > 0;
+        let body = tws::TickByTickRequest {
+            req_id: None,
+            contract: Some(contract),
+            tick_type: request.tick_type.clone(),
+            number_of_ticks: private.then_some(pages),
+            ignore_size: request.ignore_size().then_some(true),
+        };
         Ok(Self { gate, private, ..Self::new(&kind::TICK_BY_TICK, &body, about) })
     }
 
@@ -211,20 +226,14 @@ impl Wanted {
             .filter(|tag| !tag.is_empty())
             .map(str::to_owned)
             .collect();
-        // The ledger's tags are Gateway's to name.
-        let filter = if tags.is_empty() || tags.iter().any(|tag| tag.starts_with(LEDGER)) {
-            Filter::All
-        } else {
-            Filter::Tags(Arc::new(tags))
-        };
+        let filter = if tags.is_empty() { Filter::All } else { Filter::Tags(Arc::new(tags)) };
         let body = tws::AccountSummaryRequest {
             req_id: None,
             group: Some(group.into()),
             tags: Some(ALL_TAGS.into()),
         };
         let about = About { label: group.into(), ..About::default() };
-        let gate = Gate::BehindCancels(Group::AccountSummary);
-        Ok(Self { filter, gate, ..Self::new(&kind::ACCOUNT_SUMMARY, &body, about) })
+        Ok(Self { filter, ..Self::new(&kind::ACCOUNT_SUMMARY, &body, about) })
     }
 
     /// Values and portfolio of one account.
@@ -251,28 +260,35 @@ impl Wanted {
 
     /// What says of an account, in two lines, most of what its updates would.
     pub fn instead_of_updates(updates: &Self) -> [Self; 2] {
-        let account =
-            tws::AccountDataRequest::decode(&updates.body[..]).unwrap_or_default().acct_code;
-        let about = About::account(account.as_deref().unwrap_or_default());
-        let values = tws::AccountUpdatesMultiRequest {
-            account: account.clone(),
-            ledger_and_nlv: Some(false),
-            ..Default::default()
+        let asked = tws::AccountDataRequest::decode(&updates.body[..]).unwrap_or_default();
+        let account = asked.acct_code();
+        [Self::values_of(account, "", false), Self::positions_of(account, "")]
+    }
+
+    fn values_of(account: &str, model: &str, ledger_and_nlv: bool) -> Self {
+        let body = tws::AccountUpdatesMultiRequest {
+            req_id: None,
+            account: Some(account.to_owned()),
+            model_code: Some(model.to_owned()),
+            ledger_and_nlv: Some(ledger_and_nlv),
         };
-        let positions = tws::PositionsMultiRequest { account, ..Default::default() };
-        [
-            Self::new(&kind::ACCOUNT_UPDATES_MULTI, &values, about.clone()),
-            Self::new(&kind::POSITIONS_MULTI, &positions, about),
-        ]
+        Self::new(&kind::ACCOUNT_UPDATES_MULTI, &body, About::account(account))
+    }
+
+    fn positions_of(account: &str, model: &str) -> Self {
+        let body = tws::PositionsMultiRequest {
+            req_id: None,
+            account: Some(account.to_owned()),
+            model_code: Some(model.to_owned()),
+        };
+        Self::new(&kind::POSITIONS_MULTI, &body, About::account(account))
     }
 
     /// Values of one account or model.
     pub fn account_updates_multi(request: tws::AccountUpdatesMultiRequest) -> Result<Self, Error> {
         checks::text("account", request.account())?;
         checks::text("model_code", request.model_code())?;
-        let about = About::account(request.account());
-        let body = tws::AccountUpdatesMultiRequest { req_id: None, ..request };
-        Ok(Self::new(&kind::ACCOUNT_UPDATES_MULTI, &body, about))
+        Ok(Self::values_of(request.account(), request.model_code(), request.ledger_and_nlv()))
     }
 
     /// Positions of all accounts.
@@ -284,9 +300,7 @@ impl Wanted {
     pub fn positions_multi(request: tws::PositionsMultiRequest) -> Result<Self, Error> {
         checks::text("account", request.account())?;
         checks::text("model_code", request.model_code())?;
-        let about = About::account(request.account());
-        let body = tws::PositionsMultiRequest { req_id: None, ..request };
-        Ok(Self::new(&kind::POSITIONS_MULTI, &body, about))
+        Ok(Self::positions_of(request.account(), request.model_code()))
     }
 
     /// Profit and loss.
@@ -337,9 +351,31 @@ impl Wanted {
             exchange: scanner.location_code().into(),
             ..About::default()
         };
-        let body = tws::ScannerSubscriptionRequest { req_id: None, ..request };
+        let scanner = plain_scanner(scanner.clone());
+        let body =
+            tws::ScannerSubscriptionRequest { req_id: None, scanner_subscription: Some(scanner) };
         Ok(Self::new(&kind::SCANNER, &body, about))
     }
+}
+
+/// The same scanner in one form: absent and empty mean the same. A limit of 0 is a limit.
+fn plain_scanner(mut scanner: tws::ScannerSubscription) -> tws::ScannerSubscription {
+    for text in [
+        &mut scanner.moody_rating_above,
+        &mut scanner.moody_rating_below,
+        &mut scanner.sp_rating_above,
+        &mut scanner.sp_rating_below,
+        &mut scanner.maturity_date_above,
+        &mut scanner.maturity_date_below,
+        &mut scanner.scanner_setting_pairs,
+        &mut scanner.stock_type_filter,
+    ] {
+        text.take_if(|text| text.is_empty());
+    }
+    scanner.exclude_convertible.take_if(|exclude| !*exclude);
+    // As many as there are: how the official clients write that nothing was said.
+    scanner.number_of_rows.take_if(|rows| *rows <= 0);
+    scanner
 }
 
 impl About {
@@ -357,6 +393,19 @@ impl About {
         let label = if account.is_empty() { "all accounts" } else { account };
         Self { label: label.into(), ..Self::default() }
     }
+}
+
+/// Is this value one of those that were asked for? The ledger's tags are Gateway's to name: they
+/// are those that nothing else asks for, and accrued cash. `$LEDGER:USD` means those in dollars.
+fn has_tag(tags: &BTreeSet<String>, value: &tws::AccountSummary) -> bool {
+    let named = || ALL_TAGS.split(',').any(|tag| tag == value.tag());
+    let in_ledger = || value.tag() == ACCRUED_CASH || !named();
+    let by_ledger = |tag: &String| match tag.strip_prefix(LEDGER) {
+        Some("" | ":ALL") => in_ledger(),
+        Some(currency) => currency.strip_prefix(':') == Some(value.currency()) && in_ledger(),
+        None => false,
+    };
+    tags.contains(value.tag()) || tags.iter().any(by_ledger)
 }
 
 /// A market data type; 0 means live.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::history_rules::HistoryRules;
+use crate::contracts::{Contracts, Instrument};
 use crate::ids::{ClientId, RequestId};
 
 pub use super::history_rules::History;
@@ -24,7 +25,7 @@ const TICK_BY_TICK: Duration = Duration::from_millis(15_200);
 const ONE_A_SECOND: Duration = Duration::from_millis(1_050);
 
 /// What a request must pass besides the budget.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Gate {
     /// Nothing.
     #[default]
@@ -36,13 +37,33 @@ pub enum Gate {
     /// New real-time bars.
     RealTimeBars,
     /// Tick-by-tick data of this instrument.
-    TickByTick(String),
+    TickByTick(Instrument),
     /// One a second of this group.
     OneASecond(Group),
-    /// No cancel of this group waits: Gateway has room for few of them.
-    BehindCancels(Group),
-    /// Such a cancel; it waits for nothing itself.
-    CancelOf(Group),
+}
+
+impl Gate {
+    /// The same, by what is known of contracts now.
+    #[must_use]
+    pub fn known_by(self, contracts: &Contracts) -> Self {
+        match self {
+            Self::History(history) => {
+                let instrument = history.instrument.known_by(contracts);
+                Self::History(History { instrument, ..history })
+            }
+            Self::TickByTick(instrument) => Self::TickByTick(instrument.known_by(contracts)),
+            other => other,
+        }
+    }
+
+    /// The same, for history that Gateway paces more strictly than was thought.
+    #[must_use]
+    pub fn strictly(self) -> Self {
+        match self {
+            Self::History(history) => Self::History(History { small: true, ..history }),
+            other => other,
+        }
+    }
 }
 
 /// Requests of which one is open at a time, or one leaves a second. Those that are answered
@@ -62,7 +83,6 @@ pub enum Group {
     Wsh,
     RegulatorySnapshot,
     MatchingSymbols,
-    AccountSummary,
 }
 
 /// May it leave?
@@ -77,15 +97,13 @@ pub enum Verdict {
 }
 
 /// The rules, and what they have seen.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Gates {
     history: HistoryRules,
     bars: VecDeque<Instant>,
     instruments: BTreeMap<String, Instant>,
     alone: BTreeMap<Group, RequestId>,
     seconds: BTreeMap<Group, Instant>,
-    /// Cancels that wait for their turn.
-    cancels: BTreeMap<RequestId, Group>,
 }
 
 impl Gates {
@@ -102,7 +120,7 @@ impl Gates {
     /// May it leave now?
     pub fn check(&self, gate: &Gate, client: ClientId, now: Instant) -> Verdict {
         match gate {
-            Gate::Open | Gate::CancelOf(_) => Verdict::Go,
+            Gate::Open => Verdict::Go,
             Gate::History(history) => self.history.check(history, client, now),
             Gate::Alone(group) if self.alone.contains_key(group) => {
                 Verdict::Later("Gateway answers one such request at a time")
@@ -117,49 +135,63 @@ impl Gates {
                 Verdict::At(oldest + BARS_WINDOW, "60 new real-time bars in 10 minutes")
             }
             Gate::TickByTick(instrument) => {
-                let last = self.instruments.get(instrument).copied();
+                let last = self.instruments.get(instrument.name()).copied();
                 after(last, TICK_BY_TICK, now, "one tick-by-tick request an instrument in 15 s")
             }
             Gate::OneASecond(group) => {
                 after(self.seconds.get(group).copied(), ONE_A_SECOND, now, "one a second")
             }
-            Gate::BehindCancels(group) if self.cancels.values().any(|one| one == group) => {
-                Verdict::Later("Gateway has room for few of these, and one is cancelled before")
-            }
-            Gate::BehindCancels(_) => Verdict::Go,
         }
-    }
-
-    /// It waits for its turn.
-    pub fn on_waits(&mut self, gate: &Gate, request: RequestId) {
-        if let Gate::CancelOf(group) = gate {
-            self.cancels.insert(request, *group);
-        }
-    }
-
-    /// It does not leave.
-    pub fn on_taken_back(&mut self, request: RequestId) {
-        self.cancels.remove(&request);
-        self.on_done(request);
     }
 
     /// It leaves.
     pub fn on_left(&mut self, gate: &Gate, request: RequestId, client: ClientId, now: Instant) {
+        self.record(gate, request, client, now);
+        self.history.forget(now);
+        self.bars.retain(|at| now < *at + BARS_WINDOW);
+        self.instruments.retain(|_, at| now < *at + TICK_BY_TICK);
+    }
+
+    fn record(&mut self, gate: &Gate, request: RequestId, client: ClientId, now: Instant) {
         match gate {
-            Gate::Open | Gate::BehindCancels(_) => {}
-            Gate::CancelOf(_) => drop(self.cancels.remove(&request)),
+            Gate::Open => {}
             Gate::History(history) => self.history.on_left(history, request, client, now),
             Gate::Alone(group) => drop(self.alone.insert(*group, request)),
-            Gate::RealTimeBars => {
-                self.bars.push_back(now);
-                self.bars.retain(|at| now < *at + BARS_WINDOW);
-            }
+            Gate::RealTimeBars => self.bars.push_back(now),
             Gate::TickByTick(instrument) => {
-                self.instruments.insert(instrument.clone(), now);
-                self.instruments.retain(|_, at| now < *at + TICK_BY_TICK);
+                self.instruments.insert(instrument.name().to_owned(), now);
             }
             Gate::OneASecond(group) => drop(self.seconds.insert(*group, now)),
         }
+    }
+
+    /// When a message leaves whose turn comes at `turn`, as far as rules decide, and the rule that
+    /// holds it; none if only an answer frees it. What is still to leave is taken to be answered
+    /// before the rules for history let more go.
+    pub(super) fn play(
+        &mut self,
+        gate: &Gate,
+        request: RequestId,
+        client: ClientId,
+        turn: Instant,
+    ) -> (Option<Instant>, &'static str) {
+        let (mut at, mut because) = (turn, "");
+        loop {
+            match self.check(gate, client, at) {
+                Verdict::At(later, why) if later > at => (at, because) = (later, why),
+                Verdict::Go | Verdict::At(..) => break,
+                Verdict::Later(why) => return (None, why),
+            }
+        }
+        // Nothing is forgotten: what is looked at next may leave sooner.
+        self.record(gate, request, client, at);
+        self.history.on_done(request);
+        (Some(at), because)
+    }
+
+    /// Gateway says that a history came too early (162).
+    pub fn on_violated(&mut self, now: Instant) {
+        self.history.on_violated(now);
     }
 
     /// It is answered, or cancelled.
@@ -172,7 +204,6 @@ impl Gates {
     pub fn clear_open(&mut self) {
         self.history.clear_open();
         self.alone.clear();
-        self.cancels.clear();
     }
 }
 
@@ -218,7 +249,8 @@ mod tests {
         assert!(matches!(gates.check(&orders, ME, now), Verdict::Later(_)));
         gates.on_done(RequestId(1));
         assert_eq!(gates.check(&orders, ME, now), Verdict::Go);
-        for gate in [Gate::OneASecond(Group::MatchingSymbols), Gate::TickByTick("AAPL".into())] {
+        let instrument = Instrument::new(&Default::default());
+        for gate in [Gate::OneASecond(Group::MatchingSymbols), Gate::TickByTick(instrument)] {
             gates.on_left(&gate, RequestId(2), ME, now);
             let Verdict::At(at, _) = gates.check(&gate, ME, now) else { panic!("it waits") };
             assert_eq!(gates.check(&gate, ME, at), Verdict::Go);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::gates::{Verdict, after, later};
+use crate::contracts::Instrument;
 use crate::ids::{ClientId, RequestId};
 
 /// Requests that may be open at once.
@@ -28,21 +29,27 @@ const IDENTICAL: Duration = Duration::from_millis(15_200);
 const SAME_CONTRACT: usize = 5;
 const SAME_CONTRACT_WINDOW: Duration = Duration::from_millis(2_200);
 
+/// After a pacing violation (162) nothing that is strictly paced leaves for so long: Gateway has
+/// counted what we do not know of.
+const VIOLATED: Duration = Duration::from_secs(15);
+
 /// A request for historical data.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct History {
     /// Bars of 30 seconds and less, and ticks: strictly paced. Others only count as open.
     pub small: bool,
-    /// What makes two requests identical.
+    /// Of what.
+    pub instrument: Instrument,
+    /// What else makes two requests identical.
     pub identity: Vec<u8>,
-    /// Contract, exchange and tick type.
-    pub contract: String,
+    /// Exchange and tick type.
+    pub kind: String,
     /// How much it counts: 2 for bid and ask.
     pub weight: u32,
 }
 
 /// One for small bars that left.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Left {
     at: Instant,
     weight: u32,
@@ -50,12 +57,16 @@ struct Left {
 }
 
 /// The rules, and what they have seen.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct HistoryRules {
     open: BTreeMap<RequestId, ClientId>,
     left: VecDeque<Left>,
-    identical: BTreeMap<Vec<u8>, Instant>,
-    contracts: BTreeMap<String, VecDeque<Instant>>,
+    /// By instrument, and by what else makes them identical.
+    identical: BTreeMap<String, BTreeMap<Vec<u8>, Instant>>,
+    /// By instrument, and by exchange and tick type.
+    contracts: BTreeMap<String, BTreeMap<String, VecDeque<Instant>>>,
+    /// Gateway said that a request came too early.
+    violated: Option<Instant>,
     /// Of one client, in percent.
     share: u32,
 }
@@ -67,6 +78,7 @@ impl Default for HistoryRules {
             left: VecDeque::new(),
             identical: BTreeMap::new(),
             contracts: BTreeMap::new(),
+            violated: None,
             share: 100,
         }
     }
@@ -94,9 +106,12 @@ impl HistoryRules {
         if !wanted.small {
             return Verdict::Go;
         }
-        let identical = self.identical.get(&wanted.identity).copied();
+        let name = wanted.instrument.name();
+        let identical = self.identical.get(name).and_then(|all| all.get(&wanted.identity)).copied();
         let identical = after(identical, IDENTICAL, now, "no identical history within 15 s");
-        let same = self.contracts.get(&wanted.contract);
+        let why = "Gateway said that histories of small bars come too fast";
+        let violated = after(self.violated, VIOLATED, now, why);
+        let same = self.contracts.get(name).and_then(|all| all.get(&wanted.kind));
         let same = same
             .and_then(|left| Some(left.len().checked_sub(SAME_CONTRACT)? + 1).map(|n| left[n - 1]));
         let same = after(same, SAME_CONTRACT_WINDOW, now, "5 histories of a contract in 2 s");
@@ -105,7 +120,7 @@ impl HistoryRules {
         let why = "this client's share of 60 histories of small bars in 10 minutes";
         let limit = (WEIGHT * self.share / 100).max(HEAVIEST);
         let own = self.weight_of(Some(client), wanted.weight, limit, why, now);
-        later(later(identical, same), later(all, own))
+        later(violated, later(later(identical, same), later(all, own)))
     }
 
     pub(super) fn on_left(
@@ -117,11 +132,19 @@ impl HistoryRules {
     ) {
         self.open.insert(request, client);
         if wanted.small {
-            self.left.push_back(Left { at: now, weight: wanted.weight, client });
-            self.identical.insert(wanted.identity.clone(), now);
-            self.contracts.entry(wanted.contract.clone()).or_default().push_back(now);
+            let at = self.left.partition_point(|left| left.at <= now);
+            self.left.insert(at, Left { at: now, weight: wanted.weight, client });
+            let name = wanted.instrument.name();
+            let identical = self.identical.entry(name.to_owned()).or_default();
+            identical.insert(wanted.identity.clone(), now);
+            let same = self.contracts.entry(name.to_owned()).or_default();
+            same.entry(wanted.kind.clone()).or_default().push_back(now);
         }
-        self.forget(now);
+    }
+
+    /// Gateway says so of a request that was within all rules as far as we know.
+    pub(super) fn on_violated(&mut self, now: Instant) {
+        self.violated = Some(now);
     }
 
     pub(super) fn on_done(&mut self, request: RequestId) {
@@ -159,25 +182,35 @@ impl HistoryRules {
         Verdict::Go
     }
 
-    fn forget(&mut self, now: Instant) {
+    /// What no rule looks at any more.
+    pub(super) fn forget(&mut self, now: Instant) {
         self.left.retain(|left| now < left.at + WINDOW);
-        self.identical.retain(|_, at| now < *at + IDENTICAL);
-        self.contracts.retain(|_, left| {
-            left.retain(|at| now < *at + SAME_CONTRACT_WINDOW);
-            !left.is_empty()
+        self.identical.retain(|_, all| {
+            all.retain(|_, at| now < *at + IDENTICAL);
+            !all.is_empty()
+        });
+        self.contracts.retain(|_, all| {
+            all.retain(|_, left| {
+                left.retain(|at| now < *at + SAME_CONTRACT_WINDOW);
+                !left.is_empty()
+            });
+            !all.is_empty()
         });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ibouncer_proto::tws::v1::Contract;
+
     use super::*;
 
     const ME: ClientId = ClientId(1);
 
     fn history(identity: u8, contract: &str, weight: u32) -> History {
-        let contract = contract.to_owned();
-        History { small: true, identity: vec![identity], contract, weight }
+        let contract = Contract { symbol: Some(contract.into()), ..Contract::default() };
+        let (instrument, kind) = (Instrument::new(&contract), "TRADES".into());
+        History { small: true, instrument, identity: vec![identity], kind, weight }
     }
 
     #[test]
@@ -187,7 +220,8 @@ mod tests {
         let mut left: Vec<(Instant, u8, String, u32)> = Vec::new();
         let mut now = start;
         for number in 0..200_u32 {
-            let (identity, contract) = ((number % 7) as u8, format!("c{}", number % 3));
+            // What is identical is of one contract.
+            let (identity, contract) = ((number % 7) as u8, format!("c{}", number % 7 % 3));
             let weight = 1 + u32::from(number % 5 == 0);
             let wanted = history(identity, &contract, weight);
             loop {
@@ -198,6 +232,7 @@ mod tests {
                 }
             }
             rules.on_left(&wanted, RequestId(number as i32), ME, now);
+            rules.forget(now);
             rules.on_done(RequestId(number as i32));
             left.push((now, identity, contract, weight));
             now += Duration::from_millis(23);
@@ -225,8 +260,7 @@ mod tests {
     fn fifty_histories_are_open_at_most_and_large_bars_count_too() {
         let mut rules = HistoryRules::default();
         let now = Instant::now();
-        let large =
-            |n: i32| History { small: false, identity: vec![], contract: n.to_string(), weight: 1 };
+        let large = |n: i32| History { small: false, ..history(0, &n.to_string(), 1) };
         for number in 0..50 {
             assert_eq!(rules.check(&large(number), ME, now), Verdict::Go);
             rules.on_left(&large(number), RequestId(number), ME, now);
@@ -258,5 +292,17 @@ mod tests {
         let Verdict::At(at, why) = rules.check(&wanted, greedy, now) else { panic!("it waits") };
         assert!(at - now > Duration::from_secs(600) && why.contains("share"), "{why}");
         assert_eq!(rules.check(&wanted, modest, now), Verdict::Go);
+    }
+
+    #[test]
+    fn after_a_violation_small_bars_wait_and_large_ones_do_not() {
+        let mut rules = HistoryRules::default();
+        let now = Instant::now();
+        rules.on_violated(now);
+        let small = history(1, "c", 1);
+        let Verdict::At(at, why) = rules.check(&small, ME, now) else { panic!("it waits") };
+        assert!(at == now + VIOLATED && why.contains("too fast"), "{why}");
+        assert_eq!(rules.check(&small, ME, at), Verdict::Go);
+        assert_eq!(rules.check(&History { small: false, ..small }, ME, now), Verdict::Go);
     }
 }

@@ -1,6 +1,9 @@
 //! The budget, the lanes and the turns, in virtual time.
 
+use ibouncer_proto::tws::v1::Contract;
+
 use super::*;
+use crate::contracts::Instrument;
 
 fn message(id: i32) -> Waiting {
     Waiting {
@@ -10,6 +13,17 @@ fn message(id: i32) -> Waiting {
         gate: Gate::Open,
         what: ("reqMktData", String::new()),
     }
+}
+
+fn history(symbol: &str, small: bool, kind: &str) -> Gate {
+    let contract = Contract { symbol: Some(symbol.into()), ..Contract::default() };
+    Gate::History(gates::History {
+        small,
+        instrument: Instrument::new(&contract),
+        identity: Vec::new(),
+        kind: kind.into(),
+        weight: 1 + u32::from(kind == "BID_ASK"),
+    })
 }
 
 fn pacer() -> (Pacer, Instant) {
@@ -74,15 +88,20 @@ fn orders_leave_in_the_order_of_their_ids_whoever_sent_them() {
 }
 
 #[test]
-fn cancels_lead_and_never_starve_what_is_below() {
+fn nothing_is_asked_for_before_the_cancels_that_wait_have_left() {
     let (mut pacer, now) = pacer();
+    let history = Waiting { gate: history("AAPL", false, "TRADES"), ..message(1001) };
     pacer.push(Lane::Data, ClientId(1), message(1000));
+    pacer.push(Lane::History, ClientId(1), history);
     for id in 0..100 {
-        pacer.push(Lane::DataCancel, ClientId(1), message(id));
+        // Of another client, too: what is shared is shared by all.
+        pacer.push(Lane::DataCancel, ClientId(u64::from(id as u32 % 2)), message(id));
     }
+    pacer.push(Lane::Control, ClientId(1), message(1002));
     let order: Vec<_> = run(&mut pacer, now).into_iter().map(|(_, id)| id).collect();
-    let place = order.iter().position(|id| *id == 1000).unwrap();
-    assert_eq!(place, turns::PATIENCE as usize);
+    let place = |id| order.iter().position(|one| *one == id).unwrap();
+    assert_eq!((place(1000), place(1001)), (101, 102));
+    assert!(place(1002) <= turns::PATIENCE as usize, "the session itself does not wait");
 }
 
 #[test]
@@ -134,22 +153,6 @@ fn a_request_that_its_rule_holds_back_lets_others_pass() {
 }
 
 #[test]
-fn what_gateway_has_little_room_for_waits_for_the_cancels_before_it() {
-    let (mut pacer, now) = pacer();
-    let group = gates::Group::AccountSummary;
-    // More cancels than a lane below waits for.
-    for id in 1..30 {
-        pacer.push(Lane::DataCancel, ClientId(1), message(id));
-    }
-    let cancel = Waiting { gate: Gate::CancelOf(group), ..message(30) };
-    pacer.push(Lane::DataCancel, ClientId(1), cancel);
-    let again = Waiting { gate: Gate::BehindCancels(group), ..message(31) };
-    pacer.push(Lane::Data, ClientId(1), again);
-    let left: Vec<_> = run(&mut pacer, now).into_iter().map(|(_, id)| id).collect();
-    assert_eq!(left, (1..=31).collect::<Vec<_>>());
-}
-
-#[test]
 fn a_complaint_of_gateway_halves_the_rate_for_ten_minutes() {
     let (mut pacer, now) = pacer();
     assert_eq!(pacer.on_complaint(now), 20.0);
@@ -175,7 +178,55 @@ fn the_queue_is_told_in_the_order_in_which_it_leaves() {
     let left = run(&mut pacer, now);
     for (place, (at, id)) in told.iter().zip(&left) {
         assert_eq!(place.request.0, *id, "place {}", place.place);
-        let error = place.expected_wait.as_secs_f64() - (*at - now).as_secs_f64();
+        let wait = place.expected_wait.expect("time alone frees it");
+        let error = wait.as_secs_f64() - (*at - now).as_secs_f64();
         assert!(error.abs() < 0.05, "{error} at {}", place.place);
     }
+}
+
+#[test]
+fn what_rules_hold_back_is_told_with_its_own_time_and_what_waits_for_an_answer_without_one() {
+    let (mut pacer, now) = pacer();
+    for id in 0..70 {
+        let gate = match history(&format!("S{id}"), true, "BID_ASK") {
+            Gate::History(one) => Gate::History(gates::History { identity: vec![id as u8], ..one }),
+            other => other,
+        };
+        pacer.push(Lane::History, ClientId(1), Waiting { gate, ..message(id) });
+    }
+    // Each counts twice of 60 in 10 minutes.
+    let told = pacer.queue(now);
+    let waits: Vec<_> = told.iter().map(|place| place.expected_wait.unwrap().as_secs()).collect();
+    assert!(waits.is_sorted() && waits[29] == 0, "{waits:?}");
+    assert!((600..610).contains(&waits[30]), "{waits:?}");
+    assert!((1_200..1_210).contains(&waits[69]), "{waits:?}");
+    assert!(told[29].because.is_empty() && told[30].because.contains("10 minutes"), "{told:?}");
+
+    let (mut pacer, mut now) = (super::tests::pacer().0, now);
+    for id in 0..51 {
+        let gate = history(&format!("L{id}"), false, "TRADES");
+        pacer.push(Lane::History, ClientId(1), Waiting { gate, ..message(id) });
+    }
+    while pacer.len() > 1 {
+        now = now.max(pacer.poll_timeout().unwrap());
+        pacer.pop(now);
+    }
+    let told = pacer.queue(now);
+    assert_eq!(told[0].expected_wait, None);
+    assert!(told[0].because.contains("50 requests"), "{told:?}");
+    pacer.on_done(RequestId(0));
+    assert!(pacer.queue(now)[0].expected_wait.is_some());
+}
+
+#[test]
+fn a_queue_of_thousands_is_told_whole_and_its_end_without_times() {
+    let (mut pacer, now) = pacer();
+    for id in 0..5_000 {
+        let gate = history(&format!("S{id}"), true, "TRADES");
+        pacer.push(Lane::History, ClientId(1), Waiting { gate, ..message(id) });
+    }
+    pacer.push(Lane::History, ClientId(1), message(5_000));
+    let told = pacer.queue(now);
+    assert_eq!(told.len(), 5_001);
+    assert_eq!(told.iter().filter(|place| place.expected_wait.is_some()).count(), 2_001);
 }

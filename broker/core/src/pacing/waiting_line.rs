@@ -24,11 +24,14 @@ pub struct Place {
     pub what: (&'static str, String),
     /// Messages that leave before it.
     pub place: u32,
-    /// How long that is expected to take.
-    pub expected_wait: Duration,
+    /// How long that is expected to take; none where only an answer of Gateway frees it.
+    pub expected_wait: Option<Duration>,
     /// The rule of Gateway that holds it; empty if none does.
     pub because: &'static str,
 }
+
+/// Messages with a rule that are played forward: each costs a look at all before it.
+const MOST_PLAYED: u32 = 2_000;
 
 #[derive(Debug, Default)]
 pub(super) struct WaitingLine {
@@ -160,7 +163,8 @@ fn is_history(message: &Waiting) -> bool {
     matches!(message.gate, Gate::History(_))
 }
 
-/// Who leaves when, if nothing comes in between: the lanes played forward without sending.
+/// Who leaves when, if nothing comes in between: lanes and rules played forward without sending.
+/// What a rule holds back takes no turn now; when it leaves, there will be one.
 pub(super) fn places(
     lanes: &[WaitingLine; LANES],
     gates: &Gates,
@@ -169,30 +173,37 @@ pub(super) fn places(
     now: Instant,
 ) -> Vec<Place> {
     let mut queues = lanes.each_ref().map(Forward::of);
+    let mut gates = gates.clone();
     let mut places = Vec::new();
+    let (mut taken, mut played) = (0, 0);
     while let Some(lane) = turns.choose(queues.each_ref().map(|queue| !queue.is_empty())) {
         let Some((client, waiting)) = queues[lane].next() else {
             break;
         };
-        let place = places.len() as u32;
-        let missing = (f64::from(place) + 1.0 - tokens).max(0.0);
+        let missing = (f64::from(taken) + 1.0 - tokens).max(0.0);
         let turn = Duration::from_secs_f64(missing / per_second);
-        let (expected_wait, because) = match gates.check(&waiting.gate, client, now) {
-            Verdict::Go => (turn, ""),
-            Verdict::At(at, why) => (turn.max(at.saturating_duration_since(now)), why),
-            Verdict::Later(why) => (turn, why),
+        played += u32::from(waiting.gate != Gate::Open);
+        let (leaves, because) = if played > MOST_PLAYED && waiting.gate != Gate::Open {
+            (None, "thousands of requests with rules of Gateway wait before it")
+        } else {
+            gates.play(&waiting.gate, waiting.request, client, now + turn)
         };
-        places.push(Place {
+        taken += u32::from(because.is_empty());
+        let expected_wait = leaves.map(|at| at.saturating_duration_since(now));
+        let place = Place {
             client,
             lane: Lane::ALL[lane],
             request: waiting.request,
             what: waiting.what.clone(),
-            place,
+            place: 0,
             expected_wait,
             because,
-        });
+        };
+        places.push((expected_wait.unwrap_or(turn), place));
     }
-    places
+    places.sort_by_key(|(at, _)| *at);
+    let places = places.into_iter().zip(0..);
+    places.map(|((_, one), place)| Place { place, ..one }).collect()
 }
 
 /// A lane, played forward.

@@ -70,6 +70,24 @@ fn if_no_request_is_named_whatever_left_lately_and_has_no_answer_is_made_again()
 }
 
 #[test]
+fn a_cancel_without_an_id_does_not_end_what_was_asked_for_behind_it() {
+    let mut world = World::ready();
+    let stream = world.open(1);
+    let positions = || Ok(Wanted::positions());
+    world.want(stream, 1, positions(), Manner::default());
+    world.frame(id::POSITION_END, &ibouncer_proto::tws::v1::PositionEnd {});
+    world.input(Input::Unsubscribe { stream, subscription: 1 });
+    world.want(stream, 2, positions(), Manner::default());
+    world.frame(id::POSITION_END, &ibouncer_proto::tws::v1::PositionEnd {});
+    world.frame(id::ERR_MSG, &too_fast(None));
+    world.pass(2);
+    let about = [id::REQ_POSITIONS, id::CANCEL_POSITIONS];
+    let sent = world.sent.iter().map(|(message, _)| *message);
+    let sent: Vec<_> = sent.filter(|message| about.contains(message)).collect();
+    assert_eq!(sent, [about[0], about[1], about[0]]);
+}
+
+#[test]
 fn a_cancel_that_is_named_is_sent_again_and_a_snapshot_that_is_halves_the_rate_too() {
     let mut world = World::ready();
     let stream = world.open(1);

@@ -1,0 +1,202 @@
+//! Gateway's errors about one line: they go to all who share it, and may end it.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use ibouncer_proto::tws::v1::ErrorMessage;
+use prost::Message as _;
+
+use super::lines::listeners;
+use super::marks::shown;
+use super::upstream::{Located, because};
+use super::{Hub, Output};
+use crate::error;
+use crate::fields::field;
+use crate::notes::{NoteKind, Severity};
+use crate::queue::Entry;
+
+/// Another program may hold what Gateway gives of it, and then waiting does not help.
+pub(super) const MOST_PUT_OFF: u8 = 2;
+
+/// Gateway's codes with a meaning of their own here. Source: protocol fact sheet, section 8.
+pub(super) const RATE_EXCEEDED: i32 = 100;
+const TICK_BY_TICK_LIMIT: i32 = 10_190;
+const BOOK_HALTED: i32 = 316;
+const BOOK_RESET: i32 = 317;
+const BARS_LOST: i32 = 10_182;
+const COMPETING_SESSION: i32 = 10_197;
+const BARS_BUSTED: i32 = 10_225;
+
+impl Hub {
+    /// An error about a line goes to all who share it, and may end it.
+    pub(super) fn on_line_error(&mut self, slot: u32, message: Located<'_>, now: Instant) {
+        let Ok(error) = ErrorMessage::decode(message.body) else {
+            self.counters.malformed_frames += 1;
+            return;
+        };
+        self.flush(message.batch);
+        let masked = self.masked(&error);
+        let mut limited = Vec::new();
+        if self.is_put_off(slot, &error, now) {
+            // It comes later, and that is all.
+            return;
+        }
+        if let Some(line) = self.lines.get_mut(slot) {
+            if let Some(request) = line.upstream.request() {
+                self.heartbeat.on_answer(request);
+            }
+            line.sequence += 1;
+            if !ends_request(error.error_code()) && error.error_code() != BOOK_RESET {
+                line.memory.remember(field::ERROR, line.sequence, message.body);
+            }
+            let entry = Entry {
+                subscription: 0,
+                start: message.start(),
+                length: message.body.len() as u32,
+                field: field::ERROR,
+                replayed: false,
+                reset: false,
+                sequence: line.sequence,
+            };
+            for subscriber in &line.subscribers {
+                if masked.is_some() && subscriber.filter.is_limited() {
+                    limited.push((subscriber.stream, subscriber.subscription));
+                    continue;
+                }
+                let entry = Entry { subscription: shown(subscriber.subscription), ..entry };
+                self.streams.gather(subscriber.stream, entry);
+            }
+        }
+        self.flush(message.batch);
+        if let Some(masked) = &masked {
+            let body = Bytes::from(masked.encode_to_vec());
+            for (stream, subscription) in limited {
+                self.deliver_one(stream, subscription, field::ERROR, body.clone(), slot);
+            }
+        }
+        self.on_line_error_code(slot, &error, now);
+    }
+
+    /// The same for those who may not see every account, if it names one.
+    fn masked(&self, error: &ErrorMessage) -> Option<ErrorMessage> {
+        let text = self.mask_accounts(error.error_msg());
+        (text != error.error_msg()).then(|| ErrorMessage { error_msg: Some(text), ..error.clone() })
+    }
+
+    fn on_line_error_code(&mut self, slot: u32, error: &ErrorMessage, now: Instant) {
+        let (code, text) = (error.error_code(), error.error_msg());
+        match code {
+            RATE_EXCEEDED => {
+                let request = self.lines.get(slot).and_then(|line| line.upstream.request());
+                self.on_rate_exceeded(request, text, now);
+            }
+            BOOK_RESET => self.reset_book(slot, &because(code, text)),
+            BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
+            COMPETING_SESSION => {
+                let text = format!(
+                    "Gateway says 10197: {text}; another login of this user takes the market data"
+                );
+                self.note(NoteKind::Gateway, Severity::Error, text);
+            }
+            _ if ends_request(code) => self.end_line_by_error(slot, error, now),
+            _ => {}
+        }
+    }
+
+    /// Gateway takes one tick-by-tick request for an instrument in 15 s, and has rules like it for
+    /// history. It also counts what a broker before this one asked for, or another program: the
+    /// line is asked for again, after that time. False if that did not help, or is not the error.
+    fn is_put_off(&mut self, slot: u32, error: &ErrorMessage, now: Instant) -> bool {
+        if is_pacing_violation(error) {
+            self.pacer.on_violated(now);
+        } else if error.error_code() != TICK_BY_TICK_LIMIT {
+            return false;
+        }
+        let Some(line) = self.lines.get_mut(slot) else {
+            return false;
+        };
+        line.put_off += 1;
+        let again = line.put_off <= MOST_PUT_OFF;
+        line.wanted.gate = std::mem::take(&mut line.wanted.gate).strictly();
+        if let Some(request) = line.upstream.request().filter(|_| again) {
+            self.end_request(request);
+            self.request_line(slot);
+        }
+        again
+    }
+
+    /// Gateway has emptied the book and fills it again.
+    fn reset_book(&mut self, slot: u32, because: &str) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        line.memory.on_reset();
+        for (stream, subscription) in listeners(line) {
+            self.tell_book(slot, stream, subscription, because);
+        }
+    }
+
+    pub(super) fn end_line_by_error(&mut self, slot: u32, gateway: &ErrorMessage, now: Instant) {
+        let Some(line) = self.lines.close(slot) else {
+            return;
+        };
+        if let Some(request) = line.upstream.request() {
+            // After an error the id is dead at Gateway; a cancel would only raise another.
+            self.end_request(request);
+        }
+        let told = |error: &ErrorMessage| {
+            error::line_ended(line.id, error.error_code(), error.error_msg())
+        };
+        let error = told(gateway);
+        let masked = self.masked(gateway).as_ref().map(told);
+        for subscriber in &line.subscribers {
+            if let Some(stream) = self.streams.get_mut(subscriber.stream) {
+                stream.subscriptions.remove(&subscriber.subscription);
+            }
+            let masked = masked.as_ref().filter(|_| subscriber.filter.is_limited());
+            self.end_subscription(&line, subscriber, masked.unwrap_or(&error).clone());
+        }
+        self.serve_waiters(now);
+        self.outputs.push_back(Output::StatusChanged);
+    }
+}
+
+/// Is it about a history that came too early? The code has other meanings.
+pub(super) fn is_pacing_violation(error: &ErrorMessage) -> bool {
+    const HISTORY: i32 = 162;
+    error.error_code() == HISTORY
+        && error.error_msg().to_ascii_lowercase().contains("pacing violation")
+}
+
+/// Does an error with this code end the request it is about? Warnings do not. Source: protocol
+/// fact sheet, section 8.
+pub(crate) fn ends_request(code: i32) -> bool {
+    !matches!(
+        code,
+        0 | 165
+            | 317
+            | 399
+            | 404
+            | 434
+            | 492
+            | 2100..=2199
+            | 10_089..=10_091
+            | 10_167
+            | 10_197
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_do_not_end_a_request_and_errors_do() {
+        for code in [0, 2104, 2137, 10_167, 399, 10_197] {
+            assert!(!ends_request(code), "{code}");
+        }
+        for code in [101, 200, 300, 321, 322, 354, 10_186, 10_190] {
+            assert!(ends_request(code), "{code}");
+        }
+    }
+}

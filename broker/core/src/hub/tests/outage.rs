@@ -1,0 +1,121 @@
+//! What is old is called old, and what must be known to understand data is told late.
+
+use ibouncer_proto::api::v1::Resume;
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1 as tws;
+
+use super::reads::contract;
+use super::*;
+
+impl World {
+    fn notice(&mut self, code: i32) {
+        self.about(-1, code, "");
+    }
+
+    pub(super) fn about(&mut self, request: i32, code: i32, text: &str) {
+        let error = ErrorMessage {
+            id: Some(request),
+            error_code: Some(code),
+            error_msg: Some(text.into()),
+            ..Default::default()
+        };
+        self.frame(id::ERR_MSG, &error);
+    }
+}
+
+#[test]
+fn while_gateway_has_lost_ib_all_is_stale_and_what_comes_by_change_is_fresh_once_it_is_back() {
+    for code in [1100, 2110] {
+        let mut world = World::ready();
+        let (quotes, positions, late) = (world.open(1), world.open(2), world.open(3));
+        world.subscribe(quotes, 1, AAPL);
+        world.tick(world.line(), 1.0);
+        world.want(positions, 1, Ok(Wanted::positions()), Manner::default());
+        world.frame(id::POSITION_END, &tws::PositionEnd {});
+        world.notice(code);
+        world.notice(code);
+        assert_eq!(world.story(quotes), ["Subscribed 1", "new 1", "Stale 1"], "once");
+        assert_eq!(world.events(positions).len(), 3);
+        world.subscribe(late, 1, AAPL);
+        assert_eq!(world.story(late), ["Subscribed 1", "old 1", "Stale 1"]);
+        world.notice(1102);
+        assert_eq!(world.story(positions), ["Resumed 1"], "nothing may come for hours");
+        assert!(world.story(quotes).is_empty(), "whether the old price still holds is not known");
+        world.tick(world.line(), 2.0);
+        for stream in [quotes, late] {
+            assert_eq!(world.story(stream), ["Resumed 1", "new 2"]);
+        }
+        assert_eq!(world.asked(), 1, "nothing was asked for anew");
+    }
+}
+
+#[test]
+fn a_line_that_nobody_listened_to_when_it_became_stale_is_told_so_to_whoever_comes() {
+    let mut world = World::ready();
+    let first = world.open(1);
+    let resumable = || Manner { resumable: true, ..Manner::default() };
+    let request = || MarketDataRequest { contract: Some(contract(AAPL)), ..Default::default() };
+    world.want(first, 1, Wanted::market_data(request(), 0), resumable());
+    world.tick(world.line(), 1.0);
+    world.input(Input::StreamClosed { stream: first });
+    world.notice(1100);
+    let second = world.open(2);
+    world.want(second, 1, Wanted::market_data(request(), 0), resumable());
+    assert_eq!(world.story(second), ["Subscribed 1", "old 1", "Stale 1"]);
+}
+
+#[test]
+fn whoever_comes_late_knows_that_data_are_delayed_and_where_to_ask_instead() {
+    let mut world = World::ready();
+    let (first, second, third) = (world.open(1), world.open(2), world.open(3));
+    world.subscribe(first, 1, AAPL);
+    let line = world.line();
+    world.about(line, 10_167, "Delayed market data is shown");
+    world.tick(line, 1.0);
+    world.subscribe(second, 1, AAPL);
+    let events = world.events(second);
+    assert!(events[1].replayed && matches!(&events[1].body, Some(Body::Error(_))), "{events:?}");
+    assert_eq!(events.len(), 3);
+
+    let depth = || {
+        let contract = Some(contract("CFD"));
+        Wanted::market_depth(tws::MarketDepthRequest { contract, ..Default::default() })
+    };
+    world.want(first, 2, depth(), Manner::default());
+    let request = world.sent_of(id::REQ_MKT_DEPTH)[0];
+    let reroute = tws::RerouteMarketDepthRequest {
+        req_id: Some(request),
+        con_id: Some(7),
+        ..Default::default()
+    };
+    world.frame(id::REROUTE_MKT_DEPTH_REQ, &reroute);
+    world.want(third, 1, depth(), Manner::default());
+    let told = world.events(third);
+    let reroutes = |body: &Option<Body>| matches!(body, Some(Body::RerouteMarketDepth(one)) if one.con_id() == 7);
+    assert!(told.iter().any(|event| event.replayed && reroutes(&event.body)), "{told:?}");
+}
+
+#[test]
+fn who_comes_back_after_a_session_was_lost_is_told_that_something_may_be_missing() {
+    let mut world = World::ready();
+    let request = || MarketDataRequest { contract: Some(contract(AAPL)), ..Default::default() };
+    let manner = |resume| Manner { resumable: true, resume, ..Manner::default() };
+    let first = world.open(1);
+    world.want(first, 1, Wanted::market_data(request(), 0), manner(None));
+    world.tick(world.line(), 1.0);
+    let events = world.events(first);
+    let Some(Body::Mark(mark)) = &events[0].body else { panic!("{events:?}") };
+    let resume = Resume { line: mark.line.clone(), sequence: events[1].sequence };
+    world.input(Input::StreamClosed { stream: first });
+    world.worker(WorkerEvent::Exited(ExitStatus::Signal(9)));
+    world.look();
+    world.pass(1);
+    world.handshake();
+    world.tick(world.line(), 2.0);
+    let second = world.open(2);
+    world.want(second, 1, Wanted::market_data(request(), 0), manner(Some(resume)));
+    let events = world.events(second);
+    let Some(Body::Mark(resumed)) = &events[1].body else { panic!("{events:?}") };
+    assert_eq!((resumed.kind(), resumed.missed), (MarkKind::Resumed, Some(0)));
+    assert!(resumed.because.contains("no session"), "{}", resumed.because);
+}

@@ -2,7 +2,8 @@
 //!
 //! Gateway's rules for history and tick-by-tick data are about contracts, and one client says a
 //! symbol where another says a number. Contract details tell both. What is not known has a name
-//! made of what was said, and then Gateway may still see one contract where we see two.
+//! made of what was said, and then Gateway may still see one contract where we see two. Limits of
+//! orders ask for what Gateway said of a number, whatever words stand beside it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -63,6 +64,19 @@ impl Contracts {
         {
             self.forget(oldest);
         }
+    }
+
+    /// What this contract is, as far as that can be told: Gateway's own words for a conId, and the
+    /// given ones where the words decide. None if Gateway would go by something that we cannot
+    /// read. A client's words beside a conId prove nothing.
+    pub fn meant<'a>(&'a self, given: &'a Contract) -> Option<&'a Contract> {
+        if given.con_id() != 0 {
+            return self.known.get(&given.con_id());
+        }
+        let by_words = given.local_symbol().is_empty()
+            && given.sec_id().is_empty()
+            && given.issuer_id().is_empty();
+        by_words.then_some(given)
     }
 
     /// One name for all ways to say it, as far as they are known. The exchange is not part of it.
@@ -178,6 +192,18 @@ mod tests {
         assert_eq!(contracts.name(&option(None, "202512", 200.0)), "conId 1");
         assert_eq!(contracts.name(&option(None, "20251219", 210.0)), "conId 2");
         assert!(!contracts.name(&option(None, "202512", 220.0)).starts_with("conId"));
+    }
+
+    #[test]
+    fn a_number_is_what_gateway_says_and_words_are_words() {
+        let mut contracts = Contracts::default();
+        contracts.learn(&Contract { con_id: Some(7), ..stock("MSFT", "USD") });
+        let lie = Contract { con_id: Some(7), ..stock("AAPL", "USD") };
+        assert_eq!(contracts.meant(&lie).unwrap().symbol(), "MSFT");
+        assert_eq!(contracts.meant(&numbered(8)), None);
+        assert_eq!(contracts.meant(&stock("AAPL", "USD")).unwrap().symbol(), "AAPL");
+        let local = Contract { local_symbol: Some("MSFT".into()), ..stock("AAPL", "USD") };
+        assert_eq!(contracts.meant(&local), None);
     }
 
     #[test]

@@ -45,7 +45,6 @@ use crate::error::Error;
 use crate::farms::Farms;
 use crate::heartbeat::Heartbeat;
 use crate::ids::{CallId, ClientId, StreamId};
-use crate::instruments::Instruments;
 use crate::lines::Lines;
 use crate::lines::wanted::LIVE;
 use crate::orders::Desk;
@@ -98,8 +97,6 @@ pub struct Hub {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) pacer: Pacer,
     pub(crate) routes: Routes,
-    /// What Gateway has told of contracts.
-    instruments: Instruments,
     pub(crate) lines: Lines,
     pub(crate) clients: Clients,
     pub(crate) farms: Farms,
@@ -155,7 +152,6 @@ impl Hub {
             heartbeat: Heartbeat::new(settings.heartbeat.clone()),
             pacer,
             routes,
-            instruments: Instruments::default(),
             lines: Lines::new(&settings.pacing),
             clients: Clients::default(),
             farms: Farms::default(),

@@ -38,7 +38,6 @@ pub mod heartbeat;
 pub mod history;
 pub mod hub;
 pub mod ids;
-pub mod instruments;
 pub mod ledger;
 pub mod lines;
 pub mod lookout;

@@ -59,10 +59,10 @@ use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
 
 use crate::clock::Clock;
+use crate::contracts::Contracts;
 use crate::error::Error;
 use crate::hub::Reply;
 use crate::ids::{CallId, ClientId};
-use crate::instruments::Instruments;
 use crate::notes::{NoteKind, Severity};
 use crate::pacing::Lane;
 use crate::principals::{Principals, TradingSettings};
@@ -99,7 +99,7 @@ pub struct Surroundings<'a> {
     /// Price of the newest quote of a contract, if one is known.
     pub quote: &'a dyn Fn(&tws::Contract) -> Option<f64>,
     /// What Gateway has said of contracts.
-    pub instruments: &'a Instruments,
+    pub contracts: &'a Contracts,
     /// Now.
     pub now: Instant,
 }

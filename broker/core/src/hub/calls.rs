@@ -65,7 +65,7 @@ impl Hub {
         if message.message_id == id::ERR_MSG {
             return self.on_call_error(request, message, now);
         }
-        if message.message_id == id::CONTRACT_DATA
+        if matches!(message.message_id, id::CONTRACT_DATA | id::BOND_CONTRACT_DATA)
             && let Ok(tws::ContractData { contract: Some(contract), .. }) =
                 tws::ContractData::decode(message.body)
         {

@@ -4,23 +4,19 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use crate::checks;
+use crate::contracts::Contracts;
 use crate::fields::field;
-use crate::instruments::Instruments;
 use crate::lines::{Lines, kind};
 
 /// Ticks of a quote: bid, ask, last; and the same, delayed.
 const QUOTES: [(i32, i32, i32); 2] = [(1, 2, 4), (66, 67, 68)];
 
 /// Middle of bid and ask, or else the last price, of a line that is open.
-pub(super) fn quote(
-    lines: &Lines,
-    instruments: &Instruments,
-    contract: &tws::Contract,
-) -> Option<f64> {
+pub(super) fn quote(lines: &Lines, contracts: &Contracts, contract: &tws::Contract) -> Option<f64> {
     let wanted = checks::plain(contract);
     lines.iter().filter(|(_, line)| *line.kind() == kind::MARKET_DATA).find_map(|(_, line)| {
         let asked = tws::MarketDataRequest::decode(&line.wanted.body[..]).ok()?;
-        is_same(&asked.contract?, &wanted, instruments).then_some(())?;
+        is_same(&asked.contract?, &wanted, contracts).then_some(())?;
         let ticks: Vec<_> = line
             .memory
             .replay(None, line.sequence)
@@ -40,11 +36,11 @@ pub(super) fn quote(
 }
 
 /// Would Gateway take both for the same? The words beside a conId may be anything.
-fn is_same(one: &tws::Contract, other: &tws::Contract, instruments: &Instruments) -> bool {
+fn is_same(one: &tws::Contract, other: &tws::Contract, contracts: &Contracts) -> bool {
     if one.con_id() != 0 && other.con_id() != 0 {
         return one.con_id() == other.con_id();
     }
-    let (Some(one), Some(other)) = (instruments.meant(one), instruments.meant(other)) else {
+    let (Some(one), Some(other)) = (contracts.meant(one), contracts.meant(other)) else {
         return false;
     };
     one.symbol() == other.symbol()

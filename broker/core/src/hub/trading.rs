@@ -95,9 +95,9 @@ impl Hub {
     }
 
     fn ask_desk(&mut self, caller: &Caller, call: CallId, request: &OrderRequest, now: Instant) {
-        let (lines, session, instruments) = (&self.lines, &self.session, &self.instruments);
-        let quote = |contract: &tws::Contract| quote(lines, instruments, contract);
-        let around = Surroundings { accounts: session.accounts(), quote: &quote, instruments, now };
+        let (lines, session, contracts) = (&self.lines, &self.session, &self.contracts);
+        let quote = |contract: &tws::Contract| quote(lines, contracts, contract);
+        let around = Surroundings { accounts: session.accounts(), quote: &quote, contracts, now };
         self.desk.handle(caller, call, request, around);
     }
 

@@ -9,9 +9,7 @@ use bytes::Bytes;
 use ibouncer_proto::tws::envelope::{Direction, Envelope};
 use ibouncer_proto::tws::frame;
 use ibouncer_proto::tws::messages::{id, incoming};
-use ibouncer_proto::tws::v1::{
-    ContractData, CurrentTimeRequest, ErrorMessage, MarketDataTypeRequest,
-};
+use ibouncer_proto::tws::v1::{CurrentTimeRequest, ErrorMessage, MarketDataTypeRequest};
 use prost::Message as _;
 
 use super::line_errors::RATE_EXCEEDED;
@@ -74,12 +72,6 @@ impl Hub {
         {
             self.counters.malformed_frames += 1;
             tracing::warn!(message_id = message.message_id, "an order's message was unreadable");
-        }
-        if matches!(message.message_id, id::CONTRACT_DATA | id::BOND_CONTRACT_DATA)
-            && self.desk.is_active()
-            && let Ok(details) = ContractData::decode(message.body)
-        {
-            self.instruments.on_details(details);
         }
         match correlation.and_then(|request| self.routes.get(request)) {
             Some(Route::Line(slot)) if message.message_id != id::ERR_MSG => {

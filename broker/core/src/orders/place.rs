@@ -142,7 +142,7 @@ impl Desk {
             open_orders: self.book.live_count(owner),
             last_minute: self.sent_in_last_minute(owner, around.now),
             quote,
-            instruments: around.instruments,
+            contracts: around.contracts,
         }
     }
 

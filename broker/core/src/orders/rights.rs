@@ -8,8 +8,8 @@ mod limits;
 
 use ibouncer_proto::tws::v1 as tws;
 
+use crate::contracts::Contracts;
 use crate::error::{self, Error};
-use crate::instruments::Instruments;
 use crate::principals::{Principal, Role, TradingSettings};
 use crate::status::is_paper;
 
@@ -27,7 +27,7 @@ pub(crate) struct Known<'a> {
     /// Price of the newest quote, if there is one.
     pub(crate) quote: Option<f64>,
     /// What Gateway has said of contracts.
-    pub(crate) instruments: &'a Instruments,
+    pub(crate) contracts: &'a Contracts,
 }
 
 /// May this principal send orders at all?

@@ -212,7 +212,7 @@ impl Floor {
         let around = Surroundings {
             accounts: &accounts,
             quote: &|_: &tws::Contract| None,
-            instruments: &Instruments::default(),
+            contracts: &Contracts::default(),
             now: self.now,
         };
         self.desk.handle(caller, call, request, around);

@@ -43,7 +43,7 @@ pub(super) fn meant<'a>(
     contract: &'a tws::Contract,
     key: &str,
 ) -> Result<&'a tws::Contract, Error> {
-    known.instruments.meant(contract).ok_or_else(|| {
+    known.contracts.meant(contract).ok_or_else(|| {
         let what = match contract.con_id() {
             0 => format!(
                 "{key} is set, and what {} is cannot be told from local_symbol, sec_id or \

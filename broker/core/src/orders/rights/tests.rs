@@ -27,14 +27,14 @@ fn refusal(
     change: impl Fn(&mut tws::Order, &mut Known<'_>, &mut TradingSettings),
 ) -> Option<String> {
     let accounts = ["DU0000001".to_owned(), "DU0000002".to_owned(), "U0000001".to_owned()];
-    let instruments = instruments();
+    let contracts = contracts();
     let mut known = Known {
         name: "m",
         accounts: &accounts[..2],
         open_orders: 0,
         last_minute: 0,
         quote: Some(100.0),
-        instruments: &instruments,
+        contracts: &contracts,
     };
     let mut settings = TradingSettings { enabled: true, ..Default::default() };
     let mut order = order();
@@ -54,14 +54,14 @@ fn refusal_of(
     contract: &tws::Contract,
     change: impl Fn(&mut tws::Order),
 ) -> Option<String> {
-    let (accounts, instruments) = (["DU0000001".to_owned()], instruments());
+    let (accounts, contracts) = (["DU0000001".to_owned()], contracts());
     let known = Known {
         name: "m",
         accounts: &accounts,
         open_orders: 0,
         last_minute: 0,
         quote: Some(100.0),
-        instruments: &instruments,
+        contracts: &contracts,
     };
     let settings = TradingSettings { enabled: true, ..Default::default() };
     let mut order = order();
@@ -70,24 +70,23 @@ fn refusal_of(
 }
 
 /// What Gateway has told.
-fn instruments() -> Instruments {
-    let mut instruments = Instruments::default();
+fn contracts() -> Contracts {
+    let mut contracts = Contracts::default();
     for (con_id, symbol, sec_type, multiplier) in [
         (1, "AAPL", "STK", None),
         (2, "MSFT", "STK", None),
         (3, "AAPL", "OPT", Some(100.0)),
         (4, "MBT", "FUT", Some(0.1)),
     ] {
-        let contract = Some(tws::Contract {
+        contracts.learn(&tws::Contract {
             con_id: Some(con_id),
             symbol: Some(symbol.into()),
             sec_type: Some(sec_type.into()),
             multiplier,
             ..Default::default()
         });
-        instruments.on_details(tws::ContractData { contract, ..Default::default() });
     }
-    instruments
+    contracts
 }
 
 fn with_con_id(con_id: i32) -> tws::Contract {

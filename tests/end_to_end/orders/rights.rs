@@ -7,7 +7,7 @@ mod sight;
 
 use std::collections::BTreeMap;
 
-use ibouncer_client::Client;
+use ibouncer_client::{Client, contract};
 use ibouncer_tests::harness::{Broker, Sim};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -166,4 +166,27 @@ async fn the_token_of_one_client_does_not_make_another() {
     };
     assert!(is("two", "configured client"), "{claims:?}");
     assert!(claims.iter().any(|(_, reason)| reason.contains("wrong token")), "{claims:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_con_id_counts_once_gateway_has_said_what_it_is() {
+    let (_sim, broker) = both();
+    let apple = broker.client_by_token("apple").await;
+    let by_number = |name: &str, con_id: i32| {
+        let mut request = clients::bid("AAPL", "10", 1.0, ONE);
+        request.contract.get_or_insert_default().con_id = Some(con_id);
+        clients::named(name, request)
+    };
+    let mut ids = BTreeMap::new();
+    for symbol in ["AAPL", "MSFT"] {
+        let details = apple.contracts().details(contract::stock(symbol)).await.unwrap().value;
+        ids.insert(symbol, details[0].contract.as_ref().unwrap().con_id());
+    }
+    apple.orders().place(by_number("known", ids["AAPL"])).await.unwrap();
+    let error = apple.orders().place(by_number("x", ids["MSFT"])).await.unwrap_err();
+    assert!(error.message().contains("MSFT"), "{error}");
+    let error = apple.orders().place(by_number("x", 1)).await.unwrap_err();
+    assert!(error.message().contains("GetContractDetails"), "{error}");
+    // Words are words: Gateway goes by them as well.
+    apple.orders().place(clients::named("words", clients::bid("AAPL", "10", 1.0, ONE))).await.unwrap();
 }

@@ -188,5 +188,9 @@ async fn a_con_id_counts_once_gateway_has_said_what_it_is() {
     let error = apple.orders().place(by_number("x", 1)).await.unwrap_err();
     assert!(error.message().contains("GetContractDetails"), "{error}");
     // Words are words: Gateway goes by them as well.
-    apple.orders().place(clients::named("words", clients::bid("AAPL", "10", 1.0, ONE))).await.unwrap();
+    apple
+        .orders()
+        .place(clients::named("words", clients::bid("AAPL", "10", 1.0, ONE)))
+        .await
+        .unwrap();
 }

@@ -269,7 +269,6 @@ class Session:
         self,
         contract: Contract | str,
         *,
-        generic_ticks: str = "",
         feed: Feed | None = None,
         regulatory: bool = False,
         accept_fee: bool = False,

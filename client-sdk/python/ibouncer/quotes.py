@@ -112,13 +112,12 @@ class MarketDataCalls(Calls):
         self,
         contract: Contract | str,
         *,
-        generic_ticks: str = "",
         feed: Feed | None = None,
         regulatory: bool = False,
         accept_fee: bool = False,
         timeout: float = SNAPSHOT_TIMEOUT,
     ) -> Snapshot:
-        """One snapshot; Gateway collects for up to 11 s.
+        """One snapshot; Gateway collects for up to 11 s, and has no generic ticks in it.
 
         A `regulatory` one costs 0.01 USD each time: it wants `accept_fee` too.
         """
@@ -128,7 +127,7 @@ class MarketDataCalls(Calls):
                 code="FEE_NOT_ACCEPTED",
             )
         wanted = as_contract(contract)
-        wire = subscribing.market_data_request(wanted, generic_ticks)
+        wire = subscribing.market_data_request(wanted, "")
         if regulatory:
             wire.regulatory_snapshot = True
         request = market_data_pb2.GetSnapshotRequest(

@@ -80,15 +80,17 @@ fn only_workers_connect_to_gateway_and_only_workers_of_ours_are_signalled() {
     assert_eq!(connections.code, 0, "{connections:?}");
     // Another broker in the same process takes the worker over, which then hangs.
     assert_eq!(home.cli(&["handover", "--json"]).code, 0);
-    let pid_of_worker = || home.cli(&["status", "--json"]).json()["worker"]["pid"].as_u64();
-    until_true("taken over", PATIENCE, || {
-        home.cli(&["status", "--json"]).json()["worker"]["adopted"] == true
-    });
-    let adopted = pid_of_worker().unwrap() as u32;
+    // Between the two nobody listens for a moment.
+    let status = || {
+        let answer = home.cli(&["status", "--json"]).stdout;
+        serde_json::from_str::<Value>(&answer).unwrap_or_default()
+    };
+    until_true("taken over", PATIENCE, || status()["worker"]["adopted"] == true);
+    let adopted = status()["worker"]["pid"].as_u64().unwrap() as u32;
     let stopped = nix::unistd::Pid::from_raw(adopted as i32);
     nix::sys::signal::kill(stopped, Signal::SIGSTOP).unwrap();
     until_true("replaced", PATIENCE, || {
-        let status = home.cli(&["status", "--json"]).json();
+        let status = status();
         status["state"] == "READY" && status["worker"]["pid"] != adopted
     });
     check_doctor(&home, sim.address(), sim.port());

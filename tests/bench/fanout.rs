@@ -22,8 +22,10 @@ use crate::{Lengths, chain};
 const CLIENTS: [u64; 4] = [1, 8, 64, 256];
 
 /// Deliveries a second, of all clients together, and where the climb begins.
-const LADDER: [u64; 7] =
-    [1_000_000, 2_000_000, 3_000_000, 4_000_000, 6_000_000, 8_000_000, 12_000_000];
+const LADDER: [u64; 10] = [
+    1_000_000, 2_000_000, 3_000_000, 4_000_000, 6_000_000, 8_000_000, 12_000_000, 16_000_000,
+    24_000_000, 32_000_000,
+];
 const FROM: usize = 3;
 
 const QUIET: u64 = 1_000;

@@ -1,5 +1,7 @@
 //! What a client wants to subscribe to, checked, and in the one form in which equal wishes are
-//! equal bytes.
+//! equal bytes. Who gets which part of a line is in `wanted/filter.rs`.
+
+mod filter;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,10 +14,10 @@ use super::kind::{self, Kind};
 use crate::checks;
 use crate::contracts::Instrument;
 use crate::error::{self, Error};
-use crate::fields::field;
 use crate::history;
 use crate::pacing::gates::Gate;
-use crate::scope::account_of;
+use filter::ALL_TAGS;
+pub use filter::Filter;
 
 /// A wish.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,57 +50,8 @@ pub struct About {
     pub generic_ticks: String,
 }
 
-/// Which bodies of a line a client gets.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Filter {
-    /// All.
-    #[default]
-    All,
-    /// Of an account summary, these tags.
-    Tags(Arc<BTreeSet<String>>),
-    /// What is of these accounts, and passes this.
-    Accounts(Arc<Vec<String>>, Box<Self>),
-}
-
-impl Filter {
-    /// Is it for a client that may not see every account?
-    pub const fn is_limited(&self) -> bool {
-        matches!(self, Self::Accounts(..))
-    }
-
-    /// Does the client get this body?
-    pub fn passes(&self, field: u8, body: &[u8]) -> bool {
-        match self {
-            Self::All => true,
-            // Whose account it is about cannot be told.
-            Self::Accounts(..) if field == field::UNKNOWN => false,
-            Self::Accounts(accounts, inner) => {
-                account_of(field, body).is_none_or(|account| accounts.contains(&account))
-                    && inner.passes(field, body)
-            }
-            Self::Tags(tags) => {
-                field != field::ACCOUNT_SUMMARY
-                    || tws::AccountSummary::decode(body).is_ok_and(|value| has_tag(tags, &value))
-            }
-        }
-    }
-}
-
 /// Market data type 1.
 pub const LIVE: i32 = 1;
-
-/// All tags of an account summary, and the ledger in every currency.
-const ALL_TAGS: &str = "AccountType,NetLiquidation,TotalCashValue,SettledCash,AccruedCash,\
-BuyingPower,EquityWithLoanValue,PreviousEquityWithLoanValue,GrossPositionValue,ReqTEquity,\
-ReqTMargin,SMA,InitMarginReq,MaintMarginReq,AvailableFunds,ExcessLiquidity,Cushion,\
-FullInitMarginReq,FullMaintMarginReq,FullAvailableFunds,FullExcessLiquidity,\
-LookAheadNextChange,LookAheadInitMarginReq,LookAheadMaintMarginReq,LookAheadAvailableFunds,\
-LookAheadExcessLiquidity,HighestSeverity,DayTradesRemaining,Leverage,$LEDGER:ALL";
-
-/// What asks for the ledger, in whichever currency; it comes under tags of its own.
-const LEDGER: &str = "$LEDGER";
-/// The one tag that is both an account's and the ledger's.
-const ACCRUED_CASH: &str = "AccruedCash";
 
 impl Wanted {
     fn new(kind: &'static Kind, body: &impl prost::Message, about: About) -> Self {
@@ -393,19 +346,6 @@ impl About {
         let label = if account.is_empty() { "all accounts" } else { account };
         Self { label: label.into(), ..Self::default() }
     }
-}
-
-/// Is this value one of those that were asked for? The ledger's tags are Gateway's to name: they
-/// are those that nothing else asks for, and accrued cash. `$LEDGER:USD` means those in dollars.
-fn has_tag(tags: &BTreeSet<String>, value: &tws::AccountSummary) -> bool {
-    let named = || ALL_TAGS.split(',').any(|tag| tag == value.tag());
-    let in_ledger = || value.tag() == ACCRUED_CASH || !named();
-    let by_ledger = |tag: &String| match tag.strip_prefix(LEDGER) {
-        Some("" | ":ALL") => in_ledger(),
-        Some(currency) => currency.strip_prefix(':') == Some(value.currency()) && in_ledger(),
-        None => false,
-    };
-    tags.contains(value.tag()) || tags.iter().any(by_ledger)
 }
 
 /// A market data type; 0 means live.

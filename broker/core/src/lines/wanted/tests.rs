@@ -1,6 +1,7 @@
 //! What may be wished, and which wishes are the same.
 
 use super::*;
+use crate::fields::field;
 
 fn request(symbol: &str, generic: &str) -> tws::MarketDataRequest {
     tws::MarketDataRequest {

@@ -48,6 +48,8 @@ impl Driver {
                     self.tell_hub(refused);
                 }
                 Output::Audit(audit) => {
+                    // What it is about leaves first: a file takes longer than a socket.
+                    self.flush_link().await;
                     let failed = self.desk.audit(&audit);
                     self.tell_hub(failed);
                 }

@@ -173,8 +173,10 @@ def test_without_a_broker_it_says_so_and_leaves_no_thread(runtime: Path) -> None
     assert threading.active_count() == before
 
 
+# Whoever runs the tests in a shell's background has Ctrl-C ignored, and children inherit that.
 PROGRAM = """
-import sys, ibouncer
+import signal, sys, ibouncer
+signal.signal(signal.SIGINT, signal.default_int_handler)
 session = ibouncer.connect_blocking()
 session.open()
 quotes = session.quotes("AAPL")

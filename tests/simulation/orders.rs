@@ -82,6 +82,11 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
+    /// Is this a world of orders?
+    pub(crate) fn is_on(&self) -> bool {
+        self.on
+    }
+
     /// Are these the frames of the group that is to be torn apart?
     pub(crate) fn tears(&mut self, frames: &[u8]) -> bool {
         let places =

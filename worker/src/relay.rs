@@ -7,11 +7,11 @@
 
 pub mod backlog;
 mod link;
+mod socket;
 
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -20,9 +20,8 @@ use std::time::{Duration, Instant};
 use bytes::{Buf as _, Bytes, BytesMut};
 use ibouncer_proto::link::v1::{Configure, EndReason};
 use ibouncer_proto::link::{LinkFrame, read_control};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use crate::log::Log;
@@ -147,7 +146,7 @@ impl Relay<'_> {
                 Output::CloseInOrder { within } => {
                     self.timer = Some(Box::pin(tokio::time::sleep(within)));
                     if let Gateway::Connected(stream) = &self.gateway {
-                        close_in_order(stream, self.log);
+                        socket::close_in_order(stream, self.log);
                     }
                 }
                 Output::Exit(code) => {
@@ -173,7 +172,7 @@ impl Relay<'_> {
             }
         }
         match configure.gateway.parse() {
-            Ok(address) => self.gateway = Gateway::Connecting(Box::pin(open(address))),
+            Ok(address) => self.gateway = Gateway::Connecting(Box::pin(socket::open(address))),
             Err(error) => {
                 let detail = format!("address {:?}: {error}", configure.gateway);
                 self.session.on_connect_failed(EndReason::Internal, detail);
@@ -372,34 +371,5 @@ impl Relay<'_> {
         self.gateway = Gateway::Gone;
         self.session.on_closed(how);
         true
-    }
-}
-
-/// Opens TCP. The close policy is set before the connection exists: whatever ends this process
-/// resets the connection, so that nothing of it is left at Gateway.
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    let options = SockRef::from(&socket);
-    options.set_linger(Some(Duration::ZERO))?;
-    options.set_tcp_nodelay(true)?;
-    // A host that vanished is noticed within half a minute, also while nothing is sent.
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(10))
-        .with_interval(Duration::from_secs(5))
-        .with_retries(4);
-    options.set_tcp_keepalive(&keepalive)?;
-    socket.connect(address).await
-}
-
-/// The one end that is not a reset: asked for by the broker.
-fn close_in_order(stream: &TcpStream, log: &mut Log) {
-    let options = SockRef::from(stream);
-    let closed =
-        options.set_linger(None).and_then(|()| options.shutdown(std::net::Shutdown::Write));
-    if let Err(error) = closed {
-        log.line(&format!("close in order: {error}"));
     }
 }

@@ -5,6 +5,7 @@ A call is sent once; one that only reads is sent once more if the broker went aw
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
@@ -13,7 +14,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from ibouncer import errors
-from ibouncer.connection import Connection, Opened
+from ibouncer.connection import Connection, Opened, look_at_exception
 from ibouncer.line_stream import LineStream, Unpack
 from ibouncer.market_data import MarketDataStream
 
@@ -94,7 +95,8 @@ class Calls:
             # The next call shall find the new broker, whether or not this one may be repeated.
             try:
                 opened = await self._connection.renew(opened)
-            except errors.BrokerUnavailable:
+            except errors.IBouncerError:
+                # Nor does a session that was closed meanwhile say whether this one was sent.
                 read = False
             if not read:
                 raise
@@ -107,7 +109,22 @@ async def _send(
     request: Request,
     timeout: float,
 ) -> Response:
+    call = method(opened)(request, timeout=timeout, metadata=opened.endpoint.metadata())
+    answer = asyncio.ensure_future(_answer(call))
     try:
-        return await method(opened)(request, timeout=timeout, metadata=opened.endpoint.metadata())
+        # Not the call itself: its CancelledError would not say who cancelled, the caller or a
+        # session that closes.
+        await asyncio.wait([answer])
+    finally:
+        answer.cancel()
+        answer.add_done_callback(look_at_exception)
+    if answer.cancelled():
+        raise errors.session_closed()
+    try:
+        return answer.result()
     except grpc.aio.AioRpcError as error:
         raise errors.from_rpc(error) from error
+
+
+async def _answer(call: grpc.aio.UnaryUnaryCall[Any, Response]) -> Response:
+    return await call

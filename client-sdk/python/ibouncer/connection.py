@@ -72,10 +72,13 @@ class Connection:
         self._timeout = timeout
         self._now: Opened | None = None
         self._search: asyncio.Task[Opened] | None = None
+        self._closed = False
 
     @property
     def now(self) -> Opened:
-        """The channel as it is; raises if the session is not open."""
+        """The channel as it is; raises if the session is not open, or not any more."""
+        if self._closed:
+            raise errors.session_closed("not-sent")
         if self._now is None:
             raise errors.ClientError(
                 "the session is not open: use `async with ibouncer.connect() as session`",
@@ -86,11 +89,13 @@ class Connection:
 
     async def open(self) -> None:
         """Connects, unless that is done; raises BrokerNotFound."""
+        self._closed = False
         if self._now is None:
             self._now = await self._reach_one()
 
     async def close(self) -> None:
         """Ends the channel, and a search for another one."""
+        self._closed = True
         now, self._now = self._now, None
         search, self._search = self._search, None
         if search is not None:
@@ -111,7 +116,7 @@ class Connection:
             return found
         if self._search is None or self._search.done():
             self._search = asyncio.ensure_future(self._replace())
-            self._search.add_done_callback(_look_at_exception)
+            self._search.add_done_callback(look_at_exception)
         return self._search
 
     async def renew(self, broken: Opened) -> Opened:
@@ -119,7 +124,7 @@ class Connection:
         renewing = self.renewing(broken)
         await asyncio.wait([renewing])
         if renewing.cancelled():
-            raise errors.unavailable("the session was closed")
+            raise errors.session_closed()
         return renewing.result()
 
     async def _replace(self) -> Opened:
@@ -201,10 +206,10 @@ class Comeback:
         return True
 
 
-def _look_at_exception(search: asyncio.Future[Opened]) -> None:
-    # Nobody may be waiting any more.
-    if not search.cancelled():
-        search.exception()
+def look_at_exception(done: asyncio.Future[Any]) -> None:
+    """For work that perhaps nobody waits for any more: asyncio shall not complain of that."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def _reach(opened: Opened, timeout: float) -> str | None:

@@ -212,6 +212,11 @@ def unavailable(detail: str) -> BrokerUnavailable:
     return BrokerUnavailable(f"{_UNREACHABLE}{detail}", code="BROKER_UNAVAILABLE", retry="after")
 
 
+def session_closed(delivery: Delivery | None = None) -> ClientError:
+    """The program has closed the session, before or while something waited for the broker."""
+    return ClientError("the session was closed", code="SESSION_CLOSED", delivery=delivery)
+
+
 def malformed(what: str, error: Exception) -> BrokerError:
     """What came is no message of the schema; another attempt would bring the same."""
     return BrokerError(f"{what} cannot be read: {error}", code="MALFORMED_RESPONSE")

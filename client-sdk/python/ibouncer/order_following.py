@@ -79,7 +79,7 @@ class _Reading:
         if self._error is not None:
             raise self._error
         if self.over:
-            raise errors.unavailable("the session was closed")
+            raise errors.session_closed()
 
     async def _read(self) -> None:
         try:

@@ -72,6 +72,9 @@ class FakeBroker:
         self.flood: int = 0
         self.flooded: int = 0
         self.events = 5
+        # A method in `fake_lines` that is never answered, and how many callers gave up.
+        self.unanswered: str | None = None
+        self.given_up = 0
         self.hold: str | None = None
         self.changed = asyncio.Event()
         # Of the methods in `fake_lines`, by their names.
@@ -243,6 +246,14 @@ class FakeBroker:
             (code, text, trailers), self.abort = self.abort, None
             await context.abort(code, text, tuple(trailers.items()))
         return metadata
+
+    async def leave_unanswered(self) -> None:
+        """Until the caller gives up."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.given_up += 1
+            self.changed.set()
 
     async def _watch(self, message: Any, context: Any) -> AsyncIterator[Any]:
         await self._enter("WatchStatusRequest", message, context)

@@ -107,6 +107,8 @@ def _call(broker: Any, method: Any) -> grpc.RpcMethodHandler:
 
     async def answer(message: Any, context: Any) -> Any:
         await broker._enter(method.name, message, context)
+        if method.name == broker.unanswered:
+            await broker.leave_unanswered()
         answer = broker.answers.get(method.name, answered())
         return answer(message) if callable(answer) else answer
 

@@ -174,7 +174,7 @@ async def test_closing_the_session_ends_the_waiting(runtime: Path) -> None:
         waiting = asyncio.ensure_future(handle.outcome())
         await broker.until(lambda: len(asked(broker, "GetOrder")) == 1)
         await session.close()
-        with pytest.raises(ibouncer.BrokerUnavailable, match="the session was closed"):
+        with pytest.raises(ibouncer.ClientError, match="the session was closed"):
             await waiting
 
 
@@ -324,3 +324,31 @@ def test_the_error_of_a_stream_tells_its_delivery() -> None:
     told = error_pb2.Error(code="X", delivery=error_pb2.ERROR_DELIVERY_NOT_SENT)
     assert from_message(told).delivery == "not-sent"
     assert from_message(error_pb2.Error(code="X")).delivery is None
+
+
+async def test_a_call_under_way_when_the_session_closes_says_whether_it_was_sent(
+    runtime: Path,
+) -> None:
+    async with served(runtime) as (broker, _, session):
+        broker.unanswered = "PlaceOrder"
+        placing = asyncio.ensure_future(session.place_order("AAPL", BUY, client_order_id="a"))
+        await broker.until(lambda: asked(broker, "PlaceOrder"))
+        await session.close()
+        with pytest.raises(ibouncer.ClientError, match="the session was closed") as raised:
+            await placing
+        assert (raised.value.code, raised.value.retry) == ("SESSION_CLOSED", "never")
+        assert (raised.value.delivery, raised.value.client_order_id) == ("maybe-sent", "a")
+        with pytest.raises(ibouncer.ClientError, match="the session was closed") as raised:
+            await session.place_order("AAPL", BUY, retries=3)
+        assert raised.value.delivery == "not-sent"
+
+
+async def test_a_cancelled_caller_is_cancelled_and_so_is_its_call(runtime: Path) -> None:
+    async with served(runtime) as (broker, _, session):
+        broker.unanswered = "PlaceOrder"
+        placing = asyncio.ensure_future(session.place_order("AAPL", BUY))
+        await broker.until(lambda: asked(broker, "PlaceOrder"))
+        placing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await placing
+        await broker.until(lambda: broker.given_up == 1)

@@ -240,6 +240,10 @@ impl Config {
             ready: self.deadlines.ready.0,
             total: self.deadlines.total.0,
         };
+        let messages_per_second = match self.pacing.messages_per_second {
+            0 => NO_LIMIT,
+            limit => limit,
+        };
         Settings {
             instance: instance.to_owned(),
             gateway: self.gateway.address.clone(),
@@ -255,13 +259,7 @@ impl Config {
                 startup_grace: self.gateway.startup_grace.0,
                 ..AttemptSettings::default()
             },
-            pacing: PacingSettings {
-                messages_per_second: match self.pacing.messages_per_second {
-                    0 => NO_LIMIT,
-                    limit => limit,
-                },
-                lines: self.pacing.lines,
-            },
+            pacing: PacingSettings { messages_per_second, lines: self.pacing.lines },
             limits: LimitSettings {
                 streams: self.limits.streams,
                 subscriptions: self.limits.subscriptions,
@@ -286,7 +284,7 @@ impl Config {
                 answer: self.heartbeat.answer.0,
                 misses: self.heartbeat.misses,
             },
-            trading: self.trading.settings(),
+            trading: self.trading.settings(messages_per_second),
             principals: self.principals(),
             expect: match self.gateway.expect {
                 ExpectConfig::Any => Expect::Any,

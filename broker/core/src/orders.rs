@@ -26,6 +26,7 @@ pub mod brakes;
 mod cancel;
 mod change;
 mod complaints;
+mod departures;
 mod evidence;
 mod executions;
 mod exercise;
@@ -68,13 +69,13 @@ use crate::pacing::Lane;
 use crate::principals::{Principals, TradingSettings};
 use book::Book;
 use brakes::{Brakes, Doubt, Road};
+use departures::Departures;
 use executions::Executions;
 use journal::{Audit, EventRecord, Facts, Loaded, Write};
-use leaving::{Departure, queued_of};
 pub use reconcile::Listing;
 use reconcile::Reconciler;
 use request::OrderRequest;
-use waiting::{SHARE, WaitingRoom};
+use waiting::WaitingRoom;
 
 /// Who asks.
 #[derive(Debug, Clone, Default)]
@@ -141,7 +142,7 @@ pub struct Desk {
     epoch: Option<u64>,
     reconciled: Option<Instant>,
     /// What waits in the queue or for the disk, by the number under which it waits.
-    departures: BTreeMap<i32, Departure>,
+    departures: Departures,
     /// What-ifs under way: who waits for the answer, and until when.
     previews: BTreeMap<i32, (CallId, Instant)>,
     /// What is not taken in yet.
@@ -187,7 +188,7 @@ impl Desk {
             reconciler: Reconciler::new(),
             epoch: None,
             reconciled: None,
-            departures: BTreeMap::new(),
+            departures: Departures::default(),
             previews: BTreeMap::new(),
             waiting: WaitingRoom::default(),
             sent_lately: BTreeMap::new(),
@@ -256,10 +257,10 @@ impl Desk {
 
     /// A request that waited, and may try again.
     pub(crate) fn poll_waiting(&mut self) -> Option<(CallId, Caller, OrderRequest)> {
-        let departures = &self.departures;
+        let (departures, share) = (&self.departures, self.settings.share);
         // Between the end of a session and the word that the road is closed, nobody has a turn.
         let settled = self.epoch.is_some() || self.brakes.road == Road::Down;
-        let has_room = |owner: &str| settled && queued_of(departures, owner) < SHARE;
+        let has_room = |owner: &str| settled && departures.count_of(owner) < share;
         let waiting = self.waiting.poll(has_room)?;
         Some((waiting.call, waiting.caller, waiting.request))
     }
@@ -316,7 +317,7 @@ impl Desk {
     pub(crate) fn check_invariants(&self) {
         self.book.check_invariants();
         for order in self.book.iter() {
-            let waits = self.departures.values().any(|one| one.holds(order.record.order_id));
+            let waits = self.departures.iter().any(|(_, one)| one.holds(order.record.order_id));
             if order.state() == ibouncer_proto::api::v1::OrderState::Intent {
                 assert!(waits, "an order that has not left waits to");
             }

@@ -102,6 +102,20 @@ pub struct Credential {
 /// All of them, by name.
 pub type Principals = BTreeMap<String, Principal>;
 
+/// Orders of one client in the queue at once, at the least: a group of them should fit.
+pub const LEAST_SHARE: usize = 8;
+
+/// And at the most, where no pace holds them back: what one write to disk may well carry.
+const GREATEST_SHARE: usize = 256;
+
+/// How many orders and changes of one client may be in the queue at once when so many messages
+/// leave in a second: 0.2 s of them. Whoever places one order waits that long for a client that
+/// floods the queue.
+pub fn share_of(messages_per_second: u32) -> usize {
+    let fifth = usize::try_from(messages_per_second / 5).unwrap_or(GREATEST_SHARE);
+    fifth.clamp(LEAST_SHARE, GREATEST_SHARE)
+}
+
 /// Whether there is trading at all, and on what.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TradingSettings {
@@ -119,6 +133,8 @@ pub struct TradingSettings {
     pub answer_deadline: Duration,
     /// Before an order leaves, Gateway must have said something within this time.
     pub idle: Duration,
+    /// Orders and changes of one client in the queue at once, see `share_of`.
+    pub share: usize,
     /// The journal lies where a restart of the machine or of the container forgets it: where, in
     /// words.
     pub volatile: Option<String>,
@@ -134,6 +150,7 @@ impl Default for TradingSettings {
             journal_deadline: Duration::from_secs(2),
             answer_deadline: Duration::from_secs(10),
             idle: Duration::from_secs(30),
+            share: LEAST_SHARE,
             volatile: None,
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ibouncer_core::principals::{
-    OrderLimits, Principal, Principals, Role, TradingSettings, WhenAway,
+    OrderLimits, Principal, Principals, Role, TradingSettings, WhenAway, share_of,
 };
 use serde::{Deserialize, Serialize};
 
@@ -136,8 +136,8 @@ impl Default for TradingConfig {
 }
 
 impl TradingConfig {
-    /// What the machines are told. `volatile` says where the journal is forgotten, if it is.
-    pub(super) fn settings(&self) -> TradingSettings {
+    /// What the machines are told, when so many messages leave in a second.
+    pub(super) fn settings(&self, messages_per_second: u32) -> TradingSettings {
         TradingSettings {
             enabled: self.enabled,
             allow_live: self.allow_live,
@@ -146,6 +146,7 @@ impl TradingConfig {
             journal_deadline: self.journal_deadline.0,
             answer_deadline: self.answer_deadline.0,
             idle: self.idle.0,
+            share: share_of(messages_per_second),
             volatile: None,
         }
     }

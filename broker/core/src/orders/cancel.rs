@@ -14,8 +14,9 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 
 use super::change::{ended, not_found};
+use super::departures::Departure;
 use super::journal::Audit;
-use super::leaving::{Ask, Departure, What};
+use super::leaving::{Ask, What};
 use super::rights;
 use super::waiting::Waiting;
 use super::{Caller, Desk, Doing};
@@ -48,7 +49,7 @@ impl Desk {
         match self.cancel_one(Some(caller), order_id, asked.order_cancel.clone(), audit, now)? {
             Cancelling::Leaves => {
                 let key = self.departing(order_id, |what| what == What::Cancel);
-                if let Some(departure) = key.and_then(|key| self.departures.get_mut(&key)) {
+                if let Some(departure) = key.and_then(|key| self.departures.get_mut(key)) {
                     departure.waiters.push((call, Ask::Cancel));
                 }
             }
@@ -164,7 +165,7 @@ impl Desk {
     ) -> Result<Cancelling, Error> {
         let places = |what| matches!(what, What::Place | What::Exercise);
         if let Some(key) = self.departing(order_id, places)
-            && self.departures.get(&key).is_some_and(|one| !one.numbered)
+            && self.departures.get(key).is_some_and(|one| !one.numbered)
         {
             self.end_unsent(key, now);
             return Ok(Cancelling::Over);
@@ -207,7 +208,7 @@ impl Desk {
 
     /// Its owner ends what has not left: it never will, whoever asks again.
     fn end_unsent(&mut self, key: i32, now: Instant) {
-        let orders = self.departures.get(&key).map(|one| one.orders.clone()).unwrap_or_default();
+        let orders = self.departures.get(key).map(|one| one.orders.clone()).unwrap_or_default();
         for id in orders {
             if let Some(order) = self.book.get_mut(id) {
                 order.begin_change(ChangeKind::Cancel, b"");

@@ -13,7 +13,8 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::body::{self, Purpose, UpstreamIds};
-use super::leaving::{Ask, Departure, What};
+use super::departures::Departure;
+use super::leaving::{Ask, What};
 use super::patch::part;
 use super::place::Admitted;
 use super::placement::unreadable;
@@ -167,7 +168,7 @@ impl Desk {
     /// The frame of this kind in which this order waits for its turn or for the disk.
     pub(super) fn departing(&self, order_id: i32, kind: impl Fn(What) -> bool) -> Option<i32> {
         let found = self.departures.iter().find(|(_, one)| kind(one.what) && one.holds(order_id));
-        found.map(|(key, _)| *key)
+        found.map(|(key, _)| key)
     }
 
     pub(super) fn own(&self, owner: &str, client_order_id: &str) -> Result<i32, Error> {

@@ -7,8 +7,9 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
+use super::departures::Departure;
 use super::journal::OrderRecord;
-use super::leaving::{Ask, Departure, What};
+use super::leaving::{Ask, What};
 use super::order::Order;
 use super::patch::{Put, part, patched};
 use super::place::Admitted;

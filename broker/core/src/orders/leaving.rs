@@ -3,7 +3,6 @@
 //! The number of the link frame and the intent are one row, on disk before the frame leaves. A
 //! frame whose row cannot be written is withheld. Cancels do not wait for a disk that fails.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ibouncer_proto::api::v1::{
@@ -11,7 +10,8 @@ use ibouncer_proto::api::v1::{
     OrderState as State, PlaceOrderResponse, PlaceOrdersResponse,
 };
 
-use super::journal::{Audit, Sending};
+use super::departures::Departure;
+use super::journal::Sending;
 use super::preview::PREVIEW;
 use super::{Desk, Doing};
 use crate::error::{self, Error};
@@ -51,36 +51,6 @@ pub(crate) enum Ask {
     Cancel,
 }
 
-/// One frame on its way.
-#[derive(Debug)]
-pub(crate) struct Departure {
-    pub(super) what: What,
-    /// In the order in which they lie in the frame.
-    pub(super) orders: Vec<i32>,
-    pub(super) waiters: Vec<(CallId, Ask)>,
-    /// It has its number, and waits for the disk.
-    pub(super) numbered: bool,
-    /// TWS messages in it.
-    pub(super) messages: usize,
-    /// Who is named in the audit log.
-    pub(super) audit: Audit,
-}
-
-impl Departure {
-    pub(super) fn new(what: What, orders: Vec<i32>, audit: Audit) -> Self {
-        Self { what, orders, waiters: Vec::new(), numbered: false, messages: 1, audit }
-    }
-
-    pub(super) fn waiter(mut self, waiter: Option<(CallId, Ask)>) -> Self {
-        self.waiters.extend(waiter);
-        self
-    }
-
-    pub(super) fn holds(&self, id: i32) -> bool {
-        self.orders.contains(&id)
-    }
-}
-
 /// A frame that got its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Numbered {
@@ -92,19 +62,11 @@ pub(crate) struct Numbered {
     pub(crate) messages: usize,
 }
 
-/// Orders and changes of this client that wait for their turn or for the disk.
-pub(super) fn queued_of(departures: &BTreeMap<i32, Departure>, owner: &str) -> usize {
-    let queued = |one: &&Departure| {
-        one.audit.owner == owner && !matches!(one.what, What::Cancel | What::CancelEvery)
-    };
-    departures.values().filter(queued).count()
-}
-
 impl Desk {
     /// A frame of ours has its turn, and will leave with this number.
     pub(crate) fn on_numbered(&mut self, key: i32, number: u64, now: Instant) -> Option<Numbered> {
         let sending = Sending { epoch: self.epoch?, number };
-        let departure = self.departures.get_mut(&key)?;
+        let departure = self.departures.get_mut(key)?;
         departure.numbered = true;
         let messages = departure.messages;
         let (what, orders) = (departure.what, departure.orders.clone());
@@ -153,7 +115,7 @@ impl Desk {
 
     /// It has left.
     pub(crate) fn on_left(&mut self, key: i32) {
-        let Some(departure) = self.departures.remove(&key) else {
+        let Some(departure) = self.departures.remove(key) else {
             return;
         };
         for (call, ask) in &departure.waiters {
@@ -166,7 +128,7 @@ impl Desk {
 
     /// It has its number and does not leave after all: never.
     pub(crate) fn on_withheld(&mut self, key: i32, error: &Error, now: Instant) {
-        let Some(departure) = self.departures.remove(&key) else {
+        let Some(departure) = self.departures.remove(key) else {
             return;
         };
         self.not_sent(departure, error, now);
@@ -174,14 +136,14 @@ impl Desk {
 
     /// Nothing of what waits leaves: the session is gone.
     pub(super) fn withdraw_all(&mut self, error: &Error, now: Instant) {
-        for (_, departure) in std::mem::take(&mut self.departures) {
+        while let Some(departure) = self.departures.pop_first() {
             self.not_sent(departure, error, now);
         }
     }
 
     /// Takes a frame out of the queue. Only what has no number can be.
     pub(super) fn take_back(&mut self, key: i32, error: &Error, now: Instant) -> bool {
-        match self.departures.remove(&key) {
+        match self.departures.remove(key) {
             Some(departure) if !departure.numbered => {
                 self.doings.push_back(Doing::TakeBack(key));
                 self.not_sent(departure, error, now);
@@ -250,7 +212,7 @@ impl Desk {
             let before = departure.waiters.len();
             departure.waiters.retain(|(waits, _)| *waits != call);
             let alone = before > departure.waiters.len() && departure.waiters.is_empty();
-            (alone && departure.what != What::Cancel).then_some(*key)
+            (alone && departure.what != What::Cancel).then_some(key)
         });
         if let Some(key) = found {
             let error = error::order_later("WITHDRAWN", "the caller went away before it left");

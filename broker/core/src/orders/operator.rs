@@ -11,8 +11,9 @@ use ibouncer_proto::api::v1::{
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 
+use super::departures::Departure;
 use super::journal::{Audit, Halt};
-use super::leaving::{Departure, What};
+use super::leaving::What;
 use super::{Caller, Desk, Doing};
 use crate::error::{self, Error};
 use crate::ids::CallId;
@@ -107,7 +108,7 @@ impl Desk {
             .iter()
             .filter(|(_, one)| matches!(one.what, What::Place | What::Modify | What::Exercise))
             .filter(|(_, one)| of_client(&one.audit.owner))
-            .map(|(key, _)| *key)
+            .map(|(key, _)| key)
             .collect();
         for key in keys {
             self.take_back(key, &error, now);

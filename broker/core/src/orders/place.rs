@@ -12,13 +12,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::body::{self, Purpose, UpstreamIds};
 use super::brakes::{self, Gate};
+use super::departures::Departure;
 use super::journal::Audit;
-use super::leaving::{Ask, Departure, What, queued_of};
+use super::leaving::{Ask, What};
 use super::order::Order;
 use super::placement::{Placement, Role, read, unreadable};
 use super::request::OrderRequest;
 use super::rights::{self, Known};
-use super::waiting::{SHARE, Waiting};
+use super::waiting::Waiting;
 use super::{Caller, Desk, Doing, HIGHEST_ORDER_ID, Surroundings};
 use crate::checks;
 use crate::error::{self, Error};
@@ -97,7 +98,7 @@ impl Desk {
         request: impl FnOnce() -> OrderRequest,
     ) -> Result<Admitted, Error> {
         let gate = self.gate(owner, when_away);
-        let crowded = queued_of(&self.departures, owner) >= SHARE;
+        let crowded = self.departures.count_of(owner) >= self.settings.share;
         match gate {
             Gate::Closed(error) => return Err(error),
             Gate::Open if !crowded => return Ok(Admitted::Now),
@@ -205,7 +206,11 @@ impl Desk {
         ask: Ask,
         known: &[i32],
     ) -> Result<(), Error> {
-        let waits = self.departures.values_mut().find(|one| known.iter().any(|id| one.holds(*id)));
+        let waits = self
+            .departures
+            .iter_mut()
+            .map(|(_, one)| one)
+            .find(|one| known.iter().any(|id| one.holds(*id)));
         match waits {
             Some(departure) if departure.what == What::Place => {
                 departure.waiters.push((call, ask));

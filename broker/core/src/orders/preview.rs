@@ -9,7 +9,8 @@ use bytes::Bytes;
 use ibouncer_proto::tws::messages::id;
 
 use super::body::{self, Purpose, UpstreamIds};
-use super::leaving::{Departure, What};
+use super::departures::Departure;
+use super::leaving::What;
 use super::patch::part;
 use super::place::Admitted;
 use super::placement::unreadable;

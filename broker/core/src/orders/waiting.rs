@@ -2,9 +2,9 @@
 //! has its share of the queue already.
 //!
 //! Ids must rise at Gateway, so orders leave in the order in which they got theirs, whoever placed
-//! them. What keeps that fair is that a client gets ids for a few orders at a time: a flood waits
-//! here, without ids, and a client that places one order waits behind a few of each other's. Nothing
-//! of what waits here was written down or counted.
+//! them. What keeps that fair is that a client gets ids for a few orders at a time
+//! (`TradingSettings::share`): a flood waits here, without ids, and a client that places one order
+//! waits behind a few of each other's. Nothing of what waits here was written down or counted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -12,9 +12,6 @@ use std::ops::Bound;
 use super::Caller;
 use super::request::OrderRequest;
 use crate::ids::CallId;
-
-/// Orders and changes of one client in the queue at once. At Gateway's pace that is 0.2 s.
-pub(super) const SHARE: usize = 8;
 
 /// A request that waits.
 #[derive(Debug)]

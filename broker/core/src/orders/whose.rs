@@ -62,7 +62,7 @@ impl Desk {
     pub(super) fn on_unaccounted_order(&mut self, told: &tws::OpenOrder, message: &[u8]) {
         let order_id = told.order_id();
         let perm_id = told.order.as_ref().map_or(0, tws::Order::perm_id);
-        if self.departures.values().any(|one| one.what == What::Preview && one.holds(order_id)) {
+        if self.departures.iter().any(|(_, one)| one.what == What::Preview && one.holds(order_id)) {
             return;
         }
         let open_order = Bytes::copy_from_slice(message);

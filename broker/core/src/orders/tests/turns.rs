@@ -1,7 +1,7 @@
 //! Who floods the desk delays itself: clients take turns, and what waits can be taken back.
 
 use super::*;
-use crate::orders::waiting::SHARE;
+use crate::principals::{LEAST_SHARE, share_of};
 
 /// The owners of what has left, in its order; ids rise.
 fn left_by(floor: &Floor) -> Vec<String> {
@@ -21,7 +21,7 @@ fn one_order_of_a_calm_client_passes_a_flood() {
     floor.answer::<v1::PlaceOrderResponse>(calm);
     let owners = left_by(&floor);
     let at = owners.iter().position(|owner| owner == "carry").unwrap();
-    assert!(at <= SHARE, "place {at} of {}", owners.len());
+    assert!(at <= LEAST_SHARE, "place {at} of {}", owners.len());
     // And nothing of the flood is lost, or out of its order.
     assert_eq!(owners.len(), 61);
     for (number, call) in flood.into_iter().enumerate() {
@@ -98,7 +98,7 @@ fn a_flood_of_changes_delays_itself() {
     floor.leave();
     let placed = floor.answer::<v1::PlaceOrderResponse>(calm).order.unwrap().order_id;
     let left = floor.placements().split_off(before);
-    assert!(left.iter().position(|id| *id == placed).unwrap() <= SHARE, "{left:?}");
+    assert!(left.iter().position(|id| *id == placed).unwrap() <= LEAST_SHARE, "{left:?}");
     for call in changes {
         floor.answer::<v1::ModifyOrderResponse>(call);
     }
@@ -113,4 +113,18 @@ fn a_lost_session_ends_the_wait_of_all() {
     for call in calls {
         assert_eq!(floor.refused(call).code, "NOT_READY");
     }
+}
+
+#[test]
+fn a_share_is_what_leaves_in_a_fifth_of_a_second() {
+    assert_eq!([0, 45, 100, 1_000_000].map(share_of), [8, 9, 20, 256]);
+    let mut floor = Floor::open();
+    let settings = TradingSettings { enabled: true, share: 20, ..Default::default() };
+    floor.desk.on_settings(settings, principals());
+    for number in 0..30 {
+        floor.place("momentum", &format!("f{number}"));
+    }
+    assert_eq!((floor.desk.departures.count_of("momentum"), floor.queue.len()), (20, 20));
+    floor.leave();
+    assert_eq!((floor.desk.departures.count_of("momentum"), floor.placements().len()), (0, 30));
 }

@@ -1,0 +1,105 @@
+//! Frames of orders that wait for their turn or for the disk, by the key that the queue knows them
+//! by; and how many of them each client has, which is asked at every order.
+
+use std::collections::BTreeMap;
+
+use super::journal::Audit;
+use super::leaving::{Ask, What};
+use crate::ids::CallId;
+
+/// One frame on its way.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    pub(super) what: What,
+    /// In the order in which they lie in the frame.
+    pub(super) orders: Vec<i32>,
+    pub(super) waiters: Vec<(CallId, Ask)>,
+    /// It has its number, and waits for the disk.
+    pub(super) numbered: bool,
+    /// TWS messages in it.
+    pub(super) messages: usize,
+    /// Who is named in the audit log.
+    pub(super) audit: Audit,
+}
+
+impl Departure {
+    pub(super) fn new(what: What, orders: Vec<i32>, audit: Audit) -> Self {
+        Self { what, orders, waiters: Vec::new(), numbered: false, messages: 1, audit }
+    }
+
+    pub(super) fn waiter(mut self, waiter: Option<(CallId, Ask)>) -> Self {
+        self.waiters.extend(waiter);
+        self
+    }
+
+    pub(super) fn holds(&self, id: i32) -> bool {
+        self.orders.contains(&id)
+    }
+
+    /// Cancels pass whatever their client has in the queue.
+    fn counts(&self) -> bool {
+        !matches!(self.what, What::Cancel | What::CancelEvery)
+    }
+}
+
+/// All of them. What one is, and whose, does not change while it is in here.
+#[derive(Debug, Default)]
+pub(super) struct Departures {
+    all: BTreeMap<i32, Departure>,
+    counted: BTreeMap<String, usize>,
+}
+
+impl Departures {
+    /// Orders and changes of this client.
+    pub(super) fn count_of(&self, owner: &str) -> usize {
+        self.counted.get(owner).copied().unwrap_or(0)
+    }
+
+    pub(super) fn insert(&mut self, key: i32, departure: Departure) {
+        if departure.counts() {
+            *self.counted.entry(departure.audit.owner.clone()).or_default() += 1;
+        }
+        self.all.insert(key, departure);
+    }
+
+    pub(super) fn remove(&mut self, key: i32) -> Option<Departure> {
+        let departure = self.all.remove(&key)?;
+        self.uncount(&departure);
+        Some(departure)
+    }
+
+    /// Removes the first.
+    pub(super) fn pop_first(&mut self) -> Option<Departure> {
+        let (_, departure) = self.all.pop_first()?;
+        self.uncount(&departure);
+        Some(departure)
+    }
+
+    fn uncount(&mut self, departure: &Departure) {
+        let owner = &departure.audit.owner;
+        if departure.counts()
+            && let Some(count) = self.counted.get_mut(owner)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.counted.remove(owner);
+            }
+        }
+    }
+
+    pub(super) fn get(&self, key: i32) -> Option<&Departure> {
+        self.all.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: i32) -> Option<&mut Departure> {
+        self.all.get_mut(&key)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i32, &Departure)> {
+        self.all.iter().map(|(key, one)| (*key, one))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (i32, &mut Departure)> {
+        self.all.iter_mut().map(|(key, one)| (*key, one))
+    }
+}

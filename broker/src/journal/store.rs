@@ -4,12 +4,14 @@
 //! is opened through no link, and must still be there, under its name, whenever it is written:
 //! SQLite would go on writing into a file that was removed.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ibouncer_core::orders::journal::{Loaded, Write};
+use ibouncer_proto::api::journal::v1::OrderRecord;
 use ibouncer_proto::api::v1::OrderState;
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
@@ -64,9 +66,10 @@ impl Store {
         rows: impl Iterator<Item = &'a Write>,
     ) -> Result<(), JournalError> {
         self.check_place()?;
+        let rows: Vec<&Write> = rows.into_iter().collect();
         let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let written = begun.and_then(|change| {
-            rows.into_iter().try_for_each(|row| put(&change, row))?;
+            newest(&rows).try_for_each(|row| put(&change, row))?;
             change.commit()
         });
         written.map_err(JournalError::sqlite("write to"))
@@ -149,6 +152,25 @@ fn identity_of(file: &File, path: &Path) -> Result<(u64, u64), JournalError> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
+/// The rows without orders that later rows of the same transaction write again. What has never
+/// left is kept: the row behind it may be that of another order, which takes its name.
+fn newest<'a>(rows: &[&'a Write]) -> impl Iterator<Item = &'a Write> {
+    let mut last = HashMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        if let Write::Order(order) = row {
+            last.insert(order.order_id, at);
+        }
+    }
+    rows.iter().enumerate().filter_map(move |(at, row)| match row {
+        Write::Order(order)
+            if last[&order.order_id] > at && order.state() != OrderState::NotSent =>
+        {
+            None
+        }
+        _ => Some(*row),
+    })
+}
+
 fn put(change: &Transaction<'_>, row: &Write) -> rusqlite::Result<()> {
     match row {
         Write::Facts(facts) => {
@@ -157,31 +179,7 @@ fn put(change: &Transaction<'_>, row: &Write) -> rusqlite::Result<()> {
             change.prepare_cached(sql)?.execute(params![body, sum(&body)])
         }
         Write::Order(order) => {
-            let body = order.encode_to_vec();
-            // An order that never left gives its name to the next one.
-            let sql = "DELETE FROM orders
-                       WHERE owner = ?1 AND client_order_id = ?2 AND client_order_id <> ''
-                       AND order_id <> ?3 AND state = ?4";
-            let never_left = OrderState::NotSent as i32;
-            let names = (&order.owner, &order.client_order_id, order.order_id, never_left);
-            change.prepare_cached(sql)?.execute(names)?;
-            // Not OR REPLACE, which would remove another order of the same name.
-            let sql = "INSERT INTO orders
-                           (order_id, owner, client_order_id, perm_id, state, body, sum)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                       ON CONFLICT (order_id) DO UPDATE SET
-                           owner = excluded.owner, client_order_id = excluded.client_order_id,
-                           perm_id = excluded.perm_id, state = excluded.state,
-                           body = excluded.body, sum = excluded.sum";
-            change.prepare_cached(sql)?.execute(params![
-                order.order_id,
-                order.owner,
-                order.client_order_id,
-                order.perm_id,
-                order.state,
-                body,
-                sum(&body)
-            ])
+            return put_order(change, order);
         }
         Write::Execution(execution) => {
             let body = execution.encode_to_vec();
@@ -203,4 +201,39 @@ fn put(change: &Transaction<'_>, row: &Write) -> rusqlite::Result<()> {
         }
     }
     .map(drop)
+}
+
+fn put_order(change: &Transaction<'_>, order: &OrderRecord) -> rusqlite::Result<()> {
+    let body = order.encode_to_vec();
+    let sum = sum(&body);
+    // Most rows are an order's next state. Its name stands in an index, which is then let alone.
+    let sql = "UPDATE orders SET perm_id = ?4, state = ?5, body = ?6, sum = ?7
+               WHERE order_id = ?1 AND owner = ?2 AND client_order_id = ?3";
+    let columns = params![
+        order.order_id,
+        order.owner,
+        order.client_order_id,
+        order.perm_id,
+        order.state,
+        body,
+        sum
+    ];
+    if change.prepare_cached(sql)?.execute(columns)? > 0 {
+        return Ok(());
+    }
+    // An order that never left gives its name to the next one.
+    let sql = "DELETE FROM orders
+               WHERE owner = ?1 AND client_order_id = ?2 AND client_order_id <> ''
+               AND order_id <> ?3 AND state = ?4";
+    let never_left = OrderState::NotSent as i32;
+    let names = (&order.owner, &order.client_order_id, order.order_id, never_left);
+    change.prepare_cached(sql)?.execute(names)?;
+    // Not OR REPLACE, which would remove another order of the same name.
+    let sql = "INSERT INTO orders (order_id, owner, client_order_id, perm_id, state, body, sum)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+               ON CONFLICT (order_id) DO UPDATE SET
+                   owner = excluded.owner, client_order_id = excluded.client_order_id,
+                   perm_id = excluded.perm_id, state = excluded.state,
+                   body = excluded.body, sum = excluded.sum";
+    change.prepare_cached(sql)?.execute(columns).map(drop)
 }

@@ -6,6 +6,7 @@ use ibouncer_core::orders::journal::{
     EventRecord, ExecutionRecord, Facts, Halt, OrderRecord, Sending,
 };
 use ibouncer_proto::api::journal::v1::event_record::Event;
+use ibouncer_proto::api::v1::OrderState;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -283,4 +284,45 @@ async fn a_file_that_is_moved_away_under_us_is_not_written_on() {
     assert!(error.contains("orders.db"), "{error}");
     std::fs::rename(&away, &path).unwrap();
     assert_eq!(next(&mut journal).await, News::Committed { through: 1 });
+}
+
+/// Two orders of one name, of which the first never left, and each with several states.
+#[tokio::test]
+async fn rows_that_are_written_together_leave_what_they_leave_when_written_apart() {
+    let row = |order_id: i32, name: &str, state: OrderState, perm_id: i64| {
+        let record = OrderRecord {
+            order_id,
+            owner: "momentum".into(),
+            client_order_id: name.into(),
+            state: state.into(),
+            perm_id,
+            ..OrderRecord::default()
+        };
+        Write::Order(Box::new(record))
+    };
+    let rows = [
+        row(5, "a", OrderState::Intent, 0),
+        row(6, "b", OrderState::Intent, 0),
+        row(5, "a", OrderState::NotSent, 0),
+        row(7, "a", OrderState::Intent, 0),
+        row(6, "b", OrderState::Sent, 0),
+        row(7, "a", OrderState::Sent, 0),
+        row(6, "b", OrderState::Working, 3_000_000_001),
+        row(6, "renamed", OrderState::Working, 3_000_000_001),
+    ];
+    let apart = rows.iter().map(|row| vec![row.clone()]).collect();
+    let mut found = Vec::new();
+    for batches in [vec![rows.to_vec()], apart] {
+        let (_folder, path) = place();
+        let (mut store, _) = Store::open(&path).unwrap();
+        for batch in &batches {
+            store.write(batch.iter()).unwrap();
+        }
+        drop(store);
+        found.push(opened(&path).1.orders);
+    }
+    assert_eq!(found[0], found[1]);
+    let told: Vec<_> =
+        found[0].iter().map(|one| (one.order_id, &*one.client_order_id, one.state())).collect();
+    assert_eq!(told, [(6, "renamed", OrderState::Working), (7, "a", OrderState::Sent)]);
 }

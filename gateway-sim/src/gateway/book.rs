@@ -21,6 +21,7 @@ use super::listings::Listing;
 use crate::ledger::{LedgerEntry, LedgerRefusal, OrderChange};
 use crate::seeds::SeedOwner;
 pub(super) use entry::{Entry, Kind, NewEntry, Status};
+use living::Living;
 pub(super) use quantity::Quantity;
 pub(super) use scripts::{AtOrder, Script};
 
@@ -28,6 +29,7 @@ mod account;
 mod changes;
 mod entry;
 mod groups;
+mod living;
 mod matching;
 mod news;
 mod quantity;
@@ -128,7 +130,13 @@ pub(super) struct OrderBook {
     /// By permanent id, in the order of arrival.
     entries: BTreeMap<i64, Entry>,
     /// Those of them that are not over.
-    alive: BTreeSet<i64>,
+    alive: Living,
+    /// Those that came with a parent, by their parent; over or not.
+    children: BTreeMap<i64, Vec<i64>>,
+    /// All that a quote may change, and perhaps some that it may not any more.
+    restless: BTreeSet<i64>,
+    /// Those of which a part was filled and the next may be due.
+    in_parts: BTreeSet<i64>,
     /// Client id and order id, of those that have one.
     names: BTreeMap<(i32, i32), i64>,
     /// Highest order id that each client has used.
@@ -154,7 +162,10 @@ impl OrderBook {
         Self {
             settings,
             entries: BTreeMap::new(),
-            alive: BTreeSet::new(),
+            alive: Living::default(),
+            children: BTreeMap::new(),
+            restless: BTreeSet::new(),
+            in_parts: BTreeSet::new(),
             names: BTreeMap::new(),
             highest: BTreeMap::new(),
             next_perm_id: FIRST_PERM_ID,
@@ -181,10 +192,7 @@ impl OrderBook {
         entry.paid = filled.as_f64() * entry.order.lmt_price();
         entry.ended = (!status.is_alive()).then_some(unix);
         (entry.seeded, entry.stuck) = (true, true);
-        if status.is_alive() {
-            self.alive.insert(perm_id);
-        }
-        self.entries.insert(perm_id, entry);
+        self.keep(entry);
         if owner != SeedOwner::Own || self.own_client_id.is_some() {
             self.name(owner, order_id, perm_id);
         }
@@ -226,7 +234,7 @@ impl OrderBook {
 
     /// Orders that are not over.
     pub(super) fn living(&self) -> impl Iterator<Item = &Entry> {
-        self.alive.iter().filter_map(|perm_id| self.entries.get(perm_id))
+        self.alive.iter().filter_map(|perm_id| self.entries.get(&perm_id))
     }
 
     /// Notes a request that made no order and changed none.
@@ -238,6 +246,18 @@ impl OrderBook {
         code: i32,
     ) {
         self.refused.push(LedgerRefusal { client_id, order_id, order_ref, code });
+    }
+
+    fn keep(&mut self, entry: Entry) {
+        let perm_id = entry.perm_id;
+        if entry.is_alive() {
+            self.alive.insert(&entry);
+            self.restless.insert(perm_id);
+        }
+        if let Some(parent) = entry.parent {
+            self.children.entry(parent).or_default().push(perm_id);
+        }
+        self.entries.insert(perm_id, entry);
     }
 
     fn name(&mut self, owner: SeedOwner, order_id: i32, perm_id: i64) {

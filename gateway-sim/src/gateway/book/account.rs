@@ -22,8 +22,12 @@ impl OrderBook {
     /// Notes a change of an order.
     pub(super) fn changed(&mut self, perm_id: i64, what: OrderChange) {
         if let Some(entry) = self.entries.get(&perm_id) {
+            match entry.is_alive() {
+                true => self.restless.insert(perm_id),
+                false => self.restless.remove(&perm_id),
+            };
             if !entry.is_alive() {
-                self.alive.remove(&perm_id);
+                self.alive.remove(entry);
             }
             let line = self.line(entry);
             self.changes.push_back((what, line));
@@ -64,7 +68,8 @@ impl OrderBook {
         for entry in self.entries.values() {
             let perm_id = entry.perm_id;
             assert!(entry.filled <= entry.quantity, "{perm_id} has more than it wants");
-            assert_eq!(entry.is_alive(), self.alive.contains(&perm_id), "{perm_id}");
+            assert_eq!(entry.is_alive(), self.alive.contains(perm_id), "{perm_id}");
+            assert!(!self.may_move(entry) || self.restless.contains(&perm_id), "{perm_id}");
             let complete = entry.remaining() == Quantity::ZERO;
             assert!(!complete || !entry.is_alive(), "{perm_id} wants nothing and lives");
             let executions = self.executions.iter().filter(|done| done.perm_id == perm_id);
@@ -80,6 +85,7 @@ impl OrderBook {
                 assert_eq!(self.names.get(&name), Some(&perm_id), "{name:?}");
             }
             assert!(entry.next_part.is_none() || entry.filled > Quantity::ZERO);
+            assert!(entry.next_part.is_none() || self.in_parts.contains(&perm_id));
         }
         assert!(!self.linked || (self.queue.is_empty() && self.withheld.is_empty()));
     }

@@ -175,7 +175,7 @@ impl OrderBook {
 
     /// Cancels everything, whose ever it is.
     pub(in super::super) fn cancel_all(&mut self, desk: &mut Desk<'_>) {
-        for perm_id in self.alive.clone() {
+        for perm_id in self.alive.iter().collect::<Vec<_>>() {
             if let Some(entry) = self.entries.get_mut(&perm_id).filter(|entry| entry.is_alive()) {
                 entry.cancels += 1;
                 self.ask_to_cancel(perm_id, desk);

@@ -5,6 +5,8 @@
 //! one parent are an OCA group of its permanent id. OCA groups are account-wide, whoever placed
 //! the orders.
 
+use std::collections::BTreeSet;
+
 use ibouncer_proto::tws::v1::{AttachedOrders, Order};
 
 use super::super::answer::{Answer, Refusal};
@@ -32,12 +34,7 @@ impl OrderBook {
 
     /// Refuses what is too much of one contract, side and account.
     pub(super) fn admit(&self, wish: &Wish) -> Answer {
-        let alike = |entry: &&Entry| {
-            entry.listing == wish.listing
-                && entry.buy == wish.buy
-                && entry.account == wish.order.account()
-        };
-        let active = self.living().filter(alike).count() as u32;
+        let active = self.alive.count(wish.listing, wish.buy, wish.order.account());
         match active >= self.settings.most_active {
             true => Err(Refusal::too_many_orders(self.settings.most_active)),
             false => Ok(()),
@@ -78,8 +75,7 @@ impl OrderBook {
             self.script.repeats.insert(perm_id);
         }
         let copy = attached.map(|attached| (attached, entry.clone()));
-        self.entries.insert(perm_id, entry);
-        self.alive.insert(perm_id);
+        self.keep(entry);
         self.name(owner, order_id, perm_id);
         self.changed(perm_id, OrderChange::Placed);
         if let Some((attached, parent)) = copy {
@@ -134,17 +130,20 @@ impl OrderBook {
     /// Sends an order to IB, and with a child all of its family that was kept.
     pub(super) fn transmit(&mut self, perm_id: i64, desk: &mut Desk<'_>) {
         let parent = self.entries.get(&perm_id).and_then(|entry| entry.parent);
-        let belongs = |entry: &&Entry| {
-            let family = parent
-                .is_some_and(|parent| entry.perm_id == parent || entry.parent == Some(parent));
-            let attached = entry.parent == Some(perm_id) && entry.order.transmit();
-            entry.status() == Status::Untransmitted
-                && (entry.perm_id == perm_id || family || attached)
-        };
         // By permanent id: the parent is older than its children.
-        let family: Vec<_> = self.living().filter(belongs).map(|entry| entry.perm_id).collect();
+        let mut family = BTreeSet::from([perm_id]);
+        if let Some(parent) = parent {
+            family.insert(parent);
+            family.extend(self.children(parent));
+        }
+        let attached =
+            |perm_id: &i64| self.entries.get(perm_id).is_some_and(|entry| entry.order.transmit());
+        family.extend(self.children(perm_id).filter(attached));
         for perm_id in family {
-            self.submit(perm_id, desk);
+            let entry = self.entries.get(&perm_id);
+            if entry.is_some_and(|entry| entry.status() == Status::Untransmitted) {
+                self.submit(perm_id, desk);
+            }
         }
     }
 
@@ -227,7 +226,7 @@ impl OrderBook {
 
     /// Children end with their parent, and the parent with its child, if the child says so.
     pub(super) fn after_cancel(&mut self, perm_id: i64, desk: &mut Desk<'_>) {
-        let mut with = self.children(perm_id);
+        let mut with: Vec<_> = self.children(perm_id).collect();
         let parent = self.entries.get(&perm_id).filter(|entry| entry.order.auto_cancel_parent());
         with.extend(parent.and_then(|entry| entry.parent));
         for other in with {
@@ -263,7 +262,7 @@ impl OrderBook {
             }
         }
         if complete {
-            for child in self.children(perm_id) {
+            for child in self.children(perm_id).collect::<Vec<_>>() {
                 self.advance(child, desk);
             }
         }
@@ -280,9 +279,10 @@ impl OrderBook {
         }
     }
 
-    fn children(&self, perm_id: i64) -> Vec<i64> {
-        let children = self.living().filter(|entry| entry.parent == Some(perm_id));
-        children.map(|entry| entry.perm_id).collect()
+    /// Those of its children that are not over.
+    fn children(&self, perm_id: i64) -> impl Iterator<Item = i64> {
+        let all = self.children.get(&perm_id).into_iter().flatten().copied();
+        all.filter(|child| self.entries.get(child).is_some_and(Entry::is_alive))
     }
 
     /// Manual orders are everybody's to see and nobody's to change.

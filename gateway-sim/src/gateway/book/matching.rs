@@ -27,6 +27,12 @@ impl OrderBook {
 
     /// Quotes have changed.
     pub(in super::super) fn match_all(&mut self, desk: &mut Desk<'_>) {
+        let mut restless = std::mem::take(&mut self.restless);
+        restless.retain(|perm_id| self.entries.get(perm_id).is_some_and(|one| self.may_move(one)));
+        self.restless = restless;
+        let mut in_parts = std::mem::take(&mut self.in_parts);
+        in_parts.retain(|one| self.entries.get(one).is_some_and(|one| one.next_part.is_some()));
+        self.in_parts = in_parts;
         // Those between two parts wait for the next.
         let due = self.watching().filter(|entry| entry.next_part.is_none_or(|due| due <= desk.now));
         let due: Vec<_> = due.map(|entry| entry.perm_id).collect();
@@ -37,12 +43,27 @@ impl OrderBook {
 
     /// When the next part of an order is due.
     pub(in super::super) fn poll_timeout(&self) -> Option<Duration> {
-        self.watching().filter_map(|entry| entry.next_part).min()
+        let in_parts = self.in_parts.iter().filter_map(|perm_id| self.entries.get(perm_id));
+        in_parts.filter(|entry| is_watched(entry)).filter_map(|entry| entry.next_part).min()
     }
 
     /// Orders that may be filled by themselves.
     fn watching(&self) -> impl Iterator<Item = &Entry> {
-        self.living().filter(|entry| entry.works() && !entry.stuck)
+        let restless = self.restless.iter().filter_map(|perm_id| self.entries.get(perm_id));
+        restless.filter(|entry| is_watched(entry))
+    }
+
+    /// Whether a quote may ever change it, as it is. What only a hand fills rests where it works.
+    pub(super) fn may_move(&self, entry: &Entry) -> bool {
+        let at_work = matches!(entry.status(), Status::Submitted | Status::PendingCancel);
+        let rests = self.is_by_hand(entry) && at_work;
+        entry.is_alive() && !entry.stuck && !rests
+    }
+
+    /// Whether only a hand fills it.
+    fn is_by_hand(&self, entry: &Entry) -> bool {
+        let told = self.settings.manual_fills && entry.kind != Kind::Market;
+        (told && !is_immediate(entry)) || entry.stuck
     }
 
     /// Takes an order as far as it comes at the quote of the moment.
@@ -56,8 +77,7 @@ impl OrderBook {
         if self.waits_for_parent(entry) || entry.kind == Kind::Exercise {
             return;
         }
-        let by_hand = self.settings.manual_fills && !matches!(entry.kind, Kind::Market);
-        let by_hand = (by_hand && !is_immediate(entry)) || entry.stuck;
+        let by_hand = self.is_by_hand(entry);
         let Some(entry) = self.entries.get_mut(&perm_id) else {
             return;
         };
@@ -135,6 +155,9 @@ impl OrderBook {
         let complete = entry.remaining() == Quantity::ZERO;
         entry.next_part =
             (!complete && !entry.stuck && entry.works()).then(|| desk.now + self.settings.interval);
+        if entry.next_part.is_some() {
+            self.in_parts.insert(perm_id);
+        }
         let alive = entry.is_alive();
         if complete && alive {
             entry.transition(Status::Filled, "it is filled");
@@ -197,6 +220,10 @@ impl OrderBook {
             false => self.withheld.push(news),
         }
     }
+}
+
+fn is_watched(entry: &Entry) -> bool {
+    entry.works() && !entry.stuck
 }
 
 /// Filled at once or not at all.

@@ -45,6 +45,7 @@ impl OrderBook {
                         _ => Status::Submitted,
                     };
                     entry.transition(back, "the cancel is lost");
+                    self.restless.insert(entry.perm_id);
                 }
                 _ => {}
             }

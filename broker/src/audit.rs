@@ -49,18 +49,17 @@ impl AuditLog {
         self.try_to_write(now)
     }
 
-    /// Adds an entry, as of this moment.
-    pub fn add(&mut self, audit: &Audit, wall: SystemTime, now: Instant) -> AuditNews {
+    /// Adds an entry, as of this moment; [`Self::write`] takes it to the file.
+    pub fn add(&mut self, audit: &Audit, wall: SystemTime) {
         if self.waiting.len() == WAITING {
             self.lost += 1;
         } else {
             self.waiting.push_back(line(audit, wall));
         }
-        self.retry(now)
     }
 
-    /// Tries again what could not be written, once a second.
-    pub fn retry(&mut self, now: Instant) -> AuditNews {
+    /// Writes what waits, all at once; what could not be written is tried again once a second.
+    pub fn write(&mut self, now: Instant) -> AuditNews {
         let waits = self.failed.is_some_and(|at| now.duration_since(at) < AGAIN);
         if waits || (self.waiting.is_empty() && self.failed.is_none()) {
             return None;
@@ -69,7 +68,7 @@ impl AuditLog {
     }
 
     fn try_to_write(&mut self, now: Instant) -> AuditNews {
-        match self.write() {
+        match self.append_all() {
             Ok(()) => self.failed.take().map(|_| {
                 tracing::info!("the audit log can be written again");
                 None
@@ -88,21 +87,20 @@ impl AuditLog {
         }
     }
 
-    fn write(&mut self) -> io::Result<()> {
+    fn append_all(&mut self) -> io::Result<()> {
         if self.file.is_none() {
             self.file = Some(open(&self.path)?);
         }
         let Some(file) = &mut self.file else {
             return Ok(());
         };
-        while let Some(line) = self.waiting.front() {
-            append(file, line.as_bytes())?;
-            self.waiting.pop_front();
-        }
+        let mut text: String = self.waiting.iter().map(String::as_str).collect();
         if self.lost > 0 {
-            append(file, format!("{{\"lost\":{}}}\n", self.lost).as_bytes())?;
-            self.lost = 0;
+            text += &format!("{{\"lost\":{}}}\n", self.lost);
         }
+        append(file, text.as_bytes())?;
+        self.waiting.clear();
+        self.lost = 0;
         Ok(())
     }
 }
@@ -168,8 +166,10 @@ mod tests {
         }
     }
 
-    fn wall() -> SystemTime {
-        humantime::parse_rfc3339("2026-03-01T12:00:00.250Z").unwrap()
+    fn written(log: &mut AuditLog, reason: &str, now: Instant) -> AuditNews {
+        let wall = humantime::parse_rfc3339("2026-03-01T12:00:00.250Z").unwrap();
+        log.add(&audit(reason), wall);
+        log.write(now)
     }
 
     #[test]
@@ -178,8 +178,8 @@ mod tests {
         let path = folder.path().join("audit.jsonl");
         let mut log = AuditLog::at(path.clone());
         assert!(!path.exists(), "made with the first entry");
-        assert_eq!(log.add(&audit("two\nlines"), wall(), Instant::now()), None);
-        assert_eq!(AuditLog::at(path.clone()).add(&audit(""), wall(), Instant::now()), None);
+        assert_eq!(written(&mut log, "two\nlines", Instant::now()), None);
+        assert_eq!(written(&mut AuditLog::at(path.clone()), "", Instant::now()), None);
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -196,14 +196,14 @@ mod tests {
         let path = folder.path().join("state/audit.jsonl");
         let mut log = AuditLog::at(path.clone());
         let now = Instant::now();
-        let said = log.add(&audit("one"), wall(), now).unwrap().unwrap();
+        let said = written(&mut log, "one", now).unwrap().unwrap();
         assert!(said.contains("audit.jsonl"), "{said}");
-        assert_eq!(log.add(&audit("two"), wall(), now), None);
-        assert_eq!(log.retry(now + AGAIN), None, "said once");
+        assert_eq!(written(&mut log, "two", now), None);
+        assert_eq!(log.write(now + AGAIN), None, "said once");
         std::fs::create_dir(folder.path().join("state")).unwrap();
-        assert_eq!(log.retry(now + AGAIN + AGAIN / 2), None, "tried once a second");
-        assert_eq!(log.retry(now + AGAIN * 2), Some(None));
-        assert_eq!(log.retry(now + AGAIN * 3), None);
+        assert_eq!(log.write(now + AGAIN + AGAIN / 2), None, "tried once a second");
+        assert_eq!(log.write(now + AGAIN * 2), Some(None));
+        assert_eq!(log.write(now + AGAIN * 3), None);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.find("one").unwrap() < text.find("two").unwrap());
         assert_eq!(text.lines().count(), 2);
@@ -217,7 +217,7 @@ mod tests {
         let now = Instant::now();
         assert!(log.begin(now).unwrap().is_some());
         std::fs::create_dir(folder.path().join("state")).unwrap();
-        assert_eq!(log.retry(now + AGAIN), Some(None));
+        assert_eq!(log.write(now + AGAIN), Some(None));
         assert!(path.exists());
         assert_eq!(AuditLog::at(path).begin(now), None);
     }
@@ -229,10 +229,10 @@ mod tests {
         let mut log = AuditLog::at(path.clone());
         let now = Instant::now();
         for _ in 0..WAITING + 5 {
-            log.add(&audit("one"), wall(), now);
+            written(&mut log, "one", now);
         }
         std::fs::create_dir(folder.path().join("state")).unwrap();
-        assert_eq!(log.retry(now + AGAIN), Some(None));
+        assert_eq!(log.write(now + AGAIN), Some(None));
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), WAITING + 1);
         assert_eq!(text.lines().last(), Some("{\"lost\":5}"));
@@ -246,7 +246,7 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
         for place in [path, link] {
-            let said = AuditLog::at(place).add(&audit(""), wall(), Instant::now());
+            let said = written(&mut AuditLog::at(place), "", Instant::now());
             assert!(said.unwrap().is_some());
         }
     }

@@ -34,8 +34,9 @@ use tokio::sync::mpsc;
 pub use reader::JournalReader;
 use store::Store;
 
-/// Batches that may wait for the thread, and that are written in one transaction at most.
-const GROUP: usize = 256;
+/// Batches that may wait for the thread, and that are written in one transaction at most: those of
+/// some hundred orders, each of which is written when it is taken in and when Gateway tells of it.
+const GROUP: usize = 1024;
 
 /// News that may wait for the driver.
 const NEWS: usize = 64;

@@ -24,6 +24,11 @@ use crate::args::Args;
 use crate::exit::Failure;
 use crate::output::Output;
 
+/// Batches of ticks and rows of the journal are made by one thread and freed by another, for which
+/// the C library's allocator takes a lock.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs the program with this process's arguments.
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();

@@ -96,13 +96,13 @@ impl Desk {
         None
     }
 
-    pub(super) fn audit(&mut self, audit: &Audit) -> Option<Input> {
-        told(self.audit.add(audit, SystemTime::now(), Instant::now()))
+    pub(super) fn audit(&mut self, audit: &Audit) {
+        self.audit.add(audit, SystemTime::now());
     }
 
-    /// Called some times a second.
-    pub(super) fn tick(&mut self) -> Option<Input> {
-        told(self.audit.retry(Instant::now()))
+    /// Writes the audits that came; called also some times a second, for what has failed.
+    pub(super) fn write_audits(&mut self) -> Option<Input> {
+        told(self.audit.write(Instant::now()))
     }
 
     pub(super) fn show(&self, event: EventRecord) {
@@ -143,7 +143,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut desk = Desk::new(None, 0, folder.path().join("audit.jsonl"));
         assert!(desk.begin().is_none());
-        assert!(desk.tick().is_none());
+        assert!(desk.write_audits().is_none());
         let refused = desk.write(1, vec![Write::Event(Box::new(event(1)))]);
         assert!(matches!(refused, Some(Input::JournalFailed { .. })));
         desk.finish().await;

@@ -52,7 +52,7 @@ impl Driver {
         if !calm && let Some(record) = self.files.turn.news() {
             self.input(Input::Record(Box::new(record))).await;
         }
-        if let Some(input) = self.desk.tick() {
+        if let Some(input) = self.desk.write_audits() {
             self.input(input).await;
         }
         self.look_for_the_unread().await;

@@ -19,6 +19,18 @@ const LAST_FRAMES: Duration = Duration::from_secs(1);
 
 impl Driver {
     pub(super) async fn carry_out(&mut self) {
+        loop {
+            self.carry_out_all().await;
+            // What it is about leaves first: a file takes longer than a socket.
+            self.flush_link().await;
+            match self.desk.write_audits() {
+                Some(failed) => self.hub.handle_input(failed, Instant::now()),
+                None => return,
+            }
+        }
+    }
+
+    async fn carry_out_all(&mut self) {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Remember(ledger) => self.remember(&ledger),
@@ -47,12 +59,7 @@ impl Driver {
                     let refused = self.desk.write(number, rows);
                     self.tell_hub(refused);
                 }
-                Output::Audit(audit) => {
-                    // What it is about leaves first: a file takes longer than a socket.
-                    self.flush_link().await;
-                    let failed = self.desk.audit(&audit);
-                    self.tell_hub(failed);
-                }
+                Output::Audit(audit) => self.desk.audit(&audit),
                 Output::OrderEvent(event) => self.desk.show(*event),
                 Output::Note(note) => self.files.events.add(note),
                 Output::Deliver(stream, chunk) => {

@@ -29,6 +29,8 @@ pub struct AuditLog {
     path: PathBuf,
     file: Option<File>,
     waiting: VecDeque<String>,
+    /// Some of them have not been tried.
+    new: bool,
     /// Entries that were too many to wait.
     lost: u64,
     /// When it failed last; none while it works.
@@ -41,7 +43,7 @@ pub type AuditNews = Option<Option<String>>;
 impl AuditLog {
     /// At this place.
     pub fn at(path: PathBuf) -> Self {
-        Self { path, file: None, waiting: VecDeque::new(), lost: 0, failed: None }
+        Self { path, file: None, waiting: VecDeque::new(), new: false, lost: 0, failed: None }
     }
 
     /// Makes or opens the file, before anybody relies on it.
@@ -51,6 +53,7 @@ impl AuditLog {
 
     /// Adds an entry, as of this moment; [`Self::write`] takes it to the file.
     pub fn add(&mut self, audit: &Audit, wall: SystemTime) {
+        self.new = true;
         if self.waiting.len() == WAITING {
             self.lost += 1;
         } else {
@@ -58,8 +61,14 @@ impl AuditLog {
         }
     }
 
+    /// Are there entries since the last [`Self::write`]?
+    pub fn has_new(&self) -> bool {
+        self.new
+    }
+
     /// Writes what waits, all at once; what could not be written is tried again once a second.
     pub fn write(&mut self, now: Instant) -> AuditNews {
+        self.new = false;
         let waits = self.failed.is_some_and(|at| now.duration_since(at) < AGAIN);
         if waits || (self.waiting.is_empty() && self.failed.is_none()) {
             return None;

@@ -27,6 +27,7 @@ mod peers;
 mod python;
 mod stall;
 mod steady;
+mod tap;
 mod throughput;
 mod ticks;
 

@@ -1,5 +1,5 @@
-//! What an order costs: from the call to the link, with the journal synced, beside one synced
-//! commit of SQLite and a call that sends nothing, in turns; and how many leave in a second.
+//! What an order costs: from the call to Gateway's socket, with the journal synced, beside one
+//! synced commit of SQLite and a call that sends nothing, in turns; and how many leave in a second.
 //!
 //! Pacing is lifted on both sides for this, and so is the limit of requests: a real Gateway takes 50
 //! messages a second. The simulator fills nothing here (`--manual-fills`).
@@ -9,10 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use ibouncer_client::{Client, contract, order};
+use ibouncer_client::api::{OrderEvent, OrderScope, OrderState};
+
+use ibouncer_client::{Client, OrderStream, contract, order};
 use ibouncer_tests::harness::{Broker, BrokerPlan, Sim};
 use rusqlite::Connection;
 
+use crate::awake::Awake;
+use crate::tap::Tap;
 use crate::{Lengths, binary};
 
 const WARM_UP: usize = 50;
@@ -21,26 +25,44 @@ const WARM_UP: usize = 50;
 const AT_ONCE: usize = 256;
 
 pub(crate) async fn run(lengths: Lengths) {
-    let sim = Sim::start(
-        binary(),
-        &[
-            "--manual-fills",
-            "--limit",
-            "message_rate=off",
-            "--limit",
-            "active_orders=off",
-            "--own-client-id",
-            "55",
-        ],
-    );
-    let broker = plan(sim.address()).start();
+    {
+        let sim = sim();
+        let mut tap = Tap::start(sim.address());
+        let (broker, client) = trading(&tap.address.to_string()).await;
+        let disk = Disk::beside(&broker);
+        one_by_one("", &client, &disk, &mut tap, lengths.pairs * 100).await;
+        if let Some(_awake) = Awake::keep() {
+            let awake = ", cores kept awake";
+            one_by_one(awake, &client, &disk, &mut tap, lengths.pairs * 100).await;
+        }
+        halts(&client, lengths.pairs * 10).await;
+    }
+    let sim = sim();
+    let (_broker, client) = trading(sim.address()).await;
+    many(&client, lengths.peer).await;
+}
+
+fn sim() -> Sim {
+    let arguments = [
+        "--manual-fills",
+        "--limit",
+        "message_rate=off",
+        "--limit",
+        "active_orders=off",
+        "--own-client-id",
+        "55",
+    ];
+    Sim::start(binary(), &arguments)
+}
+
+/// A broker in front of this, and a client that may trade.
+async fn trading(gateway: &str) -> (Broker, Client) {
+    let broker = plan(gateway).start();
     broker.wait_ready();
     broker.wait_status("trading is open", |status| status["trading"] == "on");
     let options = broker.home().options().client_name("bench");
     let client = Client::connect(options).await.unwrap();
-    one_by_one(&client, &broker, lengths.pairs * 100).await;
-    halts(&client, lengths.pairs * 10).await;
-    many(&client, lengths.peer).await;
+    (broker, client)
 }
 
 fn plan(gateway: &str) -> BrokerPlan {
@@ -55,37 +77,41 @@ fn plan(gateway: &str) -> BrokerPlan {
         .set(&format!("clients.bench.uid={uid}"))
 }
 
-/// Order, look and commit in turns.
-async fn one_by_one(client: &Client, broker: &Broker, rounds: usize) {
+/// Order, look and commit in turns. Each begins when Gateway's word on the order is on disk, so
+/// that none of them waits for work that another one left behind.
+async fn one_by_one(how: &str, client: &Client, disk: &Disk, tap: &mut Tap, rounds: usize) {
     let orders = client.orders();
-    let disk = Disk::beside(broker);
-    let mut placed = Histogram::<u64>::new(3).unwrap();
-    let mut looked = placed.clone();
-    let mut committed = placed.clone();
+    let mut watch = orders.watch(None, OrderScope::Own).await.unwrap();
+    let none = Histogram::<u64>::new(3).unwrap();
+    let [mut left, mut placed, mut looked, mut committed] = [(); 4].map(|()| none.clone());
     for round in 0..rounds + WARM_UP {
-        let named = order::named(
-            format!("one-{round}"),
-            contract::stock("AAPL"),
-            order::limit("BUY", "1", 1.0),
-        );
+        let name = format!("one-{}-{round}", how.len());
+        let named =
+            order::named(name.as_str(), contract::stock("AAPL"), order::limit("BUY", "1", 1.0));
         let begin = Instant::now();
         orders.place(named).await.unwrap();
         let placing = begin.elapsed();
+        let leaving = tap.orders.recv().await.unwrap() - begin;
+        until_working(&mut watch, &name).await;
         let begin = Instant::now();
-        orders.get("", format!("one-{round}")).await.unwrap();
+        orders.get("", name).await.unwrap();
         let looking = begin.elapsed();
         let committing = disk.commit(round);
         if round >= WARM_UP {
-            for (times, took) in
-                [(&mut placed, placing), (&mut looked, looking), (&mut committed, committing)]
-            {
+            for (times, took) in [
+                (&mut left, leaving),
+                (&mut placed, placing),
+                (&mut looked, looking),
+                (&mut committed, committing),
+            ] {
                 times.record(took.as_micros() as u64).unwrap();
             }
         }
     }
-    println!("\nOne order after another, {rounds} of each, in turns");
+    println!("\nOne order after another, {rounds} of each, in turns{how}");
     println!("{:<34} {:>8} {:>8} {:>8}", "us", "p50", "p90", "p99");
     for (what, times) in [
+        ("PlaceOrder: call to Gateway", &left),
         ("PlaceOrder: call to answer", &placed),
         ("GetOrder: call to answer", &looked),
         ("one FULL commit of SQLite", &committed),
@@ -94,12 +120,27 @@ async fn one_by_one(client: &Client, broker: &Broker, rounds: usize) {
         println!("{what:<34} {:>8} {:>8} {:>8}", at(0.5), at(0.9), at(0.99));
     }
     let median = |times: &Histogram<u64>| times.value_at_quantile(0.5) as i64;
+    let commit = median(&committed);
     println!(
-        "order to wire, by medians (PlaceOrder less GetOrder): {} us, one commit {} us, {} us more",
-        median(&placed) - median(&looked),
-        median(&committed),
-        median(&placed) - median(&looked) - median(&committed)
+        "order to wire, by medians: {} us more than one commit of {commit} us; {} us more without \
+         what a call costs in any case (PlaceOrder less GetOrder, by their answers)",
+        median(&left) - commit,
+        median(&placed) - median(&looked) - commit
     );
+}
+
+/// Gateway has told of this order, and that is on disk.
+async fn until_working(watch: &mut OrderStream, name: &str) {
+    loop {
+        let events = watch.next().await.unwrap().unwrap();
+        let told = |event: &OrderEvent| {
+            let order = event.order.as_ref().filter(|order| order.client_order_id == name);
+            order.is_some_and(|order| order.state() == OrderState::Working)
+        };
+        if events.iter().any(told) {
+            return;
+        }
+    }
 }
 
 /// From an operator's word until an order is refused because of it.

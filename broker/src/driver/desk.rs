@@ -100,6 +100,11 @@ impl Desk {
         self.audit.add(audit, SystemTime::now());
     }
 
+    /// Are there audits that were not tried to be written?
+    pub(super) fn has_audits(&self) -> bool {
+        self.audit.has_new()
+    }
+
     /// Writes the audits that came; called also some times a second, for what has failed.
     pub(super) fn write_audits(&mut self) -> Option<Input> {
         told(self.audit.write(Instant::now()))

@@ -21,12 +21,15 @@ impl Driver {
     pub(super) async fn carry_out(&mut self) {
         loop {
             self.carry_out_all().await;
-            // What it is about leaves first: a file takes longer than a socket.
             self.flush_link().await;
-            match self.desk.write_audits() {
-                Some(failed) => self.hub.handle_input(failed, Instant::now()),
-                None => return,
+            if !self.desk.has_audits() {
+                return;
             }
+            // What they are about leaves first, and so do the answers: a file takes longer than a
+            // socket.
+            tokio::task::yield_now().await;
+            let failed = self.desk.write_audits();
+            self.tell_hub(failed);
         }
     }
 

@@ -17,7 +17,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 use prost::Message;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use super::{JournalError, load, schema};
 use crate::places::fnv;
@@ -71,12 +71,23 @@ impl Store {
     ) -> Result<(), JournalError> {
         self.check_place()?;
         let rows: Vec<&Write> = rows.into_iter().collect();
-        let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let written = begun.and_then(|change| {
-            newest(&rows).try_for_each(|row| put(&change, row))?;
-            change.commit()
-        });
+        let written = self.transact(&rows);
+        if written.is_err() && !self.connection.is_autocommit() {
+            // SQLite has undone it by itself if this says that there is nothing to undo.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
         written.map_err(JournalError::sqlite("write to"))
+    }
+
+    /// With statements that are kept: an order waits for this, and reading "COMMIT" anew takes
+    /// as long as a row.
+    fn transact(&self, rows: &[&Write]) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        match rows {
+            [] | [_] | [_, _] => rows.iter().try_for_each(|row| put(&self.connection, row))?,
+            _ => newest(rows).try_for_each(|row| put(&self.connection, row))?,
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([]).map(drop)
     }
 
     fn check_place(&self) -> Result<(), JournalError> {
@@ -175,7 +186,7 @@ fn newest<'a>(rows: &[&'a Write]) -> impl Iterator<Item = &'a Write> {
     })
 }
 
-fn put(change: &Transaction<'_>, row: &Write) -> rusqlite::Result<()> {
+fn put(change: &Connection, row: &Write) -> rusqlite::Result<()> {
     match row {
         Write::Facts(facts) => {
             let body = facts.encode_to_vec();
@@ -207,12 +218,9 @@ fn put(change: &Transaction<'_>, row: &Write) -> rusqlite::Result<()> {
     .map(drop)
 }
 
-fn put_order(change: &Transaction<'_>, order: &OrderRecord) -> rusqlite::Result<()> {
+fn put_order(change: &Connection, order: &OrderRecord) -> rusqlite::Result<()> {
     let body = order.encode_to_vec();
     let sum = sum(&body);
-    // Most rows are an order's next state. Its name stands in an index, which is then let alone.
-    let sql = "UPDATE orders SET perm_id = ?4, state = ?5, body = ?6, sum = ?7
-               WHERE order_id = ?1 AND owner = ?2 AND client_order_id = ?3";
     let columns = params![
         order.order_id,
         order.owner,
@@ -222,6 +230,18 @@ fn put_order(change: &Transaction<'_>, order: &OrderRecord) -> rusqlite::Result<
         body,
         sum
     ];
+    // The first row of an order; if there is one already, or its name is taken, see below.
+    if order.state() == OrderState::Intent {
+        let sql = "INSERT INTO orders (order_id, owner, client_order_id, perm_id, state, body, sum)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        match change.prepare_cached(sql)?.execute(columns) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {}
+            done => return done.map(drop),
+        }
+    }
+    // An order's next state. Its name stands in an index, which is then let alone.
+    let sql = "UPDATE orders SET perm_id = ?4, state = ?5, body = ?6, sum = ?7
+               WHERE order_id = ?1 AND owner = ?2 AND client_order_id = ?3";
     if change.prepare_cached(sql)?.execute(columns)? > 0 {
         return Ok(());
     }

@@ -34,6 +34,7 @@ impl Driver {
     }
 
     async fn carry_out_all(&mut self) {
+        let (begun, patience) = (Instant::now(), self.hub.patience());
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Remember(ledger) => self.remember(&ledger),
@@ -66,11 +67,10 @@ impl Driver {
                 Output::OrderEvent(event) => self.desk.show(*event),
                 Output::Note(note) => self.files.events.add(note),
                 Output::Deliver(stream, chunk) => {
-                    let (now, patience) = (Instant::now(), self.hub.patience());
                     if let Some(Served { shared, .. }) = self.streams.get(&stream)
-                        && let Some(why) = shared.push(chunk, now, patience)
+                        && let Some(why) = shared.push(chunk, begun, patience)
                     {
-                        self.hub.handle_input(Input::StreamHopeless { stream, why }, now);
+                        self.hub.handle_input(Input::StreamHopeless { stream, why }, begun);
                     }
                 }
                 Output::EvictStream(stream, error) => {

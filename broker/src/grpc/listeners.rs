@@ -57,7 +57,8 @@ const STREAMS: u32 = 256;
 /// Largest header list of a request.
 const HEADERS: u32 = 16 * 1024;
 
-/// A client that vanished without a word is noticed within this and the next.
+/// A client that vanished from a network without a word is noticed within this and the next. On a
+/// Unix socket the kernel says at once that a process is gone.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
 
@@ -162,7 +163,7 @@ pub async fn serve_unix(
         let socket = QuietSocket::new(socket.into_std().ok()?).ok()?;
         Some(Ok::<_, io::Error>(Tracked::new(socket, peer, capacity.enter()?, &handle)))
     });
-    server().add_routes(routes).serve_with_incoming_shutdown(incoming, end).await?;
+    server(None).add_routes(routes).serve_with_incoming_shutdown(incoming, end).await?;
     Ok(())
 }
 
@@ -181,7 +182,7 @@ pub async fn serve_tcp(
         socket.set_nodelay(true).ok()?;
         Some(Ok::<_, io::Error>(Tracked::new(socket, peer, capacity.enter()?, &handle)))
     });
-    server().add_routes(routes).serve_with_incoming_shutdown(incoming, end).await?;
+    server(Some(KEEPALIVE)).add_routes(routes).serve_with_incoming_shutdown(incoming, end).await?;
     Ok(())
 }
 
@@ -210,7 +211,7 @@ pub async fn serve_tls(
             handshakes.spawn(shake_hands(socket, seat, tls.clone(), handle.clone(), ready.clone()));
         }
     });
-    server()
+    server(Some(KEEPALIVE))
         .add_routes(routes)
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), end)
         .await?;
@@ -251,12 +252,13 @@ async fn pause_if_out_of_descriptors<S>(accepted: io::Result<S>) -> io::Result<S
     accepted
 }
 
-fn server() -> Server<Stack<MapResponseLayer<Finish>, Identity>> {
+/// Clients are asked so often whether they are there. It costs a look at the clock at every write.
+fn server(keepalive: Option<Duration>) -> Server<Stack<MapResponseLayer<Finish>, Identity>> {
     let finish: Finish = |response| hand_out(complete(response));
     Server::builder()
         .max_concurrent_streams(STREAMS)
         .http2_max_header_list_size(HEADERS)
-        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_interval(keepalive)
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
         .layer(MapResponseLayer::new(finish))
 }

@@ -1,12 +1,14 @@
 //! Which requests are open at Gateway, on disk: what a broker must cancel that takes a live
 //! session over from one that died.
 //!
-//! A line is added before a request leaves, another when it is over; nothing is synced, because
-//! the file must outlive a process and not the machine. It is begun anew with each connection,
+//! A line is added before a request leaves, another when it is over; if a cancel ends it, with the
+//! number of the cancel's frame: a broker can die between this and the frame's leaving, and the
+//! worker tells the next one which frames it has. Nothing is synced, because the file must outlive
+//! a process and not the machine. It is begun anew with each connection,
 //! and written short when it has grown long. It is never trusted with more than cancels: a line
 //! that cannot be understood is left out, and said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -21,13 +23,15 @@ use crate::ledger::{move_aside, read_own};
 /// Lines after which the file is written short.
 const LONG: usize = 20_000;
 
+/// Cancels that are kept in mind: many more than can be on their way to a worker.
+const CANCELS: usize = 1_000;
+
 /// The file.
 #[derive(Debug)]
 pub struct OpenRequests {
     path: PathBuf,
     file: Option<File>,
-    /// Each with the code of its cancel.
-    open: BTreeMap<i32, u32>,
+    requests: Requests,
     lines: usize,
     failed: bool,
 }
@@ -35,32 +39,39 @@ pub struct OpenRequests {
 impl OpenRequests {
     /// At this place; what stands there is kept until [`Self::clear`].
     pub fn at(path: PathBuf) -> Self {
-        let open = read(&path);
-        Self { path, file: None, open, lines: LONG, failed: false }
+        let requests = read(&path);
+        Self { path, file: None, requests, lines: LONG, failed: false }
     }
 
-    /// Those that are open.
-    pub fn all(&self) -> Vec<(RequestId, u32)> {
-        self.open.iter().map(|(request, cancel)| (RequestId(*request), *cancel)).collect()
+    /// Those that are open at Gateway, with the codes of their cancels, if the worker has taken the
+    /// frames up to this number.
+    pub fn taken_over(&mut self, taken_through: u64) -> Vec<(RequestId, u32)> {
+        for cancel in std::mem::take(&mut self.requests.cancels) {
+            if cancel.number > taken_through {
+                self.opened(RequestId(cancel.request), cancel.code);
+            }
+        }
+        let open = self.requests.open.iter();
+        open.map(|(request, cancel)| (RequestId(*request), *cancel)).collect()
     }
 
     /// This one is about to leave; `cancel` is the code of what takes it back.
     pub fn opened(&mut self, request: RequestId, cancel: u32) {
-        if self.open.insert(request.0, cancel).is_none() {
+        if self.requests.open.insert(request.0, cancel).is_none() {
             self.line(&format!("+{} {cancel}\n", request.0));
         }
     }
 
-    /// This one is over.
-    pub fn closed(&mut self, request: RequestId) {
-        if self.open.remove(&request.0).is_some() {
-            self.line(&format!("-{}\n", request.0));
+    /// This one is over, by the cancel in the frame of this number, or by itself.
+    pub fn closed(&mut self, request: RequestId, by: Option<u64>) {
+        if self.requests.close(request.0, by) {
+            self.line(&closing(request.0, by));
         }
     }
 
     /// None is open.
     pub fn clear(&mut self) {
-        self.open.clear();
+        self.requests = Requests::default();
         self.lines = LONG;
         if let Err(error) = self.write_short() {
             self.fail(&error);
@@ -92,11 +103,16 @@ impl OpenRequests {
             .mode(0o600)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(&staged)?;
-        let text: String =
-            self.open.iter().map(|(request, cancel)| format!("+{request} {cancel}\n")).collect();
+        let Requests { open, cancels } = &self.requests;
+        let begun = |request: i32, code: u32| format!("+{request} {code}\n");
+        let mut text: String = open.iter().map(|(request, code)| begun(*request, *code)).collect();
+        for cancel in cancels {
+            text += &begun(cancel.request, cancel.code);
+            text += &closing(cancel.request, Some(cancel.number));
+        }
         file.write_all(text.as_bytes())?;
         std::fs::rename(&staged, &self.path)?;
-        self.lines = self.open.len();
+        self.lines = text.lines().count();
         self.file = Some(file);
         Ok(())
     }
@@ -113,41 +129,89 @@ impl OpenRequests {
     }
 }
 
-fn read(path: &Path) -> BTreeMap<i32, u32> {
-    let mut open = BTreeMap::new();
+/// What the file says.
+#[derive(Debug, Default)]
+struct Requests {
+    /// Each with the code of its cancel.
+    open: BTreeMap<i32, u32>,
+    /// The newest that were sent, in their order.
+    cancels: VecDeque<Cancel>,
+}
+
+/// A request that is over once the worker has its cancel.
+#[derive(Debug)]
+struct Cancel {
+    request: i32,
+    code: u32,
+    number: u64,
+}
+
+impl Requests {
+    /// True if it was open.
+    fn close(&mut self, request: i32, by: Option<u64>) -> bool {
+        let Some(code) = self.open.remove(&request) else {
+            return false;
+        };
+        if let Some(number) = by {
+            if self.cancels.len() == CANCELS {
+                self.cancels.pop_front();
+            }
+            self.cancels.push_back(Cancel { request, code, number });
+        }
+        true
+    }
+}
+
+fn closing(request: i32, by: Option<u64>) -> String {
+    match by {
+        Some(number) => format!("-{request} {number}\n"),
+        None => format!("-{request}\n"),
+    }
+}
+
+fn read(path: &Path) -> Requests {
+    let mut requests = Requests::default();
     let text = match read_own(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return open,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return requests,
         Err(error) => {
             move_aside(path, error.to_string());
-            return open;
+            return requests;
         }
     };
-    let mut bad = 0;
-    for line in text.lines() {
-        let mut numbers = line.get(1..).unwrap_or_default().split(' ');
-        let request = numbers.next().and_then(|number| number.parse().ok());
-        // Builds that knew quotes alone wrote no code.
-        let cancel = numbers.next().map_or(Ok(id::CANCEL_MKT_DATA), str::parse);
-        match (line.chars().next(), request, cancel) {
-            (Some('+'), Some(request), Ok(cancel)) => drop(open.insert(request, cancel)),
-            (Some('-'), Some(request), _) => drop(open.remove(&request)),
-            _ => bad += 1,
-        }
-    }
+    let bad = text.lines().filter(|line| understand(line, &mut requests).is_none()).count();
     if bad > 0 {
         // The last line of a process that died can be half a line.
         tracing::warn!(path = %path.display(), bad, "lines about open requests make no sense");
     }
-    open
+    requests
+}
+
+fn understand(line: &str, requests: &mut Requests) -> Option<()> {
+    let mut numbers = line.get(1..)?.split(' ');
+    let request = numbers.next()?.parse().ok()?;
+    let second = numbers.next();
+    match line.chars().next()? {
+        '+' => {
+            // Builds that knew quotes alone wrote no code.
+            let code = second.map_or(Some(id::CANCEL_MKT_DATA), |code| code.parse().ok())?;
+            requests.open.insert(request, code);
+        }
+        '-' => {
+            let by = second.map(str::parse).transpose().ok()?;
+            requests.close(request, by);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ids(requests: &OpenRequests) -> Vec<i32> {
-        requests.all().into_iter().map(|(request, _)| request.0).collect()
+    fn ids(requests: &mut OpenRequests) -> Vec<i32> {
+        requests.taken_over(u64::MAX).into_iter().map(|(request, _)| request.0).collect()
     }
 
     #[test]
@@ -159,17 +223,39 @@ mod tests {
         for id in 1..=5 {
             requests.opened(RequestId(id), 202);
         }
-        requests.closed(RequestId(2));
+        requests.closed(RequestId(2), Some(6));
         drop(requests);
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"+").unwrap();
         let mut next = OpenRequests::at(path.clone());
-        assert_eq!(ids(&next), [1, 3, 4, 5]);
-        next.closed(RequestId(1));
+        assert_eq!(ids(&mut next), [1, 3, 4, 5]);
+        next.closed(RequestId(1), None);
         next.opened(RequestId(9), 202);
-        assert_eq!(ids(&OpenRequests::at(path.clone())), [3, 4, 5, 9]);
+        assert_eq!(ids(&mut OpenRequests::at(path.clone())), [3, 4, 5, 9]);
         next.clear();
-        assert!(ids(&OpenRequests::at(path)).is_empty());
+        assert!(ids(&mut OpenRequests::at(path)).is_empty());
+    }
+
+    #[test]
+    fn a_request_whose_cancel_was_lost_with_its_broker_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("requests");
+        let mut requests = OpenRequests::at(path.clone());
+        requests.clear();
+        for id in 1..=3 {
+            requests.opened(RequestId(id), 202);
+        }
+        requests.closed(RequestId(1), Some(7));
+        requests.closed(RequestId(2), Some(8));
+        requests.closed(RequestId(3), None);
+        drop(requests);
+        let mut next = OpenRequests::at(path.clone());
+        assert_eq!(next.taken_over(7), [(RequestId(2), 202)]);
+        // It is open until a cancel of the next broker ends it, or the one after that.
+        assert_eq!(ids(&mut OpenRequests::at(path.clone())), [2]);
+        next.closed(RequestId(2), Some(9));
+        assert!(OpenRequests::at(path.clone()).taken_over(9).is_empty());
+        assert_eq!(OpenRequests::at(path).taken_over(8), [(RequestId(2), 202)]);
     }
 
     #[test]
@@ -180,11 +266,11 @@ mod tests {
         requests.clear();
         for id in 0..30_000 {
             requests.opened(RequestId(id), 202);
-            requests.closed(RequestId(id));
+            requests.closed(RequestId(id), Some(9));
         }
         requests.opened(RequestId(7), 225);
         assert!(std::fs::metadata(&path).unwrap().len() < 400_000);
-        assert_eq!(OpenRequests::at(path).all(), [(RequestId(7), 225)]);
+        assert_eq!(OpenRequests::at(path).taken_over(9), [(RequestId(7), 225)]);
     }
 
     #[test]
@@ -194,7 +280,7 @@ mod tests {
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
         file.write_all(b"+5\n+6 225\n-5\n+7\n").unwrap();
-        let all = OpenRequests::at(path).all();
+        let all = OpenRequests::at(path).taken_over(9);
         assert_eq!(all, [(RequestId(6), 225), (RequestId(7), 202)]);
     }
 }

@@ -1,6 +1,6 @@
 //! One hundred lines to 1, 8, 64 and 256 clients: what the broker spends on each tick that it
-//! delivers, at the highest rate at which less than 1 % has to be left out, and on each wake-up of
-//! a client at 1 000 ticks/s.
+//! delivers, at the highest rate at which less than 1 % has to be left out, and at the same rate for
+//! all numbers of clients; and what on each wake-up of a client at 1 000 ticks/s.
 //!
 //! All clients live in this process and count events without reading them, so that they are not
 //! what is measured; the broker's time is the kernel's account of it. Delivered is what clients
@@ -28,10 +28,28 @@ const LADDER: [u64; 10] = [
 ];
 const FROM: usize = 3;
 
+/// The most that 256 clients take in full.
+const SAME: u64 = 46_875;
+
 const QUIET: u64 = 1_000;
 
 pub(crate) async fn run(lengths: Lengths) {
-    println!("\nFan-out of 100 lines, as fast as it goes, {:?} each", lengths.fan);
+    head("as fast as it goes", lengths);
+    for clients in CLIENTS {
+        saturate(clients, lengths).await;
+    }
+    head("the same stream for all", lengths);
+    for clients in CLIENTS {
+        holds(clients, SAME, lengths).await;
+    }
+    quiet("", lengths).await;
+    if let Some(_awake) = Awake::keep() {
+        quiet(", cores kept awake", lengths).await;
+    }
+}
+
+fn head(how: &str, lengths: Lengths) {
+    println!("\nFan-out of 100 lines, {how}, {:?} each", lengths.fan);
     println!(
         "{:>8} {:>10} {:>12} {:>10} {:>12} {:>13} {:>13}",
         "clients",
@@ -42,13 +60,6 @@ pub(crate) async fn run(lengths: Lengths) {
         "ns/delivered",
         "events/batch"
     );
-    for clients in CLIENTS {
-        saturate(clients, lengths).await;
-    }
-    quiet("", lengths).await;
-    if let Some(_awake) = Awake::keep() {
-        quiet(", cores kept awake", lengths).await;
-    }
 }
 
 async fn quiet(how: &str, lengths: Lengths) {
@@ -72,20 +83,7 @@ async fn quiet(how: &str, lengths: Lengths) {
 
 /// Climbs until more than a little is left out, or down until little is.
 async fn saturate(clients: u64, lengths: Lengths) {
-    let holds = async |deliveries: u64| {
-        let rate = deliveries / clients;
-        let spent = measure(rate, clients, lengths.fan).await;
-        let offered = (rate * clients) as f64;
-        println!(
-            "{clients:>8} {rate:>10} {:>12.0} {:>8.1} % {:>10.0} % {:>13.0} {:>13.0}",
-            spent.delivered,
-            (1.0 - spent.delivered / offered).max(0.0) * 100.0,
-            spent.core * 100.0,
-            spent.core * 1e9 / spent.delivered,
-            spent.delivered / spent.batches
-        );
-        spent.delivered > offered * 0.99
-    };
+    let holds = async |deliveries: u64| holds(clients, deliveries / clients, lengths).await;
     if holds(LADDER[FROM]).await {
         for deliveries in &LADDER[FROM + 1..] {
             if !holds(*deliveries).await {
@@ -99,6 +97,21 @@ async fn saturate(clients: u64, lengths: Lengths) {
             }
         }
     }
+}
+
+/// Measures and tells one rate; true if less than 1 % was left out.
+async fn holds(clients: u64, rate: u64, lengths: Lengths) -> bool {
+    let spent = measure(rate, clients, lengths.fan).await;
+    let offered = (rate * clients) as f64;
+    println!(
+        "{clients:>8} {rate:>10} {:>12.0} {:>8.1} % {:>10.0} % {:>13.0} {:>13.0}",
+        spent.delivered,
+        (1.0 - spent.delivered / offered).max(0.0) * 100.0,
+        spent.core * 100.0,
+        spent.core * 1e9 / spent.delivered,
+        spent.delivered / spent.batches
+    );
+    spent.delivered > offered * 0.99
 }
 
 /// Per second of the measured time.

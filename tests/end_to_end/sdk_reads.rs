@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ibouncer_client::api::{OrderScope, account_event, history_event, news_event, scanner_event};
 use ibouncer_client::{BarRequest, Client, Feed, LineRequest, Subscription, contract, tws};
+use ibouncer_tests::harness::READS;
 use ibouncer_tests::harness::wait::PATIENCE;
 use serde_json::Value;
 
@@ -18,48 +19,6 @@ use super::{plan, sim};
 const FIRST: &str = "DU0000001";
 const SECOND: &str = "DU0000002";
 const AAPL: i32 = 900_000_001;
-
-/// What Gateway is to have been asked by them.
-const ASKED: &[&str] = &[
-    "REQ_MKT_DATA",
-    "REQ_CALC_IMPLIED_VOLAT",
-    "REQ_CALC_OPTION_PRICE",
-    "REQ_CONTRACT_DATA",
-    "REQ_MATCHING_SYMBOLS",
-    "REQ_SEC_DEF_OPT_PARAMS",
-    "REQ_MARKET_RULE",
-    "REQ_SMART_COMPONENTS",
-    "REQ_MKT_DEPTH_EXCHANGES",
-    "REQ_HISTORICAL_DATA",
-    "REQ_HISTORICAL_TICKS",
-    "REQ_HEAD_TIMESTAMP",
-    "REQ_HISTOGRAM_DATA",
-    "REQ_ACCT_DATA",
-    "REQ_ACCOUNT_SUMMARY",
-    "REQ_ACCOUNT_UPDATES_MULTI",
-    "REQ_POSITIONS",
-    "REQ_POSITIONS_MULTI",
-    "REQ_PNL",
-    "REQ_PNL_SINGLE",
-    "REQ_FAMILY_CODES",
-    "REQ_USER_INFO",
-    "REQ_SOFT_DOLLAR_TIERS",
-    "REQ_FA",
-    "REQ_OPEN_ORDERS",
-    "REQ_ALL_OPEN_ORDERS",
-    "REQ_COMPLETED_ORDERS",
-    "REQ_EXECUTIONS",
-    "REQ_NEWS_PROVIDERS",
-    "REQ_NEWS_ARTICLE",
-    "REQ_HISTORICAL_NEWS",
-    "REQ_NEWS_BULLETINS",
-    "REQ_WSH_META_DATA",
-    "REQ_WSH_EVENT_DATA",
-    "REQ_SCANNER_PARAMETERS",
-    "REQ_SCANNER_SUBSCRIPTION",
-    "REQ_CURRENT_TIME_IN_MILLIS",
-    "REQ_CONFIG",
-];
 
 /// Calls that were made, by file and name.
 #[derive(Default)]
@@ -155,7 +114,7 @@ async fn every_call_of_the_rust_client_that_reads_is_answered() {
     assert!(offered.len() > 40, "the source was read: {offered:?}");
     assert_eq!(offered.difference(&made.0).collect::<Vec<_>>(), Vec::<&String>::new());
     assert_eq!(made.0.difference(&offered).collect::<Vec<_>>(), Vec::<&String>::new());
-    for name in ASKED {
+    for name in READS.iter().chain(&["REQ_OPEN_ORDERS"]) {
         sim.wait_requests(name, 1);
     }
     drop((client, broker));

@@ -52,20 +52,42 @@ pub(crate) struct Disk {
     pub(crate) record: Record,
     /// Requests that are open at Gateway.
     pub(crate) open: BTreeMap<i32, u32>,
+    /// Their cancels were sent, in frames of these numbers.
+    cancels: BTreeMap<i32, (u32, u64)>,
 }
 
 impl Disk {
     /// Of a host on which none has run.
     pub(crate) fn new(gateway: &str) -> Self {
-        Self { ledger: Ledger::new(gateway), record: Record::new(gateway), open: BTreeMap::new() }
+        Self {
+            ledger: Ledger::new(gateway),
+            record: Record::new(gateway),
+            open: BTreeMap::new(),
+            cancels: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn on_open(&mut self, request: RequestId, cancel: u32) {
         self.open.insert(request.0, cancel);
     }
 
-    pub(crate) fn on_closed(&mut self, request: RequestId) {
-        self.open.remove(&request.0);
+    pub(crate) fn on_closed(&mut self, request: RequestId, by: Option<u64>) {
+        if let Some((code, number)) = self.open.remove(&request.0).zip(by) {
+            self.cancels.insert(request.0, (code, number));
+        }
+    }
+
+    pub(crate) fn on_none(&mut self) {
+        self.open.clear();
+        self.cancels.clear();
+    }
+
+    /// What is open at a Gateway whose worker has taken the frames up to this number.
+    pub(crate) fn taken_over(&mut self, taken_through: u64) -> Vec<(RequestId, u32)> {
+        let lost = std::mem::take(&mut self.cancels).into_iter();
+        let lost = lost.filter(|(_, (_, number))| *number > taken_through);
+        self.open.extend(lost.map(|(request, (code, _))| (request, code)));
+        self.open.iter().map(|(request, code)| (RequestId(*request), *code)).collect()
     }
 }
 

@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use ibouncer_core::hub::{Input, WorkerEvent};
-use ibouncer_core::ids::{Epoch, RequestId};
+use ibouncer_core::ids::Epoch;
 use ibouncer_proto::link::v1::{Hello, ToBroker, ToWorker, to_broker, to_worker};
 use ibouncer_proto::link::{LINK_VERSION, LinkDeframer, LinkFrame, read_control, write_control};
 
@@ -149,8 +149,7 @@ impl World {
         self.wire.disturbed = true;
         self.network.link = Some(greeting);
         self.say_hello(epoch);
-        let open =
-            self.disk.open.iter().map(|(request, cancel)| (RequestId(*request), *cancel)).collect();
+        let open = self.disk.taken_over(hello.taken_through);
         self.input(Input::Adopt { epoch, pid, hello, open });
     }
 

@@ -227,11 +227,11 @@ impl World {
     }
 
     /// TCP knows no frames: what is written at once arrives at once, or in pieces, each later; so in
-    /// worlds of orders, where no paces are judged. A group of orders is torn apart now and then:
+    /// worlds where no paces are judged. A group of orders is torn apart now and then:
     /// Gateway dies with a part of it.
     fn write_in_pieces(&mut self, socket: SocketId, mut bytes: Bytes) {
         let tears = self.orders.tears(&bytes);
-        let splits = self.orders.is_on();
+        let splits = self.orders.is_on() || self.network.jitter;
         while bytes.len() > 1 && (tears || splits && self.rng.u8(..3) == 0) {
             let piece = bytes.split_to(self.rng.usize(1..bytes.len()));
             self.tcp_to_gateway(Event::ToGateway(socket, TcpPiece::Bytes(piece)));

@@ -275,8 +275,8 @@ impl World {
                     self.wire.noted.insert(request.0);
                     self.disk.on_open(request, cancel);
                 }
-                Output::NoteClosed(request) => self.disk.on_closed(request),
-                Output::NoteNone => self.disk.open.clear(),
+                Output::NoteClosed(request, by) => self.disk.on_closed(request, by),
+                Output::NoteNone => self.disk.on_none(),
                 Output::Note(_) => {}
                 Output::EndStream(stream, error) | Output::EvictStream(stream, error) => {
                     panic!("{stream} ends with {error:?}")

@@ -8,6 +8,7 @@
 //! - [`wait`]: conditions with deadlines, and how late this machine is.
 //! - [`procfs`]: processes and sockets as the kernel sees them.
 //! - [`link`]: the test in the place of a broker, with a real worker.
+//! - [`READS`]: what Gateway is asked by whoever reads everything.
 //! - [`peers`]: Python and Node, each set up once.
 
 mod broker;
@@ -18,6 +19,7 @@ pub mod machine;
 pub mod peers;
 pub mod procfs;
 mod program;
+mod reads;
 mod sim;
 mod trading;
 pub mod wait;
@@ -26,6 +28,7 @@ mod watch;
 pub use broker::{Broker, BrokerPlan};
 pub use home::{Answer, Home};
 pub use program::{Lines, Program};
+pub use reads::READS;
 pub use sim::Sim;
 pub use trading::Principal;
 pub use watch::{Step, Watch};

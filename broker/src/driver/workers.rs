@@ -221,7 +221,7 @@ impl Driver {
         self.own(worker);
         greeting.link.say_hello(epoch, hello.link_version);
         self.link = Some(greeting.link);
-        let open = self.files.requests.all();
+        let open = self.files.requests.taken_over(hello.taken_through);
         self.input(Input::Adopt { epoch, pid, hello, open }).await;
         let behind_hello = greeting.said.split_off(1);
         self.on_link_events(epoch, behind_hello).await;

@@ -336,8 +336,9 @@ pub enum Output {
     /// Write down that this request is open at Gateway, and the code of its cancel, before it
     /// leaves.
     NoteOpen(RequestId, u32),
-    /// It no longer is.
-    NoteClosed(RequestId),
+    /// It no longer is: Gateway ended it, or it is taken back by the frame of this number, once the
+    /// worker has that.
+    NoteClosed(RequestId, Option<u64>),
     /// No request is open: a connection began or ended.
     NoteNone,
     /// Write this to the journal of orders, in one piece, and say when it is on disk.

@@ -259,7 +259,7 @@ impl Hub {
         }
         match cancel {
             Some(cancel) => self.push_cancel(request, cancel, client),
-            None => self.outputs.push_back(Output::NoteClosed(request)),
+            None => self.outputs.push_back(Output::NoteClosed(request, None)),
         }
     }
 
@@ -280,7 +280,7 @@ impl Hub {
         self.routes.end(request);
         self.pacer.on_done(request);
         self.heartbeat.on_answer(request);
-        self.outputs.push_back(Output::NoteClosed(request));
+        self.outputs.push_back(Output::NoteClosed(request, None));
     }
 
     fn make_stale(&mut self, slot: u32, epoch: Epoch, because: &str) {

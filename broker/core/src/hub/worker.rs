@@ -155,7 +155,7 @@ impl Hub {
             }
             self.send(frame, now);
             if opens.is_none() {
-                self.outputs.push_back(Output::NoteClosed(request));
+                self.outputs.push_back(Output::NoteClosed(request, Some(self.sent)));
             }
             match self.routes.get(request.0) {
                 Some(Route::Ended) | None => self.left_lately.cancel(waiting, now),

@@ -247,14 +247,6 @@ class FakeBroker:
             await context.abort(code, text, tuple(trailers.items()))
         return metadata
 
-    async def leave_unanswered(self) -> None:
-        """Until the caller gives up."""
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.given_up += 1
-            self.changed.set()
-
     async def _watch(self, message: Any, context: Any) -> AsyncIterator[Any]:
         await self._enter("WatchStatusRequest", message, context)
         yield session_pb2.WatchStatusResponse(status=self.status())

@@ -101,6 +101,14 @@ def add_missing(broker: Any, services: dict[str, dict[str, grpc.RpcMethodHandler
                 services[name][method.name] = kind(broker, method)
 
 
+async def _given_up(broker: Any) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        broker.given_up += 1
+        broker.changed.set()
+
+
 def _call(broker: Any, method: Any) -> grpc.RpcMethodHandler:
     asked = message_factory.GetMessageClass(method.input_type)
     answered = message_factory.GetMessageClass(method.output_type)
@@ -108,7 +116,7 @@ def _call(broker: Any, method: Any) -> grpc.RpcMethodHandler:
     async def answer(message: Any, context: Any) -> Any:
         await broker._enter(method.name, message, context)
         if method.name == broker.unanswered:
-            await broker.leave_unanswered()
+            await _given_up(broker)
         answer = broker.answers.get(method.name, answered())
         return answer(message) if callable(answer) else answer
 

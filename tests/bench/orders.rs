@@ -122,10 +122,10 @@ async fn one_by_one(how: &str, client: &Client, disk: &Disk, tap: &mut Tap, roun
     let median = |times: &Histogram<u64>| times.value_at_quantile(0.5) as i64;
     let commit = median(&committed);
     println!(
-        "order to wire, by medians: {} us more than one commit of {commit} us; {} us more without \
-         what a call costs in any case (PlaceOrder less GetOrder, by their answers)",
+        "order to wire, by medians: call to Gateway is {} us more than one commit of {commit} us, \
+         and {} us more without what a call costs in any case (less GetOrder)",
         median(&left) - commit,
-        median(&placed) - median(&looked) - commit
+        median(&left) - median(&looked) - commit
     );
 }
 

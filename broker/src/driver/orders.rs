@@ -25,9 +25,8 @@ impl Driver {
             if !self.desk.has_audits() {
                 return;
             }
-            // What they are about leaves first, and so do the answers: a file takes longer than a
-            // socket.
-            tokio::task::yield_now().await;
+            // What they are about has left: a file takes longer than a socket. Answers leave when
+            // this returns, so who has one finds its entry.
             let failed = self.desk.write_audits();
             self.tell_hub(failed);
         }

@@ -3,10 +3,11 @@
 //! Folders are ours alone (0700) or refused. The lock is what makes one broker per
 //! (Gateway, client id): held as long as the process lives, never unlinked.
 
+mod lock;
 mod volatile;
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 use thiserror::Error;
 
+use lock::take_lock;
+
+pub use lock::{Lock, is_locked};
 pub use volatile::volatile;
 
 /// Why a place cannot be used.
@@ -148,7 +152,7 @@ impl Locks {
     }
 
     /// Takes the worker's lock and writes into it who we are; `None` if a worker lives.
-    pub fn take_worker(&self, who: &str) -> Result<Option<File>, PlaceError> {
+    pub fn take_worker(&self, who: &str) -> Result<Option<Lock>, PlaceError> {
         Ok(take_lock(&self.worker(), who)?.ok())
     }
 
@@ -158,7 +162,7 @@ impl Locks {
     }
 
     /// Takes it and writes into it who we are; or who holds it.
-    pub fn take_handshake(&self, who: &str) -> Result<Result<File, String>, PlaceError> {
+    pub fn take_handshake(&self, who: &str) -> Result<Result<Lock, String>, PlaceError> {
         take_lock(&self.handshake(), who)
     }
 
@@ -183,7 +187,7 @@ impl Locks {
     }
 
     /// Takes the broker's own lock and writes into it who we are.
-    pub fn take(&self, gateway: SocketAddr, client_id: i32, who: &str) -> Result<File, PlaceError> {
+    pub fn take(&self, gateway: SocketAddr, client_id: i32, who: &str) -> Result<Lock, PlaceError> {
         match take_lock(&self.broker(), who)? {
             Ok(lock) => Ok(lock),
             Err(holder) => Err(PlaceError::Taken { gateway, client_id, holder }),
@@ -192,7 +196,7 @@ impl Locks {
 
     /// Takes the lock of a runtime folder: its sockets belong to one broker, whichever Gateway
     /// that serves.
-    pub fn take_runtime(&self, runtime: &Path, who: &str) -> Result<File, PlaceError> {
+    pub fn take_runtime(&self, runtime: &Path, who: &str) -> Result<Lock, PlaceError> {
         let number = fnv(runtime.as_os_str().as_encoded_bytes());
         let path = self.folder.join(format!("runtime_{number:016x}.lock"));
         match take_lock(&path, who)? {
@@ -206,52 +210,6 @@ impl Locks {
 /// the one that is kept and backed up.
 pub fn journal(state: &Path, gateway: SocketAddr, client_id: i32) -> PathBuf {
     state.join(format!("{}_{client_id}.orders.db", address_in_names(gateway)))
-}
-
-/// Does anybody hold this lock? It is not created by looking.
-pub fn is_locked(path: &Path) -> std::io::Result<bool> {
-    let opened = OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    // A shared lock, given back at once: a worker that starts meanwhile would be refused by an
-    // exclusive one, and none starts while we look.
-    match file.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// The lock, or what its holder wrote into it.
-fn take_lock(path: &Path, who: &str) -> Result<Result<File, String>, PlaceError> {
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlag::O_NOFOLLOW.bits())
-        .open(path);
-    let mut file = io(opened, "open lock", path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let read = (&mut file).take(4096).read_to_string(&mut holder);
-            let unknown = read.is_err() || holder.trim().is_empty();
-            let silent = "it did not say who it is";
-            return Ok(Err(if unknown { silent.into() } else { holder.trim().into() }));
-        }
-        Err(TryLockError::Error(error)) => return io(Err(error), "take lock", path),
-    }
-    // On a full disk it holds all the same; only who holds it is not told.
-    if let Err(error) = file.set_len(0).and_then(|()| file.write_all(who.as_bytes())) {
-        tracing::warn!(path = %path.display(), %error, "a lock does not say who holds it");
-    }
-    Ok(Ok(file))
 }
 
 fn address_in_names(gateway: SocketAddr) -> String {

@@ -5,14 +5,14 @@
 //! takes it from a process that dies. Without the lock nothing is written. Decides nothing: what
 //! the record means is [`ibouncer_core::record`]'s.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 
 use ibouncer_core::record::{Claim, Record, SCHEMA};
 
 use crate::ledger::{LedgerFile, move_aside, read_about};
-use crate::places::{Locks, PlaceError, write_private};
+use crate::places::{Lock, Locks, PlaceError, write_private};
 
 /// The lock and the record of one Gateway.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Turn {
     locks: Locks,
     gateway: SocketAddr,
     who: String,
-    held: Option<File>,
+    held: Option<Lock>,
     /// What could not be written is newer than the file, unless somebody else changed that since.
     unwritten: Option<Record>,
     /// The file as it was seen last: inode, and seconds and nanoseconds of its newest change.

@@ -1,7 +1,6 @@
 //! What must stand before anything is served: private folders, Gateway's address, the locks that
 //! make us the only broker, and what is remembered.
 
-use std::fs::File;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
@@ -15,7 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::config::{Config, VolatileState};
 use crate::journal::Journal;
 use crate::ledger::{LedgerFile, MovedAside};
-use crate::places::{self, Locks};
+use crate::places::{self, Lock, Locks};
 use crate::turn::Turn;
 
 /// A descriptor for each client: the usual soft limit of 1024 is soon reached, and the hard one is
@@ -38,7 +37,7 @@ pub(super) struct Ground {
     pub(super) lost: Option<MovedAside>,
     /// What others are told of us.
     who: String,
-    _held: Vec<File>,
+    _held: Vec<Lock>,
 }
 
 impl Ground {

@@ -9,7 +9,6 @@
 
 mod in_tls;
 
-use std::fs::File;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -275,7 +274,7 @@ impl<'a> Examination<'a> {
     }
 
     /// Nobody dials once these are ours; so it is looked once more who serves this Gateway.
-    fn take_locks(&mut self) -> Result<(Turn, Record, Option<String>, [File; 2]), Refusal> {
+    fn take_locks(&mut self) -> Result<(Turn, Record, Option<String>, [Lock; 2]), Refusal> {
         let locks = match &self.locks {
             Ok(locks) => locks,
             Err(because) => return Err(Refusal::NoLock { because: because.clone() }),

@@ -12,9 +12,6 @@ use tonic_build::manual::{Method, Service};
 
 const ORDINARY: [&str; 1] = ["AdminService"];
 
-/// Streams whose responses are put together here, one by one.
-const ASSEMBLED: [&str; 3] = ["WatchOrders", "WatchExecutions", "WatchStatus"];
-
 /// Requests whose bodies go on to Gateway as they came: also what we do not know of them.
 const RAW: [&str; 5] =
     ["PlaceOrder", "PlaceOrders", "ModifyOrder", "PreviewOrder", "ExerciseOptions"];
@@ -66,17 +63,10 @@ fn method(method: &MethodDescriptorProto) -> Method {
     };
     let made =
         Method::builder().name(snake(method.name())).route_name(method.name()).input_type(input);
-    let made = if ASSEMBLED.contains(&method.name()) {
-        made.output_type("crate::grpc::codec::Answer")
-            .codec_path("crate::grpc::codec::AnswerCodec")
-            .server_streaming()
-    } else if method.server_streaming() {
-        made.output_type("crate::grpc::codec::Pull")
-            .codec_path("crate::grpc::codec::PullCodec")
-            .server_streaming()
-    } else {
-        made.output_type("crate::grpc::codec::Answer").codec_path("crate::grpc::codec::AnswerCodec")
-    };
+    let made = made
+        .output_type("crate::grpc::codec::Answer")
+        .codec_path("crate::grpc::codec::AnswerCodec");
+    let made = if method.server_streaming() { made.server_streaming() } else { made };
     if method.client_streaming() { made.client_streaming().build() } else { made.build() }
 }
 

@@ -5,19 +5,22 @@
 //!   [`credentials`]: which configured client that is; [`capacity`]: how many there may be.
 //! - [`reader`], [`reads`]: the reading services, which hand on Gateway's bytes.
 //! - [`tls`]: handshakes, for listeners beyond loopback.
-//! - [`stream`], [`codec`]: from a stream's queue straight into response bodies; [`answers`]: those
-//!   of calls, and what becomes of answers that nobody takes.
+//! - [`bodies`]: response bodies of our own: [`events`] takes them from a [`stream`]'s queue;
+//!   [`answers`]: those of calls, and what becomes of answers that nobody takes.
+//! - [`codec`]: what is encoded already goes through tonic as it is.
 //! - [`status`], [`complete`]: errors as gRPC knows them, ours and its own.
 //! - [`orders`]: orders, with [`raw`] bodies.
 //! - [`session`], [`market_data`], [`admin`]: the other services.
 
 pub mod admin;
 pub mod answers;
+pub mod bodies;
 pub mod capacity;
 pub mod codec;
 pub mod complete;
 pub mod connection;
 pub mod credentials;
+pub mod events;
 pub mod listeners;
 pub mod market_data;
 pub mod orders;

@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::config::{ClockBase, SimConfig};
 use crate::events::{Event, Report};
@@ -187,8 +188,10 @@ async fn serve(
             return;
         }
     };
-    let gateway = Gateway::new(config.gateway, clock_base());
-    let server = Server::new(gateway, listener, commands);
+    // One look at both clocks: between two of them a stamped tick would seem to have aged.
+    let (clock, started) = (clock_base(), Instant::now());
+    let gateway = Gateway::new(config.gateway, clock);
+    let server = Server::new(gateway, listener, commands, started);
     observer(&Event::Listening { address: addresses.announced, behind: addresses.behind });
     let _ = listening.send(Ok(addresses));
     if let (Some(relay), Some(behind)) = (relay, addresses.behind) {

@@ -1,6 +1,6 @@
 //! One hundred lines to 1, 8, 64 and 256 clients: what the broker spends on each tick that it
 //! delivers, at the highest rate at which less than 1 % has to be left out, and at the same rate for
-//! all numbers of clients; and what on each wake-up of a client at 1 000 ticks/s.
+//! all numbers of clients.
 //!
 //! All clients live in this process and count events without reading them, so that they are not
 //! what is measured; the broker's time is the kernel's account of it. Delivered is what clients
@@ -14,12 +14,11 @@ use ibouncer_client::{Client, MarketDataStream};
 use ibouncer_tests::harness::{Broker, procfs};
 use tokio::task::JoinHandle;
 
-use crate::awake::Awake;
 use crate::machine::cpu;
 use crate::ticks::WARM_UP;
 use crate::{Lengths, chain};
 
-const CLIENTS: [u64; 4] = [1, 8, 64, 256];
+pub(crate) const CLIENTS: [u64; 4] = [1, 8, 64, 256];
 
 /// Deliveries a second, of all clients together, and where the climb begins.
 const LADDER: [u64; 10] = [
@@ -31,8 +30,6 @@ const FROM: usize = 3;
 /// The most that 256 clients take in full.
 const SAME: u64 = 46_875;
 
-const QUIET: u64 = 1_000;
-
 pub(crate) async fn run(lengths: Lengths) {
     head("as fast as it goes", lengths);
     for clients in CLIENTS {
@@ -41,10 +38,6 @@ pub(crate) async fn run(lengths: Lengths) {
     head("the same stream for all", lengths);
     for clients in CLIENTS {
         holds(clients, SAME, lengths).await;
-    }
-    quiet("", lengths).await;
-    if let Some(_awake) = Awake::keep() {
-        quiet(", cores kept awake", lengths).await;
     }
 }
 
@@ -60,25 +53,6 @@ fn head(how: &str, lengths: Lengths) {
         "ns/delivered",
         "events/batch"
     );
-}
-
-async fn quiet(how: &str, lengths: Lengths) {
-    println!("\nFan-out of 100 lines at {QUIET} ticks/s{how}, {:?} each", lengths.fan);
-    println!(
-        "{:>8} {:>13} {:>12} {:>12} {:>13} {:>12}",
-        "clients", "delivered/s", "broker core", "worker core", "wake-ups/s", "us/wake-up"
-    );
-    for clients in CLIENTS {
-        let spent = measure(QUIET, clients, lengths.fan).await;
-        println!(
-            "{clients:>8} {:>13.0} {:>10.2} % {:>10.2} % {:>13.0} {:>12.2}",
-            spent.delivered,
-            spent.core * 100.0,
-            spent.worker * 100.0,
-            spent.batches,
-            spent.core * 1e6 / spent.batches
-        );
-    }
 }
 
 /// Climbs until more than a little is left out, or down until little is.
@@ -115,14 +89,15 @@ async fn holds(clients: u64, rate: u64, lengths: Lengths) -> bool {
 }
 
 /// Per second of the measured time.
-struct Spent {
-    core: f64,
-    worker: f64,
-    delivered: f64,
-    batches: f64,
+pub(crate) struct Spent {
+    pub(crate) core: f64,
+    pub(crate) worker: f64,
+    pub(crate) delivered: f64,
+    /// Responses that clients received.
+    pub(crate) batches: f64,
 }
 
-async fn measure(rate: u64, clients: u64, length: Duration) -> Spent {
+pub(crate) async fn measure(rate: u64, clients: u64, length: Duration) -> Spent {
     let sim = chain::simulator(rate);
     let broker = chain::broker(&sim);
     let fan = Fan::open(&broker, clients).await;

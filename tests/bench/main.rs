@@ -1,8 +1,8 @@
 //! Benchmarks of the whole chain, each beside its comparison in the same run.
 //!
 //! `cargo bench -p ibouncer-tests --bench session -- [NAME]… [--quick]` with the names `start`,
-//! `idle`, `latency`, `throughput`, `peers`, `python`, `fanout`, `crowd`, `stall`, `orders`, `hub`;
-//! without a name all of them.
+//! `idle`, `latency`, `throughput`, `peers`, `python`, `fanout`, `wakeups`, `crowd`, `stall`, `orders`,
+//! `hub`; without a name all of them.
 //!
 //! Simulator, broker, worker, relay and peers are processes; the measuring client is this one. All
 //! traffic stays on loopback and every run has a fixed length. The simulator runs in stamp mode:
@@ -30,6 +30,7 @@ mod steady;
 mod tap;
 mod throughput;
 mod ticks;
+mod wakeups;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -123,6 +124,9 @@ async fn run(wanted: impl Fn(&str) -> bool, lengths: Lengths) {
     }
     if wanted("fanout") {
         fanout::run(lengths).await;
+    }
+    if wanted("wakeups") {
+        wakeups::run(lengths).await;
     }
     if wanted("crowd") {
         crowd::run(lengths).await;

@@ -42,6 +42,7 @@ pub mod ledger;
 pub mod lines;
 pub mod lookout;
 pub mod memory;
+mod message;
 pub mod notes;
 pub mod orders;
 pub mod pacing;

@@ -8,77 +8,24 @@
 //! up, or that takes nothing for long, is hopeless: its stream is to be ended. What may be left out
 //! is in [`crate::fields`].
 
+mod chunk;
 mod conflated;
 mod encoding;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::fields::{Loss, loss_of};
+use crate::message;
+pub use chunk::{Chunk, Entry};
+use chunk::{OVERHEAD, size};
 use conflated::Conflated;
 use encoding::encode;
 
 /// Events that cannot be left out, beyond which a reader is hopeless.
 const MOST_KEPT: usize = 10_000;
-
-/// What an event costs in the queue besides its body.
-const OVERHEAD: usize = 24;
-
-/// One event for one subscription; its body is a range of the chunk's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// The client's number for the subscription.
-    pub subscription: u32,
-    /// Where the body starts in the chunk.
-    pub start: u32,
-    /// Its length.
-    pub length: u32,
-    /// Field of the event's body.
-    pub field: u8,
-    /// A last value from before the subscription.
-    pub replayed: bool,
-    /// It is the mark before a whole book.
-    pub reset: bool,
-    /// Number on the line.
-    pub sequence: u64,
-}
-
-/// Events that share one piece of bytes, usually one read from Gateway's socket.
-#[derive(Debug, Clone, Default)]
-pub struct Chunk {
-    /// The piece.
-    pub bytes: Bytes,
-    /// The events, in order.
-    pub entries: Vec<Entry>,
-    /// Others got the same events under the same numbers: whoever is first encodes them for all.
-    pub encoded: Option<Arc<OnceLock<Bytes>>>,
-}
-
-impl Chunk {
-    /// These events, encoded for this reader alone.
-    pub fn new(bytes: Bytes, entries: Vec<Entry>) -> Self {
-        Self { bytes, entries, encoded: None }
-    }
-
-    /// The whole chunk, encoded, if others read the same.
-    fn encoded(&self) -> Option<&Bytes> {
-        let cell = self.encoded.as_ref()?;
-        Some(cell.get_or_init(|| {
-            let mut out = BytesMut::with_capacity(size(&self.entries));
-            for entry in &self.entries {
-                encode(entry, 0, self.body(entry), &mut out);
-            }
-            out.freeze()
-        }))
-    }
-
-    fn body(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.start as usize..][..entry.length as usize]
-    }
-}
 
 /// Why a stream is to be ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +34,18 @@ pub enum Hopeless {
     PiledUp(usize),
     /// Something waited all this time, and nothing was taken.
     Stalled(Duration),
+}
+
+/// Streams of one client that may wait with a full queue each; more of them share as much.
+const FULL: usize = 16;
+
+/// Least room for a stream, however many its client has.
+const LEAST: usize = 64 << 10;
+
+/// Room for each of so many streams of one client, if one alone has `limit`.
+pub fn share_of(limit: usize, streams: usize) -> usize {
+    let share = limit.saturating_mul(FULL) / streams.max(FULL);
+    share.max(LEAST.min(limit))
 }
 
 /// The queue of one stream.
@@ -140,12 +99,43 @@ impl StreamQueue {
         }
     }
 
+    /// Conflates above so many bytes from now on.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Adds what the hub delivers.
     pub fn push(&mut self, chunk: Chunk, now: Instant) {
         self.add(chunk);
         if !self.is_empty() {
             self.untaken_since.get_or_insert(now);
         }
+    }
+
+    /// What waits, as a message with a response of about `most` bytes.
+    pub fn message(&mut self, most: usize) -> Option<Bytes> {
+        if self.is_empty() {
+            return None;
+        }
+        if let Some(shared) = self.the_only_chunk(most) {
+            return Some(shared);
+        }
+        let mut out = message::begin(self.unread().min(most));
+        self.pull(most, &mut out).then(|| message::complete(out))
+    }
+
+    /// If only one chunk waits, and others read the same: the message that they get, too.
+    fn the_only_chunk(&mut self, most: usize) -> Option<Bytes> {
+        let chunk = self.waiting.front().filter(|_| self.waiting.len() == 1)?;
+        if self.taken > 0 || !self.cut.is_empty() {
+            return None;
+        }
+        let message = chunk.message().filter(|message| message.len() <= most)?.clone();
+        self.untaken_since = None;
+        self.delivered += chunk.entries.len() as u64;
+        self.queued = 0;
+        self.waiting.clear();
+        Some(message)
     }
 
     /// Appends events to `out` as an encoded response, until it holds about `most` bytes. True
@@ -258,7 +248,7 @@ impl StreamQueue {
         }
         if !self.books.lost.is_empty() {
             let before = chunk.entries.len();
-            chunk.encoded = None;
+            chunk.shared = None;
             chunk.entries.retain(|entry| self.books.takes(entry));
             self.skipped += (before - chunk.entries.len()) as u64;
             if chunk.entries.is_empty() {
@@ -336,10 +326,6 @@ impl LostBooks {
     fn skipped_before(&mut self, entry: &Entry) -> u32 {
         self.before_reset.remove(&entry.subscription).unwrap_or_default()
     }
-}
-
-fn size(entries: &[Entry]) -> usize {
-    entries.iter().map(|entry| entry.length as usize + OVERHEAD).sum()
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl Hub {
                     skipped: 0,
                     streams_limit: limits.streams,
                     subscriptions_limit: limits.subscriptions,
-                    calls: self.calls.of(id) as u32,
+                    calls: self.calls_of(id) as u32,
                     calls_limit: limits.calls,
                     lines: self.lines.opened_by(id) as u32,
                     waiting: self.pacer.waiting_of(id) as u32,

@@ -9,15 +9,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut as _, Bytes};
+use bytes::Bytes;
 
 use crate::error::{self, Error};
+use crate::message::{HEADER, header};
 
 /// Bytes of one piece: what HTTP/2 sends as one frame, if nothing else was agreed.
 const PIECE: usize = 16 << 10;
-
-/// gRPC's header before a message: not compressed, and its length.
-const HEADER: usize = 5;
 
 /// Answers of one client.
 #[derive(Debug, Default)]
@@ -92,8 +90,7 @@ impl Unread {
                 if !*begun {
                     *begun = true;
                     let length = taken.len() + rest.len();
-                    piece.put_u8(0);
-                    piece.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+                    piece.extend_from_slice(&header(length));
                 }
                 piece.extend_from_slice(&taken);
                 Next::Piece(piece)

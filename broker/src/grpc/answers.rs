@@ -14,12 +14,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::Frame;
 use ibouncer_core::ids::ClientId;
 use ibouncer_core::unread::{Next, Unread};
 use tonic::{Response, Status};
 
+use super::bodies::trailers;
 use super::codec::Answer;
 use super::status::status;
 
@@ -45,7 +45,8 @@ impl Answers {
     /// The account of a client that joins; forgotten with its last holder.
     pub fn open(self: &Arc<Self>, client: ClientId) -> Arc<Account> {
         let unread = Mutex::new(Unread::default());
-        let account = Arc::new(Account { client, unread, answers: Arc::clone(self) });
+        let answers = Arc::clone(self);
+        let account = Arc::new(Account { client, unread, streams: AtomicUsize::new(0), answers });
         self.lock().insert(client, Arc::downgrade(&account));
         account
     }
@@ -77,6 +78,8 @@ impl Answers {
 pub struct Account {
     client: ClientId,
     unread: Mutex<Unread>,
+    /// Streams that it has open.
+    streams: AtomicUsize,
     answers: Arc<Answers>,
 }
 
@@ -107,6 +110,11 @@ impl Account {
         response
     }
 
+    /// One stream more or less; they share what may wait.
+    pub(super) fn streams(&self) -> &AtomicUsize {
+        &self.streams
+    }
+
     fn lock(&self) -> MutexGuard<'_, Unread> {
         // Plain data, and no step of it can be seen half done.
         self.unread.lock().unwrap_or_else(PoisonError::into_inner)
@@ -126,9 +134,15 @@ pub fn say_waited(response: &mut Response<Answer>, waited: Duration) {
 
 /// An answer that is counted; its place in the account is given back with it.
 #[derive(Debug)]
-struct Held {
+pub(super) struct Held {
     account: Arc<Account>,
     number: u64,
+}
+
+impl Held {
+    pub(super) fn body(self: Arc<Self>) -> AnswerBody {
+        AnswerBody { held: self, over: false }
+    }
 }
 
 impl Drop for Held {
@@ -137,19 +151,9 @@ impl Drop for Held {
     }
 }
 
-/// Puts our body in the place of tonic's, if this is the answer of a call.
-pub fn hand_out(
-    mut response: http::Response<tonic::body::Body>,
-) -> http::Response<tonic::body::Body> {
-    match response.extensions_mut().remove::<Arc<Held>>() {
-        Some(held) => response.map(|_| tonic::body::Body::new(AnswerBody { held, over: false })),
-        None => response,
-    }
-}
-
 /// The body of a call's response.
 #[derive(Debug)]
-struct AnswerBody {
+pub(super) struct AnswerBody {
     held: Arc<Held>,
     over: bool,
 }
@@ -183,15 +187,6 @@ impl http_body::Body for AnswerBody {
     }
 }
 
-fn trailers(status: &Status) -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    if status.add_header(&mut trailers).is_err() {
-        // Our own words always fit into a header; without them the code is enough.
-        let _ = Status::new(status.code(), "").add_header(&mut trailers);
-    }
-    trailers
-}
-
 /// Bytes that the transport has; they count until it lets go of them.
 #[derive(Debug)]
 struct Piece {
@@ -218,6 +213,7 @@ mod tests {
 
     use http_body::Body as _;
 
+    use super::super::bodies::hand_out;
     use super::*;
 
     fn account(limit: usize) -> (Arc<Answers>, Arc<Account>) {

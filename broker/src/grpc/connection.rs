@@ -106,6 +106,11 @@ impl Connection {
         Arc::new(Self { peer, handle, seat, clients, refusals })
     }
 
+    /// The way to the driver.
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Somebody has claimed to be what it could not prove.
     fn note_refusal(&self, name: Option<&str>, refused: &Status) {
         if self.refusals.fetch_add(1, Ordering::Relaxed) < MOST_REFUSALS {

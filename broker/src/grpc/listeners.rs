@@ -27,7 +27,7 @@ use tower::layer::util::{Identity, Stack};
 use tower::util::MapResponseLayer;
 
 use super::admin::Admin;
-use super::answers::hand_out;
+use super::bodies::hand_out;
 use super::capacity::{Capacity, Seat};
 use super::complete::complete;
 use super::connection::{Doorkeeper, Peer, Tracked};

@@ -15,7 +15,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::admin::unexpected;
 use super::codec::Answer;
-use super::reader::{Events, Reader};
+use super::events::Elsewhere;
+use super::reader::Reader;
 use super::servers::market_data_service_server::MarketDataService;
 use super::status::{status, unreadable};
 use super::stream::StreamShared;
@@ -23,18 +24,18 @@ use crate::handle::{Command, Handle};
 
 #[tonic::async_trait]
 impl MarketDataService for Reader {
-    type StreamMarketDataStream = Events;
+    type StreamMarketDataStream = Elsewhere;
 
     async fn stream_market_data(
         &self,
         request: Request<Streaming<StreamMarketDataRequest>>,
-    ) -> Result<Response<Events>, Status> {
+    ) -> Result<Response<Elsewhere>, Status> {
         let caller = self.doorkeeper.admit(&request).await?;
         let events = self.open(caller, false).await?;
         let requests = request.into_inner();
         let (stream, shared) = (events.stream(), events.shared());
         let reader = tokio::spawn(read_requests(requests, stream, self.handle.clone(), shared));
-        Ok(Response::new(events.with_reader(reader.abort_handle())))
+        Ok(events.with_reader(reader.abort_handle()).into_response())
     }
 
     async fn get_snapshot(

@@ -12,7 +12,8 @@ use tonic::{Request, Response, Status};
 
 use super::admin::{typed, unexpected};
 use super::codec::Answer;
-use super::reader::{Events, Reader};
+use super::events::Elsewhere;
+use super::reader::Reader;
 use super::servers::account_service_server::AccountService;
 use super::servers::contract_service_server::ContractService;
 use super::servers::history_service_server::HistoryService;
@@ -33,9 +34,9 @@ macro_rules! service {
                 self.answer(request, $ask).await
             })*
 
-            $(type $stream_type = Events;
+            $(type $stream_type = Elsewhere;
 
-            async fn $stream(&self, request: Request<$wants>) -> Result<Response<Events>, Status> {
+            async fn $stream(&self, request: Request<$wants>) -> Result<Response<Elsewhere>, Status> {
                 self.stream(request, $want).await
             })*
 

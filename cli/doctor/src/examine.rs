@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ibouncer_broker::ledger::LedgerFile;
-use ibouncer_broker::places::{Locks, PlaceError};
+use ibouncer_broker::places::{Lock, Locks, PlaceError};
 use ibouncer_broker::turn::Turn;
 use ibouncer_core::attempts::FailureClass;
 use ibouncer_core::record::{Claim, Record, Wedged};

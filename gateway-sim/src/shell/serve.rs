@@ -64,13 +64,14 @@ impl Server {
         gateway: Gateway,
         listener: TcpListener,
         commands: mpsc::Receiver<Command>,
+        started: Instant,
     ) -> Self {
         Self {
             gateway,
             listener,
             sockets: BTreeMap::new(),
             commands,
-            started: Instant::now(),
+            started,
             buffer: vec![0; READ_SIZE],
         }
     }

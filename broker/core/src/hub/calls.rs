@@ -126,11 +126,7 @@ impl Hub {
             let allowed = scope.call(asked.kind);
             allowed.map_err(|error| self.audit_sight(client, asked.kind.tws, error))?;
         }
-        self.clients.charge(client, &self.settings.limits, now)?;
-        let limit = self.settings.limits.calls as usize;
-        if self.calls.of(client) >= limit {
-            return Err(error::too_many("calls that wait for an answer", limit, "limits.calls"));
-        }
+        self.charge_call(client, now)?;
         if !self.session.is_up() {
             return Err(error::not_ready(self.session.kind().name(), &self.session.reason(now)));
         }
@@ -147,6 +143,21 @@ impl Hub {
             self.ask_for_meta_data(client, now);
         }
         Ok(Admitted::Open(self.open_call(client, asked, None), lens))
+    }
+
+    /// May this client ask for one answer more? It is charged for a request.
+    pub(super) fn charge_call(&mut self, client: ClientId, now: Instant) -> Result<(), Error> {
+        self.clients.charge(client, &self.settings.limits, now)?;
+        let limit = self.settings.limits.calls as usize;
+        if self.calls_of(client) >= limit {
+            return Err(error::too_many("calls that wait for an answer", limit, "limits.calls"));
+        }
+        Ok(())
+    }
+
+    /// Answers that this client waits for, snapshots among them.
+    pub(crate) fn calls_of(&self, client: ClientId) -> usize {
+        self.calls.of(client) + self.snapshots_of(client)
     }
 
     /// A list that the desk wants; others that want the same share it.

@@ -33,6 +33,7 @@ pub(super) const CANCEL: Cancel = Cancel::ById(id::CANCEL_MKT_DATA);
 /// A snapshot on its way.
 #[derive(Debug)]
 pub(super) struct Snapshot {
+    client: ClientId,
     pub(super) request: RequestId,
     /// None before it has left.
     pub(super) deadline: Option<Instant>,
@@ -70,8 +71,13 @@ impl Hub {
         let what = ("reqMktData", label);
         let waiting = Waiting { frame, request: request_id, feed: Some(feed), gate, what };
         self.pacer.push(Lane::Data, client, waiting);
-        let snapshot =
-            Snapshot { request: request_id, deadline: None, events: Vec::new(), arrivals: 0 };
+        let snapshot = Snapshot {
+            client,
+            request: request_id,
+            deadline: None,
+            events: Vec::new(),
+            arrivals: 0,
+        };
         self.snapshots.insert(call, snapshot);
     }
 
@@ -120,6 +126,11 @@ impl Hub {
         snapshot.events.push((field, kind, event));
     }
 
+    /// Snapshots that this client waits for.
+    pub(super) fn snapshots_of(&self, client: ClientId) -> usize {
+        self.snapshots.values().filter(|snapshot| snapshot.client == client).count()
+    }
+
     /// The caller is gone.
     pub(super) fn drop_snapshot(&mut self, call: CallId) {
         if let Some(snapshot) = self.snapshots.remove(&call) {
@@ -157,7 +168,7 @@ impl Hub {
                 "request.regulatory_snapshot costs a fee at each call: set accept_fee to pay it",
             ));
         }
-        self.clients.charge(client, &self.settings.limits, now)?;
+        self.charge_call(client, now)?;
         if !self.session.is_up() {
             return Err(error::not_ready(self.session.kind().name(), &self.session.reason(now)));
         }

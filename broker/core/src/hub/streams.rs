@@ -92,7 +92,7 @@ impl Streams {
     }
 
     /// Hands out what has gathered. Streams whose clients chose the same numbers for the same lines
-    /// get the same events, and share their encoded form.
+    /// get the same events, and share one message.
     pub(super) fn flush(&mut self, batch: &Bytes, mut deliver: impl FnMut(StreamId, Chunk)) {
         for slot in self.touched.drain(..) {
             if let Some(stream) = &mut self.slots[slot as usize] {
@@ -136,7 +136,7 @@ impl Streams {
 /// A book's mark says what its reader alone has missed, so chunks with one are not shared.
 fn share(before: &mut Chunk, chunk: &mut Chunk) {
     if before.entries == chunk.entries && !chunk.entries.iter().any(|entry| entry.reset) {
-        chunk.encoded = Some(Arc::clone(before.encoded.get_or_insert_default()));
+        chunk.shared = Some(Arc::clone(before.shared.get_or_insert_default()));
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
         }
         let mut chunks = Vec::new();
         streams.flush(&Bytes::from_static(b"x"), |_, chunk| chunks.push(chunk));
-        let cell = |at: usize| chunks[at].encoded.as_ref().unwrap();
+        let cell = |at: usize| chunks[at].shared.as_ref().unwrap();
         assert!(Arc::ptr_eq(cell(0), cell(1)) && Arc::ptr_eq(cell(2), cell(3)));
         assert!(!Arc::ptr_eq(cell(0), cell(2)));
         for slot in [0, 1] {
@@ -176,6 +176,6 @@ mod tests {
         }
         let mut marks = Vec::new();
         streams.flush(&Bytes::from_static(b"x"), |_, chunk| marks.push(chunk));
-        assert!(marks.iter().all(|chunk| chunk.encoded.is_none()));
+        assert!(marks.iter().all(|chunk| chunk.shared.is_none()));
     }
 }

@@ -37,6 +37,26 @@ fn a_flood_of_one_client_is_refused_and_others_go_on() {
 }
 
 #[test]
+fn a_snapshot_counts_as_a_call_that_waits() {
+    let mut world = World::ready_with(settings(|settings| settings.limits.calls = 2));
+    let client = ClientId(1);
+    let snapshot = |call| {
+        let request = MarketDataRequest { contract: Some(contract("A")), ..Default::default() };
+        let (call, request) = (CallId(call), Box::new(request));
+        Input::Snapshot { client, call, request, feed: 0, accept_fee: false }
+    };
+    world.input(snapshot(1));
+    world.call(4, details("B"));
+    world.input(snapshot(7));
+    assert_eq!(world.error(7).code, "TOO_MANY");
+    world.call(10, details("C"));
+    assert_eq!(world.error(10).code, "TOO_MANY");
+    world.input(Input::CallDropped { call: CallId(1) });
+    world.call(13, details("C"));
+    assert!(world.replies.is_empty(), "one that gave up does not count");
+}
+
+#[test]
 fn a_call_that_many_wait_for_counts_for_each_of_them() {
     let mut world = World::ready_with(settings(|settings| settings.limits.calls = 3));
     // Client 1 asks first; client 2 asks for the same again and again.

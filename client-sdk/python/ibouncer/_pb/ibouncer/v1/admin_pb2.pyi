@@ -104,7 +104,7 @@ class ClientInfo(google.protobuf.message.Message):
     """What may be open at once, and what is."""
     subscriptions_limit: builtins.int
     calls: builtins.int
-    """Calls that Gateway has not answered yet."""
+    """Calls that Gateway has not answered yet, snapshots among them."""
     calls_limit: builtins.int
     lines: builtins.int
     """Market-data lines that it opened."""
@@ -117,7 +117,7 @@ class ClientInfo(google.protobuf.message.Message):
     lines_limit: builtins.int
     """Market-data lines that it may hold."""
     evicted: builtins.int
-    """Streams of it that were ended because it did not read them."""
+    """Streams of it that were ended, and answers that were let go of, because it did not read them."""
     @property
     def since(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(

@@ -1065,7 +1065,7 @@ class QueuedRequest(google.protobuf.message.Message):
     """A rule of Gateway that it waits for, in words; empty if only for its turn."""
     @property
     def expected_wait(self) -> google.protobuf.duration_pb2.Duration:
-        """How long that is expected to take."""
+        """How long that is expected to take; none if only an answer of Gateway, or a free line, ends it."""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ibouncer_client::{EventRef, events};
 use ibouncer_core::fields::field;
 use ibouncer_core::ids::{ClientId, StreamId};
@@ -62,8 +62,8 @@ impl World {
         let now = self.instant();
         let stream = self.clients.streams.get_mut(&id);
         let stream = stream.unwrap_or_else(|| panic!("delivery to {id}, which is closed"));
-        for entry in &chunk.entries {
-            let body = &chunk.bytes[entry.start as usize..][..entry.length as usize];
+        for entry in chunk.entries() {
+            let body = chunk.body(entry);
             let what = match entry.field {
                 field::MARK => What::Mark(Box::new(StreamMark::decode(body).expect("a mark"))),
                 field::ERROR => What::Error,
@@ -132,16 +132,17 @@ impl World {
         let Some(stream) = self.clients.streams.get_mut(&id) else {
             return;
         };
-        let mut out = BytesMut::new();
         let most = if stream.slow { self.rng.usize(1..2000) } else { 256 * 1024 };
-        stream.queue.pull(most, &mut out);
-        for event in events(&out) {
+        let message = stream.queue.message(most).unwrap_or_default();
+        // Behind gRPC's header.
+        let out = message.get(5..).unwrap_or_default();
+        for event in events(out) {
             let event = event.expect("an event");
             self.clients.read += 1;
             self.clients.skipped += u64::from(event.skipped);
             stream.on_pulled(&event);
         }
-        self.trace.bytes(&out);
+        self.trace.bytes(out);
         if stream.queue.is_empty() {
             stream.pulls = false;
             stream.emptied += 1;

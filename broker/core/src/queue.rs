@@ -124,7 +124,7 @@ impl StreamQueue {
         self.pull(most, &mut out).then(|| message::complete(out))
     }
 
-    /// If only one chunk waits, and others read the same: the message that they get, too.
+    /// If only one chunk waits: its message, which others get too.
     fn the_only_chunk(&mut self, most: usize) -> Option<Bytes> {
         let chunk = self.waiting.front().filter(|_| self.waiting.len() == 1)?;
         if self.taken > 0 || !self.cut.is_empty() {
@@ -132,7 +132,7 @@ impl StreamQueue {
         }
         let message = chunk.message().filter(|message| message.len() <= most)?.clone();
         self.untaken_since = None;
-        self.delivered += chunk.entries.len() as u64;
+        self.delivered += chunk.entries().len() as u64;
         self.queued = 0;
         self.waiting.clear();
         Some(message)
@@ -162,12 +162,12 @@ impl StreamQueue {
                 }
                 out.put_slice(encoded);
                 pulled += encoded.len();
-                self.delivered += chunk.entries.len() as u64;
-                self.queued -= size(&chunk.entries);
+                self.delivered += chunk.entries().len() as u64;
+                self.queued -= size(chunk.entries());
                 self.waiting.pop_front();
                 continue;
             }
-            for entry in &chunk.entries[self.taken..] {
+            for entry in &chunk.entries()[self.taken..] {
                 if pulled >= most {
                     return true;
                 }
@@ -247,15 +247,14 @@ impl StreamQueue {
             return self.conflate_more(&chunk, 0);
         }
         if !self.books.lost.is_empty() {
-            let before = chunk.entries.len();
-            chunk.shared = None;
-            chunk.entries.retain(|entry| self.books.takes(entry));
-            self.skipped += (before - chunk.entries.len()) as u64;
-            if chunk.entries.is_empty() {
+            let before = chunk.entries().len();
+            chunk = chunk.only(|entry| self.books.takes(entry));
+            self.skipped += (before - chunk.entries().len()) as u64;
+            if chunk.entries().is_empty() {
                 return;
             }
         }
-        self.queued += size(&chunk.entries);
+        self.queued += size(chunk.entries());
         self.waiting.push_back(chunk);
         // One delivery alone stays whole, so that a book larger than the queue gets through.
         if self.queued > self.limit && self.waiting.len() > 1 {
@@ -282,7 +281,7 @@ impl StreamQueue {
         let Some(conflated) = &mut self.conflated else {
             return;
         };
-        for entry in &chunk.entries[from..] {
+        for entry in &chunk.entries()[from..] {
             if entry.reset || loss_of(entry.field) == Loss::Book {
                 self.books.lose(entry);
                 self.skipped += u64::from(!entry.reset);

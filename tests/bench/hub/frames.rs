@@ -50,7 +50,6 @@ struct Alone {
     delivered: Vec<(StreamId, Chunk)>,
     /// Request ids that left for Gateway.
     requests: Vec<i32>,
-    out: BytesMut,
 }
 
 impl Alone {
@@ -65,7 +64,6 @@ impl Alone {
             queues: Vec::new(),
             delivered: Vec::new(),
             requests: Vec::new(),
-            out: BytesMut::new(),
         };
         alone.input(Input::Start);
         alone.input(Input::Sight { sight: Box::new(Sight::blind("nothing to see")), clock });
@@ -169,9 +167,7 @@ impl Alone {
         for (stream, chunk) in self.delivered.drain(..) {
             let queue = &mut self.queues[stream.0 as usize];
             queue.push(chunk, self.now);
-            self.out.clear();
-            queue.pull(usize::MAX, &mut self.out);
-            bytes += self.out.len() as u64;
+            bytes += queue.message(usize::MAX).map_or(0, |message| message.len()) as u64;
         }
         bytes
     }

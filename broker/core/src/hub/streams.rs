@@ -1,7 +1,6 @@
 //! Which stream listens to which line, and what has gathered for it in this batch.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -92,17 +91,19 @@ impl Streams {
     }
 
     /// Hands out what has gathered. Streams whose clients chose the same numbers for the same lines
-    /// get the same events, and share one message.
+    /// get the same events, and share one chunk.
     pub(super) fn flush(&mut self, batch: &Bytes, mut deliver: impl FnMut(StreamId, Chunk)) {
         for slot in self.touched.drain(..) {
             if let Some(stream) = &mut self.slots[slot as usize] {
-                // The next batch is about as big as this one.
-                let room = stream.gathered.len();
-                let entries = std::mem::replace(&mut stream.gathered, Vec::with_capacity(room));
-                let mut chunk = Chunk::new(batch.clone(), entries);
-                if let Some((_, before)) = self.leaving.last_mut() {
-                    share(before, &mut chunk);
-                }
+                let before = self.leaving.last().map(|(_, chunk)| chunk);
+                let chunk = match before.filter(|before| before.serves(&stream.gathered)) {
+                    Some(before) => {
+                        let chunk = before.clone();
+                        stream.forget();
+                        chunk
+                    }
+                    None => Chunk::new(batch.clone(), stream.take()),
+                };
                 self.leaving.push((stream.id, chunk));
             }
         }
@@ -133,10 +134,20 @@ impl Streams {
     }
 }
 
-/// A book's mark says what its reader alone has missed, so chunks with one are not shared.
-fn share(before: &mut Chunk, chunk: &mut Chunk) {
-    if before.entries == chunk.entries && !chunk.entries.iter().any(|entry| entry.reset) {
-        chunk.shared = Some(Arc::clone(before.shared.get_or_insert_default()));
+impl Stream {
+    /// What has gathered. The next batch is about as big as this one.
+    fn take(&mut self) -> Vec<Entry> {
+        let room = self.gathered.len();
+        std::mem::replace(&mut self.gathered, Vec::with_capacity(room))
+    }
+
+    /// What has gathered is with somebody else. The room for it stays, unless it was for a burst.
+    fn forget(&mut self) {
+        let used = self.gathered.len();
+        self.gathered.clear();
+        if self.gathered.capacity() > 64.max(4 * used) {
+            self.gathered.shrink_to(used);
+        }
     }
 }
 
@@ -145,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_events_are_encoded_once_and_others_each_for_themselves() {
+    fn equal_events_are_one_chunk_and_others_each_their_own() {
         let mut streams = Streams::default();
         let entry = |subscription, reset| Entry {
             subscription,
@@ -168,14 +179,13 @@ mod tests {
         }
         let mut chunks = Vec::new();
         streams.flush(&Bytes::from_static(b"x"), |_, chunk| chunks.push(chunk));
-        let cell = |at: usize| chunks[at].shared.as_ref().unwrap();
-        assert!(Arc::ptr_eq(cell(0), cell(1)) && Arc::ptr_eq(cell(2), cell(3)));
-        assert!(!Arc::ptr_eq(cell(0), cell(2)));
+        assert!(chunks[0].is(&chunks[1]) && chunks[2].is(&chunks[3]));
+        assert!(!chunks[0].is(&chunks[2]));
         for slot in [0, 1] {
             streams.gather(slot, entry(1, true));
         }
         let mut marks = Vec::new();
         streams.flush(&Bytes::from_static(b"x"), |_, chunk| marks.push(chunk));
-        assert!(marks.iter().all(|chunk| chunk.shared.is_none()));
+        assert!(!marks[0].is(&marks[1]), "what it says before a book is its reader's alone");
     }
 }

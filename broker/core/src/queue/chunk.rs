@@ -29,43 +29,74 @@ pub struct Entry {
     pub sequence: u64,
 }
 
-/// Events that share one piece of bytes, usually one read from Gateway's socket.
-#[derive(Debug, Clone, Default)]
-pub struct Chunk {
-    /// The piece.
-    pub bytes: Bytes,
-    /// The events, in order.
-    pub entries: Vec<Entry>,
-    /// Others got the same events under the same numbers: whoever is first makes the message for
-    /// all.
-    pub shared: Option<Arc<OnceLock<Bytes>>>,
+/// Events that share one piece of bytes, usually one read from Gateway's socket. Cheap to clone:
+/// streams that get the same events share them, and the message with them.
+#[derive(Debug, Clone)]
+pub struct Chunk(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    bytes: Bytes,
+    entries: Vec<Entry>,
+    /// It says the same to all readers: a book's mark says what its reader alone has missed.
+    same_for_all: bool,
+    /// Whoever is first makes it for all.
+    message: OnceLock<Bytes>,
 }
 
 impl Chunk {
-    /// These events, for this reader alone.
+    /// These events, in order; their bodies lie in `bytes`.
     pub fn new(bytes: Bytes, entries: Vec<Entry>) -> Self {
-        Self { bytes, entries, shared: None }
+        let same_for_all = !entries.iter().any(|entry| entry.reset);
+        Self(Arc::new(Shared { bytes, entries, same_for_all, message: OnceLock::new() }))
     }
 
-    /// The message with the whole chunk, if others read the same.
+    /// The events, in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.0.entries
+    }
+
+    /// The same without some events.
+    pub(super) fn only(&self, mut which: impl FnMut(&Entry) -> bool) -> Self {
+        let entries = self.entries().iter().copied().filter(|entry| which(entry)).collect();
+        Self::new(self.0.bytes.clone(), entries)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Can whoever gets these events have this chunk?
+    pub(crate) fn serves(&self, entries: &[Entry]) -> bool {
+        self.0.same_for_all && self.entries() == entries
+    }
+
+    /// The message with the whole chunk, if it is the same for all readers.
     pub(super) fn message(&self) -> Option<&Bytes> {
-        let cell = self.shared.as_ref()?;
-        Some(cell.get_or_init(|| {
-            let mut out = message::begin(size(&self.entries));
-            for entry in &self.entries {
+        let make = || {
+            let mut out = message::begin(size(self.entries()));
+            for entry in self.entries() {
                 encode(entry, 0, self.body(entry), &mut out);
             }
             message::complete(out)
-        }))
+        };
+        self.0.same_for_all.then(|| self.0.message.get_or_init(make))
     }
 
-    /// The whole chunk, encoded, if others read the same.
+    /// The whole chunk, encoded, if others have it too: for one reader alone it is not worth the
+    /// room.
     pub(super) fn encoded(&self) -> Option<&[u8]> {
-        self.message().map(|message| &message[message::HEADER..])
+        let message = match self.0.message.get() {
+            None if Arc::strong_count(&self.0) > 1 => self.message(),
+            made => made,
+        };
+        message.map(|message| &message[message::HEADER..])
     }
 
-    pub(super) fn body(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.start as usize..][..entry.length as usize]
+    /// The body of an event.
+    pub fn body(&self, entry: &Entry) -> &[u8] {
+        &self.0.bytes[entry.start as usize..][..entry.length as usize]
     }
 }
 

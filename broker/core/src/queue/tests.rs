@@ -192,9 +192,12 @@ fn tick_types_are_read_from_any_request_id() {
 /// One body of a field, in a chunk of its own.
 fn one(field: u8, body: Vec<u8>, sequence: u64) -> Chunk {
     let length = body.len() as u32;
-    let entry =
-        Entry { subscription: 1, start: 0, length, field, replayed: false, reset: false, sequence };
-    Chunk::new(body.into(), vec![entry])
+    Chunk::new(body.into(), vec![event(1, field, length, sequence)])
+}
+
+/// An event at the start of a chunk.
+fn event(subscription: u32, field: u8, length: u32, sequence: u64) -> Entry {
+    Entry { subscription, start: 0, length, field, replayed: false, reset: false, sequence }
 }
 
 fn pull_all(queue: &mut StreamQueue) -> Vec<MarketDataEvent> {
@@ -219,21 +222,25 @@ fn change((operation, side, position, price): (i32, i32, i32, u32)) -> Vec<u8> {
 
 /// The mark before a whole book, and the book.
 fn whole(book: &Memory, sequence: u64) -> Chunk {
+    let rows = book.replay(None, sequence);
+    whole_of(1, sequence, rows.iter().map(|row| (row.field, &row.body[..])))
+}
+
+fn whole_of<'a>(
+    subscription: u32,
+    sequence: u64,
+    rows: impl IntoIterator<Item = (u8, &'a [u8])>,
+) -> Chunk {
     let mark = StreamMark { kind: MarkKind::Reset.into(), ..StreamMark::default() };
-    let mut chunk = one(field::MARK, mark.encode_to_vec(), sequence);
-    chunk.entries[0].reset = true;
-    let mut bytes = chunk.bytes.to_vec();
-    for row in book.replay(None, sequence) {
-        chunk.entries.push(Entry {
-            start: bytes.len() as u32,
-            length: row.body.len() as u32,
-            field: row.field,
-            reset: false,
-            ..chunk.entries[0]
-        });
-        bytes.extend_from_slice(&row.body);
+    let mut bytes = mark.encode_to_vec();
+    let first = event(subscription, field::MARK, bytes.len() as u32, sequence);
+    let mut entries = vec![Entry { reset: true, ..first }];
+    for (field, body) in rows {
+        let start = bytes.len() as u32;
+        entries.push(Entry { start, ..event(subscription, field, body.len() as u32, sequence) });
+        bytes.extend_from_slice(body);
     }
-    Chunk { bytes: bytes.into(), ..chunk }
+    Chunk::new(bytes.into(), entries)
 }
 
 proptest! {
@@ -315,20 +322,8 @@ proptest! {
 #[test]
 fn two_books_that_are_each_larger_than_the_queue_come_one_after_the_other() {
     let mut queue = StreamQueue::new(10);
-    let book = |subscription| {
-        let mut chunk = whole(&Memory::book(), 1);
-        let filler = change((0, 0, 0, 1));
-        chunk.entries.push(Entry {
-            start: chunk.bytes.len() as u32,
-            length: filler.len() as u32,
-            field: field::MARKET_DEPTH,
-            reset: false,
-            ..chunk.entries[0]
-        });
-        chunk.bytes = [&chunk.bytes[..], &filler].concat().into();
-        chunk.entries.iter_mut().for_each(|entry| entry.subscription = subscription);
-        chunk
-    };
+    let row = change((0, 0, 0, 1));
+    let book = |subscription| whole_of(subscription, 1, [(field::MARKET_DEPTH, &row[..])]);
     queue.push(book(1), now());
     queue.push(book(2), now());
     assert!(queue.is_empty(), "both had no room together");
@@ -345,9 +340,9 @@ fn two_books_that_are_each_larger_than_the_queue_come_one_after_the_other() {
 fn what_is_cut_off_a_tape_is_told_with_its_next_event_however_late() {
     let mut queue = StreamQueue::new(100);
     let trade = |subscription, sequence| {
-        let mut chunk = one(field::TICK_BY_TICK, vec![8, 1, 16, 1], sequence);
-        chunk.entries[0].subscription = subscription;
-        chunk
+        let body = vec![8, 1, 16, 1];
+        let entry = event(subscription, field::TICK_BY_TICK, body.len() as u32, sequence);
+        Chunk::new(body.into(), vec![entry])
     };
     for sequence in 1..=3 {
         queue.push(trade(1, sequence), now());

@@ -1,7 +1,5 @@
 //! Chunks that several readers get, encoded once.
 
-use std::sync::Arc;
-
 use super::*;
 
 fn events_of(bytes: &[u8]) -> Vec<MarketDataEvent> {
@@ -42,9 +40,8 @@ proptest! {
                     (sequence as u32 % 3, sequence, tick(1, sequence as f64))
                 })
                 .collect();
-            let mut shared = chunk(&ticks);
-            alone.push(shared.clone(), now());
-            shared.shared = Some(Arc::default());
+            alone.push(chunk(&ticks), now());
+            let shared = chunk(&ticks);
             queues.iter_mut().for_each(|queue| queue.push(shared.clone(), now()));
             if let Some((who, message, most)) = pulls.next() {
                 take(&mut queues[who], message, most, &mut outs[who]);

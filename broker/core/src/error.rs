@@ -56,8 +56,13 @@ pub fn exhausted(full: Full, holders: &[(String, usize)]) -> Error {
             ("streams of historical bars are in use; the rest of 50 is for single requests", "")
         }
     };
+    // What else there is can only be asked for again.
+    let wait = match full.allowance {
+        Allowance::Summaries | Allowance::Scanners | Allowance::Histories => "",
+        _ => ", or set wait_for_line",
+    };
     let message = format!(
-        "all {} {what} ({}); unsubscribe something{more}, or set wait_for_line",
+        "all {} {what} ({}); unsubscribe something{more}{wait}",
         full.limit,
         holders.join(", ")
     );

@@ -193,7 +193,11 @@ impl Pacer {
     /// Another budget from now on.
     pub fn on_settings(&mut self, settings: &PacingSettings) {
         self.configured = f64::from(settings.messages_per_second.max(1));
-        self.per_second = self.configured;
+        // What Gateway complained of is not forgotten with that.
+        self.per_second = match self.complained {
+            Some(_) => self.per_second.min(self.configured),
+            None => self.configured,
+        };
         self.tokens = self.tokens.min(burst(self.per_second));
     }
 

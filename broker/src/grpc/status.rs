@@ -97,9 +97,9 @@ fn code_of(error: &Error) -> Code {
         "RIGHT_DENIED" => Code::PermissionDenied,
         "LIMIT_EXCEEDED" => Code::ResourceExhausted,
         "TRADING_RECONCILING" | "JOURNAL_FAILED" | "NOT_LEFT" => Code::Unavailable,
-        "TRADING_OFF" | "TRADING_HALTED" | "ORDER_ENDED" | "ORDER_UNKNOWN" | "CHANGE_PENDING" => {
-            Code::FailedPrecondition
-        }
+        "TRADING_OFF" | "TRADING_HALTED" | "NOT_HALTED" | "ORDER_ENDED" | "ORDER_UNKNOWN"
+        | "CHANGE_PENDING" => Code::FailedPrecondition,
+        "WITHDRAWN" | "CANCELLED" => Code::Aborted,
         "LIVE_SESSION" | "NO_WORKER" | "NOTHING_TO_RETRY" | "HELD" | "NOT_HELD"
         | "CANNOT_HAND_OVER" => Code::FailedPrecondition,
         "GATEWAY_ERROR" => gateway_code_of(error.gateway_code),

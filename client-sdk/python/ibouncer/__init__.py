@@ -89,6 +89,7 @@ from ibouncer.reference import (
 )
 from ibouncer.rows import Rows
 from ibouncer.scanners import ScanRow
+from ibouncer.scopes import OrderScope
 from ibouncer.session import Queue, QueuedRequest, Session, WhoAmI, connect
 from ibouncer.status import SessionState, Status, StatusWatch, Transition
 from ibouncer.tick_columns import TickColumns
@@ -170,6 +171,7 @@ __all__ = [
     "OrderEventKind",
     "OrderHandle",
     "OrderPreview",
+    "OrderScope",
     "OrderState",
     "OrderWatch",
     "Orders",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
 from ibouncer.figures import amount, figure, text_figure
@@ -38,6 +38,8 @@ class AccountValue:
 
 class AccountValues(Rows[AccountValue]):
     """Values of one account or several."""
+
+    _kind: ClassVar[Any] = AccountValue
 
     def find(self, key: str, account: str = "", currency: str = "") -> AccountValue | None:
         """The first value of that name, of any account and currency unless they are given."""
@@ -132,7 +134,7 @@ class SoftDollarTier:
 
 
 def unpack(body: str, message: Any) -> Iterable[Any] | None:
-    """A body of AccountEvent; those of `AccountUpdatesBody` need to know what came before."""
+    """A body of AccountEvent; those of account updates are for `account_updates`."""
     if body == "position":
         return (_position(message),)
     if body == "position_multi":
@@ -141,7 +143,7 @@ def unpack(body: str, message: Any) -> Iterable[Any] | None:
         tag, value, currency = message.tag, message.value, message.currency
         return (AccountValue(message.account, tag, value, currency),)
     if body == "account_update_multi":
-        return (_multi_value(message),)
+        return (multi_value(message),)
     if body == "pnl":
         return (
             Pnl(
@@ -172,48 +174,17 @@ _ENDS = {
 }
 
 
-class AccountUpdatesBody:
-    """Bodies of account updates, which come in two forms.
+Holding = TypeVar("Holding", Position, PortfolioItem)
 
-    Gateway serves one account at a time; another one is answered with values and positions of
-    their own requests, without a valuation. Both look the same here: for the second form the end
-    is told when both parts have had theirs.
-    """
 
-    def __init__(self) -> None:
-        self._missing = {"position_multi_end", "account_update_multi_end"}
-
-    def __call__(self, body: str, message: Any) -> Iterable[Any] | None:
-        if body == "account_value":
-            account, key = message.account_name, message.key
-            return (AccountValue(account, key, message.value, message.currency),)
-        if body == "portfolio_value":
-            return (
-                PortfolioItem(
-                    account=message.account_name,
-                    contract=message.contract,
-                    position=amount(message.position),
-                    avg_cost=message.average_cost,
-                    market_price=known(message, "market_price"),
-                    market_value=known(message, "market_value"),
-                    unrealized_pnl=known(message, "unrealized_pnl"),
-                    realized_pnl=known(message, "realized_pnl"),
-                ),
-            )
-        if body == "account_update_time":
-            return (AccountTime(message.time_stamp),)
-        if body == "position_multi":
-            held, cost = amount(message.position), message.avg_cost
-            item = PortfolioItem(
-                message.account, message.contract, held, cost, None, None, None, None
-            )
-            return (item,)
-        if body == "account_update_multi":
-            return (_multi_value(message),)
-        if body in self._missing:
-            self._missing.discard(body)
-            return () if self._missing else (ImageEnd(),)
-        return (ImageEnd(),) if body == "account_data_end" else None
+def held(told: Iterable[Holding]) -> list[Holding]:
+    """The newest word about each holding, without those that are gone."""
+    newest: dict[Any, Holding] = {}
+    for item in told:
+        contract = item.contract
+        which = contract.con_id or contract.SerializeToString(deterministic=True)
+        newest[item.account, which, getattr(item, "model_code", "")] = item
+    return [item for item in newest.values() if item.position]
 
 
 def known(message: Any, name: str) -> float | None:
@@ -226,6 +197,7 @@ def _position(message: Any, model_code: str = "") -> Position:
     return Position(message.account, message.contract, held, cost, model_code)
 
 
-def _multi_value(message: Any) -> AccountValue:
+def multi_value(message: Any) -> AccountValue:
+    """A value of one account or model."""
     key, value, currency = message.key, message.value, message.currency
     return AccountValue(message.account, key, value, currency, message.model_code)

@@ -6,17 +6,17 @@ A stream gives the whole state first, then ImageEnd, then changes; after a RESUM
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 from ibouncer._pb.ibouncer.v1 import account_pb2
 from ibouncer._pb.tws.v1 import account_pb2 as tws_account_pb2
 from ibouncer._pb.tws.v1 import advisor_pb2, pnl_pb2, position_pb2
+from ibouncer.account_updates import AccountUpdatesBody, CollectedUpdates
 from ibouncer.account_values import (
     Account,
     AccountTime,
     AccountUpdates,
-    AccountUpdatesBody,
     AccountValue,
     AccountValues,
     FamilyCode,
@@ -25,11 +25,12 @@ from ibouncer.account_values import (
     PortfolioItem,
     Position,
     SoftDollarTier,
+    held,
     unpack,
 )
 from ibouncer.calls import GATEWAY_TIMEOUT, Calls
 from ibouncer.figures import joined
-from ibouncer.line_stream import ImageEnd, LineStream, notices_among, read_until
+from ibouncer.line_stream import ImageEnd, LineStream, Unpack, notices_among, read_until
 from ibouncer.marks import Info, Mark, Notice, notices_from, without_contract
 from ibouncer.rows import Rows
 
@@ -41,14 +42,14 @@ ADVISOR_DATA = {"groups": 1, "aliases": 3}
 class AccountCalls(Calls):
     """Balances, positions, profit and loss."""
 
-    async def accounts(self) -> list[Account]:
+    async def accounts(self) -> Rows[Account]:
         """The accounts of this login."""
         response = await self._ask(
             lambda opened: opened.account.ListAccounts,
             account_pb2.ListAccountsRequest(),
             read=True,
         )
-        return [Account(item.account, item.paper) for item in response.accounts]
+        return Rows((Account(item.account, item.paper) for item in response.accounts), of=Account)
 
     def stream_account_summary(
         self,
@@ -90,27 +91,30 @@ class AccountCalls(Calls):
         `account` may be empty if there is only one. Gateway values one account at a time: the
         portfolio of another one has None for market prices and profits.
         """
-        return self._line(
-            lambda opened: opened.account.StreamAccountUpdates,
-            account_pb2.StreamAccountUpdatesRequest(account=account),
-            AccountUpdatesBody,
-            label=f"account updates {account}".rstrip(),
-            reconnect=reconnect,
-        )
+        return self._updates(account, AccountUpdatesBody, reconnect)
 
     async def account_updates(
         self, account: str = "", *, timeout: float = GATEWAY_TIMEOUT
     ) -> AccountUpdates:
         """The same once."""
-        stream = self.stream_account_updates(account)
-        items = await read_until(stream, _is_end, timeout, "account updates")
-        values = AccountValues(_of(AccountValue, items), notices_among(items))
-        portfolio = _held(_of(PortfolioItem, items))
-        times = [item.text for item in _of(AccountTime, items)]
-        if not account:
-            named = [item.account for item in (*values, *portfolio) if item.account]
-            account = named[0] if named else ""
-        return AccountUpdates(account, values, Rows(portfolio), times[-1] if times else "")
+        stream = self._updates(account, lambda: CollectedUpdates(account))
+        items = await read_until(
+            stream, lambda item: isinstance(item, AccountUpdates), timeout, "account updates"
+        )
+        updates = _of(AccountUpdates, items)[-1]
+        updates.values.notices = notices_among(items)
+        return updates
+
+    def _updates(
+        self, account: str, unpack: Callable[[], Unpack], reconnect: bool | None = None
+    ) -> LineStream[Any]:
+        return self._line(
+            lambda opened: opened.account.StreamAccountUpdates,
+            account_pb2.StreamAccountUpdatesRequest(account=account),
+            unpack,
+            label=f"account updates {account}".rstrip(),
+            reconnect=reconnect,
+        )
 
     def stream_account_updates_multi(
         self,
@@ -165,7 +169,7 @@ class AccountCalls(Calls):
     async def positions(self, *, timeout: float = GATEWAY_TIMEOUT) -> Rows[Position]:
         """Positions of all accounts as they are now; without those that are 0."""
         items = await read_until(self.stream_positions(), _is_end, timeout, "positions")
-        return Rows(_held(_of(Position, items)), notices_among(items))
+        return Rows(held(_of(Position, items)), notices_among(items), of=Position)
 
     def stream_positions_multi(
         self, account: str = "", model_code: str = "", *, reconnect: bool | None = None
@@ -189,7 +193,7 @@ class AccountCalls(Calls):
         """The same once; without those that are 0."""
         stream = self.stream_positions_multi(account, model_code)
         items = await read_until(stream, _is_end, timeout, "positions")
-        return Rows(_held(_of(Position, items)), notices_among(items))
+        return Rows(held(_of(Position, items)), notices_among(items), of=Position)
 
     def stream_pnl(
         self, account: str, model_code: str = "", *, reconnect: bool | None = None
@@ -265,6 +269,7 @@ class AccountCalls(Calls):
                 for item in response.family_codes.family_codes
             ),
             notices_from(response.notices, without_contract("family codes")),
+            of=FamilyCode,
         )
 
     async def user_info(self, *, timeout: float = GATEWAY_TIMEOUT) -> str:
@@ -291,6 +296,7 @@ class AccountCalls(Calls):
                 for item in response.tiers.soft_dollar_tiers
             ),
             notices_from(response.notices, without_contract("soft-dollar tiers")),
+            of=SoftDollarTier,
         )
 
     async def advisor_configuration(
@@ -314,16 +320,3 @@ def _is_end(item: Any) -> bool:
 
 def _of(kind: type[Kind], items: Iterable[Any]) -> list[Kind]:
     return [item for item in items if isinstance(item, kind)]
-
-
-Holding = TypeVar("Holding", Position, PortfolioItem)
-
-
-def _held(told: Iterable[Holding]) -> list[Holding]:
-    """The newest word about each holding, without those that are gone."""
-    newest: dict[Any, Holding] = {}
-    for item in told:
-        contract = item.contract
-        which = contract.con_id or contract.SerializeToString(deterministic=True)
-        newest[item.account, which, getattr(item, "model_code", "")] = item
-    return [item for item in newest.values() if item.position]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, ClassVar
 
 from ibouncer._pb.ibouncer.v1 import market_data_pb2
 from ibouncer._pb.tws.v1 import history_pb2
@@ -50,6 +51,8 @@ class Bar:
 
 class Bars(Rows[Bar]):
     """Bars of one contract, the oldest first; `start` and `end` are the span that they cover."""
+
+    _kind: ClassVar[Any] = Bar
 
     def __init__(
         self,

@@ -38,9 +38,9 @@ from ibouncer.market_data import Subscription
 from ibouncer.marks import Info, Mark, Notice
 from ibouncer.news import Headlines, NewsArticle, NewsBulletin, NewsProvider
 from ibouncer.order_handle import Outcome, Resolved
-from ibouncer.order_lists import CompletedOrder, Execution, OpenOrder, Scope
+from ibouncer.order_lists import CompletedOrder, Execution, OpenOrder
 from ibouncer.order_making import NewOrder
-from ibouncer.order_view import ExecutionEvent, Order, OrderEvent, Orders, OrderScope
+from ibouncer.order_view import ExecutionEvent, Order, OrderEvent, Orders
 from ibouncer.orders import OrderPreview
 from ibouncer.quotes import SNAPSHOT_TIMEOUT
 from ibouncer.reference import (
@@ -53,6 +53,7 @@ from ibouncer.reference import (
 )
 from ibouncer.rows import Rows
 from ibouncer.scanners import ScanRow
+from ibouncer.scopes import OrderScope
 from ibouncer.session import Queue, WhoAmI
 from ibouncer.status import Status, Transition
 from ibouncer.subscribing import TickByTickKind
@@ -352,7 +353,7 @@ class Session:
         use_rth: bool = True,
         timeout: float = GATEWAY_TIMEOUT,
     ) -> Rows[HistogramEntry]: ...
-    def accounts(self) -> list[Account]: ...
+    def accounts(self) -> Rows[Account]: ...
     def stream_account_summary(
         self, tags: str | Iterable[str] = "", *, group: str = "All", reconnect: bool | None = None
     ) -> LineStream[AccountValue | ImageEnd | Mark | Notice | Info]: ...
@@ -476,7 +477,7 @@ class Session:
         self, after: int | None = None, scope: OrderScope = "own", *, reconnect: bool | None = None
     ) -> ExecutionWatch: ...
     def open_orders(
-        self, scope: Scope = "all", *, timeout: float = GATEWAY_TIMEOUT
+        self, scope: OrderScope = "all", *, timeout: float = GATEWAY_TIMEOUT
     ) -> Rows[OpenOrder]: ...
     def completed_orders(
         self, api_only: bool = False, *, timeout: float = GATEWAY_TIMEOUT
@@ -493,7 +494,7 @@ class Session:
         client_id: int | None = None,
         last_n_days: int | None = None,
         specific_dates: Iterable[int] = (),
-        scope: Scope = "all",
+        scope: OrderScope = "all",
         timeout: float = GATEWAY_TIMEOUT,
     ) -> Rows[Execution]: ...
     def news_providers(self, *, timeout: float = GATEWAY_TIMEOUT) -> Rows[NewsProvider]: ...

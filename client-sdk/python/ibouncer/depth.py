@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ibouncer.ticks import Event
 
 _OPERATIONS = {0: "insert", 1: "update", 2: "delete"}
+_SIDES = {0: "ask", 1: "bid"}
+# No side has more; a book of so many would be a mistake of somebody.
+_MOST_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Book:
 
     `live` is False before the first mark, while the line has no session, and after its end.
     `mark` is the newest one. A change that does not fit is left out: Gateway corrects itself with
-    the next ones, and the broker keeps its book in the same way.
+    the next ones, and the broker keeps its book in the same way. An update right behind the last
+    row adds one: Gateway begins some books so.
     """
 
     __slots__ = ("asks", "bids", "contract", "live", "mark", "sequence")
@@ -95,15 +99,16 @@ class Book:
 
     def _change(self, change: DepthChange) -> bool:
         self.sequence = change.sequence
-        rows = self.bids if change.side == "bid" else self.asks
+        rows = {"bid": self.bids, "ask": self.asks}.get(change.side)
         at, operation = change.position, change.operation
         row = BookRow(change.price, change.size, change.market_maker)
-        if at < 0:
+        if rows is None or not 0 <= at < _MOST_ROWS:
             return False
-        if operation == "insert" and at <= len(rows):
-            rows.insert(at, row)
-        elif operation == "update" and at < len(rows):
+        if operation == "update" and at < len(rows):
             rows[at] = row
+        elif operation in ("insert", "update") and at <= len(rows):
+            del rows[_MOST_ROWS - 1 :]
+            rows.insert(at, row)
         elif operation == "delete" and at < len(rows):
             del rows[at]
         else:
@@ -143,7 +148,7 @@ def from_event(
         contract,
         event.sequence,
         _OPERATIONS.get(data.operation, str(data.operation)),
-        "bid" if data.side == 1 else "ask",
+        _SIDES.get(data.side, str(data.side)),
         data.position,
         data.price,
         amount(data.size),

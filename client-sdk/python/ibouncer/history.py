@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from google.protobuf.message import Message
 
@@ -23,12 +23,19 @@ from ibouncer.bars import Bar, Bars
 from ibouncer.calls import GATEWAY_TIMEOUT, HISTORY_TIMEOUT, Calls
 from ibouncer.contracts import as_contract
 from ibouncer.figures import When, amount, moment_text, time_of
-from ibouncer.line_stream import LineStream
+from ibouncer.line_stream import BEGINS_ANEW, LineStream
 from ibouncer.marks import Info, Mark, Notice, about, notices_from
 from ibouncer.rows import Rows
 from ibouncer.trades import TradeOrQuote
 
 FormatDate = Literal[1, 2]
+
+# What comes of `what_to_show`.
+_TICKS: dict[str, type[TradeOrQuote]] = {
+    "TRADES": trades.Trade,
+    "BID_ASK": trades.BidAsk,
+    "MIDPOINT": trades.Midpoint,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,8 @@ class TradingSession:
 
 class Schedule(Rows[TradingSession]):
     """Trading sessions of a contract."""
+
+    _kind: ClassVar[Any] = TradingSession
 
     start: str = ""
     end: str = ""
@@ -176,7 +185,11 @@ class HistoryCalls(Calls):
             lambda opened: opened.history.GetHistoricalTicks, request, timeout=timeout, read=True
         )
         pages: list[Message] = [*response.midpoint, *response.bid_ask, *response.last]
-        return Rows(trades.from_pages(pages, wanted), notices_from(response.notices, wanted))
+        return Rows(
+            trades.from_pages(pages, wanted),
+            notices_from(response.notices, wanted),
+            of=_TICKS.get(what_to_show),
+        )
 
     async def historical_schedule(
         self,
@@ -263,17 +276,20 @@ class HistoryCalls(Calls):
                 for one in response.histogram.histogram_data_entries
             ),
             notices_from(response.notices, wanted),
+            of=HistogramEntry,
         )
 
 
 class _GrowingBars:
-    """Collects the bars until their end has been told."""
+    """Collects the bars until their end has been told; they begin anew behind RESUMED."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._collected: list[Bar] = []
 
     def __call__(self, body: str, message: Any) -> Iterable[Bars | Bar] | None:
+        if body == "mark" and message.kind in BEGINS_ANEW:
+            self._collected = []
         if body == "update":
             return (Bar.from_message(message.historical_data_bar),)
         if body == "bars":

@@ -1,8 +1,8 @@
 """Streams of one subscription, from the broker alone: positions, bulletins, scanners, and so on.
 
 They begin with the first read, and outlive the broker as market data does (`continuity`). What
-Gateway sends becomes objects in an `Unpack`, one for each time that the whole state is told.
-`read_until` makes a single answer of such a stream.
+Gateway sends becomes objects in an `Unpack`, one for each call. `read_until` makes a single answer
+of such a stream.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from ibouncer.streams import Reader
 Item = TypeVar("Item")
 
 # Takes the name and the message of a body, and answers with what the reader gets for it. None is
-# for a body that it does not know.
+# for a body that it does not know. A mark of the broker comes as "mark", with a Mark, in its order
+# among the bodies, also if the reader is not told of it; what that answers is left out.
 Unpack = Callable[[str, Any], Iterable[Any] | None]
 
 # The single subscription of a call.
 _NUMBER = 0
-_BEGINS_ANEW = (MarkKind.SUBSCRIBED, MarkKind.RESUMED, MarkKind.RESET)
+# Behind these the state is told again. SUBSCRIBED is none of them: before the first one nothing was
+# told, and a subscription that is served by two lines of the broker has one for each.
+BEGINS_ANEW = (MarkKind.RESUMED, MarkKind.RESET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,36 +130,35 @@ class LineStream(Batched[Item]):
         batch: list[Any] = []
         for event in passed:
             if type(event) is Carried:
-                body, message = event.content
-                unpacked = self._unpack(body, message)
+                body, message, unpacked = event.content
                 if unpacked is None:
                     batch.append(Info(_NUMBER, self._contract, event.sequence, body, message))
                 else:
                     batch += unpacked
                 continue
             batch.append(event)
-            if type(event) is Mark:
-                if event.kind is MarkKind.ENDED:
-                    self._ended = event
-                elif event.kind in _BEGINS_ANEW:
-                    self._unpack = self._new_unpack()
+            if type(event) is Mark and event.kind is MarkKind.ENDED:
+                self._ended = event
         return batch
 
     def _carried(self, event: Any) -> Any:
         self.skipped += event.skipped
         body = event.WhichOneof("body")
         if body == "mark":
-            return mark_from(
+            mark = mark_from(
                 event.mark,
                 _NUMBER,
                 self._contract,
                 sequence=event.sequence,
                 skipped=event.skipped,
             )
+            self._unpack("mark", mark)
+            return mark
         if body == "error":
             return notice_from(event.error, _NUMBER, self._contract, event.sequence)
         # A body that is newer than this package has no name here; the event keeps its bytes.
-        content = (body, getattr(event, body)) if body else ("unknown", event)
+        name, message = (body, getattr(event, body)) if body else ("unknown", event)
+        content = (name, message, self._unpack(name, message))
         return Carried(_NUMBER, self._contract, event.sequence, event.replayed, content)
 
 
@@ -183,20 +185,22 @@ async def _read(
     stream: LineStream[Any], is_last: Callable[[Any], bool], newest: list[Mark], what: str
 ) -> list[Any]:
     items: list[Any] = []
-    complete = False
+    complete = stale = False
     async for batch in stream.batches():
         # A line without a session behind it tells its old state before it says STALE, in one
-        # batch: only what no STALE follows is an answer.
+        # batch: only what no STALE follows is an answer. The next broker may say so as well,
+        # where the reader knows already that values are old, and is not told again.
         for item in batch:
             if not isinstance(item, Mark):
                 if not complete:
                     items.append(item)
-                complete = complete or is_last(item)
+                complete = complete or (is_last(item) and not stale)
                 continue
             newest.append(item)
-            if item.kind in (MarkKind.STALE, *_BEGINS_ANEW):
+            if item.kind in (MarkKind.STALE, *BEGINS_ANEW):
                 items.clear()
                 complete = False
+                stale = item.kind is MarkKind.STALE
         if complete:
             return items
     raise errors.BrokerError(

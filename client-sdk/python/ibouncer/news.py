@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from ibouncer._pb.ibouncer.v1 import news_pb2
 from ibouncer._pb.tws.v1 import news_pb2 as tws_news_pb2
@@ -49,6 +49,8 @@ class Headline:
 class Headlines(Rows[Headline]):
     """Headlines about one contract, the newest first; with `has_more` there are older ones."""
 
+    _kind: ClassVar[Any] = Headline
+
     has_more: bool = False
 
 
@@ -79,6 +81,7 @@ class NewsCalls(Calls):
                 for one in response.providers.news_providers
             ),
             notices_from(response.notices, without_contract("news providers")),
+            of=NewsProvider,
         )
 
     async def news_article(

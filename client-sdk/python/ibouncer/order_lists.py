@@ -20,9 +20,7 @@ from ibouncer.calls import GATEWAY_TIMEOUT, Calls
 from ibouncer.figures import When, amount, moment_text, time_of
 from ibouncer.marks import notices_from, without_contract
 from ibouncer.rows import FRAMELESS, Rows
-
-Scope = Literal["all", "session"]
-_SCOPES = {"all": order_pb2.ORDER_SCOPE_ALL, "session": order_pb2.ORDER_SCOPE_SESSION}
+from ibouncer.scopes import OrderScope, scope_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +120,16 @@ class OrderListCalls(Calls):
     """Orders and executions as Gateway lists them."""
 
     async def open_orders(
-        self, scope: Scope = "all", *, timeout: float = GATEWAY_TIMEOUT
+        self, scope: OrderScope = "all", *, timeout: float = GATEWAY_TIMEOUT
     ) -> Rows[OpenOrder]:
         """Open orders of the login, by hand and by other programs too (TWS: reqAllOpenOrders).
 
-        With `scope` "session" only those of this session's client id (TWS: reqOpenOrders).
+        With `scope` "session" only those of this session's client id (TWS: reqOpenOrders), with
+        "own" only those that this program's owner has placed through the broker.
         """
         response = await self._ask(
             lambda opened: opened.order.ListOpenOrders,
-            order_pb2.ListOpenOrdersRequest(scope=_SCOPES[scope]),
+            order_pb2.ListOpenOrdersRequest(scope=scope_number(scope)),
             timeout=timeout,
             read=True,
         )
@@ -140,6 +139,7 @@ class OrderListCalls(Calls):
         return Rows(
             (_open_order(one, statuses) for one in response.open_orders),
             notices_from(response.notices, without_contract("open orders")),
+            of=OpenOrder,
         )
 
     async def completed_orders(
@@ -157,6 +157,7 @@ class OrderListCalls(Calls):
         return Rows(
             map(_completed_order, response.completed_orders),
             notices_from(response.notices, without_contract("completed orders")),
+            of=CompletedOrder,
         )
 
     async def executions(
@@ -171,12 +172,13 @@ class OrderListCalls(Calls):
         client_id: int | None = None,
         last_n_days: int | None = None,
         specific_dates: Iterable[int] = (),
-        scope: Scope = "all",
+        scope: OrderScope = "all",
         timeout: float = GATEWAY_TIMEOUT,
     ) -> Rows[Execution]:
         """Fills with their commissions (TWS: reqExecutions): today's, unless it says other days.
 
-        `specific_dates` are numbers of the form YYYYMMDD; `last_n_days` is at most 7.
+        `specific_dates` are numbers of the form YYYYMMDD; `last_n_days` is at most 7. `scope` is
+        as that of `open_orders`.
         """
         request = order_pb2.ListExecutionsRequest(
             request=execution_pb2.ExecutionRequest(
@@ -192,7 +194,7 @@ class OrderListCalls(Calls):
                     specific_dates=specific_dates,
                 )
             ),
-            scope=_SCOPES[scope],
+            scope=scope_number(scope),
         )
         response = await self._ask(
             lambda opened: opened.order.ListExecutions, request, timeout=timeout, read=True
@@ -201,6 +203,7 @@ class OrderListCalls(Calls):
         return Rows(
             (execution_from(one, commissions) for one in response.executions),
             notices_from(response.notices, without_contract("executions")),
+            of=Execution,
         )
 
 

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -22,14 +22,6 @@ from ibouncer.marks import Notice, about, notice_from
 from ibouncer.order_lists import Execution, commission_from, execution_from
 from ibouncer.rows import FRAMELESS, Rows
 from ibouncer.status import moment
-
-# Whose orders: the caller's, of this session's client id, of the whole login.
-OrderScope = Literal["own", "session", "all"]
-SCOPES = {
-    "own": order_pb2.ORDER_SCOPE_OWN,
-    "session": order_pb2.ORDER_SCOPE_SESSION,
-    "all": order_pb2.ORDER_SCOPE_ALL,
-}
 
 
 class _Word(str, enum.Enum):
@@ -183,6 +175,8 @@ class Order:
 
 class Orders(Rows[Order]):
     """Orders; everything up to the event `through_sequence` is in them: watch on from there."""
+
+    _kind: ClassVar[Any] = Order
 
     def __init__(self, orders: Iterable[Order] = (), through_sequence: int = 0) -> None:
         super().__init__(orders)

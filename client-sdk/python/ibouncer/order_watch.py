@@ -14,12 +14,11 @@ from ibouncer import errors
 from ibouncer._pb.ibouncer.v1 import order_pb2
 from ibouncer.connection import Connection, Opened
 from ibouncer.order_view import (
-    SCOPES,
     ExecutionEvent,
     OrderEvent,
     OrderEventKind,
-    OrderScope,
 )
+from ibouncer.scopes import OrderScope, scope_number
 from ibouncer.streams import Watch
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class _Numbered(Watch[Response], Generic[Response, Item]):
     def __init__(
         self, connection: Connection, *, after: int | None, scope: OrderScope, reconnect: bool
     ) -> None:
-        self._scope = SCOPES[scope]
+        self._scope = scope_number(scope)
         # What the broker said to have sent, and what was handed over of it.
         self._sent = after
         self._handed = after

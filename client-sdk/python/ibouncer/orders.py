@@ -48,7 +48,6 @@ from ibouncer.order_making import (
     stop_order,
 )
 from ibouncer.order_view import (
-    SCOPES,
     ChangeKind,
     ChangeState,
     ExecutionEvent,
@@ -58,10 +57,10 @@ from ibouncer.order_view import (
     OrderEvent,
     OrderEventKind,
     Orders,
-    OrderScope,
     OrderState,
 )
 from ibouncer.order_watch import ExecutionWatch, OrderWatch
+from ibouncer.scopes import OrderScope, scope_number
 
 __all__ = [
     "Cancelled",
@@ -304,7 +303,7 @@ class OrderCalls(Calls):
         """Orders that the broker knows: the live ones, and with `ended` also the others."""
         response = await self._ask(
             lambda opened: opened.order.ListOrders,
-            order_pb2.ListOrdersRequest(scope=SCOPES[scope], ended=ended),
+            order_pb2.ListOrdersRequest(scope=scope_number(scope), ended=ended),
             read=True,
         )
         return Orders(map(Order.from_message, response.orders), response.through_sequence)

@@ -147,7 +147,7 @@ class ContractCalls(Calls):
         found += [
             ContractDetails.from_message(one, bond=True) for one in response.bond_contract_data
         ]
-        return Rows(found, notices_from(response.notices, wanted))
+        return Rows(found, notices_from(response.notices, wanted), of=ContractDetails)
 
     async def matching_symbols(
         self, pattern: str, *, timeout: float = GATEWAY_TIMEOUT
@@ -168,6 +168,7 @@ class ContractCalls(Calls):
                 for one in response.symbol_samples.contract_descriptions
             ),
             notices_from(response.notices, without_contract(pattern)),
+            of=ContractDescription,
         )
 
     async def option_parameters(
@@ -210,6 +211,7 @@ class ContractCalls(Calls):
                 for one in response.parameters
             ),
             notices_from(response.notices, without_contract(underlying_symbol)),
+            of=OptionParameters,
         )
 
     async def market_rule(
@@ -228,6 +230,7 @@ class ContractCalls(Calls):
                 for one in response.market_rule.price_increments
             ),
             notices_from(response.notices, without_contract(f"market rule {market_rule_id}")),
+            of=PriceIncrement,
         )
 
     async def smart_components(
@@ -252,6 +255,7 @@ class ContractCalls(Calls):
                 for one in response.smart_components.smart_components
             ),
             notices_from(response.notices, without_contract(bbo_exchange)),
+            of=SmartComponent,
         )
 
     async def depth_exchanges(self, *, timeout: float = GATEWAY_TIMEOUT) -> Rows[DepthExchange]:
@@ -275,4 +279,5 @@ class ContractCalls(Calls):
         return Rows(
             map(described, response.exchanges.depth_market_data_descriptions),
             notices_from(response.notices, without_contract("depth exchanges")),
+            of=DepthExchange,
         )

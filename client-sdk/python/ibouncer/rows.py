@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ibouncer.marks import Notice
 
@@ -36,11 +36,23 @@ _STREAM_FIELDS = {"subscription", "sequence", "replayed", "skipped"}
 
 
 class Rows(list[Row]):
-    """A list of equal objects, with Gateway's `notices` about the request."""
+    """A list of equal objects, with Gateway's `notices` about the request.
 
-    def __init__(self, rows: Iterable[Row] = (), notices: Iterable[Notice] = ()) -> None:
+    `of` is the class of the rows: an empty list has the columns of a full one.
+    """
+
+    _kind: ClassVar[Any] = None
+
+    def __init__(
+        self,
+        rows: Iterable[Row] = (),
+        notices: Iterable[Notice] = (),
+        *,
+        of: type[Row] | None = None,
+    ) -> None:
         super().__init__(rows)
         self.notices = tuple(notices)
+        self._of: Any = of or self._kind
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One line a row, one column a field; `time`, if there is one, is the index.
@@ -54,15 +66,14 @@ class Rows(list[Row]):
                 "to_dataframe() needs pandas, which is not installed: pip install pandas"
             ) from error
         columns: dict[str, list[Any]] = {}
-        if self:
-            kind: Any = type(self[0])
-            names, contracts = _columns(kind)
-            for name in contracts:
-                found = [getattr(row, name) for row in self]
-                for column, field in _CONTRACT_COLUMNS.items():
-                    columns[column] = [getattr(contract, field) for contract in found]
-            for name in names:
-                columns[name] = [getattr(row, name) for row in self]
+        kind: Any = type(self[0]) if self else self._of
+        names, contracts = _columns(kind)
+        for name in contracts:
+            found = [getattr(row, name) for row in self]
+            for column, field in _CONTRACT_COLUMNS.items():
+                columns[column] = [getattr(contract, field) for contract in found]
+        for name in names:
+            columns[name] = [getattr(row, name) for row in self]
         frame = pandas.DataFrame(columns)
         if "time" in columns:
             frame["time"] = _times(pandas, columns["time"])
@@ -88,7 +99,8 @@ def _columns(kind: Any) -> tuple[list[str], list[str]]:
 
 
 def _times(pandas: Any, times: list[Any]) -> Any:
-    # Days and times do not mix in one answer; times of several zones would.
-    if any(getattr(time, "tzinfo", None) is not None for time in times):
+    # Days and times do not mix in one answer; times of several zones would. None at all are of the
+    # zone that most have, so that the frames of several answers can be joined.
+    if not times or any(getattr(time, "tzinfo", None) is not None for time in times):
         return pandas.to_datetime(times, utc=True)
     return pandas.to_datetime(times)

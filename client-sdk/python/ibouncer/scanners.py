@@ -95,7 +95,7 @@ class ScannerCalls(Calls):
             filters=filters,
         )
         items = await read_until(stream, _is_list, timeout, "scan")
-        return Rows(items[-1], notices_among(items))
+        return Rows(items[-1], notices_among(items), of=ScanRow)
 
 
 def _is_list(item: Any) -> bool:
@@ -107,15 +107,18 @@ def _scan_rows(body: str, message: Any) -> Iterable[Rows[ScanRow]] | None:
         return None
     return (
         Rows(
-            ScanRow(
-                one.rank,
-                one.contract,
-                one.market_name,
-                one.distance,
-                one.benchmark,
-                one.projection,
-                one.combo_key,
-            )
-            for one in message.scanner_data_element
+            (
+                ScanRow(
+                    one.rank,
+                    one.contract,
+                    one.market_name,
+                    one.distance,
+                    one.benchmark,
+                    one.projection,
+                    one.combo_key,
+                )
+                for one in message.scanner_data_element
+            ),
+            of=ScanRow,
         ),
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 
@@ -84,6 +84,8 @@ class WhoAmI:
 
 class Queue(Rows[QueuedRequest]):
     """Requests that wait, in the order in which they will leave."""
+
+    _kind: ClassVar[Any] = QueuedRequest
 
     messages_per_second: float = 0.0
 

@@ -57,7 +57,8 @@ def test_a_book_is_what_a_naive_model_says(seed: int) -> None:
             rows = naive[side]
             if operation == 0 and 0 <= position <= len(rows):
                 naive[side] = [*rows[:position], (value, maker), *rows[position:]]
-            elif operation == 1 and 0 <= position < len(rows):
+            elif operation == 1 and 0 <= position <= len(rows):
+                # One right behind the last row adds it, and replaces none.
                 naive[side] = [*rows[:position], (value, maker), *rows[position + 1 :]]
             elif operation == 2 and 0 <= position < len(rows):
                 naive[side] = rows[:position] + rows[position + 1 :]
@@ -65,6 +66,34 @@ def test_a_book_is_what_a_naive_model_says(seed: int) -> None:
         book.apply(decoded)
         for rows_of_book, side in ((book.asks, 0), (book.bids, 1)):
             assert [(row.price, row.market_maker) for row in rows_of_book] == naive[side]
+
+
+def book_of(*events: Any) -> Book:
+    contract = ibouncer.stock("AAPL")
+    book = Book(contract)
+    for event in decode(list(events), {1: contract}):
+        book.apply(event)
+    return book
+
+
+def test_a_book_may_begin_with_updates() -> None:
+    book = book_of(change(1, 1, 0, 10.0), change(1, 1, 1, 9.9, "ARCA"), change(1, 0, 0, 10.1))
+    assert book.bids == [BookRow(10.0, 3), BookRow(9.9, 3, "ARCA")] and book.ask == BookRow(10.1, 3)
+
+
+def test_rows_that_cannot_be_are_not_made() -> None:
+    most = 10_000
+    beyond = [change(1, 1, 1, 9.0), change(0, 1, 1, 9.0), change(2, 1, 0, 9.0)]
+    strange = [change(1, 2, 0, 9.0), change(0, -1, 0, 9.0), change(3, 1, 0, 9.0)]
+    below = [change(operation, 1, -1, 9.0) for operation in range(3)]
+    book = book_of(*beyond, *strange, *below)
+    assert (book.bids, book.asks) == ([], [])
+    full = [change(1, 1, position, float(position)) for position in range(most)]
+    book = book_of(*full, change(1, 1, most, 1.0), change(0, 1, most, 1.0))
+    assert len(book.bids) == most and book.bids[-1].price == most - 1
+    # One that is inserted pushes the last one out.
+    book = book_of(*full, change(0, 1, 0, 0.5))
+    assert len(book.bids) == most and (book.bids[0].price, book.bids[-1].price) == (0.5, most - 2)
 
 
 async def test_depth_gives_a_book_that_is_kept(runtime: Path) -> None:

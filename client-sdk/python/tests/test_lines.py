@@ -70,6 +70,28 @@ async def test_what_a_line_without_a_session_remembers_is_no_answer(runtime: Pat
         assert [item.position for item in await asking] == [2]
 
 
+async def test_what_another_broker_remembers_without_a_session_is_no_answer(
+    runtime: Path,
+) -> None:
+    async with served(runtime) as (broker, session):
+        asking = asyncio.ensure_future(session.positions())
+        await broker.line_call()
+        await asyncio.wait([asking], timeout=0.1)
+        await broker.stop()
+        await broker.start(unix=runtime / "ibouncer.sock")
+        call = await broker.line_call()
+        # The reader knows already that values are old, and gets no second STALE.
+        call.push(
+            call.event(replayed=True, **held(AAPL, "1")),
+            call.event(replayed=True, **POSITIONS_END),
+            call.mark("STALE", because="CONNECTING"),
+        )
+        assert not (await asyncio.wait([asking], timeout=0.1))[0]
+        call.push(call.mark("RESUMED"), call.event(**held(AAPL, "2")))
+        call.say(**POSITIONS_END)
+        assert [item.position for item in await asking] == [2]
+
+
 async def test_an_answer_that_is_not_complete_in_time_says_what_was_heard(runtime: Path) -> None:
     async with served(runtime) as (_, session):
         with pytest.raises(ibouncer.BrokerError, match=r"positions: not complete after 0.1 s") as e:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_lines import served
@@ -176,6 +177,30 @@ async def test_open_orders_have_their_status_beside_them(runtime: Path) -> None:
         )
         (done,) = await session.completed_orders(api_only=True)
         assert done.status == "Filled" and broker.calls[-1][2].request.api_only
+
+
+async def test_lists_and_watches_take_every_scope_and_name_them(runtime: Path) -> None:
+    scopes: tuple[ibouncer.OrderScope, ...] = ("own", "session", "all")
+    async with served(runtime) as (broker, session):
+        for scope in scopes:
+            wanted = order_pb2.OrderScope.Value(f"ORDER_SCOPE_{scope.upper()}")
+            for ask in (session.open_orders, session.orders):
+                await ask(scope)
+                assert broker.calls[-1][2].scope == wanted
+            await session.executions(scope=scope)
+            assert broker.calls[-1][2].scope == wanted
+        asked = len(broker.calls)
+        unknown: Any = "mine"
+        allowed = '\'mine\' is no scope of orders; there are "own", "session", "all"'
+        for wait in (session.open_orders, session.orders):
+            with pytest.raises(ibouncer.ClientError, match=allowed):
+                await wait(unknown)
+        with pytest.raises(ibouncer.ClientError, match=allowed):
+            await session.executions(scope=unknown)
+        for watch in (session.watch_orders, session.watch_executions):
+            with pytest.raises(ibouncer.ClientError, match=allowed):
+                watch(scope=unknown)
+        assert len(broker.calls) == asked
 
 
 async def test_executions_know_their_commissions(runtime: Path) -> None:

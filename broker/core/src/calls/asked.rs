@@ -320,9 +320,10 @@ impl Asked {
 fn positive(field: &str, value: Option<f64>) -> Result<(), Error> {
     match value {
         Some(value) if value > 0.0 && value.is_finite() => Ok(()),
-        other => {
-            Err(error::invalid(format!("request.{field} is {other:?}: use a positive number")))
+        Some(other) => {
+            Err(error::invalid(format!("request.{field} is {other}: use a positive number")))
         }
+        None => Err(error::invalid(format!("request.{field} is missing: use a positive number"))),
     }
 }
 

@@ -223,6 +223,20 @@ impl Hub {
         }
     }
 
+    /// Gateway does not take a request that has no id. If only one such call is open, it is that one;
+    /// false if it cannot be told.
+    pub(super) fn on_error_without_id(&mut self, gateway: &tws::ErrorMessage) -> bool {
+        let waits =
+            |open: &Open| open.left.is_some() && open.asked.kind.unkeyed && open.is_unanswered();
+        let requests = self.calls.requests().into_iter();
+        let mut open = requests.filter(|id| self.calls.get(*id).is_some_and(waits));
+        let (Some(request), None) = (open.next(), open.next()) else {
+            return false;
+        };
+        self.fail_call(request, &error::gateway(gateway.error_code(), gateway.error_msg()));
+        true
+    }
+
     /// Makes a request again under another id, for the same callers, if it has no answer yet.
     /// One without an id is left to its deadline: an answer to it could not be told from one to
     /// the next.

@@ -70,7 +70,11 @@ impl Hub {
         let client = open.client;
         let attached = open.subscriptions.contains_key(&subscription);
         if attached || self.is_waiting(stream, subscription) || subscription >= SECOND {
-            let what = format!("subscription_id {subscription} is in use on this stream");
+            let what = if subscription >= SECOND {
+                format!("subscription_id {subscription} is too large: use less than {SECOND}")
+            } else {
+                format!("subscription_id {subscription} is in use on this stream")
+            };
             return self.refuse_id(slot, subscription, what);
         }
         match self.admit_subscription(client, wanted, now) {

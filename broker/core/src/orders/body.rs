@@ -165,9 +165,9 @@ pub(crate) fn downstream(body: &[u8], owner: &str) -> Vec<u8> {
 }
 
 /// Between an owner and the name of its group. Names of clients have no such sign.
-const OWNER_MARK: &str = "~";
+pub(super) const OWNER_MARK: &str = "~";
 
-fn own_group<'a>(group: &'a str, owner: &str) -> Option<&'a str> {
+pub(super) fn own_group<'a>(group: &'a str, owner: &str) -> Option<&'a str> {
     group.strip_prefix(owner)?.strip_prefix(OWNER_MARK)
 }
 

@@ -36,10 +36,11 @@ impl Desk {
     ) -> Result<(), Error> {
         let owner = self.may_cancel_of(caller, &asked.owner, &asked.reason)?;
         let name = &asked.client_order_id;
-        if self.book.named(&owner, name).is_none() {
+        if self.is_unsent(&owner, name) {
             let of_name = |one: &Waiting| one.names.contains(name);
             let withdrawn = self.withdraw_waiting(caller, &owner, &asked.reason, of_name);
-            if let Some(order) = withdrawn.into_iter().find(|one| one.client_order_id == *name) {
+            let order = withdrawn.into_iter().find(|one| one.client_order_id == *name);
+            if let Some(order) = order.filter(|_| self.book.named(&owner, name).is_none()) {
                 self.answer(call, &CancelOrderResponse { order: Some(order) });
                 return Ok(());
             }
@@ -72,6 +73,11 @@ impl Desk {
             return Err(error);
         }
         let withdrawn = self.withdraw_waiting(caller, &owner, &asked.reason, |_| true);
+        for order in &withdrawn {
+            if let Some(id) = self.book.named(&owner, &order.client_order_id) {
+                self.never_leaves(id, now);
+            }
+        }
         let orders = self.cancel_all_of(&owner, Some(caller), &asked.reason, now);
         let orders = orders.iter().filter_map(|id| self.book.get(*id));
         let withdrawn = withdrawn.iter().map(prost::Message::encode_to_vec);
@@ -81,8 +87,14 @@ impl Desk {
         Ok(())
     }
 
-    /// What waits, and was never taken in, is not taken in any more; a call that was made again for
-    /// an order that was goes on to wait for its answer. Nothing but their names is known of them.
+    /// Nothing of this name has left or may have, and a call could still make it leave.
+    fn is_unsent(&self, owner: &str, name: &str) -> bool {
+        let known = self.book.named(owner, name).and_then(|id| self.book.get(id));
+        known.is_none_or(super::order::Order::may_leave_after_all)
+    }
+
+    /// What waits, and has never left, is not taken in any more; a call that was made again for an
+    /// order that has goes on to wait for its answer.
     fn withdraw_waiting(
         &mut self,
         caller: &Caller,
@@ -92,10 +104,10 @@ impl Desk {
     ) -> Vec<v1::Order> {
         const BECAUSE: &str = "it was cancelled while it waited to be taken in";
         let mut orders = Vec::new();
-        let book = &self.book;
-        let is_new = |one: &Waiting| one.names.iter().all(|name| book.named(owner, name).is_none());
-        let withdrawn =
-            self.waiting.take_out(|one| one.owner == owner && which(one) && is_new(one));
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let unsent = |one: &Waiting| one.names.iter().all(|name| self.is_unsent(owner, name));
+        let withdrawn = waiting.take_out(|one| one.owner == owner && which(one) && unsent(one));
+        self.waiting = waiting;
         for one in withdrawn {
             let error = error::order_later("WITHDRAWN", BECAUSE);
             self.reply(one.call, Err(error::not_sent(error)));
@@ -174,7 +186,11 @@ impl Desk {
             return Err(not_found(""));
         };
         match order.state() {
-            State::Cancelled | State::NotSent => return Ok(Cancelling::Over),
+            State::NotSent => {
+                self.never_leaves(order_id, now);
+                return Ok(Cancelling::Over);
+            }
+            State::Cancelled => return Ok(Cancelling::Over),
             state if !order.is_live() => return Err(ended(&order.record.client_order_id, state)),
             _ => {}
         }
@@ -204,6 +220,17 @@ impl Desk {
         self.push(Lane::OrderCancel, &caller, departure, frames, ("cancelOrder", label));
         self.tell(order_id, OrderEventKind::Change, now);
         Ok(Cancelling::Leaves)
+    }
+
+    /// Its owner ends what has not left, and waits for nothing: the call that placed it does not
+    /// place it after all.
+    fn never_leaves(&mut self, order_id: i32, now: Instant) {
+        if let Some(order) = self.book.get_mut(order_id).filter(|order| order.may_leave_after_all())
+        {
+            order.begin_change(ChangeKind::Cancel, b"");
+            order.move_change(ChangeState::Done, "it had not left, and never will", 0);
+            self.tell(order_id, OrderEventKind::Change, now);
+        }
     }
 
     /// Its owner ends what has not left: it never will, whoever asks again.

@@ -137,7 +137,8 @@ impl Desk {
         }
         let (old, new) =
             (before.order.unwrap_or_default(), request.order.clone().unwrap_or_default());
-        if old.action() != new.action() || old.account() != new.account() {
+        let same_account = [old.account(), record.account.as_str()].contains(&new.account());
+        if old.action() != new.action() || !same_account {
             return Err(error::order(
                 "INVALID_ARGUMENT",
                 "action or account differ from the order's: a change keeps them",

@@ -16,12 +16,12 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::Desk;
-use super::body;
 use super::brakes::Doubt;
 use super::journal::OrderRecord;
 use super::order::meaning;
 use super::patch::{part, with_parts};
 use super::whose::Whose;
+use super::{body, lists};
 use crate::hub::Reply;
 use crate::notes::Severity;
 
@@ -104,7 +104,11 @@ impl Desk {
         let order_id = told.order_id();
         self.see_id(order_id, order.client_id(), order.perm_id());
         if let Some((call, _)) = self.previews.remove(&order_id) {
-            let answer = with_parts(&PreviewOrderResponse::default(), 1, [message]);
+            // It went out with its owner's mark, and is told to nobody else.
+            let owner =
+                order.oca_group().split_once(body::OWNER_MARK).map_or("", |(owner, _)| owner);
+            let shown = lists::open_order(owner, message);
+            let answer = with_parts(&PreviewOrderResponse::default(), 1, [&shown[..]]);
             return self.reply(call, Ok(Reply::Answer(answer.into())));
         }
         if order.what_if() {
@@ -230,9 +234,11 @@ impl Desk {
             );
             return self.doubt(Doubt::TwoPermIds, what);
         }
-        let (from, next) = (order.state(), told.state());
-        if !order.is_live() && next.is_some_and(|next| !follows(from, next)) {
-            // Gateway repeats itself.
+        let (from, next) = (order.state_for_gateway(), told.state());
+        let concluded = order.state();
+        let is_older = |next| next != concluded && !follows(from, next);
+        if !order.is_live() && next.is_some_and(is_older) {
+            // It was said before the order ended.
             return;
         }
         let before = order.record.clone();
@@ -272,8 +278,8 @@ impl Desk {
             moved = order.transition(next, &because) == Ok(true);
         }
         let changed = self.settle_change(id, next, told.open, now);
-        if moved && matches!(from, State::Rejected | State::NotSent) {
-            let text = format!("order {id} was taken for {from:?}, and Gateway says it lives");
+        if moved && (matches!(from, State::Rejected | State::NotSent) || from != concluded) {
+            let text = format!("order {id} was taken for {concluded:?}; {}", says(next));
             self.note(Severity::Warning, text);
         }
         if moved {
@@ -332,6 +338,16 @@ impl Desk {
             self.take_back_change(id, now);
         }
         true
+    }
+}
+
+/// What Gateway says against what was concluded.
+fn says(next: Option<State>) -> String {
+    match next {
+        Some(end @ (State::Filled | State::Cancelled | State::Rejected)) => {
+            format!("Gateway says {end:?}")
+        }
+        _ => "Gateway says it lives".into(),
     }
 }
 

@@ -78,7 +78,8 @@ impl Desk {
         if of_a_leg {
             return;
         }
-        if is_more(execution.cum_qty(), &order.record.filled) {
+        if !is_more(&order.record.filled, execution.cum_qty()) {
+            // As much again is a correction of the newest one.
             execution.cum_qty().clone_into(&mut order.record.filled);
             order.record.avg_fill_price = execution.avg_price();
         }
@@ -92,7 +93,7 @@ impl Desk {
             _ => Some(State::Working),
         };
         let moved = next.is_some_and(|next| {
-            follows(order.state(), next)
+            follows(order.state_for_gateway(), next)
                 && order.transition(next, "its executions say so") == Ok(true)
         });
         let changed = self.settle_change(id, next, None, now);

@@ -20,6 +20,7 @@ mod field {
     pub(super) const OPEN_ORDER_ORDER: u32 = 3;
     pub(super) const COMPLETED_ORDER_ORDER: u32 = 2;
     pub(super) const EXECUTION: u32 = 3;
+    pub(super) const OCA_GROUP: u32 = 27;
     pub(super) const ORDER_REF: u32 = 28;
     pub(super) const EXECUTION_ORDER_REF: u32 = 14;
 }
@@ -72,7 +73,7 @@ impl Desk {
             {
                 continue;
             }
-            match untagged(list, tag, inside) {
+            match in_terms_of(own, list, tag, inside) {
                 None => out.extend_from_slice(whole),
                 Some(entry) => put_part(&mut out, tag, &entry),
             }
@@ -131,11 +132,17 @@ impl Desk {
 
 /// An execution without our tag.
 pub(super) fn execution(told: &[u8]) -> Vec<u8> {
-    untagged(List::Executions, MAIN, told).unwrap_or_else(|| told.to_vec())
+    in_terms_of(None, List::Executions, MAIN, told).unwrap_or_else(|| told.to_vec())
 }
 
-/// The entry without our tag, if it has one.
-fn untagged(list: List, tag: u32, entry: &[u8]) -> Option<Vec<u8>> {
+/// An open order in its owner's terms.
+pub(super) fn open_order(owner: &str, told: &[u8]) -> Vec<u8> {
+    in_terms_of(Some(owner), List::Open, MAIN, told).unwrap_or_else(|| told.to_vec())
+}
+
+/// The entry without our tag, and for its owner without our mark in `ocaGroup`; none if it has
+/// neither.
+fn in_terms_of(owner: Option<&str>, list: List, tag: u32, entry: &[u8]) -> Option<Vec<u8>> {
     let (inner, order_ref) = match (list, tag) {
         (List::Open, MAIN) => (field::OPEN_ORDER_ORDER, field::ORDER_REF),
         (List::Completed, MAIN) => (field::COMPLETED_ORDER_ORDER, field::ORDER_REF),
@@ -143,10 +150,22 @@ fn untagged(list: List, tag: u32, entry: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     let order = part(entry, inner).ok()??;
-    let text = part(&order, order_ref).ok()??;
-    if !std::str::from_utf8(&text).is_ok_and(body::is_tag) {
+    let mut puts = Vec::new();
+    let text = part(&order, order_ref).ok()?.unwrap_or_default();
+    if std::str::from_utf8(&text).is_ok_and(body::is_tag) {
+        puts.push((order_ref, Put::Nothing));
+    }
+    let group = match (list, owner) {
+        (List::Open | List::Completed, Some(_)) => part(&order, field::OCA_GROUP).ok()?,
+        _ => None,
+    };
+    let group = group.as_deref().and_then(|group| std::str::from_utf8(group).ok());
+    if let Some(own) = group.and_then(|group| body::own_group(group, owner?)) {
+        puts.push((field::OCA_GROUP, Put::text(own)));
+    }
+    if puts.is_empty() {
         return None;
     }
-    let order = patched(&order, &[(order_ref, Put::Nothing)]).ok()?;
+    let order = patched(&order, &puts).ok()?;
     patched(entry, &[(inner, Put::Bytes(order))]).ok()
 }

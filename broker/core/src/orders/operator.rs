@@ -210,6 +210,7 @@ impl Desk {
         let change = ibouncer_proto::api::v1::ChangeState::Failed;
         order.move_change(change, "the order was resolved by a person", 0);
         if order.transition(next, &because) == Ok(true) {
+            order.record.by_person = true;
             self.tell(id, OrderEventKind::State, now);
         }
         self.done(caller, "ResolveOrder", &asked.owner, &asked.client_order_id, &reason);

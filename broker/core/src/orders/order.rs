@@ -56,6 +56,11 @@ impl Order {
         self.state() == State::NotSent && self.record.change.is_none()
     }
 
+    /// Where Gateway's word finds it: what a person has concluded is as good as UNKNOWN to it.
+    pub(crate) fn state_for_gateway(&self) -> State {
+        if self.record.by_person { State::Unknown } else { self.state() }
+    }
+
     /// It has left, or may have.
     pub(crate) fn has_left(&self) -> bool {
         self.record.sending.is_some()
@@ -77,7 +82,7 @@ impl Order {
         if from == next {
             return Ok(false);
         }
-        if !allowed(from, next) {
+        if !allowed(from, next) && !allowed(self.state_for_gateway(), next) {
             tracing::error!(order = self.record.order_id, ?from, to = ?next, because, "refused");
             return Err(Illegal);
         }
@@ -85,6 +90,7 @@ impl Order {
             self.record.set_known_state(from);
         }
         self.record.set_state(next);
+        self.record.by_person = false;
         because.clone_into(&mut self.record.because);
         tracing::debug!(order = self.record.order_id, ?from, to = ?next, because, "order");
         Ok(true)

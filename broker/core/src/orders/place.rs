@@ -121,8 +121,10 @@ impl Desk {
     pub(super) fn gate(&self, owner: &str, when_away: WhenAway) -> Gate {
         for (who, name) in [("all clients", ""), ("this client", owner)] {
             if let Some(halt) = self.facts.halts.get(name) {
+                let whose = if name.is_empty() { "" } else { &format!("--client {name} ") };
                 let because = format!(
-                    "trading of {who} is halted by {}: {}; `ibouncer trading resume` ends that",
+                    "trading of {who} is halted by {}: {}; \
+                     `ibouncer trading resume {whose}--reason …` ends that",
                     halt.by, halt.reason
                 );
                 return Gate::Closed(brakes::halted(&because));
@@ -150,10 +152,17 @@ impl Desk {
     /// Orders of an earlier call, if this is the same one.
     fn known(&self, owner: &str, all: &[Placement]) -> Result<Option<Vec<i32>>, Error> {
         let mut known = Vec::new();
+        let mut count = 0;
         for one in all {
-            known.extend(self.known_one(owner, &one.name, &one.fingerprint)?);
+            let Some(id) = self.known_one(owner, &one.name, &one.fingerprint)? else {
+                continue;
+            };
+            count += 1;
+            known.push(id);
+            let attached = one.attached.iter();
+            known.extend(attached.filter_map(|attached| self.book.named(owner, &attached.name)));
         }
-        match known.len() {
+        match count {
             0 => Ok(None),
             count if count == all.len() => Ok(Some(known)),
             _ => Err(error::order(

@@ -20,6 +20,7 @@ use super::journal::{EventRecord, Write};
 use super::patch::{put_part, with_parts};
 use super::{Desk, Doing, lists, view};
 use crate::clock::Clock;
+use crate::error;
 use crate::hub::Reply;
 use crate::ids::CallId;
 use crate::notes::Severity;
@@ -122,8 +123,8 @@ impl Telling {
 }
 
 impl Desk {
-    /// Answers an operator once what it has ordered outlives this process; at once if the disk takes
-    /// nothing: then it holds as long as this process does.
+    /// Answers an operator once what it has ordered outlives this process. If the disk takes nothing,
+    /// that is said at once: it holds all the same.
     pub(super) fn answer_once_written(&mut self, call: CallId, response: &impl Message) {
         let answer = Bytes::from(response.encode_to_vec());
         self.telling.answers.push_back((self.telling.wait_for(), call, answer));
@@ -135,12 +136,15 @@ impl Desk {
         while let Some((number, call, answer)) =
             self.telling.answers.pop_front_if(|(number, ..)| failing || *number <= committed)
         {
-            if number > committed {
-                let what = "an operator's word is not on disk; after a restart it must be given \
-                            again";
-                self.note(Severity::Warning, what.into());
-            }
-            self.reply(call, Ok(Reply::Answer(answer)));
+            let answer = if number > committed {
+                let what = "it holds now, but the journal cannot be written: if the broker ends \
+                            before it can, give the order again";
+                self.note(Severity::Warning, format!("an operator's word is not on disk; {what}"));
+                Err(error::order("JOURNAL_FAILED", what))
+            } else {
+                Ok(Reply::Answer(answer))
+            };
+            self.reply(call, answer);
         }
     }
 

@@ -163,6 +163,8 @@ fn a_complaint_of_gateway_halves_the_rate_for_ten_minutes() {
     let took = left[99].0 - left[0].0;
     assert!(took > Duration::from_secs_f64(96.0 / 20.0), "{took:?}");
     assert_eq!(pacer.on_complaint(now), 10.0);
+    pacer.on_settings(&PacingSettings::default());
+    assert_eq!(pacer.rate(), 10.0, "other settings do not end that");
     pacer.charge(now + FORGIVEN);
     assert_eq!(pacer.rate(), 40.0);
 }

@@ -1,9 +1,11 @@
 //! Error 100: what Gateway rejected is made again, at half the rate, and nothing is lost.
 
 use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1::MarketRuleRequest;
 
 use super::reads::details;
 use super::*;
+use crate::calls::Asked;
 
 fn too_fast(request: Option<i32>) -> ErrorMessage {
     ErrorMessage { id: request.or(Some(-1)), error_code: Some(100), ..Default::default() }
@@ -108,4 +110,31 @@ fn a_cancel_that_is_named_is_sent_again_and_a_snapshot_that_is_halves_the_rate_t
     world.frame(id::ERR_MSG, &too_fast(Some(world.line())));
     assert_eq!(world.hub.pacer.rate(), 10.0);
     assert_eq!(world.error(9).gateway_code, 100);
+}
+
+#[test]
+fn an_error_without_an_id_ends_the_only_call_that_has_none() {
+    let mut world = World::ready();
+    let rule = |number| {
+        let request = MarketRuleRequest { market_rule_id: Some(number) };
+        Asked::market_rule(request)
+    };
+    let refused = ErrorMessage {
+        id: Some(-1),
+        error_code: Some(321),
+        error_msg: Some("there is no such market rule".into()),
+        ..Default::default()
+    };
+    // Nobody waits: it is a notice.
+    world.frame(id::ERR_MSG, &refused);
+    world.call(1, rule(99));
+    world.call(2, rule(26));
+    let asked = |world: &World| {
+        world.sent.iter().filter(|(message, _)| *message == id::REQ_MARKET_RULE).count()
+    };
+    assert_eq!(asked(&world), 1, "one at a time");
+    world.frame(id::ERR_MSG, &refused);
+    assert_eq!(world.error(1).gateway_code, 321);
+    world.pass(1);
+    assert_eq!(asked(&world), 2, "the other one is not held for it");
 }

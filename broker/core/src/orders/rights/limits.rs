@@ -13,6 +13,9 @@ use crate::principals::Principal;
 /// Orders that are bought at their limit price at worst.
 const BOUNDED: [&str; 4] = ["LMT", "LOC", "LIT", "STP LMT"];
 
+/// Types of orders that have no limit price, whatever stands in its field.
+const WITHOUT_LIMIT: [&str; 6] = ["MKT", "STP", "MOC", "MOO", "MIT", "TRAIL"];
+
 /// Types whose unit is what is traded. Of others, the multiplier decides.
 const WITHOUT_MULTIPLIER: [&str; 7] = ["STK", "CASH", "CRYPTO", "CFD", "FUND", "CMDTY", "BOND"];
 
@@ -136,9 +139,15 @@ fn price_band(
     contract: &tws::Contract,
     order: &tws::Order,
 ) -> Result<(), Error> {
-    let (Some(band), Some(limit_price)) = (principal.limits.price_band, order.lmt_price) else {
+    let limit_price = order.lmt_price.filter(|price| price.abs() < UNSET);
+    let (Some(band), Some(limit_price)) = (principal.limits.price_band, limit_price) else {
         return Ok(());
     };
+    let kind = order.order_type().to_ascii_uppercase();
+    if WITHOUT_LIMIT.contains(&&kind[..]) {
+        // Gateway tells such an order with a limit of 0, and it may come back so.
+        return Ok(());
+    }
     let Some(quote) = known.quote.filter(|quote| *quote > 0.0) else {
         return Err(no_quote(known.name, "price_band", contract));
     };

@@ -328,6 +328,16 @@ fn limits_hold_to_the_value_and_not_beyond() {
         })
     };
     assert!(sell(94.0).is_some() && sell(200.0).is_none());
+    // A field that is not set, and one that says nothing in this type of order.
+    assert!(sell(f64::MAX).is_none());
+    for kind in ["STP", "mkt"] {
+        let told = refusal(&band, |order, _, _| {
+            order.action = Some("SELL".into());
+            order.order_type = Some(kind.into());
+            order.lmt_price = Some(0.0);
+        });
+        assert_eq!(told, None, "{kind}");
+    }
 }
 
 #[test]

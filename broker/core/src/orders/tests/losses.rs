@@ -274,3 +274,33 @@ fn a_rejected_order_in_the_list_of_completed_ones_has_ended() {
     floor.hear(id::COMPLETED_ORDER, &completed);
     assert_eq!(floor.state("momentum", "a"), State::Rejected);
 }
+
+#[test]
+fn what_gateway_says_of_a_filled_order_is_shown_as_it_said_it_last() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.opened(id, "PreSubmitted", 10.0);
+    floor.executed(id, "1.1", "10");
+    assert_eq!(floor.state("momentum", "a"), State::Filled);
+    let filled = tws::OrderStatus {
+        order_id: Some(id),
+        status: Some("Filled".into()),
+        filled: Some("10".into()),
+        remaining: Some("0".into()),
+        avg_fill_price: Some(9.5),
+        perm_id: Some(i64::from(id) + 1_000_000),
+        client_id: Some(CLIENT_ID),
+        ..Default::default()
+    };
+    floor.hear(id::ORDER_STATUS, &filled);
+    let told = floor.order_events().len();
+    floor.hear(id::ORDER_STATUS, &filled);
+    assert_eq!(floor.order_events().len(), told, "the same again is no news");
+    // It was on its way when the order filled.
+    floor.told(id, "PreSubmitted");
+    let order = floor.order("momentum", "a");
+    assert_eq!((order.status.as_str(), order.remaining.as_str()), ("Filled", "0"));
+    let status = tws::OrderStatus::decode(&order.order_status[..]).unwrap();
+    assert_eq!(status, filled);
+    assert_eq!(order.avg_fill_price, 9.5);
+}

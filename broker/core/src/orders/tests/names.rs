@@ -91,3 +91,21 @@ fn a_repeat_that_is_refused_leaves_the_order_as_it_was() {
     assert_eq!(floor.refused(call).code, "JOURNAL_FAILED");
     assert_eq!(floor.state("momentum", "a"), State::NotSent, "it is found still");
 }
+
+#[test]
+fn the_same_group_again_is_told_whole_with_its_attached_orders() {
+    let mut floor = Floor::open();
+    let group = || {
+        let orders = vec![with_attached("a")];
+        OrderRequest::PlaceGroup(v1::PlaceOrdersRequest { orders }.encode_to_vec().into())
+    };
+    let names = |floor: &Floor, call| {
+        let answer = floor.answer::<v1::PlaceOrdersResponse>(call);
+        answer.orders.into_iter().map(|order| order.client_order_id).collect::<Vec<_>>()
+    };
+    let first = floor.call("momentum", group());
+    floor.leave();
+    let again = floor.call("momentum", group());
+    assert_eq!(names(&floor, first).len(), 3);
+    assert_eq!(names(&floor, again), names(&floor, first));
+}

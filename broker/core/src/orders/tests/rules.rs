@@ -166,6 +166,38 @@ fn what_does_not_fit_halts_trading_until_a_person_has_looked() {
 }
 
 #[test]
+fn gateways_word_is_stronger_than_a_persons() {
+    use v1::Resolution::{Cancelled, Filled, NeverArrived};
+    for (resolution, taken_for) in
+        [(Filled, State::Filled), (Cancelled, State::Cancelled), (NeverArrived, State::NotSent)]
+    {
+        let mut floor = Floor::open();
+        let id = floor.placed("momentum", "a");
+        floor.down();
+        floor.session(2, Before::New);
+        let resolve = OrderRequest::Resolve(v1::ResolveOrderRequest {
+            owner: "momentum".into(),
+            client_order_id: "a".into(),
+            resolution: resolution.into(),
+            reason: "TWS says so".into(),
+        });
+        floor.call("risk", resolve);
+        assert_eq!(floor.state("momentum", "a"), taken_for);
+        floor.opened(id, "Submitted", 10.0);
+        assert_eq!(floor.state("momentum", "a"), State::Working, "{taken_for:?}");
+        let alarm = format!("was taken for {taken_for:?}");
+        assert!(floor.notes.iter().any(|note| note.contains(&alarm)), "{:?}", floor.notes);
+        floor.cancel("momentum", "a");
+        floor.leave();
+        assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+        // What Gateway itself has ended stays so.
+        floor.told(id, "Filled");
+        floor.told(id, "Submitted");
+        assert_eq!(floor.state("momentum", "a"), State::Filled);
+    }
+}
+
+#[test]
 fn an_unknown_order_is_resolved_by_a_person_with_a_reason() {
     let mut floor = Floor::open();
     floor.placed("momentum", "a");
@@ -269,7 +301,7 @@ fn trading_that_is_switched_off_takes_nothing_new_and_goes_on_with_what_there_is
 }
 
 #[test]
-fn a_halt_is_answered_once_it_outlives_the_broker_and_at_once_without_a_disk() {
+fn a_halt_is_answered_once_it_outlives_the_broker_and_without_a_disk_it_is_said_that_it_does_not() {
     let mut floor = Floor::open();
     let call = CallId(1_000);
     floor.ask(&caller("risk"), call, &halt("", false));
@@ -281,6 +313,9 @@ fn a_halt_is_answered_once_it_outlives_the_broker_and_at_once_without_a_disk() {
     assert!(floor.disk.facts.as_ref().unwrap().halts.contains_key(""));
     floor.disk_works = false;
     let call = floor.call("risk", halt("momentum", false));
-    assert!(floor.replies[&call].is_ok());
+    assert_eq!(floor.refused(call).code, "JOURNAL_FAILED");
+    assert!(floor.refused(call).message.contains("holds now"));
+    let held = floor.place("momentum", "a");
+    assert_eq!(floor.refused(held).code, "TRADING_HALTED", "and it does hold");
     assert!(floor.notes.iter().any(|note| note.contains("not on disk")), "{:?}", floor.notes);
 }

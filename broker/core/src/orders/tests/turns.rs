@@ -128,3 +128,41 @@ fn a_share_is_what_leaves_in_a_fifth_of_a_second() {
     floor.leave();
     assert_eq!((floor.desk.departures.count_of("momentum"), floor.placements().len()), (0, 30));
 }
+
+#[test]
+fn what_never_left_and_is_cancelled_does_not_leave_when_it_is_placed_again() {
+    for waits in [false, true] {
+        let mut floor = Floor::open();
+        floor.placed("momentum", "a");
+        floor.down();
+        floor.session(2, Before::New);
+        let resolve = v1::ResolveOrderRequest {
+            owner: "momentum".into(),
+            client_order_id: "a".into(),
+            resolution: v1::Resolution::NeverArrived.into(),
+            reason: "not in TWS".into(),
+        };
+        floor.call("risk", OrderRequest::Resolve(resolve));
+        floor.left.clear();
+        assert_eq!(floor.state("momentum", "a"), State::NotSent);
+        floor.reconcile();
+        if waits {
+            // Others fill the share, so that the same call waits behind them.
+            for number in 0..LEAST_SHARE {
+                floor.place("momentum", &format!("f{number}"));
+            }
+            let again = floor.place("momentum", "a");
+            floor.cancel("momentum", "a");
+            assert_eq!(floor.refused(again).code, "WITHDRAWN");
+        } else {
+            floor.cancel("momentum", "a");
+        }
+        let again = floor.place("momentum", "a");
+        floor.leave();
+        let placed = floor.answer::<v1::PlaceOrderResponse>(again);
+        assert!(placed.already_placed);
+        assert_eq!(placed.order.unwrap().state(), State::NotSent);
+        let left = floor.placements().len();
+        assert_eq!(left, if waits { LEAST_SHARE } else { 0 }, "{waits}");
+    }
+}

@@ -62,8 +62,9 @@ pub(crate) struct Global {
     /// The broker's address: unix:/path, host:port, http://host:port or https://host:port.
     #[arg(long, global = true, hide = true, value_name = "ADDRESS")]
     pub(crate) target: Option<String>,
-    /// Name under which the broker lists this client.
-    #[arg(long, global = true, hide = true, value_name = "NAME")]
+    /// Which [clients.NAME] to be, if your user is several; NAME-2 for an instance of it. Else the
+    /// name under which the broker lists this command.
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub(crate) client_name: Option<String>,
 }
 

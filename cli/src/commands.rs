@@ -66,7 +66,7 @@ async fn ask_broker(ask: &Ask, global: &Global, output: &mut Output) -> Result<E
         Ask::Read(read) => read::run(&client.await?, read, output).await,
         Ask::Trade(order) => trade::run(&client.await?, order, output).await,
         Ask::Clients => clients::run(&client.await?, output).await,
-        Ask::Lines => lines::run(&client.await?, output).await,
+        Ask::Lines { show_accounts } => lines::run(&client.await?, *show_accounts, output).await,
         // It needs no broker.
         Ask::Connections(wishes) => connections::run(global, wishes, output).await,
         Ask::Worker(order) => worker::run(&client.await?, order, output).await,

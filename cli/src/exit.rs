@@ -10,7 +10,7 @@ use ibouncer_broker::chain;
 use ibouncer_client::api::SessionState;
 use ibouncer_client::{ConnectError, Delivery, Error, Origin, Retry};
 
-use crate::explain::next_step;
+use crate::explain::{Wish, next_step};
 
 /// Exit codes; they are part of the interface (`ibouncer help` lists them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +114,17 @@ impl Complaint {
         Self { exit: Exit::Internal, code: code.to_owned(), ..Self::usage(message) }
     }
 
+    /// An error of the SDK, about this wish.
+    pub(crate) fn about(wish: Wish, error: Error) -> Self {
+        let explained =
+            error.gateway_code().and_then(|code| next_step(code, error.message(), wish));
+        let complaint = Self::from(error);
+        match explained {
+            Some(next) => complaint.next(next),
+            None => complaint,
+        }
+    }
+
     /// Adds what to do now.
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
@@ -137,7 +148,7 @@ impl From<Error> for Complaint {
             Retry::Never => Exit::Usage,
         };
         let gateway_code = error.gateway_code();
-        let explained = gateway_code.and_then(|code| next_step(code, error.message()));
+        let explained = gateway_code.and_then(|code| next_step(code, error.message(), Wish::Any));
         let next = match error.code() {
             Error::STOPPING => Some("`ibouncer wait-ready` waits for the next one"),
             Error::BROKER_UNREACHABLE => Some("is `ibouncer serve` still running?"),

@@ -1,15 +1,50 @@
 //! What Gateway's errors mean, and what to do about them. One table for all commands, so a flag of
-//! one of them is named with its command.
+//! one of them is named with its command; and a small one for each [`Wish`] that has another way
+//! out.
+
+use ibouncer_client::Feed;
+
+/// What was asked for, as far as the way out depends on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Anything else.
+    #[default]
+    Any,
+    /// An order book: quotes are none.
+    Book,
+    /// Delayed quotes: to ask for those is no way out any more.
+    DelayedQuotes,
+}
+
+impl Wish {
+    /// Quotes of this feed.
+    pub(crate) fn quotes(feed: Feed) -> Self {
+        match feed {
+            Feed::Delayed | Feed::DelayedFrozen => Self::DelayedQuotes,
+            Feed::Unspecified | Feed::Live | Feed::Frozen => Self::Any,
+        }
+    }
+
+    /// What differs from [`TABLE`].
+    fn table(self) -> &'static [(i32, &'static str)] {
+        match self {
+            Self::Any => &[],
+            Self::Book => BOOK,
+            Self::DelayedQuotes => DELAYED_QUOTES,
+        }
+    }
+}
 
 /// A sentence to stand behind Gateway's own; `None` for an error that says enough itself.
-pub(crate) fn next_step(code: i32, message: &str) -> Option<&'static str> {
+pub(crate) fn next_step(code: i32, message: &str, wish: Wish) -> Option<&'static str> {
     if code == HISTORY {
         return Some(about_history(message));
     }
-    TABLE.iter().find(|(known, _)| *known == code).map(|(_, text)| *text)
+    let mut known = wish.table().iter().chain(TABLE);
+    known.find(|(known, _)| *known == code).map(|(_, text)| *text)
 }
 
-/// By Gateway's code, in its order.
+/// By Gateway's code, in its order; so are the others.
 const TABLE: &[(i32, &str)] = &[
     (
         100,
@@ -64,6 +99,25 @@ const TABLE: &[(i32, &str)] = &[
     (10339, "The article is not there any more, or its id is not right."),
 ];
 
+const BOOK: &[(i32, &str)] = &[
+    (354, NO_BOOK),
+    (10089, NO_BOOK),
+    (10090, "A part of this book is not subscribed to; the rest comes."),
+    (10168, NO_BOOK),
+    (10186, NO_BOOK),
+];
+
+const NO_BOOK: &str = "The login has no subscription for this book: subscribe to the depth of its \
+     exchange in IB's Client Portal, or name an exchange that it has with --exchange. The best \
+     prices alone are in `ibouncer quotes`.";
+
+const DELAYED_QUOTES: &[(i32, &str)] =
+    &[(354, NOT_DELAYED), (10089, NOT_DELAYED), (10168, NOT_DELAYED)];
+
+const NOT_DELAYED: &str = "Gateway gives no delayed data of this either: not every exchange has it, \
+     and the login must be allowed to. Subscribe to live data in IB's Client Portal, under Market \
+     Data Subscriptions; it holds from the next login of Gateway on.";
+
 /// 162 is said of everything about history, and of scanners.
 fn about_history(message: &str) -> &'static str {
     let message = message.to_ascii_lowercase();
@@ -94,25 +148,43 @@ mod tests {
     #[test]
     fn what_users_meet_most_has_a_next_step() {
         for code in [100, 101, 162, 200, 354, 10089, 10090, 10167, 10168, 10186, 10197] {
-            assert!(next_step(code, "").is_some(), "{code}");
+            assert!(next_step(code, "", Wish::Any).is_some(), "{code}");
         }
-        assert_eq!(next_step(2104, "Market data farm connection is OK"), None);
+        assert_eq!(next_step(2104, "Market data farm connection is OK", Wish::Any), None);
+    }
+
+    #[test]
+    fn nobody_is_told_to_do_what_was_done_or_what_gives_something_else() {
+        for code in [354, 10089, 10168] {
+            for feed in [Feed::Delayed, Feed::DelayedFrozen] {
+                let text = next_step(code, "", Wish::quotes(feed)).unwrap();
+                assert!(!text.contains("--feed") && text.contains("Client Portal"), "{text}");
+            }
+            let text = next_step(code, "", Wish::quotes(Feed::Live)).unwrap();
+            assert!(text.contains("--feed delayed"), "{text}");
+            let text = next_step(code, "", Wish::Book).unwrap();
+            assert!(!text.contains("--feed") && text.contains("depth"), "{text}");
+        }
+        let text = next_step(200, "", Wish::Book);
+        assert_eq!(text, next_step(200, "", Wish::Any), "the rest is the same for all");
     }
 
     #[test]
     fn the_message_tells_the_kinds_of_162_apart() {
         let pacing = "Historical Market Data Service error message:API pacing violation";
-        assert!(next_step(162, pacing).unwrap().contains("limit"));
+        assert!(next_step(162, pacing, Wish::Any).unwrap().contains("limit"));
         let none = "HMDS query returned no data: AAPL@SMART Trades";
-        assert!(next_step(162, none).unwrap().contains("--duration"));
+        assert!(next_step(162, none, Wish::Any).unwrap().contains("--duration"));
         let forbidden = "error message:No market data permissions for ISLAND STK";
-        assert!(next_step(162, forbidden).unwrap().contains("Client Portal"));
+        assert!(next_step(162, forbidden, Wish::Any).unwrap().contains("Client Portal"));
         let scanner = "error message:invalid scan code";
-        assert!(next_step(162, scanner).unwrap().contains("scan --parameters"));
+        assert!(next_step(162, scanner, Wish::Any).unwrap().contains("scan --parameters"));
     }
 
     #[test]
-    fn the_table_is_in_order() {
-        assert!(TABLE.is_sorted_by_key(|(code, _)| *code));
+    fn the_tables_are_in_order() {
+        for table in [TABLE, BOOK, DELAYED_QUOTES] {
+            assert!(table.is_sorted_by_key(|(code, _)| *code));
+        }
     }
 }

@@ -83,7 +83,7 @@ async fn an_error_of_gateway_reaches_the_subscriber_and_ends_the_subscription() 
     assert_eq!(broker.status()["lines"]["used"], 1);
     // People are told on standard error, with what to do.
     let answer = broker.cli(&["quotes", "NOPERM", "--for", "5s"]);
-    assert_eq!(answer.code, 3, "{answer:?}");
+    assert_eq!(answer.code, 2, "{answer:?}");
     assert!(
         answer.stderr.contains("354") && answer.stderr.contains("--feed delayed"),
         "{answer:?}"

@@ -271,6 +271,11 @@ pub fn trading_closed(code: &str, retry: Retry, because: &str) -> Error {
     not_sent(error(code, Source::Broker, retry, because.to_owned()))
 }
 
+/// An operator's word holds, and is not on disk.
+pub fn not_on_disk(because: &str) -> Error {
+    error("JOURNAL_FAILED", Source::Broker, Retry::Never, because.to_owned())
+}
+
 /// An order cannot be had, or not like this.
 pub fn order(code: &str, what: impl Into<String>) -> Error {
     not_sent(error(code, Source::Client, Retry::Never, what.into()))

@@ -39,7 +39,11 @@ pub(crate) enum Ask {
     /// List the connected clients.
     Clients,
     /// List the lines at Gateway, and who shares them.
-    Lines,
+    Lines {
+        /// Show accounts in full.
+        #[arg(long)]
+        show_accounts: bool,
+    },
     /// Show who holds Gateway's port and who connects to it, without a packet.
     Connections(Connections),
     /// Orders to the worker, the process that holds the session.

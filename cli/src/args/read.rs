@@ -235,4 +235,7 @@ pub(crate) struct Top {
     /// Stop after this time, such as 5s [default: until q or Ctrl-C].
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub(crate) period: Option<Duration>,
+    /// Show accounts in full.
+    #[arg(long)]
+    pub(crate) show_accounts: bool,
 }

@@ -1,20 +1,37 @@
-//! `ibouncer lines`: what is open at Gateway, and who shares it.
+//! `ibouncer lines`: what is open at Gateway, and who shares it. Lines of accounts are named after
+//! them, so accounts are masked unless the user asks otherwise.
 
 use ibouncer_client::{Client, api};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::output::mask::masked_in;
 use crate::output::table::{Column, table};
 
-pub(crate) async fn run(client: &Client, output: &mut Output) -> Result<Exit, Failure> {
-    let lines = client.admin().lines().await?;
+pub(crate) async fn run(client: &Client, show: bool, output: &mut Output) -> Result<Exit, Failure> {
+    let mut lines = client.admin().lines().await?;
+    let masked = !show && mask(&mut lines);
     if output.json() {
         output.value(&as_json(&lines))?;
-    } else {
-        output.text(&as_text(&lines))?;
+        return Ok(Exit::Good);
+    }
+    output.text(&as_text(&lines))?;
+    if masked {
+        output.remark("Accounts are masked; --show-accounts shows them in full.");
     }
     Ok(Exit::Good)
+}
+
+/// Masks the accounts in the names of lines; true if there were any. Also for `ibouncer top`.
+pub(crate) fn mask(lines: &mut [api::LineInfo]) -> bool {
+    let mut any = false;
+    for line in lines {
+        let masked = masked_in(&line.symbol);
+        any |= masked != line.symbol;
+        line.symbol = masked;
+    }
+    any
 }
 
 fn as_json(lines: &[api::LineInfo]) -> Value {
@@ -97,5 +114,17 @@ mod tests {
         let json = as_json(&[line]);
         assert_eq!(json["lines"][0]["clients"].as_array().unwrap().len(), 20);
         assert_eq!(json["lines"][0]["upstream_id"], Value::Null);
+    }
+
+    #[test]
+    fn accounts_in_the_names_of_lines_are_masked() {
+        let line = |symbol: &str| api::LineInfo { symbol: symbol.into(), ..Default::default() };
+        let mut lines = vec![line("DU0000001"), line("DU0000001 conId 265598"), line("AAPL")];
+        assert!(mask(&mut lines));
+        for shown in [as_text(&lines), as_json(&lines).to_string()] {
+            assert!(!shown.contains("DU0000001"), "{shown}");
+            assert!(shown.contains("DU***001 conId 265598") && shown.contains("AAPL"), "{shown}");
+        }
+        assert!(!mask(&mut lines[2..]), "no account, nothing to say");
     }
 }

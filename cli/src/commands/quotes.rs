@@ -8,12 +8,13 @@ mod entry;
 
 use std::time::{Duration, SystemTime};
 
-use ibouncer_client::{Client, EventBatch, LineRequest, Malformed};
+use ibouncer_client::{Client, EventBatch, Feed, LineRequest, Malformed};
 
 use self::board::Board;
 use crate::args::Quotes;
 use crate::commands::until::Until;
 use crate::exit::{Complaint, Exit, Failure};
+use crate::explain::Wish;
 use crate::output::Output;
 use crate::output::text::wrap;
 use crate::symbol::contract_of;
@@ -24,10 +25,10 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let mut stream = client.market_data().await?;
-    let mut board = Board::default();
+    let feed = Feed::from(wishes.feed);
+    let mut board = Board::of(Wish::quotes(feed));
     for symbol in &wishes.symbols {
-        let id =
-            stream.subscribe(LineRequest::new(contract_of(symbol)), wishes.feed.into()).await?;
+        let id = stream.subscribe(LineRequest::new(contract_of(symbol)), feed).await?;
         board.add(id, symbol.clone());
     }
 
@@ -51,7 +52,7 @@ pub(crate) async fn run(
     if patient {
         remark(&board, output);
     }
-    Ok(if board.has_ticks() { Exit::Good } else { Exit::NotReady })
+    Ok(board.exit())
 }
 
 fn show(batch: &EventBatch, board: &mut Board, output: &mut Output) -> Result<(), Failure> {

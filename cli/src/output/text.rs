@@ -57,27 +57,31 @@ fn byte_of(text: &str, position: usize) -> usize {
 /// Values under labels, one a line, wrapped below themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
-    text: String,
+    lines: Vec<(String, String)>,
 }
 
 impl Block {
     /// Adds a line; an empty value leaves it out.
     pub(crate) fn line(&mut self, label: &str, value: &str) {
-        if value.is_empty() {
-            return;
+        if !value.is_empty() {
+            self.lines.push((label.to_owned(), value.to_owned()));
         }
-        self.text.push_str(&format!("{label:<LABEL$}"));
-        self.text.push_str(&wrap_behind(value, LABEL, LABEL));
-        self.text.push('\n');
     }
 
-    /// The lines.
+    /// The lines. A label that is longer than most moves all values.
     pub(crate) fn finish(self) -> String {
-        self.text
+        let longest = self.lines.iter().map(|(label, _)| label.chars().count() + 1).max();
+        let column = longest.unwrap_or_default().max(LABEL);
+        let mut text = String::new();
+        for (label, value) in &self.lines {
+            let value = wrap_behind(value, column, column);
+            text.push_str(&format!("{label:<column$}{value}\n"));
+        }
+        text
     }
 }
 
-/// Columns of a label, with the gap behind it.
+/// Columns of a label, with the gap behind it; at least.
 const LABEL: usize = 11;
 
 #[cfg(test)]
@@ -122,5 +126,13 @@ mod tests {
         assert!(lines[2].starts_with("           "));
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
         assert!(!text.contains("Empty"));
+    }
+
+    #[test]
+    fn a_long_label_does_not_touch_its_value() {
+        let mut block = Block::default();
+        block.line("Initial margin", "57.86");
+        block.line("Maintenance", "52.07");
+        assert_eq!(block.finish(), "Initial margin 57.86\nMaintenance    52.07\n");
     }
 }

@@ -140,7 +140,7 @@ impl Desk {
                 let what = "it holds now, but the journal cannot be written: if the broker ends \
                             before it can, give the order again";
                 self.note(Severity::Warning, format!("an operator's word is not on disk; {what}"));
-                Err(error::order("JOURNAL_FAILED", what))
+                Err(error::not_on_disk(what))
             } else {
                 Ok(Reply::Answer(answer))
             };

@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 
 use ibouncer_client::api::MarkKind;
-use ibouncer_client::{Error, EventKind, EventRef, Malformed, SubscriptionId, Tick, ticks, tws};
+use ibouncer_client::{
+    Error, EventKind, EventRef, Malformed, Retry, SubscriptionId, Tick, ticks, tws,
+};
 use serde_json::{Value, json};
 
 use super::entry::{Entry, Update};
+use crate::exit::Exit;
+use crate::explain::Wish;
 use crate::output::number::decimal;
 
 /// The subscriptions of one run.
 #[derive(Debug, Default)]
 pub(super) struct Board {
+    wish: Wish,
     symbols: BTreeMap<SubscriptionId, Symbol>,
 }
 
@@ -21,14 +26,22 @@ struct Symbol {
     subscribed: bool,
     ticks: u64,
     ended: bool,
+    /// It ended by an error that comes again, however often it is asked for.
+    for_good: bool,
+    wish: Wish,
     /// The newest error of Gateway that was shown; an end because of it is not shown again.
     told: Option<i32>,
 }
 
 impl Board {
+    /// One without symbols, of quotes such as these.
+    pub(super) fn of(wish: Wish) -> Self {
+        Self { wish, ..Self::default() }
+    }
+
     /// Adds a subscription that was sent.
     pub(super) fn add(&mut self, id: SubscriptionId, name: String) {
-        let symbol = Symbol { name, ..Symbol::default() };
+        let symbol = Symbol { name, wish: self.wish, ..Symbol::default() };
         self.symbols.insert(id, symbol);
     }
 
@@ -37,9 +50,13 @@ impl Board {
         self.symbols.values().any(|symbol| !symbol.ended)
     }
 
-    /// True if any symbol gave a tick.
-    pub(super) fn has_ticks(&self) -> bool {
-        self.symbols.values().any(|symbol| symbol.ticks > 0)
+    /// Good if any symbol gave a tick. What every symbol was refused for good will be so again.
+    pub(super) fn exit(&self) -> Exit {
+        if self.symbols.values().any(|symbol| symbol.ticks > 0) {
+            return Exit::Good;
+        }
+        let refused = self.symbols.values().all(|symbol| symbol.for_good);
+        if refused { Exit::Usage } else { Exit::NotReady }
     }
 
     /// The symbols that gave no tick yet and have not ended.
@@ -66,6 +83,7 @@ impl Board {
                 code: "GATEWAY_ERROR".to_owned(),
                 message: error.error_msg().to_owned(),
                 gateway_code: Some(error.error_code()),
+                wish: symbol.wish,
             }]);
         }
         if let Some(mark) = event.mark()? {
@@ -119,7 +137,10 @@ impl Symbol {
     fn mark(&mut self, kind: MarkKind, because: String, error: Option<Error>) -> Vec<Entry> {
         match kind {
             MarkKind::Subscribed => self.subscribed = true,
-            MarkKind::Ended => self.ended = true,
+            MarkKind::Ended => {
+                self.ended = true;
+                self.for_good = error.as_ref().is_some_and(|error| error.retry() == Retry::Never);
+            }
             MarkKind::Stale
             | MarkKind::Resumed
             | MarkKind::Refused
@@ -137,6 +158,7 @@ impl Symbol {
                     code: error.code().to_owned(),
                     message: error.message().to_owned(),
                     gateway_code: error.gateway_code(),
+                    wish: self.wish,
                 });
             }
         }
@@ -251,7 +273,7 @@ mod tests {
                 "sequence": 7, "replayed": false, "skipped": 2,
             })
         );
-        assert!(board.has_ticks());
+        assert_eq!(board.exit(), Exit::Good);
     }
 
     #[test]
@@ -287,7 +309,39 @@ mod tests {
         let entries = take(&mut board, mark(MarkKind::Ended, Some(error)));
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].json(), json!({"symbol": "AAPL", "mark": "ENDED", "because": "why"}));
-        assert!(!board.is_live() && !board.has_ticks());
+        assert!(!board.is_live());
+    }
+
+    #[test]
+    fn what_every_symbol_is_refused_for_good_is_told_apart_from_what_may_work_later() {
+        let refused = |retry: api::ErrorRetry| {
+            let error = api::Error { retry: retry.into(), ..Default::default() };
+            mark(MarkKind::Ended, Some(error))
+        };
+        let mut board = board();
+        assert_eq!(board.exit(), Exit::NotReady, "no answer yet");
+        take(&mut board, refused(api::ErrorRetry::Never));
+        assert_eq!(board.exit(), Exit::Usage);
+        board.add(SubscriptionId(2), "MSFT".into());
+        assert_eq!(board.exit(), Exit::NotReady, "the other one may still come");
+        let mut board = self::board();
+        take(&mut board, refused(api::ErrorRetry::After));
+        assert_eq!(board.exit(), Exit::NotReady);
+        let mut board = self::board();
+        take(&mut board, price(1, 189.12, "300"));
+        take(&mut board, refused(api::ErrorRetry::Never));
+        assert_eq!(board.exit(), Exit::Good, "something came");
+    }
+
+    #[test]
+    fn delayed_quotes_that_are_refused_are_not_answered_with_the_flag_that_was_given() {
+        let mut board = Board::of(Wish::DelayedQuotes);
+        board.add(SubscriptionId(1), "MSFT".into());
+        let error = tws::ErrorMessage { error_code: Some(10168), ..Default::default() };
+        let entries = take(&mut board, Body::Error(error));
+        for shown in [entries[0].text(noon()), entries[0].json().to_string()] {
+            assert!(shown.contains("Client Portal") && !shown.contains("--feed"), "{shown}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::explain::next_step;
+use crate::explain::{Wish, next_step};
 use crate::output::time;
 
 /// What an event shows.
@@ -15,7 +15,7 @@ pub(super) enum Entry {
     /// What happened to the subscription.
     Mark { symbol: String, mark: String, because: String },
     /// An error or notice; goes to stderr.
-    Trouble { symbol: String, code: String, message: String, gateway_code: Option<i32> },
+    Trouble { symbol: String, code: String, message: String, gateway_code: Option<i32>, wish: Wish },
 }
 
 /// One value of one symbol.
@@ -44,10 +44,10 @@ impl Entry {
             Self::Mark { symbol, mark, because } => {
                 format!("{clock}  {symbol}  {mark}  {because}").trim_end().to_owned()
             }
-            Self::Trouble { symbol, code, message, gateway_code } => match gateway_code {
+            Self::Trouble { symbol, code, message, gateway_code, wish } => match gateway_code {
                 None => format!("{symbol}: {message} ({code})"),
                 Some(number) => {
-                    let hint = next_step(*number, message).map(|hint| format!(" {hint}"));
+                    let hint = next_step(*number, message, *wish).map(|hint| format!(" {hint}"));
                     let message = message.trim_end_matches('.');
                     format!("{symbol}: Gateway: {message} ({number}).{}", hint.unwrap_or_default())
                 }
@@ -69,12 +69,12 @@ impl Entry {
             Self::Mark { symbol, mark, because } => {
                 json!({ "symbol": symbol, "mark": mark, "because": because })
             }
-            Self::Trouble { symbol, code, message, gateway_code } => {
+            Self::Trouble { symbol, code, message, gateway_code, wish } => {
                 json!({ "symbol": symbol, "error": {
                     "code": code,
                     "message": message,
                     "gateway_code": gateway_code,
-                    "next": gateway_code.and_then(|number| next_step(number, message)),
+                    "next": gateway_code.and_then(|number| next_step(number, message, *wish)),
                 }})
             }
         }

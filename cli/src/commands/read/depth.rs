@@ -12,6 +12,7 @@ use crate::args::Depth;
 use crate::commands::quotes::unreadable;
 use crate::commands::until::Until;
 use crate::exit::{Complaint, Exit, Failure};
+use crate::explain::Wish;
 use crate::output::Output;
 use crate::output::screen::{Key, Screen, key_of};
 use crate::symbol::contract_of;
@@ -25,7 +26,8 @@ pub(super) async fn run(
     stream.subscribe_to(request(wishes)).await?;
     let mut until = Until::new(wishes.period)?;
     let mut screen = if Screen::is_wanted(output) { Some(Screen::open()?) } else { None };
-    let mut view = View { symbol: &wishes.symbol.symbol, ..View::default() };
+    let beside = Beside::of(Wish::Book);
+    let mut view = View { symbol: &wishes.symbol.symbol, beside, ..View::default() };
     let mut frames = tokio::time::interval(FRAME);
     loop {
         tokio::select! {

@@ -10,6 +10,7 @@ use ibouncer_client::{Client, api};
 use tokio::time::Instant;
 
 use crate::args::Top;
+use crate::commands::lines;
 use crate::commands::until::Until;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -40,7 +41,7 @@ pub(super) async fn run(
     loop {
         tokio::select! {
             _ = ticker.tick() => {
-                let look = look(client).await?;
+                let look = look(client, wishes.show_accounts).await?;
                 rates.take(&look.clients, &look.lines, Instant::now());
                 show(&look, &rates, screen.as_ref(), output)?;
             }
@@ -53,12 +54,17 @@ pub(super) async fn run(
     Ok(Exit::Good)
 }
 
-async fn look(client: &Client) -> Result<Look, Failure> {
+async fn look(client: &Client, show_accounts: bool) -> Result<Look, Failure> {
     let (admin, session) = (client.admin(), client.session());
     let begun = Instant::now();
     let (status, clients, lines, queue) =
         tokio::try_join!(client.status(), admin.clients(), admin.lines(), session.queue(None))?;
-    Ok(Look { status, clients, lines, queue, took: begun.elapsed() })
+    let mut look = Look { status, clients, lines, queue, took: begun.elapsed() };
+    // Of the queue the broker masks them.
+    if !show_accounts {
+        lines::mask(&mut look.lines);
+    }
+    Ok(look)
 }
 
 fn show(

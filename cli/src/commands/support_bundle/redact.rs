@@ -3,14 +3,7 @@
 //! Accounts are known by their form, generated tokens by theirs. Tokens that a person chose have
 //! none: they are known by their value, which is read from the files that the configuration names.
 
-use crate::output::mask::masked;
-
-/// Most letters before the digits of an account id, and behind them: `DUM1234567`, `F1234567A`.
-const LETTERS: std::ops::RangeInclusive<usize> = 1..=3;
-const LAST_LETTERS: usize = 1;
-
-/// Fewest digits of an account id.
-const DIGITS: usize = 5;
+use crate::output::mask::{is_account, masked, replaced};
 
 /// Hexadecimal digits in a row from which on they are taken for a secret.
 const SECRET: usize = 32;
@@ -39,36 +32,14 @@ impl Redactor {
         for secret in &self.secrets {
             known = known.replace(secret, LEFT_OUT);
         }
-        let text = known.as_str();
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while !rest.is_empty() {
-            let length = rest.find(|one: char| !one.is_ascii_alphanumeric()).unwrap_or(rest.len());
-            let (word, tail) = rest.split_at(length);
+        replaced(&known, |word| {
             if is_account(word) {
-                out.push_str(&masked(word));
-            } else if word.len() >= SECRET && word.chars().all(|one| one.is_ascii_hexdigit()) {
-                out.push_str(LEFT_OUT);
-            } else {
-                out.push_str(word);
+                return Some(masked(word));
             }
-            let next = tail.find(|one: char| one.is_ascii_alphanumeric()).unwrap_or(tail.len());
-            let (between, behind) = tail.split_at(next);
-            out.push_str(between);
-            rest = behind;
-        }
-        out
+            let secret = word.len() >= SECRET && word.chars().all(|one| one.is_ascii_hexdigit());
+            secret.then(|| LEFT_OUT.to_owned())
+        })
     }
-}
-
-/// Which letters Interactive Brokers uses is not ours to know: any few of them before digits.
-fn is_account(word: &str) -> bool {
-    let behind = word.trim_start_matches(|one: char| one.is_ascii_alphabetic());
-    let digits = behind.trim_end_matches(|one: char| one.is_ascii_alphabetic());
-    LETTERS.contains(&(word.len() - behind.len()))
-        && behind.len() - digits.len() <= LAST_LETTERS
-        && digits.len() >= DIGITS
-        && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 #[cfg(test)]

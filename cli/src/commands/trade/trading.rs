@@ -31,8 +31,9 @@ pub(super) async fn run(
             } else {
                 output.text(&format!(
                     "Trading of {} is halted: new and changed orders are refused, also after a \
-                     restart. Cancels on their way: {cancels}.\nEnd it: ibouncer trading resume",
-                    who(name)
+                     restart. Cancels on their way: {cancels}.\nEnd it: {}",
+                    who(name),
+                    end_of_halt(name)
                 ))?;
             }
         }
@@ -63,6 +64,12 @@ pub(super) async fn run(
 
 fn who(name: &str) -> &str {
     if name.is_empty() { "all clients" } else { name }
+}
+
+/// The command that ends this halt: one client's and that of all are two.
+fn end_of_halt(name: &str) -> String {
+    let client = if name.is_empty() { String::new() } else { format!(" --client {name}") };
+    format!("ibouncer trading resume{client} --reason \"…\"")
 }
 
 fn as_json(status: &api::Status) -> Value {
@@ -108,7 +115,24 @@ fn as_text(status: &api::Status) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::args::{Args, Ask, Command, Trade};
+
+    #[test]
+    fn what_ends_a_halt_is_a_command_for_the_same_client() {
+        for halted in ["", "mom"] {
+            let args = Args::try_parse_from(end_of_halt(halted).split(' ')).unwrap();
+            match args.command {
+                Command::Ask(Ask::Trade(Trade::Trading(Trading::Resume { client, .. }))) => {
+                    assert_eq!(client, halted);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(end_of_halt("mom"), "ibouncer trading resume --client mom --reason \"…\"");
+    }
 
     #[test]
     fn status_says_what_is_closed_and_by_whom() {

@@ -343,4 +343,17 @@ mod tests {
         assert_eq!(json["state"], "READY");
         assert_eq!(json["queue"]["requests"].as_array().unwrap().len(), 1);
     }
+
+    #[test]
+    fn accounts_are_masked_in_the_picture_and_in_json() {
+        let mut look = look(1, 500);
+        look.lines[0].symbol = "DU0000001 conId 265598".into();
+        crate::commands::lines::mask(&mut look.lines);
+        let (rates, now) = (Rates::default(), SystemTime::now());
+        let picture = lines(&look, &rates, now, 24).join("\n");
+        for shown in [picture, as_json(&look, &rates, now).to_string()] {
+            assert!(!shown.contains("DU0000001"), "{shown}");
+            assert!(shown.contains("DU***001 conId 265598"), "{shown}");
+        }
+    }
 }

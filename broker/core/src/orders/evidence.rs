@@ -18,7 +18,7 @@ use prost::Message as _;
 use super::Desk;
 use super::brakes::Doubt;
 use super::journal::OrderRecord;
-use super::order::meaning;
+use super::order::{follows, meaning};
 use super::patch::{part, with_parts};
 use super::whose::Whose;
 use super::{body, lists};
@@ -242,6 +242,8 @@ impl Desk {
             return;
         }
         let before = order.record.clone();
+        // What Gateway confirms is its own word from now on.
+        order.record.by_person &= next != Some(concluded);
         if told.perm_id != 0 {
             order.record.perm_id = told.perm_id;
         }
@@ -348,20 +350,6 @@ fn says(next: Option<State>) -> String {
             format!("Gateway says {end:?}")
         }
         _ => "Gateway says it lives".into(),
-    }
-}
-
-/// Does what Gateway says move an order from here? An end is not taken back by a message that
-/// says less.
-pub(super) fn follows(from: State, next: State) -> bool {
-    match from {
-        State::Filled => false,
-        // Gateway repeats itself; only a fill is news.
-        State::Cancelled => next == State::Filled,
-        State::Working | State::Inactive => next != State::Acknowledged,
-        // Gateway says Inactive of what it has rejected.
-        State::Rejected => !matches!(next, State::Inactive | State::Acknowledged),
-        _ => true,
     }
 }
 

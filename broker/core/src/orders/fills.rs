@@ -7,9 +7,10 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::Desk;
-use super::evidence::{follows, is_more, number};
+use super::evidence::{is_more, number};
 use super::executions::News;
 use super::journal::{ExecutionRecord, OrderRecord};
+use super::order::follows;
 use super::whose::Whose;
 
 impl Desk {

@@ -184,6 +184,20 @@ pub(crate) fn allowed(from: State, to: State) -> bool {
     }
 }
 
+/// Does what Gateway says move an order from here? An end is not taken back by a message that
+/// says less.
+pub(crate) fn follows(from: State, next: State) -> bool {
+    match from {
+        State::Filled => false,
+        // Gateway repeats itself; only a fill is news.
+        State::Cancelled => next == State::Filled,
+        State::Working | State::Inactive => next != State::Acknowledged,
+        // Gateway says Inactive of what it has rejected.
+        State::Rejected => !matches!(next, State::Inactive | State::Acknowledged),
+        _ => true,
+    }
+}
+
 /// May `to` follow `from`, of a change?
 pub(crate) fn change_allowed(from: ChangeState, to: ChangeState) -> bool {
     use ChangeState::*;

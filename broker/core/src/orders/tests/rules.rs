@@ -198,6 +198,24 @@ fn gateways_word_is_stronger_than_a_persons() {
 }
 
 #[test]
+fn what_gateway_confirms_of_a_persons_word_is_its_own() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.down();
+    floor.session(2, Before::New);
+    let resolve = OrderRequest::Resolve(v1::ResolveOrderRequest {
+        owner: "momentum".into(),
+        client_order_id: "a".into(),
+        resolution: v1::Resolution::Filled.into(),
+        reason: "TWS says so".into(),
+    });
+    floor.call("risk", resolve);
+    floor.told(id, "Filled");
+    floor.told(id, "Submitted");
+    assert_eq!(floor.state("momentum", "a"), State::Filled);
+}
+
+#[test]
 fn an_unknown_order_is_resolved_by_a_person_with_a_reason() {
     let mut floor = Floor::open();
     floor.placed("momentum", "a");

@@ -146,6 +146,7 @@ fn line(audit: &Audit, wall: SystemTime) -> String {
         "at": humantime::format_rfc3339_millis(wall).to_string(),
         "client": audit.client,
         "principal": audit.principal,
+        "credential": audit.credential,
         "what": audit.what,
         "result": audit.result,
         "reason": audit.reason,
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0]["at"], "2026-03-01T12:00:00.250Z");
         assert_eq!(lines[0]["reason"], "two\nlines");
-        assert_eq!(lines[0].as_object().unwrap().len(), 11);
+        assert_eq!(lines[0].as_object().unwrap().len(), 12);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 

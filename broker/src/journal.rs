@@ -12,8 +12,10 @@
 //! nothing.
 //!
 //! Read on in `journal/store.rs` (the file and its transactions), `journal/schema.rs` (tables),
-//! `journal/load.rs` (what is found at start), `journal/reader.rs` (old events).
+//! `journal/load.rs` (what is found at start), `journal/reader.rs` (old events),
+//! `journal/damage.rs` (what cannot be trusted, and what to do about it).
 
+pub(crate) mod damage;
 mod load;
 mod reader;
 mod schema;
@@ -29,8 +31,9 @@ use std::time::Duration;
 
 use ibouncer_core::orders::journal::{Loaded, Write};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use damage::Finder;
 pub use reader::JournalReader;
 use store::Store;
 
@@ -66,6 +69,14 @@ pub enum JournalError {
         /// Why it failed.
         #[source]
         source: rusqlite::Error,
+    },
+    /// A row is not what was written.
+    #[error("row {key} of its table {table} is not what was written")]
+    Row {
+        /// Where.
+        table: &'static str,
+        /// Its key: the event's number, the order's id.
+        key: i64,
     },
     /// What stands there cannot be trusted, in words.
     #[error("{0}")]
@@ -106,6 +117,11 @@ pub enum News {
         /// Why.
         error: String,
     },
+    /// It cannot be trusted, and what to do about it; said once.
+    Damaged {
+        /// In words.
+        words: String,
+    },
 }
 
 /// The driver's end.
@@ -115,6 +131,7 @@ pub struct Journal {
     /// What the queue does not take yet, in order.
     waiting: VecDeque<Batch>,
     news: mpsc::Receiver<News>,
+    damage: watch::Receiver<Option<String>>,
     /// Newest number that was to be written, and newest that is on disk.
     newest: u64,
     through: u64,
@@ -129,7 +146,7 @@ impl Journal {
         match Store::open(path) {
             Ok((store, loaded)) => Ok((Self::start(path, Ok(store))?, loaded)),
             Err(error) => {
-                let damaged = load::in_words(path, &error);
+                let damaged = damage::in_words(path, &error);
                 let loaded = Loaded { damaged: Some(damaged.clone()), ..Loaded::default() };
                 Ok((Self::start(path, Err(damaged))?, loaded))
             }
@@ -140,10 +157,11 @@ impl Journal {
         let (queue, inbox) = sync_channel(GROUP);
         let (teller, news) = mpsc::channel(NEWS);
         let thread = std::thread::Builder::new().name("journal".into());
-        thread.spawn(move || write_all(store, &inbox, &teller))?;
-        let reader = JournalReader::of(path);
+        let (finder, damage) = Finder::of(path);
+        let reader = JournalReader::of(path, finder.clone());
+        thread.spawn(move || write_all(store, &inbox, &teller, &finder))?;
         let waiting = VecDeque::new();
-        Ok(Self { queue, waiting, news, newest: 0, through: 0, gone: false, reader })
+        Ok(Self { queue, waiting, news, damage, newest: 0, through: 0, gone: false, reader })
     }
 
     /// Takes what is to be written; never waits. Numbers rise.
@@ -155,7 +173,16 @@ impl Journal {
 
     /// The next news. Loses none if it is not waited for to the end.
     pub async fn news(&mut self) -> News {
-        let Some(news) = self.news.recv().await else {
+        let news = tokio::select! {
+            biased;
+            news = self.news.recv() => news,
+            // Its other end lives in our reader.
+            Ok(()) = self.damage.changed() => {
+                let words = self.damage.borrow_and_update().clone().unwrap_or_default();
+                return News::Damaged { words };
+            }
+        };
+        let Some(news) = news else {
             // The thread ends only after us, or by a panic, which is told once.
             if std::mem::replace(&mut self.gone, true) {
                 return std::future::pending().await;
@@ -204,13 +231,18 @@ impl Journal {
 }
 
 /// The thread. Ends with the driver's end of it, after what was still to be written.
-fn write_all(mut store: Result<Store, String>, inbox: &Receiver<Batch>, news: &mpsc::Sender<News>) {
+fn write_all(
+    mut store: Result<Store, String>,
+    inbox: &Receiver<Batch>,
+    news: &mpsc::Sender<News>,
+    finder: &Finder,
+) {
     let mut group = Vec::new();
     while let Ok(first) = inbox.recv() {
         group.push(first);
         group.extend(inbox.try_iter().take(GROUP - 1));
         let mut told = false;
-        while let Err(error) = write_group(&mut store, &group) {
+        while let Err(error) = write_group(&mut store, &group, finder) {
             if !std::mem::replace(&mut told, true) {
                 let _ = news.blocking_send(News::Failed { error });
             }
@@ -226,7 +258,14 @@ fn write_all(mut store: Result<Store, String>, inbox: &Receiver<Batch>, news: &m
     }
 }
 
-fn write_group(store: &mut Result<Store, String>, group: &[Batch]) -> Result<(), String> {
+fn write_group(
+    store: &mut Result<Store, String>,
+    group: &[Batch],
+    finder: &Finder,
+) -> Result<(), String> {
     let store = store.as_mut().map_err(|damaged| damaged.clone())?;
-    store.write(group.iter().flat_map(|batch| &batch.rows)).map_err(|error| crate::chain(&error))
+    store.write(group.iter().flat_map(|batch| &batch.rows)).map_err(|error| {
+        finder.look_at(&error);
+        crate::chain(&error)
+    })
 }

@@ -25,7 +25,7 @@ pub(crate) use doctor::Doctor;
 pub(crate) use read::{
     Account, Bars, Depth, Executions, News, NewsCommand, Pnl, Positions, Read, Scan, Top, Whose,
 };
-pub(crate) use trade::{Action, Cancel, Orders, OrdersCommand, Place, Trade, Trading};
+pub(crate) use trade::{Action, Cancel, Modify, Orders, OrdersCommand, Place, Trade, Trading};
 
 /// One Gateway login, every strategy.
 #[derive(Debug, Parser)]

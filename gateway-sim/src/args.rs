@@ -11,6 +11,7 @@ use crate::config::{GatewayConfig, Rate, SERVER_VERSION, SimConfig};
 use crate::fault::{Fault, FaultSpec};
 use crate::happening::{self, Scheduled};
 use crate::limits::{Limit, LimitSpec, Limits};
+use crate::seeds;
 
 /// Runs a simulated IB Gateway on loopback, with faults on demand.
 #[derive(Debug, Clone, Args)]
@@ -127,6 +128,10 @@ pub struct SimArgs {
     #[arg(long)]
     pub keep_account_updates: bool,
 
+    /// No orders and no executions from before the start
+    #[arg(long, conflicts_with = "own_client_id")]
+    pub no_orders: bool,
+
     /// Client id of the orders and executions that are ours; otherwise that of whoever comes first
     #[arg(long, value_name = "N")]
     pub own_client_id: Option<i32>,
@@ -213,6 +218,8 @@ impl SimArgs {
                 account_refresh: self.account_refresh,
                 pnl_interval: self.pnl_interval,
                 account_updates_switch: !self.keep_account_updates,
+                orders: if self.no_orders { Vec::new() } else { seeds::usual_orders() },
+                executions: if self.no_orders { Vec::new() } else { seeds::usual_executions() },
                 own_client_id: self.own_client_id,
                 lines,
                 no_permission: self.no_permission.clone(),

@@ -87,7 +87,7 @@ async fn a_position_that_vanished_while_there_was_no_session_is_told_once_as_not
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_of_one_account_never_hears_of_positions_of_another_not_even_that_they_vanished() {
-    let happens = ["--happen", "12s:position-vanishes=MSFT", "--own-client-id", "77"];
+    let happens = ["--happen", "12s:position-vanishes=MSFT", "--no-orders"];
     let sim = sim(&[&["--accounts", "DU0000001,DU0000002"], &happens[..]].concat());
     let clients = [
         Principal::named("second", "role = \"observe\"\naccounts = [\"DU0000002\"]"),

@@ -23,9 +23,9 @@ use serde_json::Value;
 
 const TRADE: &str = "role = \"trade\"";
 
-/// A simulator whose first orders are another client's, and which does what it is told.
+/// A simulator that has no orders yet, and does what it is told.
 fn sim(flags: &[&str]) -> Sim {
-    super::sim(&[&["--own-client-id", "77", "--control"], flags].concat())
+    super::sim(&[&["--no-orders", "--control"], flags].concat())
 }
 
 /// A broker that takes orders from `alpha` and `beta`, and whose worker outlives it.

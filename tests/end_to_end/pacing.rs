@@ -146,8 +146,7 @@ fn passed(sim: &Sim, sent: &[u64], uncounted: i64) -> Vec<i64> {
 /// 40 clients ask for 500 histories and change 400 subscriptions, all at once, while Gateway's
 /// pulse is taken and orders are cancelled.
 async fn ask_for_everything_at_once(whole: &Whole, flags: &[&str]) {
-    // What the simulator holds from the start is another client's.
-    let sim = Sim::start_alone(whole, binary(), &[&["--own-client-id", "77"], flags].concat());
+    let sim = Sim::start_alone(whole, binary(), &[&["--no-orders"], flags].concat());
     // One question is never answered, so that Gateway's pulse is taken in the middle of it all.
     let trader = Principal::named("trader", "role = \"trade\"");
     let broker = plan(&sim).set("heartbeat.overdue=1s").trading(&[trader]).start();

@@ -19,7 +19,7 @@ const CHOSEN: &str = "correct-horse-battery-staple";
 
 /// A broker with configured clients that have tokens.
 fn broker_with_secrets() -> (Sim, Broker) {
-    let sim = sim(&["--accounts", &ACCOUNTS[..2].join(","), "--own-client-id", "77"]);
+    let sim = sim(&["--accounts", &ACCOUNTS[..2].join(","), "--no-orders"]);
     let accounts = format!("role = \"trade\"\naccounts = {:?}", &ACCOUNTS[2..]);
     let made = Principal::with_token("momentum", &accounts);
     let chosen = Principal::with_token("carry", "role = \"observe\"");

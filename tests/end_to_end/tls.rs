@@ -70,7 +70,7 @@ fn token(broker: &Broker) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_a_credential_and_whoever_has_none_needs_a_token() {
-    let sim = sim(&["--own-client-id", "77"]);
+    let sim = sim(&["--no-orders"]);
     let (files, broker) = start(&sim);
     let plain = || options(&broker, &files.ours);
 
@@ -105,7 +105,7 @@ async fn a_certificate_is_a_credential_and_whoever_has_none_needs_a_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_knows_its_broker_or_does_not_speak_to_it() {
-    let sim = sim(&["--own-client-id", "77"]);
+    let sim = sim(&["--no-orders"]);
     let (files, broker) = start(&sim);
     let wrong = Client::connect(options(&broker, &files.others)).await.unwrap_err().to_string();
     assert!(wrong.contains("https://localhost:") && wrong.contains("certificate"), "{wrong}");
@@ -128,7 +128,7 @@ async fn a_client_knows_its_broker_or_does_not_speak_to_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_never_shakes_hands_is_put_out_and_delays_nobody() {
-    let sim = sim(&["--own-client-id", "77"]);
+    let sim = sim(&["--no-orders"]);
     let (files, broker) = start(&sim);
     let address = broker.tcp();
     let mut silent: Vec<_> = (0..20).map(|_| TcpStream::connect(&address).unwrap()).collect();
@@ -146,7 +146,7 @@ async fn who_never_shakes_hands_is_put_out_and_delays_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_renewed_without_a_restart_and_bad_ones_change_nothing() {
-    let sim = sim(&["--own-client-id", "77"]);
+    let sim = sim(&["--no-orders"]);
     let plan = plan(&sim);
     let files = files(&plan.home().path().join("tls"));
     let plan = with_tls(plan, &files).announce_error("the configuration is not good");
@@ -175,7 +175,7 @@ async fn certificates_are_renewed_without_a_restart_and_bad_ones_change_nothing(
 
 #[test]
 fn files_that_are_no_good_are_named_before_anything_is_served() {
-    let sim = sim(&["--own-client-id", "77"]);
+    let sim = sim(&["--no-orders"]);
     let home = Home::new(binary());
     let files = files(&home.path().join("tls"));
     let (cert, key) = (files.server.cert.display(), files.server.key.display());

@@ -83,8 +83,7 @@ fn python_trades(
     let Some(interpreter) = peers::sdk_python(temporary()) else {
         return peers::skip("python3");
     };
-    // What the simulator holds from the start is another client's.
-    let sim = Sim::start(binary(), &["--own-client-id", "55"]);
+    let sim = Sim::start(binary(), &["--no-orders"]);
     let plan = Broker::plan(binary(), sim.address())
         .set("trading.enabled=true")
         .set("trading.volatile_state=allow")

@@ -192,6 +192,7 @@ impl World {
         self.agenda.add(self.now, Event::Look);
         self.start_broker();
         self.run_until(Duration::from_secs(60), "READY", Self::is_ready);
+        self.adopt_at_first();
         self.agenda.add(self.now, Event::OrderAct);
         while self.orders.left > 0 {
             self.step();

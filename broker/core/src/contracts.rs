@@ -45,6 +45,8 @@ pub struct Contracts {
     /// By symbol, and by the exchange's own.
     by_word: BTreeMap<String, BTreeSet<i32>>,
     order: VecDeque<i32>,
+    /// Of orders only: they say what a number means, and too little to name it by words.
+    of_orders: BTreeMap<i32, Contract>,
 }
 
 impl Contracts {
@@ -66,12 +68,26 @@ impl Contracts {
         }
     }
 
+    /// Gateway tells of an order, and with it what its contract is.
+    pub(crate) fn learn_of_order(&mut self, contract: &Contract) {
+        let number = contract.con_id();
+        if number == 0 || self.known.contains_key(&number) {
+            return;
+        }
+        // Numbers grow with time, so the lowest is likely the oldest.
+        if self.of_orders.len() >= MOST && !self.of_orders.contains_key(&number) {
+            self.of_orders.pop_first();
+        }
+        self.of_orders.insert(number, contract.clone());
+    }
+
     /// What this contract is, as far as that can be told: Gateway's own words for a conId, and the
     /// given ones where the words decide. None if Gateway would go by something that we cannot
     /// read. A client's words beside a conId prove nothing.
     pub fn meant<'a>(&'a self, given: &'a Contract) -> Option<&'a Contract> {
         if given.con_id() != 0 {
-            return self.known.get(&given.con_id());
+            let number = given.con_id();
+            return self.known.get(&number).or_else(|| self.of_orders.get(&number));
         }
         let by_words = given.local_symbol().is_empty()
             && given.sec_id().is_empty()
@@ -204,6 +220,17 @@ mod tests {
         assert_eq!(contracts.meant(&stock("AAPL", "USD")).unwrap().symbol(), "AAPL");
         let local = Contract { local_symbol: Some("MSFT".into()), ..stock("AAPL", "USD") };
         assert_eq!(contracts.meant(&local), None);
+    }
+
+    #[test]
+    fn an_order_says_what_its_number_means_and_names_nothing() {
+        let mut contracts = Contracts::default();
+        contracts.learn_of_order(&Contract { con_id: Some(7), ..stock("MSFT", "USD") });
+        assert_eq!(contracts.meant(&numbered(7)).unwrap().symbol(), "MSFT");
+        assert!(!contracts.name(&stock("MSFT", "USD")).starts_with("conId"));
+        contracts.learn(&Contract { con_id: Some(7), ..stock("MSFT", "MXN") });
+        contracts.learn_of_order(&Contract { con_id: Some(7), ..stock("MSFT", "USD") });
+        assert_eq!(contracts.meant(&numbered(7)).unwrap().currency(), "MXN", "details say more");
     }
 
     #[test]

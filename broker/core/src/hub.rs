@@ -229,6 +229,7 @@ impl Hub {
             Input::Order { client, call, request } => self.on_order(client, call, &request, now),
             Input::Journaled { through } => self.desk.on_journaled(through),
             Input::JournalFailed { error } => self.desk.on_journal_failed(&error),
+            Input::JournalDamaged { words } => self.desk.on_damaged(words),
             Input::AuditFailed { error } => self.desk.on_audit(error),
             Input::CallDropped { call } => {
                 self.desk.on_call_dropped(call, now);
@@ -334,12 +335,10 @@ impl Hub {
     /// A client has asked to see what is not its own.
     fn audit_sight(&mut self, client: ClientId, what: &'static str, error: Error) -> Error {
         self.outputs.push_back(Output::Audit(Box::new(Audit {
-            client: self.clients.name(client).to_owned(),
-            principal: self.clients.principal(client).unwrap_or_default().to_owned(),
             what,
             result: "refused",
             reason: format!("{}: {}", error.code, error.message),
-            ..Audit::default()
+            ..Audit::by(&self.clients.caller(client))
         })));
         error
     }

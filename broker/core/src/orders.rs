@@ -13,13 +13,14 @@
 //! Owns: the book, the order ids, who may do what to which order, whether trading is open. Never
 //! decides when a message leaves (the pacer does), and never sees a socket or a file. Read on in
 //! `orders/order.rs` (the machine of one order), `orders/asked.rs` (what is asked), `orders/place.rs`,
-//! `orders/waiting.rs` (what is not taken in yet), `orders/change.rs`,
-//! `orders/cancel.rs`, `orders/leaving.rs` (from the
-//! queue to the link), `orders/evidence.rs` (what Gateway says), `orders/complaints.rs`, `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
+//! `orders/waiting.rs` (what is not taken in yet), `orders/change.rs`, `orders/cancel.rs`,
+//! `orders/authority.rs` (who may act on whose), `orders/leaving.rs` (from the queue to the
+//! link), `orders/evidence.rs` (what Gateway says), `orders/complaints.rs`, `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
 //! `orders/session.rs` (what its life means for orders), `orders/telling.rs` (journal and events),
 //! `orders/instances.rs`, `orders/lists.rs` (Gateway's lists), and `hub/trading.rs` (the way in and out).
 
 mod asked;
+mod authority;
 mod body;
 mod book;
 pub mod brakes;
@@ -118,6 +119,8 @@ pub(crate) enum Doing {
     Audit(Box<Audit>),
     /// Tell operators.
     Note(NoteKind, Severity, String),
+    /// What Gateway said of an order's contract.
+    Learn(Box<tws::Contract>),
     /// Status would read differently now.
     StatusChanged,
 }
@@ -211,8 +214,8 @@ impl Desk {
         }
         if let Some(place) = self.settings.volatile.clone() {
             let what = format!(
-                "the journal of orders lies in {place}, where a restart forgets it; trading is \
-                 halted. Move the state directory, or `ibouncer trading adopt-state --reason …`"
+                "{place}, and the journal of orders with it. Put the state folder on a disk or a \
+                 mounted volume, or `ibouncer trading adopt-state --reason …`"
             );
             self.doubt(Doubt::Volatile, what);
         }
@@ -224,6 +227,8 @@ impl Desk {
             ..Facts::default()
         });
         self.book = Book::load(loaded.orders);
+        // Journals of before did not keep this.
+        self.facts.settled |= !self.book.is_empty();
         self.executions = Executions::load(loaded.executions, clock.now);
         self.telling.resume(loaded.newest_event, millis);
         self.next_id = self.facts.floor.max(self.book.highest_id()) + 1;

@@ -78,6 +78,7 @@ impl Desk {
                 );
                 Input::JournalFailed { error }
             }
+            News::Damaged { words } => Input::JournalDamaged { words },
         }
     }
 

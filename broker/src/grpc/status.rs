@@ -91,6 +91,7 @@ fn code_of(error: &Error) -> Code {
             Code::ResourceExhausted
         }
         "NOT_READY" | "WORKER_ENDED" | "STOPPING" | "JOURNAL_UNREADABLE" => Code::Unavailable,
+        "JOURNAL_DAMAGED" => Code::DataLoss,
         "GATEWAY_DEADLINE" => Code::DeadlineExceeded,
         "ORDER_NOT_FOUND" => Code::NotFound,
         "ORDER_EXISTS" => Code::AlreadyExists,

@@ -1,7 +1,5 @@
 //! What is found at start: all orders, executions and facts, or why none of it can be trusted.
 
-use std::path::Path;
-
 use ibouncer_core::orders::journal::{ExecutionRecord, Facts, Loaded, OrderRecord};
 use prost::Message;
 use rusqlite::{Connection, Row};
@@ -23,14 +21,16 @@ pub(super) fn check(connection: &Connection) -> Result<(), JournalError> {
 /// Everything but the events, of which there are many.
 pub(super) fn all(connection: &Connection) -> Result<Loaded, JournalError> {
     let facts: Vec<Facts> =
-        rows(connection, "SELECT body, sum, one FROM facts", |_, one| one == 1)?;
+        rows(connection, "facts", "SELECT body, sum, one FROM facts", |_, one| one == 1)?;
     let orders = rows(
         connection,
+        "orders",
         "SELECT body, sum, order_id FROM orders ORDER BY order_id",
         |order: &OrderRecord, id| i64::from(order.order_id) == id,
     )?;
     let executions = rows(
         connection,
+        "executions",
         "SELECT body, sum, order_id FROM executions ORDER BY exec_id",
         |execution: &ExecutionRecord, id| i64::from(execution.order_id) == id,
     )?;
@@ -56,6 +56,7 @@ pub(super) fn message<T: Message + Default>(row: &Row<'_>) -> rusqlite::Result<O
 /// All messages of a table; `fits` compares each with the row's key.
 fn rows<T: Message + Default>(
     connection: &Connection,
+    table: &'static str,
     sql: &str,
     fits: impl Fn(&T, i64) -> bool,
 ) -> Result<Vec<T>, JournalError> {
@@ -68,20 +69,22 @@ fn rows<T: Message + Default>(
         found.collect()
     };
     let found = read().map_err(JournalError::sqlite("read"))?;
-    found.into_iter().collect::<Result<_, i64>>().map_err(|key| {
-        let table = sql.split(" FROM ").nth(1).unwrap_or_default();
-        let table = table.split(' ').next().unwrap_or_default();
-        JournalError::Untrusted(format!("row {key} of its table {table} is not what was written"))
-    })
+    let found = found.into_iter().collect::<Result<_, i64>>();
+    found.map_err(|key| JournalError::Row { table, key })
 }
 
-/// What is wrong, with what, and what a person can do.
-pub(super) fn in_words(path: &Path, error: &JournalError) -> String {
-    let (path, why) = (path.display(), crate::chain(error));
-    format!(
-        "the journal of orders {path} cannot be used: {why}. Nothing was changed. Stop the broker \
-         and repair it (`sqlite3 '{path}' .recover | sqlite3 NEW`, then put NEW in its place), or \
-         move it away together with its -wal file, start the broker, and say `ibouncer trading \
-         adopt-state --reason WHY`"
-    )
+/// The first event that is not what was written. Their bodies are let alone: there are many.
+pub(super) fn damaged_event(connection: &Connection) -> Result<Option<JournalError>, JournalError> {
+    let look = || -> rusqlite::Result<Option<i64>> {
+        let mut query = connection.prepare("SELECT body, sum, sequence FROM events")?;
+        let mut found = query.query([])?;
+        while let Some(row) = found.next()? {
+            if sum(row.get_ref(0)?.as_blob()?) != row.get::<_, i64>(1)? {
+                return row.get(2).map(Some);
+            }
+        }
+        Ok(None)
+    };
+    let found = look().map_err(JournalError::sqlite("read events of"))?;
+    Ok(found.map(|key| JournalError::Row { table: "events", key }))
 }

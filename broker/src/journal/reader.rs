@@ -7,6 +7,7 @@ use ibouncer_core::orders::journal::EventRecord;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::JournalError;
+use super::damage::Finder;
 use super::load::message;
 use super::store::connect;
 
@@ -16,11 +17,12 @@ pub struct JournalReader {
     path: PathBuf,
     /// Opened when it is needed first.
     connection: Arc<Mutex<Option<Connection>>>,
+    finder: Finder,
 }
 
 impl JournalReader {
-    pub(super) fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), connection: Arc::default() }
+    pub(super) fn of(path: &Path, finder: Finder) -> Self {
+        Self { path: path.to_owned(), connection: Arc::default(), finder }
     }
 
     /// Events behind this number that are on disk, at most so many, oldest first.
@@ -46,8 +48,9 @@ impl JournalReader {
         // One that failed is not used again.
         let connection = slot.insert(connection);
         let found = events(connection, sequence, limit);
-        if found.is_err() {
+        if let Err(error) = &found {
             *slot = None;
+            self.finder.look_at(error);
         }
         found
     }
@@ -58,19 +61,19 @@ fn events(
     sequence: u64,
     limit: usize,
 ) -> Result<Vec<EventRecord>, JournalError> {
-    let read = || -> rusqlite::Result<Vec<Option<EventRecord>>> {
+    let read = || -> rusqlite::Result<Vec<Result<EventRecord, i64>>> {
         let sql = "SELECT body, sum, sequence FROM events WHERE sequence > ?1
                    ORDER BY sequence LIMIT ?2";
         let mut query = connection.prepare(sql)?;
         let (after, limit) = (sequence.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX));
         let found = query.query_map(params![after, limit], |row| {
-            let key = row.get::<_, i64>(2)?.cast_unsigned();
-            Ok(message::<EventRecord>(row)?.filter(|event| event.sequence == key))
+            let key = row.get::<_, i64>(2)?;
+            let good = |event: &EventRecord| event.sequence == key.cast_unsigned();
+            Ok(message::<EventRecord>(row)?.filter(good).ok_or(key))
         })?;
         found.collect()
     };
     let found = read().map_err(JournalError::sqlite("read events of"))?;
-    found.into_iter().collect::<Option<_>>().ok_or_else(|| {
-        JournalError::Untrusted("an event of the journal is not what was written".into())
-    })
+    let found = found.into_iter().collect::<Result<_, i64>>();
+    found.map_err(|key| JournalError::Row { table: "events", key })
 }

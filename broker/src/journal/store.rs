@@ -19,7 +19,7 @@ use prost::Message;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
-use super::{JournalError, load, schema};
+use super::{JournalError, damage, load, schema};
 use crate::places::fnv;
 
 /// A person may look into the file with `sqlite3` meanwhile.
@@ -59,7 +59,10 @@ impl Store {
             return Err(JournalError::Untrusted(why));
         }
         schema::migrate(&mut connection, version)?;
-        let loaded = load::all(&connection)?;
+        let mut loaded = load::all(&connection)?;
+        // Orders are known all the same: their owners may cancel them.
+        let damaged = load::damaged_event(&connection)?;
+        loaded.damaged = damaged.map(|error| damage::in_words(path, &error));
         leave_untouched(&connection, false)?;
         Ok((Self { connection, path: path.to_owned(), identity }, loaded))
     }

@@ -6,8 +6,7 @@ use std::path::Path;
 /// own layer. What cannot be told counts as a disk.
 pub fn volatile(folder: &Path) -> Option<String> {
     let what = volatile_kind(file_system(folder)?)?;
-    let advice = "put the state folder on a disk or a mounted volume";
-    Some(format!("{} lies {what}: {advice}", folder.display()))
+    Some(format!("the state folder {} lies {what}", folder.display()))
 }
 
 #[cfg(target_os = "linux")]

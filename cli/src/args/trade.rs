@@ -10,6 +10,8 @@ use super::read::{Symbol, Whose};
 pub(crate) enum Trade {
     /// Place an order; answers once it has left for Gateway.
     Place(Place),
+    /// Change price, quantity or time in force of a live order; answers once it has left.
+    Modify(Modify),
     /// Cancel an order of yours, or all of them.
     Cancel(Cancel),
     /// List open orders, whoever placed them; watch yours; resolve one.
@@ -62,6 +64,34 @@ pub(crate) struct Place {
 pub(crate) enum Action {
     Buy,
     Sell,
+}
+
+/// `ibouncer modify`.
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true)
+    .args(["quantity", "limit", "stop", "tif"]))]
+pub(crate) struct Modify {
+    /// The order's name, as `ibouncer orders --mine` shows it.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// How much in all, what has filled included.
+    #[arg(long, value_name = "QUANTITY")]
+    pub(crate) quantity: Option<String>,
+    /// At this price or better.
+    #[arg(long, value_name = "PRICE")]
+    pub(crate) limit: Option<f64>,
+    /// Once this price is touched.
+    #[arg(long, value_name = "PRICE")]
+    pub(crate) stop: Option<f64>,
+    /// How long it is good: DAY, GTC, IOC, FOK, …
+    #[arg(long, value_name = "TIF")]
+    pub(crate) tif: Option<String>,
+    /// Of this client; for administrators, with a reason, within that client's limits.
+    #[arg(long, value_name = "CLIENT", requires = "reason")]
+    pub(crate) owner: Option<String>,
+    /// Why; goes to the audit log.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }
 
 /// `ibouncer cancel`.

@@ -1,17 +1,21 @@
 //! Commands that send orders, and those that say who may.
 
 mod cancel;
+mod modify;
 mod place;
 mod rows;
 mod trading;
 mod watch;
 mod whoami;
 
-use ibouncer_client::Client;
+use ibouncer_client::{Client, api};
 
-use crate::args::{Orders, OrdersCommand, Trade};
+use crate::args::{Orders, OrdersCommand, Trade, Whose};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+
+/// Of what was just sent, nobody asks whose account it is.
+const MASKED: Whose = Whose { account: None, show_accounts: false };
 
 pub(crate) async fn run(
     client: &Client,
@@ -20,6 +24,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     match order {
         Trade::Place(wishes) => place::run(client, wishes, output).await,
+        Trade::Modify(wishes) => modify::run(client, wishes, output).await,
         Trade::Cancel(wishes) => cancel::run(client, wishes, output).await,
         Trade::Orders(wishes) => orders(client, wishes, output).await,
         Trade::Trading(order) => trading::run(client, order, output).await,
@@ -46,4 +51,20 @@ async fn orders(client: &Client, wishes: &Orders, output: &mut Output) -> Result
         return rows::run(client, wishes, output).await;
     }
     super::read::orders(client, wishes, output).await
+}
+
+/// How an order stands after it was sent or changed.
+fn say(order: &api::Order, change: &str, output: &mut Output) -> Result<(), Failure> {
+    if output.json() {
+        output.value(&rows::as_json(order, &MASKED))?;
+        return Ok(());
+    }
+    let because = match order.because.as_str() {
+        "" => String::new(),
+        because => format!(": {because}"),
+    };
+    let text = format!("{}  {}{because}  {change}", order.client_order_id, rows::state(order));
+    output.text(text.trim_end())?;
+    output.remark("Follow it: ibouncer orders --mine --watch. Cancel it: ibouncer cancel ID.");
+    Ok(())
 }

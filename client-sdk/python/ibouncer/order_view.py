@@ -94,13 +94,16 @@ ENDED = frozenset(
 class OrderChange:
     """The newest change of an order; at most one is unanswered.
 
-    After FAILED the order is as it was; `gateway_code` is Gateway's own, if it refused.
+    After FAILED the order is as it was; `gateway_code` is Gateway's own, if it refused. `by` and
+    `reason` say who asked for it and why, where that was not the owner.
     """
 
     kind: ChangeKind
     state: ChangeState
     because: str
     gateway_code: int | None
+    by: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +258,8 @@ def _change(message: order_pb2.OrderChange) -> OrderChange:
         state=_word(ChangeState, order_pb2.ChangeState, message.state),
         because=message.because,
         gateway_code=message.gateway_code or None,
+        by=message.by,
+        reason=message.reason,
     )
 
 

@@ -222,14 +222,20 @@ class OrderCalls(Calls):
         contract: Contract | str,
         order: TwsOrder,
         *,
+        owner: str = "",
+        reason: str = "",
         timeout: float = GATEWAY_TIMEOUT,
     ) -> Order:
         """Changes a live order to this, the whole order; contract and side stay.
 
-        Returns once the change has left; what becomes of it is `change` of later events.
+        Returns once the change has left; what becomes of it is `change` of later events. That of
+        another `owner` is for administrators, with a `reason`, within that owner's limits.
         """
         request = order_pb2.ModifyOrderRequest(
-            client_order_id=client_order_id, request=changed_request(contract, order)
+            client_order_id=client_order_id,
+            request=changed_request(contract, order),
+            owner=owner,
+            reason=reason,
         )
         with errors.sending(f"look with order({client_order_id!r}) before anything else"):
             response = await self._ask(

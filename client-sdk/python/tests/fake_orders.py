@@ -101,7 +101,12 @@ class FakeOrders:
         )
 
     def _modify(self, asked: Any) -> Any:
-        change = pb.OrderChange(kind=pb.CHANGE_KIND_MODIFY, state=pb.CHANGE_STATE_SENT)
+        change = pb.OrderChange(
+            kind=pb.CHANGE_KIND_MODIFY,
+            state=pb.CHANGE_STATE_SENT,
+            by="risk" if asked.owner else "",
+            reason=asked.reason,
+        )
         order = asked.request.order
         told = self.tell(asked.client_order_id, "WORKING", "CHANGE", order=order, change=change)
         return pb.ModifyOrderResponse(order=told)

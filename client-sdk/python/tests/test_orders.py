@@ -61,6 +61,10 @@ async def test_each_call_reaches_its_method(runtime: Path) -> None:
         assert sent.contract == ibouncer.stock("AAPL")
         assert sent.order == ibouncer.limit_order("BUY", 10, 101.0)
 
+        theirs = await session.modify_order("a", "AAPL", told, owner="m", reason="too large")
+        assert theirs.change and (theirs.change.by, theirs.change.reason) == ("risk", "too large")
+        assert asked(broker, "ModifyOrder")[1].owner == "m"
+
         broker.answers["PreviewOrder"] = order_pb2.PreviewOrderResponse(
             preview=order_state_pb2.OpenOrder(
                 order_state=ibouncer.TwsOrderState(init_margin_change=1.5, warning_text="w")
@@ -70,7 +74,7 @@ async def test_each_call_reaches_its_method(runtime: Path) -> None:
         assert (preview.init_margin_change, preview.commission) == (1.5, None)
         listed = await session.orders("all", ended=True)
         assert [order.client_order_id for order in listed] == ["a"]
-        assert listed.through_sequence == 2
+        assert listed.through_sequence == 3
         assert (await session.order("a", owner="m")).order.lmt_price == 101.0
         assert (await session.order_handle("a")).already_placed
         assert (await handle.cancel()).state is OrderState.CANCELLED and handle.order.ended

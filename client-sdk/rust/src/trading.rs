@@ -48,7 +48,14 @@ impl Orders {
         let request = api::ModifyOrderRequest {
             client_order_id: client_order_id.into(),
             request: Some(request),
+            ..Default::default()
         };
+        self.modify_with(request).await
+    }
+
+    /// Changes with all that can be said: another client's order (for administrators, with a
+    /// reason, and within that client's limits).
+    pub async fn modify_with(&self, request: api::ModifyOrderRequest) -> Result<api::Order, Error> {
         let mut stub = self.stub();
         let answer = Box::pin(stub.modify_order(request)).await.map_err(Error::of_sending)?;
         present(answer.into_inner().order, "an order")

@@ -1,7 +1,8 @@
 //! An order from its call to its end, and what Gateway's ledger says of it.
 
 use ibouncer_client::api::{ChangeKind, ChangeState, OrderState};
-use ibouncer_client::{Outcome, contract, order};
+use ibouncer_client::{Outcome, contract, order, tws};
+use ibouncer_tests::harness::wait::{PATIENCE, until_true};
 
 use super::{all_of, entry, ledger_now, market, ours, request, resting, sim, state, trading};
 
@@ -57,6 +58,28 @@ async fn an_order_that_rests_is_changed_and_then_cancelled() {
     let entry = entry(&ledger, ended.order_id);
     assert_eq!((&entry["quantity"], &entry["status"]), (&"150".into(), &"Cancelled".into()));
     assert_eq!((&entry["places"], &entry["cancels"]), (&2.into(), &1.into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_gateway_holds_back_is_let_go_by_a_change() {
+    let mut sim = sim(&[]);
+    let broker = trading(&sim);
+    let client = broker.client("alpha").await;
+    let mut held = resting("h");
+    let order = held.request.as_mut().unwrap().order.as_mut().unwrap();
+    order.transmit = Some(false);
+    let now = tws::Order { transmit: Some(true), ..order.clone() };
+    let mut handle = client.orders().place(held).await.unwrap();
+    // Gateway tells of it only when it is asked, and the broker asks.
+    super::soon("it can be changed", || async {
+        let order = client.orders().get("", "h").await.ok()?;
+        (order.perm_id != 0).then_some(())
+    })
+    .await;
+    handle.modify(now).await.unwrap();
+    let order = state(&client, "h", OrderState::Working).await;
+    let ledger = ledger_now(&mut sim);
+    assert_eq!(entry(&ledger, order.order_id)["status"], "Submitted", "{ledger:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,6 +179,22 @@ fn the_command_line_trades() {
     };
     assert_eq!(names(&mine), ["c2"]);
     assert_eq!(names(&as_alpha(&["orders", "--mine", "--ended"]).json()), ["c1", "c2"]);
+
+    let changed = as_alpha(&["modify", "c2", "--limit", "1.5", "--quantity", "5"]);
+    assert_eq!((changed.code, &changed.json()["change"]["kind"]), (0, &"MODIFY".into()));
+    let unreasoned = broker.cli(&["modify", "c2", "--limit", "2", "--owner", "alpha"]);
+    assert_eq!(unreasoned.code, 2, "{unreasoned:?}");
+    until_true("it is changed", PATIENCE, || {
+        let one = as_alpha(&["orders", "--mine"]).json()["orders"][0].clone();
+        (&one["limit_price"], &one["quantity"]) == (&1.5.into(), &5.into())
+    });
+    // The operator of the broker, who is nobody's client.
+    let theirs = ["modify", "c2", "--quantity", "4", "--owner", "alpha", "--reason", "large"];
+    let changed = broker.cli(&[&theirs[..], &["--json"]].concat());
+    assert_eq!(changed.json()["change"]["reason"], "large", "{changed:?}");
+    until_true("it is changed again", PATIENCE, || {
+        as_alpha(&["orders", "--mine"]).json()["orders"][0]["quantity"] == 4
+    });
 
     let status = broker.cli(&["trading", "status", "--json"]);
     assert_eq!((status.code, &status.json()["trading"]), (0, &"on".into()), "{status:?}");

@@ -7,6 +7,7 @@ mod sight;
 
 use std::collections::BTreeMap;
 
+use ibouncer_client::api::ChangeState;
 use ibouncer_client::{Client, contract};
 use ibouncer_tests::harness::{Broker, Sim};
 use serde_json::Value;
@@ -89,12 +90,29 @@ async fn twenty_clients_trade_at_once_and_whatever_is_beyond_their_rights_is_ref
     listed.sort();
     assert_eq!(listed, allowed);
 
-    // An administrator ends what another began, and that is audited as well.
+    // An administrator changes what another began, and ends it, and that is audited as well.
+    let change = Attempt::ModifyOf("plain", "own", "5", "too large").make(&connected["boss"]).await;
+    change.unwrap();
+    let changed = super::soon("the change is done", || async {
+        let order = connected["plain"].orders().get("", "own").await.ok()?;
+        let done = order.change.as_ref()?.state() == ChangeState::Done;
+        done.then_some(order)
+    })
+    .await;
+    assert_eq!(changed.order.unwrap().total_quantity(), "5");
+    let by = changed.change.unwrap();
+    assert_eq!((&by.by[..], &by.reason[..]), ("boss", "too large"), "its owner sees who it was");
     let cancel = Attempt::Cancel("plain", "own", "a test").make(&connected["boss"]).await;
     cancel.unwrap();
     super::state(&connected["plain"], "own", super::OrderState::Cancelled).await;
     let audit = broker.home().audit();
-    let by_boss = |line: &&Value| line["principal"] == "boss" && line["owner"] == "plain";
+    let by_boss = |line: &&Value| {
+        (&line["principal"], &line["owner"]) == (&"boss".into(), &"plain".into())
+            && line["result"] == "sent"
+    };
+    let line = audit.iter().find(by_boss).expect("a line about the boss");
+    assert_eq!((&line["what"], &line["reason"]), (&"ModifyOrder".into(), &"too large".into()));
+    assert_eq!(line["credential"], "the token of clients.boss");
     let line = audit.iter().rfind(by_boss).expect("a line about the boss");
     assert_eq!((&line["result"], &line["reason"]), (&"sent".into(), &"a test".into()), "{line}");
 
@@ -103,7 +121,10 @@ async fn twenty_clients_trade_at_once_and_whatever_is_beyond_their_rights_is_ref
     drop(broker);
     let ledger = ours(&sim.ledger());
     assert_eq!(ledger.len(), allowed.len(), "{ledger:#?}");
-    assert!(ledger.iter().all(|entry| entry["places"] == 1), "{ledger:#?}");
+    let mut places: Vec<_> = ledger.iter().map(|entry| entry["places"].as_u64().unwrap()).collect();
+    places.sort_unstable();
+    assert_eq!(places.pop(), Some(2), "the one that was changed: {ledger:#?}");
+    assert!(places.iter().all(|places| *places == 1), "{ledger:#?}");
     let cancelled = ledger.iter().filter(|entry| entry["cancels"] != 0).count();
     assert_eq!(cancelled, 1);
 }
@@ -193,4 +214,20 @@ async fn a_con_id_counts_once_gateway_has_said_what_it_is() {
         .place(clients::named("words", clients::bid("AAPL", "10", 1.0, ONE)))
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_changed_as_it_was_told_by_a_client_that_may_trade_one_symbol_only() {
+    let (_sim, broker) = both();
+    let apple = broker.client_by_token("apple").await;
+    apple.orders().place(clients::named("a", clients::bid("AAPL", "10", 1.0, ONE))).await.unwrap();
+    let told = super::state(&apple, "a", super::OrderState::Working).await;
+    let (contract, order) = (told.contract.unwrap(), told.order.unwrap());
+    assert_ne!(contract.con_id(), 0, "Gateway has told which one it is");
+    let request = ibouncer_client::tws::PlaceOrderRequest {
+        contract: Some(contract),
+        order: Some(ibouncer_client::tws::Order { lmt_price: Some(2.0), ..order }),
+        ..Default::default()
+    };
+    apple.orders().modify("a", request).await.unwrap();
 }

@@ -243,7 +243,8 @@ impl World {
             }
         }
         self.trace(&format!("{} modifies {name}", OWNERS[index]));
-        let asked = v1::ModifyOrderRequest { client_order_id: name.clone(), request };
+        let asked =
+            v1::ModifyOrderRequest { client_order_id: name.clone(), request, ..Default::default() };
         let request = OrderRequest::Modify(asked.encode_to_vec().into());
         self.order_call(index, What::Other, request);
         name

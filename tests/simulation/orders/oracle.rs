@@ -65,6 +65,18 @@ impl World {
         self.order_call(ADMIN, What::Other, request);
     }
 
+    /// The journal is new, and Gateway shows another program's order: a person looks.
+    pub(crate) fn adopt_at_first(&mut self) {
+        self.run_until(Duration::from_secs(60), "a halt", |world| world.trading_word() == "halted");
+        self.adopt();
+    }
+
+    fn adopt(&mut self) {
+        let reason = "simulated".to_owned();
+        self.trace("the state is adopted");
+        self.ask_admin(OrderRequest::AdoptState(v1::AdoptTradingStateRequest { reason }));
+    }
+
     /// Everything, at the end.
     pub(crate) fn check_orders(&mut self) {
         self.run_for(Duration::from_secs(60));
@@ -89,8 +101,7 @@ impl World {
         }
         self.check_doubt();
         if self.trading_word() == "halted" {
-            self.trace("the state is adopted");
-            self.ask_admin(OrderRequest::AdoptState(v1::AdoptTradingStateRequest { reason }));
+            self.adopt();
         }
         self.run_for(SETTLED);
         let word = self.trading_word();

@@ -191,6 +191,11 @@ pub enum Input {
         /// Why.
         error: String,
     },
+    /// The journal of orders cannot be trusted any more.
+    JournalDamaged {
+        /// What is wrong, and what a person can do.
+        words: String,
+    },
     /// The audit log cannot be written, and why; or it can again.
     AuditFailed {
         /// Why.

@@ -143,6 +143,7 @@ impl Hub {
             Doing::Reply(call, result) => self.reply(call, result),
             Doing::Audit(audit) => self.outputs.push_back(Output::Audit(audit)),
             Doing::Note(kind, severity, text) => self.note(kind, severity, text),
+            Doing::Learn(contract) => self.contracts.learn_of_order(&contract),
             Doing::StatusChanged => self.outputs.push_back(Output::StatusChanged),
         }
     }

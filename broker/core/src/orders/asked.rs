@@ -1,6 +1,8 @@
 //! What is asked of the desk, and to whom it goes; and what only looks: who am I, what is there.
 //! A refusal is audited as well.
 
+use std::time::Instant;
+
 use ibouncer_proto::api::v1::{
     self, GetOrderResponse, ListOrdersRequest, ListOrdersResponse, OrderEvent, OrderEventKind,
     OrderScope, WatchOrdersResponse, WhoAmIResponse,
@@ -43,7 +45,7 @@ impl Desk {
             OrderRequest::Get(asked) => {
                 self.show_one(caller, call, &asked.owner, &asked.client_order_id)
             }
-            OrderRequest::List(asked) => self.show_all(caller, call, asked),
+            OrderRequest::List(asked) => self.show_all(caller, call, asked, now),
             OrderRequest::Watch { scope, snapshot } => self.watch(caller, call, *scope, *snapshot),
             OrderRequest::WhoAmI => {
                 self.who_am_i(caller, call);
@@ -74,17 +76,15 @@ impl Desk {
             return;
         }
         let own = caller.principal.as_deref().unwrap_or_default();
-        let owner = if owner.is_empty() && !body.is_empty() { own } else { owner };
+        let owner = if owner.is_empty() && !body.is_empty() { own.to_owned() } else { owner };
         self.doings.push_back(Doing::Audit(Box::new(Audit {
-            client: caller.name.clone(),
-            principal: caller.principal.clone().unwrap_or_default(),
             what,
             result: "refused",
             reason: format!("{}: {}", error.code, error.message),
             client_order_id: name,
-            owner: owner.to_owned(),
+            owner,
             body_sha256: sha256(&body),
-            ..Audit::default()
+            ..Audit::by(caller)
         })));
     }
 
@@ -143,6 +143,7 @@ impl Desk {
         caller: &Caller,
         call: CallId,
         asked: &ListOrdersRequest,
+        now: Instant,
     ) -> Result<(), Error> {
         let view = self.view_of(caller, asked.scope());
         let mut orders: Vec<_> = self
@@ -158,6 +159,10 @@ impl Desk {
                 view.shows("", account)
             });
             orders.extend(foreign.map(view::foreign));
+            // Gateway tells nobody else when a foreign order ends.
+            if !self.book.foreign.is_empty() {
+                self.look_again(now);
+            }
         }
         let through_sequence = self.telling.told_event();
         let response = ListOrdersResponse { through_sequence, ..Default::default() };
@@ -231,16 +236,16 @@ impl Desk {
 
 /// What a request is about, for the audit log.
 #[derive(Default)]
-struct Named<'a> {
+struct Named {
     /// Empty for what only looks.
     what: &'static str,
-    owner: &'a str,
+    owner: String,
     name: String,
     /// What would have left.
     body: Vec<u8>,
 }
 
-fn named(request: &OrderRequest) -> Named<'_> {
+fn named(request: &OrderRequest) -> Named {
     // Of a request that cannot be read, the log says as much as can be.
     let inside = |raw: &[u8], tag| part(raw, tag).ok().flatten().unwrap_or_default();
     let placement = |raw: &[u8]| {
@@ -249,14 +254,19 @@ fn named(request: &OrderRequest) -> Named<'_> {
         let name = v1::NewOrder::decode(&order[..]).unwrap_or_default().client_order_id;
         Named { what: "PlaceOrder", name, body: inside(&order, 2), ..Named::default() }
     };
-    let about =
-        |what, owner, name: &str| Named { what, owner, name: name.to_owned(), ..Named::default() };
+    let about = |what, owner: &str, name: &str| Named {
+        what,
+        owner: owner.to_owned(),
+        name: name.to_owned(),
+        body: Vec::new(),
+    };
     match request {
         OrderRequest::Place(raw) | OrderRequest::PlaceGroup(raw) => placement(raw),
         OrderRequest::Modify(raw) => {
             let asked = v1::ModifyOrderRequest::decode(&raw[..]).unwrap_or_default();
             let body = inside(raw, 2);
-            Named { body, ..about("ModifyOrder", "", &asked.client_order_id) }
+            let name = asked.client_order_id;
+            Named { what: "ModifyOrder", owner: asked.owner, name, body }
         }
         OrderRequest::Preview(raw) => {
             Named { body: inside(raw, 1), ..about("PreviewOrder", "", "") }

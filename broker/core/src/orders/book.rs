@@ -18,6 +18,22 @@ pub(crate) struct Foreign {
     /// The same, as they came.
     pub(crate) open_order: Bytes,
     pub(crate) order_status: Bytes,
+    /// When Gateway told of it last.
+    pub(crate) told_ms: i64,
+    /// Lists that ended since, with the one that told.
+    lists: u8,
+}
+
+/// A list comes late, and may share its end with another: an order that is missing from two of
+/// them is gone.
+const MOST_LISTS: u8 = 3;
+
+impl Foreign {
+    /// Gateway tells of it.
+    pub(crate) fn on_told(&mut self, now_ms: i64) {
+        self.told_ms = now_ms;
+        self.lists = 0;
+    }
 }
 
 /// The orders.
@@ -138,6 +154,18 @@ impl Book {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Order> {
         self.orders.values()
+    }
+
+    /// Gateway's list of open orders has come.
+    pub(crate) fn age_foreign(&mut self) {
+        self.foreign.retain(|_, one| {
+            one.lists += 1;
+            one.lists < MOST_LISTS
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.orders.is_empty()
     }
 
     pub(crate) fn highest_id(&self) -> i32 {

@@ -34,6 +34,8 @@ pub(crate) enum Doubt {
     Volatile,
     /// It belongs to other accounts.
     Accounts,
+    /// It holds nothing, and Gateway shows orders of API programs.
+    Empty,
     /// Gateway shows orders of our client id that it does not know.
     Unaccounted,
     /// Ids of orders come near those of requests.

@@ -17,13 +17,11 @@ use super::change::{ended, not_found};
 use super::departures::Departure;
 use super::journal::Audit;
 use super::leaving::{Ask, What};
-use super::rights;
 use super::waiting::Waiting;
 use super::{Caller, Desk, Doing};
 use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::pacing::Lane;
-use crate::principals::TradingSettings;
 use crate::wire;
 
 impl Desk {
@@ -75,7 +73,8 @@ impl Desk {
         let withdrawn = self.withdraw_waiting(caller, &owner, &asked.reason, |_| true);
         for order in &withdrawn {
             if let Some(id) = self.book.named(&owner, &order.client_order_id) {
-                self.never_leaves(id, now);
+                let audit = self.cancel_audit(caller, &owner, id, &asked.reason);
+                self.never_leaves(id, &audit, now);
             }
         }
         let orders = self.cancel_all_of(&owner, Some(caller), &asked.reason, now);
@@ -146,26 +145,6 @@ impl Desk {
         orders
     }
 
-    /// Whose orders this caller may cancel here.
-    fn may_cancel_of(&self, caller: &Caller, owner: &str, reason: &str) -> Result<String, Error> {
-        let named = caller.principal.as_deref().unwrap_or_default();
-        if owner.is_empty() || owner == named {
-            // Whoever may have sent it may cancel it, also once trading is off.
-            let settings = TradingSettings { enabled: self.active, ..self.settings.clone() };
-            let known = self.principals.get(named).map(|principal| (named, principal));
-            rights::may_trade(&settings, known)?;
-            return Ok(named.to_owned());
-        }
-        self.administrator(caller, "another client's orders")?;
-        if reason.trim().is_empty() {
-            return Err(error::order(
-                "INVALID_ARGUMENT",
-                "reason is empty: say why another client's order is cancelled",
-            ));
-        }
-        Ok(owner.to_owned())
-    }
-
     /// One cancel: taken back, put into the queue, or over already.
     pub(super) fn cancel_one(
         &mut self,
@@ -179,18 +158,18 @@ impl Desk {
         if let Some(key) = self.departing(order_id, places)
             && self.departures.get(key).is_some_and(|one| !one.numbered)
         {
-            self.end_unsent(key, now);
-            return Ok(Cancelling::Over);
+            self.end_unsent(key, &audit, now);
+            return Ok(self.nothing_leaves(audit));
         }
         let Some(order) = self.book.get_mut(order_id) else {
             return Err(not_found(""));
         };
         match order.state() {
             State::NotSent => {
-                self.never_leaves(order_id, now);
-                return Ok(Cancelling::Over);
+                self.never_leaves(order_id, &audit, now);
+                return Ok(self.nothing_leaves(audit));
             }
-            State::Cancelled => return Ok(Cancelling::Over),
+            State::Cancelled => return Ok(self.nothing_leaves(audit)),
             state if !order.is_live() => return Err(ended(&order.record.client_order_id, state)),
             _ => {}
         }
@@ -198,7 +177,7 @@ impl Desk {
             change.kind() == ChangeKind::Cancel && change.state() != ChangeState::Unknown
         }) {
             let waits = self.departing(order_id, |what| what == What::Cancel).is_some();
-            return Ok(if waits { Cancelling::Leaves } else { Cancelling::Over });
+            return Ok(if waits { Cancelling::Leaves } else { self.nothing_leaves(audit) });
         }
         if let Some(error) = self.brakes.no_way() {
             return Err(error);
@@ -211,7 +190,7 @@ impl Desk {
         let Some(order) = self.book.get_mut(order_id) else {
             return Err(not_found(""));
         };
-        order.begin_change(ChangeKind::Cancel, b"");
+        order.begin_change(ChangeKind::Cancel, b"", audit.by_another());
         let request = tws::CancelOrderRequest { order_id: Some(order_id), order_cancel: details };
         let label = order.record.client_order_id.clone();
         let departure = Departure::new(What::Cancel, vec![order_id], audit);
@@ -224,25 +203,31 @@ impl Desk {
 
     /// Its owner ends what has not left, and waits for nothing: the call that placed it does not
     /// place it after all.
-    fn never_leaves(&mut self, order_id: i32, now: Instant) {
+    fn never_leaves(&mut self, order_id: i32, audit: &Audit, now: Instant) {
         if let Some(order) = self.book.get_mut(order_id).filter(|order| order.may_leave_after_all())
         {
-            order.begin_change(ChangeKind::Cancel, b"");
+            order.begin_change(ChangeKind::Cancel, b"", audit.by_another());
             order.move_change(ChangeState::Done, "it had not left, and never will", 0);
             self.tell(order_id, OrderEventKind::Change, now);
         }
     }
 
     /// Its owner ends what has not left: it never will, whoever asks again.
-    fn end_unsent(&mut self, key: i32, now: Instant) {
+    fn end_unsent(&mut self, key: i32, audit: &Audit, now: Instant) {
         let orders = self.departures.get(key).map(|one| one.orders.clone()).unwrap_or_default();
         for id in orders {
             if let Some(order) = self.book.get_mut(id) {
-                order.begin_change(ChangeKind::Cancel, b"");
+                order.begin_change(ChangeKind::Cancel, b"", audit.by_another());
             }
         }
         let because = error::order("CANCELLED", "it was cancelled before it left");
         self.take_back(key, &because, now);
+    }
+
+    /// Who ended what needs no frame is written down all the same.
+    fn nothing_leaves(&mut self, audit: Audit) -> Cancelling {
+        self.doings.push_back(Doing::Audit(Box::new(Audit { result: "done", ..audit })));
+        Cancelling::Over
     }
 
     pub(super) fn cancel_audit(

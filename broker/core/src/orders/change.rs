@@ -12,8 +12,10 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::authority::Acting;
 use super::body::{self, Purpose, UpstreamIds};
 use super::departures::Departure;
+use super::journal::Audit;
 use super::leaving::{Ask, What};
 use super::patch::part;
 use super::place::Admitted;
@@ -25,7 +27,7 @@ use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::pacing::Lane;
-use crate::principals::{Role, WhenAway};
+use crate::principals::WhenAway;
 use crate::wire;
 
 impl Desk {
@@ -36,8 +38,9 @@ impl Desk {
         raw: &Bytes,
         around: Surroundings<'_>,
     ) -> Result<(), Error> {
-        let (owner, principal) = self.trader(caller)?;
         let asked = v1::ModifyOrderRequest::decode(&raw[..]).map_err(unreadable)?;
+        let acting = self.may_change_of(caller, &asked.owner, &asked.reason)?;
+        let Acting { owner, principal, reason } = acting;
         let body = part(raw, 2).map_err(unreadable)?.unwrap_or_default();
         let request = body::checked_change(&body)?;
         let order_id = self.own(&owner, &asked.client_order_id)?;
@@ -50,32 +53,43 @@ impl Desk {
             Admitted::Later => return Ok(()),
             Admitted::Now => {}
         }
-        self.may_modify(order_id, &request)?;
+        if let Err(error) = self.may_modify(order_id, &request) {
+            if error.code == "ORDER_UNKNOWN" {
+                self.look_again(around.now);
+            }
+            return Err(error);
+        }
         let contract = request.contract.clone().unwrap_or_default();
         let order = request.order.clone().unwrap_or_default();
         // It is one of the open ones already.
         let known = self.known_of(&owner, &around, (around.quote)(&contract));
         let known = Known { open_orders: 0, ..known };
+        // The pace of an administrator is not the owner's.
+        let own = reason.is_empty();
+        let known = if own { known } else { Known { last_minute: 0, ..known } };
         rights::check(&self.settings, &principal, known, &contract, &order)?;
+        let name = asked.client_order_id;
+        let audit = self.audit(caller, What::Modify, &owner, &name, order_id, &body);
+        let audit = Audit { reason, ..audit };
         let Some(order) = self.book.get_mut(order_id) else {
-            return Err(not_found(&asked.client_order_id));
+            return Err(not_found(&name));
         };
         let ids = UpstreamIds {
             order: order_id,
             parent: order.record.parent_id,
             ..UpstreamIds::default()
         };
-        order.begin_change(ChangeKind::Modify, &body);
+        order.begin_change(ChangeKind::Modify, &body, audit.by_another());
         let tag = body::tag(&self.facts.journal_id, order_id);
         let frame_body =
             body::upstream(&body, ids, &owner, &tag, Purpose::Place).map_err(unreadable)?;
-        let name = asked.client_order_id;
-        let audit = self.audit(caller, What::Modify, &owner, &name, order_id, &body);
         let departure =
             Departure::new(What::Modify, vec![order_id], audit).waiter(Some((call, Ask::Modify)));
         let frames = wire::unkeyed(id::PLACE_ORDER, &frame_body);
         self.push(Lane::Order, caller, departure, frames, ("placeOrder", checks::label(&contract)));
-        self.count_sent(&owner, 1, around.now);
+        if own {
+            self.count_sent(&owner, 1, around.now);
+        }
         Ok(())
     }
 
@@ -117,8 +131,8 @@ impl Desk {
         let seen = self.epoch.is_some_and(|epoch| order.is_seen_in(epoch));
         if !seen || record.perm_id == 0 {
             let what = format!(
-                "Gateway has not told of order {name:?} in this session yet; a change of it could \
-                 place it again"
+                "Gateway has not told of order {name:?} in this session yet, and a change of it \
+                 could place it again; Gateway is being asked"
             );
             return Err(error::order_later("ORDER_UNKNOWN", what));
         }
@@ -145,16 +159,6 @@ impl Desk {
             ));
         }
         Ok(())
-    }
-
-    pub(super) fn administrator(&self, caller: &Caller, what: &str) -> Result<(), Error> {
-        let role = caller.principal.as_ref().and_then(|name| self.principals.get(name));
-        if caller.operator || role.is_some_and(|one| one.role == Role::Admin) {
-            return Ok(());
-        }
-        let name = caller.principal.as_deref().unwrap_or("NAME");
-        let what = format!("{what} are for their owner and for administrators");
-        Err(error::forbidden("RIGHT_DENIED", &what, &format!("clients.{name}.role")))
     }
 
     /// What waits to change an order that has ended meanwhile does not leave.

@@ -18,13 +18,15 @@ pub(crate) struct Departure {
     pub(super) numbered: bool,
     /// TWS messages in it.
     pub(super) messages: usize,
+    /// Gateway keeps it back (`transmit` is false) and does not say that it has it.
+    pub(super) held: bool,
     /// Who is named in the audit log.
     pub(super) audit: Audit,
 }
 
 impl Departure {
     pub(super) fn new(what: What, orders: Vec<i32>, audit: Audit) -> Self {
-        Self { what, orders, waiters: Vec::new(), numbered: false, messages: 1, audit }
+        Self { what, orders, waiters: Vec::new(), numbered: false, messages: 1, held: false, audit }
     }
 
     pub(super) fn waiter(mut self, waiter: Option<(CallId, Ask)>) -> Self {

@@ -15,12 +15,12 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::Desk;
 use super::brakes::Doubt;
 use super::journal::OrderRecord;
 use super::order::{follows, meaning};
 use super::patch::{part, with_parts};
 use super::whose::Whose;
+use super::{Desk, Doing};
 use super::{body, lists};
 use crate::hub::Reply;
 use crate::notes::Severity;
@@ -103,6 +103,9 @@ impl Desk {
         let order = told.order.clone().unwrap_or_default();
         let order_id = told.order_id();
         self.see_id(order_id, order.client_id(), order.perm_id());
+        if let Some(contract) = told.contract.clone() {
+            self.doings.push_back(Doing::Learn(Box::new(contract)));
+        }
         if let Some((call, _)) = self.previews.remove(&order_id) {
             // It went out with its owner's mark, and is told to nobody else.
             let owner =
@@ -127,17 +130,13 @@ impl Desk {
         };
         match self.ours(order_id, order.client_id()) {
             Whose::Ours => self.on_told(order_id, &told_of, now),
-            Whose::Missing => self.on_unaccounted_order(told, message),
-            Whose::Foreign => {
-                let foreign = self.book.foreign.entry(order.perm_id()).or_default();
-                foreign.told = told.clone();
-                foreign.open_order = Bytes::copy_from_slice(message);
-            }
+            Whose::Missing => self.on_unaccounted_order(told, message, now),
+            Whose::Foreign => self.on_foreign_order(told, message, now),
         }
     }
 
     fn on_order_status(&mut self, told: &tws::OrderStatus, message: &[u8], now: Instant) {
-        let order_id = told.order_id();
+        let (order_id, now_ms) = (told.order_id(), self.millis(now));
         self.see_id(order_id, told.client_id(), told.perm_id());
         let told_of = Told {
             status: told.status(),
@@ -158,6 +157,7 @@ impl Desk {
                 if ended {
                     self.book.foreign.remove(&told.perm_id());
                 } else if let Some(foreign) = self.book.foreign.get_mut(&told.perm_id()) {
+                    foreign.on_told(now_ms);
                     foreign.status = told.clone();
                     foreign.order_status = Bytes::copy_from_slice(message);
                 }

@@ -42,6 +42,8 @@ pub struct Audit {
     pub client: String,
     /// Empty if none.
     pub principal: String,
+    /// What it proved itself by, in words; names are its own choice.
+    pub credential: String,
     /// Name of the call, or what the broker did by itself.
     pub what: &'static str,
     /// "done", "refused", "not-sent".

@@ -121,6 +121,10 @@ impl Desk {
         for (call, ask) in &departure.waiters {
             self.answer_left(*call, *ask, &departure.orders);
         }
+        if departure.held {
+            // Only a list shows it; before, it could not be changed.
+            self.reconciler.begin();
+        }
         let mut audit = departure.audit;
         audit.result = "sent";
         self.doings.push_back(Doing::Audit(Box::new(audit)));

@@ -30,14 +30,12 @@ const LONGEST_REASON: usize = 500;
 impl Desk {
     fn done(&mut self, caller: &Caller, what: &'static str, owner: &str, name: &str, reason: &str) {
         self.doings.push_back(Doing::Audit(Box::new(Audit {
-            client: caller.name.clone(),
-            principal: caller.principal.clone().unwrap_or_default(),
             what,
             result: "done",
             reason: reason.to_owned(),
             client_order_id: name.to_owned(),
             owner: owner.to_owned(),
-            ..Audit::default()
+            ..Audit::by(caller)
         })));
     }
 
@@ -166,6 +164,7 @@ impl Desk {
         }
         self.next_id = self.next_id.max(self.facts.floor + 1);
         self.facts.adopted.extend(std::mem::take(&mut self.doubtful));
+        self.facts.settled = true;
         self.save_facts();
         self.note(
             Severity::Warning,
@@ -259,7 +258,7 @@ impl Desk {
     }
 }
 
-fn checked_reason(reason: &str) -> Result<String, Error> {
+pub(super) fn checked_reason(reason: &str) -> Result<String, Error> {
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
         let what = format!("reason must have 1 to {LONGEST_REASON} characters: say why");

@@ -96,12 +96,21 @@ impl Order {
         Ok(true)
     }
 
-    /// A new change, in place of the one before.
-    pub(crate) fn begin_change(&mut self, kind: ChangeKind, request: &[u8]) {
+    /// A new change, in place of the one before. `by` says who wants it and why, if that is not
+    /// the owner.
+    pub(crate) fn begin_change(
+        &mut self,
+        kind: ChangeKind,
+        request: &[u8],
+        by: Option<(&str, &str)>,
+    ) {
+        let (by, reason) = by.unwrap_or_default();
         self.record.change = Some(Change {
             kind: kind.into(),
             state: ChangeState::Waiting.into(),
             request: request.to_vec().into(),
+            by: by.to_owned(),
+            reason: reason.to_owned(),
             ..Change::default()
         });
     }
@@ -314,11 +323,11 @@ mod tests {
     #[test]
     fn a_done_modification_is_what_is_in_force() {
         let mut order = Order::new(OrderRecord { request: "old".into(), ..Default::default() });
-        order.begin_change(ChangeKind::Modify, b"new");
+        order.begin_change(ChangeKind::Modify, b"new", None);
         assert!(order.move_change(ChangeState::Sent, "", 0));
         assert!(order.move_change(ChangeState::Failed, "no", 201));
         assert_eq!(order.record.request, "old");
-        order.begin_change(ChangeKind::Modify, b"new");
+        order.begin_change(ChangeKind::Modify, b"new", None);
         assert!(order.move_change(ChangeState::Sent, "", 0));
         assert!(order.move_change(ChangeState::Done, "", 0));
         assert_eq!(order.record.request, "new");

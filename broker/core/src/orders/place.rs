@@ -25,7 +25,7 @@ use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::pacing::Lane;
-use crate::principals::{Principal, WhenAway};
+use crate::principals::WhenAway;
 use crate::wire;
 
 /// What limits of a minute count.
@@ -59,7 +59,7 @@ impl Desk {
             return self.already_placed(call, ask(true), &known);
         }
         let request = if group { OrderRequest::PlaceGroup } else { OrderRequest::Place };
-        let names = placements.iter().map(|one| one.name.clone()).collect();
+        let names = placements.iter().flat_map(Placement::names).map(str::to_owned).collect();
         match self
             .admit(&owner, principal.when_away, call, caller, names, || request(raw.clone()))?
         {
@@ -77,14 +77,6 @@ impl Desk {
             before += placement.names().count();
         }
         self.take_in(caller, call, &owner, placements, ask(false), around.now)
-    }
-
-    /// The principal of a caller who may send orders, and its name.
-    pub(super) fn trader(&self, caller: &Caller) -> Result<(String, Principal), Error> {
-        let named = caller.principal.as_deref();
-        let known = named.and_then(|name| Some((name, self.principals.get(name)?)));
-        let principal = rights::may_trade(&self.settings, known)?.clone();
-        Ok((named.unwrap_or_default().to_owned(), principal))
     }
 
     /// Whether what is new is taken now, waits, or is refused.
@@ -277,6 +269,7 @@ impl Desk {
         let audit = self.audit(caller, What::Place, owner, &first.name, key, &first.body);
         let mut departure = Departure::new(What::Place, orders, audit).waiter(Some((call, ask)));
         departure.messages = messages;
+        departure.held = placements.last().is_some_and(Placement::is_held);
         let label = first.request.contract.as_ref().map(checks::label).unwrap_or_default();
         self.push(Lane::Order, caller, departure, frames.freeze(), ("placeOrder", label));
         self.count_sent(owner, messages, now);
@@ -360,15 +353,13 @@ impl Desk {
         body: &[u8],
     ) -> Audit {
         Audit {
-            client: caller.name.clone(),
-            principal: caller.principal.clone().unwrap_or_default(),
             what: what.name(),
             client_order_id: name.to_owned(),
             owner: owner.to_owned(),
             order_id,
             perm_id: self.book.get(order_id).map_or(0, |order| order.record.perm_id),
             body_sha256: sha256(body),
-            ..Audit::default()
+            ..Audit::by(caller)
         }
     }
 }

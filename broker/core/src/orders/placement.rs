@@ -48,6 +48,11 @@ pub(super) enum Role {
 }
 
 impl Placement {
+    /// Gateway is to hold it back until another one of its group comes, or a change.
+    pub(super) fn is_held(&self) -> bool {
+        self.request.order.as_ref().is_some_and(|order| order.transmit == Some(false))
+    }
+
     /// Names of all orders that come of it.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.name[..]).chain(self.attached.iter().map(|one| &one.name[..]))

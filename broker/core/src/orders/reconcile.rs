@@ -140,6 +140,10 @@ impl Reconciler {
         self.wanted.take()
     }
 
+    pub(crate) fn is_listing_of(&self, listing: Listing) -> bool {
+        matches!(self.state, State::Listing { what, .. } if what == listing)
+    }
+
     pub(crate) fn is_listing(&self) -> bool {
         matches!(self.state, State::Listing { .. })
     }

@@ -1,7 +1,7 @@
 //! What the life of the session means for orders: what is lost with it, what is proven by the
 //! link's numbers, and what has to be compared before trading opens.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ibouncer_proto::api::v1::{ChangeKind, ChangeState, OrderEventKind, OrderState as State};
 use ibouncer_proto::tws::v1 as tws;
@@ -9,7 +9,7 @@ use prost::Message as _;
 
 use super::brakes::Doubt;
 use super::cancel::the_broker;
-use super::reconcile::Progress;
+use super::reconcile::{Listing, Progress};
 use super::{Desk, Doing};
 use crate::error;
 use crate::notes::Severity;
@@ -24,6 +24,9 @@ pub enum Before {
     /// through this number, and nothing above it.
     TakenThrough(u64),
 }
+
+/// Gateway's lists are not asked for again so soon after they were read: each is long.
+const FRESH: Duration = Duration::from_secs(10);
 
 /// Why a session that was taken over says nothing of what left in another one.
 const ELSEWHERE: &str = "it left in an earlier session, and this one has not told";
@@ -207,6 +210,15 @@ impl Desk {
         self.doubt(Doubt::Accounts, what);
     }
 
+    /// The journal has been compared with Gateway's lists: it is this login's, unless there is a
+    /// doubt about just that.
+    fn settle_journal(&mut self) {
+        if !self.facts.settled && !self.brakes.doubts.contains_key(&Doubt::Empty) {
+            self.facts.settled = true;
+            self.save_facts();
+        }
+    }
+
     /// How far back executions are asked for, in days; none: today's. Gateway keeps a week.
     pub(crate) fn days_back(&self, now: Instant) -> Option<i32> {
         const TODAY_MS: i64 = 12 * 3600 * 1000;
@@ -216,8 +228,18 @@ impl Desk {
         (self.millis(now) - oldest > TODAY_MS).then_some(7)
     }
 
+    /// Somebody asks for what Gateway's lists may tell: it is asked anew, unless it just was.
+    pub(super) fn look_again(&mut self, now: Instant) {
+        if self.reconciled.is_some_and(|at| now.saturating_duration_since(at) > FRESH) {
+            self.reconciler.begin();
+        }
+    }
+
     /// A list is complete, or will never be.
     pub(crate) fn on_listed(&mut self, complete: bool, now: Instant) {
+        if complete && self.reconciler.is_listing_of(Listing::OpenOrders) {
+            self.book.age_foreign();
+        }
         let next = now + self.settings.reconcile_every;
         if self.reconciler.on_listed(complete, next, now) == Progress::Done {
             self.on_reconciled(now);
@@ -235,6 +257,7 @@ impl Desk {
         self.reconciled = Some(now);
         self.resolve_changes(now);
         self.end_torn_groups(now);
+        self.settle_journal();
         if std::mem::take(&mut self.brakes.reconciling) {
             let (_, unknown) = self.book.counts();
             let text = match unknown {
@@ -295,7 +318,10 @@ impl Desk {
             }
         }
         for id in torn {
-            let audit = self.cancel_audit(&the_broker(), "", id, "its group was cut on its way");
+            let owner = self.book.get(id).map(|order| order.record.owner.clone());
+            let owner = owner.unwrap_or_default();
+            let because = "its group was cut on its way";
+            let audit = self.cancel_audit(&the_broker(), &owner, id, because);
             let _ = self.cancel_one(None, id, None, audit, now);
         }
     }

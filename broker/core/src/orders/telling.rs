@@ -15,7 +15,7 @@ use ibouncer_proto::api::v1::{
 };
 use prost::Message;
 
-use super::brakes::Gate;
+use super::brakes::{Doubt, Gate};
 use super::journal::{EventRecord, Write};
 use super::patch::{put_part, with_parts};
 use super::{Desk, Doing, lists, view};
@@ -174,6 +174,12 @@ impl Desk {
         self.note(Severity::Error, what);
         self.brakes.journal = Some(error.to_owned());
         self.doings.push_back(Doing::StatusChanged);
+    }
+
+    /// Something in the journal is not what was written. Orders that are known go on, and can be
+    /// cancelled; nothing new is taken until a person has repaired it.
+    pub fn on_damaged(&mut self, words: String) {
+        self.doubt(Doubt::Damaged, words);
     }
 
     /// The audit log cannot be written, and why; or it can again.

@@ -1,12 +1,15 @@
 //! The desk by hand: a queue, a link, a disk and a Gateway that do what the test says.
 
+mod administrators;
 mod books;
 mod changes;
 mod lists;
 mod losses;
 mod names;
 mod owed;
+mod requests;
 mod rules;
+mod strangers;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -27,6 +30,7 @@ use super::journal::{EventRecord, OrderRecord};
 use super::session::Before;
 use super::*;
 use crate::principals::{Principal, Role, WhenAway};
+use requests::*;
 
 const CLIENT_ID: i32 = 410;
 
@@ -141,7 +145,7 @@ impl Floor {
                     }
                     Doing::Audit(audit) => self.audit.push(*audit),
                     Doing::Note(_, _, text) => self.notes.push(text),
-                    Doing::StatusChanged => {}
+                    Doing::StatusChanged | Doing::Learn(_) => {}
                 }
             } else if let Some((call, caller, request)) = self.desk.poll_waiting() {
                 self.ask(&caller, call, &request);
@@ -353,47 +357,4 @@ impl Floor {
             .map(|(_, body)| tws::PlaceOrderRequest::decode(body.clone()).unwrap().order_id())
             .collect()
     }
-}
-
-fn caller(who: &str) -> Caller {
-    let principal = Some(who.to_owned()).filter(|who| who != "nobody");
-    Caller { client: ClientId(1), name: who.into(), principal, ..Caller::default() }
-}
-
-fn stock() -> tws::Contract {
-    tws::Contract {
-        symbol: Some("AAPL".into()),
-        sec_type: Some("STK".into()),
-        exchange: Some("SMART".into()),
-        currency: Some("USD".into()),
-        ..Default::default()
-    }
-}
-
-fn limit(price: f64) -> tws::PlaceOrderRequest {
-    tws::PlaceOrderRequest {
-        contract: Some(stock()),
-        order: Some(tws::Order {
-            action: Some("BUY".into()),
-            order_type: Some("LMT".into()),
-            total_quantity: Some("10".into()),
-            lmt_price: Some(price),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
-fn new_order(name: &str, request: tws::PlaceOrderRequest) -> v1::NewOrder {
-    v1::NewOrder { client_order_id: name.into(), request: Some(request), ..Default::default() }
-}
-
-fn place(name: &str, request: tws::PlaceOrderRequest) -> Bytes {
-    v1::PlaceOrderRequest { order: Some(new_order(name, request)) }.encode_to_vec().into()
-}
-
-fn modify(name: &str, price: f64) -> OrderRequest {
-    let request =
-        v1::ModifyOrderRequest { client_order_id: name.into(), request: Some(limit(price)) };
-    OrderRequest::Modify(request.encode_to_vec().into())
 }

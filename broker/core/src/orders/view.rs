@@ -45,6 +45,8 @@ pub(crate) fn order(record: &OrderRecord, client_id: i32, unreachable: bool) -> 
             state: change.state,
             because: change.because.clone(),
             gateway_code: change.gateway_code,
+            by: change.by.clone(),
+            reason: change.reason.clone(),
         }),
         order_id: record.order_id,
         client_id,
@@ -95,6 +97,7 @@ pub(crate) fn foreign(foreign: &Foreign) -> Vec<u8> {
         filled: status.filled().to_owned(),
         remaining: status.remaining().to_owned(),
         avg_fill_price: status.avg_fill_price(),
+        updated_at: Some(timestamp(foreign.told_ms)),
         ..v1::Order::default()
     };
     let of = |tag| part(&foreign.open_order, tag).ok().flatten().unwrap_or_default();

@@ -1,9 +1,10 @@
 //! Whose an order is that Gateway tells of, and what its id means for the next ones.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
 
-use super::book::Foreign;
 use super::brakes::Doubt;
 use super::leaving::What;
 use super::{Desk, HIGHEST_ORDER_ID};
@@ -59,16 +60,52 @@ impl Desk {
     }
 
     /// Gateway shows an open order of our client id that we do not know.
-    pub(super) fn on_unaccounted_order(&mut self, told: &tws::OpenOrder, message: &[u8]) {
+    pub(super) fn on_unaccounted_order(
+        &mut self,
+        told: &tws::OpenOrder,
+        message: &[u8],
+        now: Instant,
+    ) {
         let order_id = told.order_id();
         let perm_id = told.order.as_ref().map_or(0, tws::Order::perm_id);
         if self.departures.iter().any(|(_, one)| one.what == What::Preview && one.holds(order_id)) {
             return;
         }
-        let open_order = Bytes::copy_from_slice(message);
-        let foreign = Foreign { told: told.clone(), open_order, ..Foreign::default() };
-        self.book.foreign.insert(perm_id, foreign);
+        self.keep_foreign(told, message, now);
         self.on_unaccounted(order_id, perm_id);
+    }
+
+    /// Gateway shows an open order that was not placed through this client id.
+    pub(super) fn on_foreign_order(&mut self, told: &tws::OpenOrder, message: &[u8], now: Instant) {
+        self.keep_foreign(told, message, now);
+        let order = told.order.clone().unwrap_or_default();
+        // By hand in TWS there is no order id.
+        let by_api = told.order_id() > 0 && told.order_id() != NO_ORDER_ID;
+        if !by_api || self.facts.settled || !self.book.is_empty() {
+            return;
+        }
+        if !self.is_doubtful(order.perm_id()) {
+            return;
+        }
+        let what = format!(
+            "the journal of orders is empty, and Gateway shows an open order of API client {} \
+             (permId {}): the journal may have been lost, or gateway.client_id been another one. \
+             Then a client that repeats a call would place its order again. Look at `ibouncer \
+             orders`; if these are other programs' orders, `ibouncer trading adopt-state --reason \
+             …`",
+            order.client_id(),
+            order.perm_id()
+        );
+        self.doubt(Doubt::Empty, what);
+    }
+
+    fn keep_foreign(&mut self, told: &tws::OpenOrder, message: &[u8], now: Instant) {
+        let now_ms = self.millis(now);
+        let perm_id = told.order.as_ref().map_or(0, tws::Order::perm_id);
+        let foreign = self.book.foreign.entry(perm_id).or_default();
+        foreign.told = told.clone();
+        foreign.open_order = Bytes::copy_from_slice(message);
+        foreign.on_told(now_ms);
     }
 
     /// There is, or was, an order of our client id that we do not know: its owner may repeat the

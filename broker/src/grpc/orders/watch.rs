@@ -23,6 +23,8 @@ use tonic::Status;
 use crate::grpc::codec::Answer;
 use crate::grpc::connection::Caller;
 use crate::grpc::status::status;
+use crate::journal::JournalError;
+use crate::journal::damage::is_damage;
 use crate::order_log::{Kind, OrderLog, Page};
 
 /// A client that is shown nothing is told at most so often how far it has been looked at.
@@ -102,14 +104,19 @@ fn response(page: &Page) -> BytesMut {
     out
 }
 
-fn unreadable(error: &dyn std::error::Error) -> Status {
+fn unreadable(error: &JournalError) -> Status {
     let why = crate::chain(error);
     tracing::error!(why, "old events about orders cannot be read");
+    // The same row is as bad the next time; a disk may come back.
+    let (code, retry) = match is_damage(error) {
+        true => ("JOURNAL_DAMAGED", ErrorRetry::Never),
+        false => ("JOURNAL_UNREADABLE", ErrorRetry::After),
+    };
     status(&Error {
-        code: "JOURNAL_UNREADABLE".into(),
-        message: format!("old events cannot be read: {why}"),
+        code: code.into(),
+        message: format!("old events cannot be read: {why}; `ibouncer trading status` says more"),
         source: ErrorSource::Broker.into(),
-        retry: ErrorRetry::After.into(),
+        retry: retry.into(),
         ..Error::default()
     })
 }

@@ -3,12 +3,10 @@
 use ibouncer_client::{Client, api};
 use serde_json::json;
 
-use super::rows;
-use crate::args::{Cancel, Whose};
+use super::{MASKED, rows};
+use crate::args::Cancel;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-
-const MASKED: Whose = Whose { account: None, show_accounts: false };
 
 pub(super) async fn run(
     client: &Client,

@@ -3,15 +3,13 @@
 use ibouncer_client::{Client, Outcome, order, tws};
 use serde_json::json;
 
-use super::rows;
-use crate::args::{Action, Place, Whose};
+use super::say;
+use crate::args::{Action, Place};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::output::number::{money, set};
 use crate::output::text::Block;
 use crate::symbol::contract_of;
-
-const MASKED: Whose = Whose { account: None, show_accounts: false };
 
 pub(super) async fn run(
     client: &Client,
@@ -27,29 +25,15 @@ pub(super) async fn run(
     let mut handle = client.orders().place(named).await?;
     if wishes.wait {
         let outcome = handle.outcome().await?;
-        say(outcome.order(), output)?;
+        say(outcome.order(), "", output)?;
         return Ok(match outcome {
             Outcome::Filled(_) | Outcome::Cancelled(_) => Exit::Good,
             Outcome::Rejected(_) | Outcome::NotSent(_) => Exit::Usage,
             Outcome::Unknown(_) => Exit::NotReady,
         });
     }
-    say(handle.order(), output)?;
+    say(handle.order(), "", output)?;
     Ok(Exit::Good)
-}
-
-fn say(order: &ibouncer_client::api::Order, output: &mut Output) -> Result<(), Failure> {
-    if output.json() {
-        output.value(&rows::as_json(order, &MASKED))?;
-    } else {
-        let because = match order.because.as_str() {
-            "" => String::new(),
-            because => format!(": {because}"),
-        };
-        output.text(&format!("{}  {}{because}", order.client_order_id, rows::state(order)))?;
-        output.remark("Follow it: ibouncer orders --mine --watch. Cancel it: ibouncer cancel ID.");
-    }
-    Ok(())
 }
 
 fn order_of(wishes: &Place) -> tws::Order {

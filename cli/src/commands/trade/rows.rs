@@ -56,7 +56,8 @@ pub(super) fn change(order: &Order) -> String {
     };
     let kind = change.kind().as_str_name().trim_start_matches("CHANGE_KIND_").to_lowercase();
     let state = change.state().as_str_name().trim_start_matches("CHANGE_STATE_").to_lowercase();
-    format!("{kind} {state}")
+    let by = if change.by.is_empty() { String::new() } else { format!(" by {}", change.by) };
+    format!("{kind} {state}{by}")
 }
 
 fn account(order: &Order) -> &str {
@@ -76,6 +77,8 @@ pub(super) fn as_json(order: &Order, whose: &Whose) -> Value {
             "state": one.state().as_str_name().trim_start_matches("CHANGE_STATE_"),
             "because": one.because,
             "gateway_code": Some(one.gateway_code).filter(|code| *code != 0),
+            "by": Some(&one.by).filter(|by| !by.is_empty()),
+            "reason": Some(&one.reason).filter(|reason| !reason.is_empty()),
         })),
         "order_id": order.order_id,
         "client_id": order.client_id,

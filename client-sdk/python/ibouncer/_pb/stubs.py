@@ -394,7 +394,7 @@ class NewsServiceStub:
 
 
 class OrderServiceStub:
-    """Orders of this client, and what Gateway knows of others. Who sends is who owns: only the owner changes or cancels an order. Every error of a call that sends says in its detail 'delivery' whether the order was NOT_SENT or MAYBE_SENT."""
+    """Orders of this client, and what Gateway knows of others. Who sends is who owns: only the owner changes or cancels an order, and an administrator who says why. Every error of a call that sends says in its detail 'delivery' whether the order was NOT_SENT or MAYBE_SENT."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.PlaceOrder: grpc.aio.UnaryUnaryMultiCallable[

@@ -154,3 +154,64 @@ async fn a_journal_of_another_login_halts_trading_until_it_is_adopted() {
     let ledger = ours(&sim.ledger());
     assert_eq!(entry(&ledger, id)["account"], "DU0000007");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_journal_beside_orders_of_another_program_halts_trading_until_it_is_adopted() {
+    // The order that this one holds from the start is of API client 77.
+    let sim = super::super::super::sim(&["--own-client-id", "77", "--control"]);
+    let mut broker = plan(&sim).announce_error("trading is halted").start();
+    broker.wait_status("it is halted", |status| status["trading"] == "halted");
+    assert!(why(&broker).contains("API client 77"), "{}", why(&broker));
+    let alpha = broker.client("alpha").await;
+    refused(&alpha, "a1", "TRADING_HALTED").await;
+    let adopted = broker.cli(&["trading", "adopt-state", "--reason", "those are others'"]);
+    assert_eq!(adopted.code, 0, "{adopted:?}");
+    broker.wait_trading();
+    // Once is enough, though the journal holds no order still.
+    broker.kill();
+    let broker = broker.successor().start();
+    broker.wait_trading();
+    rests(&broker.client("alpha").await, "a1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_event_halts_trading_and_orders_can_be_cancelled_all_the_same() {
+    let sim = sim(&[]);
+    let mut broker = trading(&sim);
+    rests(&broker.client("alpha").await, "a1").await;
+    broker.kill();
+    let journal = journal_of(&broker);
+    let database = rusqlite::Connection::open(&journal).unwrap();
+    let damage =
+        "UPDATE events SET sum = sum + 1 WHERE sequence = (SELECT max(sequence) FROM events)";
+    assert_eq!(database.execute(damage, []).unwrap(), 1);
+    drop(database);
+    let mut broker =
+        broker.successor().announce_error("trading is halted").announce_error("old events").start();
+    broker.wait_status("it is halted", |status| status["trading"] == "halted");
+    broker.wait_ready();
+    let words = why(&broker);
+    assert!(words.contains("of its table events"), "{words}");
+    let alpha = broker.client("alpha").await;
+    refused(&alpha, "a2", "TRADING_HALTED").await;
+    let mut watch = alpha.orders().watch(Some(0), OrderScope::Own).await.unwrap();
+    let error = loop {
+        if let Err(error) = watch.next().await {
+            break error;
+        }
+    };
+    assert_eq!(error.code(), "JOURNAL_DAMAGED", "{error}");
+    state(&alpha, "a1", OrderState::Working).await;
+    alpha.orders().cancel("a1").await.unwrap();
+    state(&alpha, "a1", OrderState::Cancelled).await;
+    // What is said is what helps.
+    broker.kill();
+    let (_, statement) = words.split_once("'DELETE").expect("a statement");
+    let statement = format!("DELETE{}", statement.split_once('\'').unwrap().0);
+    let database = rusqlite::Connection::open(&journal).unwrap();
+    assert_eq!(database.execute(&statement, []).unwrap(), 1, "{statement}");
+    drop(database);
+    let broker = broker.successor().start();
+    broker.wait_trading();
+    rests(&broker.client("alpha").await, "a2").await;
+}

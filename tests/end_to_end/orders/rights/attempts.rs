@@ -1,6 +1,6 @@
 //! What is beyond each client's rights: who, what, and how it is refused.
 
-use ibouncer_client::api::{CancelOrderRequest, NewOrder, Resolution};
+use ibouncer_client::api::{CancelOrderRequest, ModifyOrderRequest, NewOrder, Resolution};
 use ibouncer_client::{Client, Error, contract, tws};
 
 use super::clients::{bid, named};
@@ -21,6 +21,8 @@ pub(super) enum Attempt {
     PlaceTwisted(Twist),
     /// A name; what it is to be.
     Modify(&'static str, &'static str, &'static str, f64, &'static str),
+    /// An owner, a name, a quantity, a reason.
+    ModifyOf(&'static str, &'static str, &'static str, &'static str),
     Preview(&'static str, &'static str, f64, &'static str),
     Exercise(&'static str),
     /// An owner (empty: the caller), a name, a reason.
@@ -78,6 +80,7 @@ pub(super) const ATTEMPTS: &[(&str, Attempt, &str)] = {
         ("watcher", Exercise(ONE), DENIED),
         ("watcher", Cancel("", "own", ""), DENIED),
         ("watcher", Cancel("plain", "own", "why not"), DENIED),
+        ("watcher", ModifyOf("plain", "own", "5", "why not"), DENIED),
         ("watcher", CancelAll(""), DENIED),
         ("watcher", CancelAll("plain"), DENIED),
         ("watcher", Halt("why not"), DENIED),
@@ -129,6 +132,10 @@ pub(super) const ATTEMPTS: &[(&str, Attempt, &str)] = {
         ("banded", Modify("own", "AAPL", "10", 9_000.0, ONE), LIMIT),
         ("banded", Place("x", "MSFT", "10", 1.0, ONE), LIMIT),
         ("options", Place("x", "AAPL", "10", 1.0, ONE), DENIED),
+        ("boss", ModifyOf("plain", "own", "5", ""), WRONG),
+        ("boss", ModifyOf("plain", "none", "5", "a look"), UNKNOWN),
+        ("boss", ModifyOf("small", "own", "11", "beyond its limit"), LIMIT),
+        ("boss", ModifyOf("watcher", "own", "5", "it may not trade"), DENIED),
         ("boss", Cancel("plain", "own", ""), WRONG),
         ("boss", Cancel("plain", "none", "a look"), UNKNOWN),
         ("boss", Halt(""), WRONG),
@@ -138,6 +145,7 @@ pub(super) const ATTEMPTS: &[(&str, Attempt, &str)] = {
         ("plain", Place("x", "AAPL", "10", 1.0, "DU0000009"), WRONG),
         ("plain", Modify("second", "AAPL", "20", 1.0, TWO), UNKNOWN),
         ("plain", Cancel("", "second", ""), UNKNOWN),
+        ("plain", ModifyOf("other", "own", "5", "why not"), DENIED),
         ("plain", Cancel("other", "own", "why not"), DENIED),
         ("plain", CancelAll("other"), DENIED),
         ("plain", Exercise(ONE), DENIED),
@@ -166,7 +174,7 @@ impl Attempt {
             | Self::PlaceForex(_)
             | Self::PlaceForGroup
             | Self::PlaceTwisted(_) => "PlaceOrder",
-            Self::Modify(..) => "ModifyOrder",
+            Self::Modify(..) | Self::ModifyOf(..) => "ModifyOrder",
             Self::Preview(..) => "PreviewOrder",
             Self::Exercise(_) => "ExerciseOptions",
             Self::Cancel(..) => "CancelOrder",
@@ -207,6 +215,15 @@ impl Attempt {
             Self::PlaceTwisted(twist) => orders.place(twist.order()).await.map(drop),
             Self::Modify(name, symbol, quantity, price, account) => {
                 orders.modify(name, bid(symbol, quantity, price, account)).await.map(drop)
+            }
+            Self::ModifyOf(owner, name, quantity, reason) => {
+                let request = ModifyOrderRequest {
+                    client_order_id: name.into(),
+                    request: Some(bid("AAPL", quantity, 1.0, ONE)),
+                    owner: owner.into(),
+                    reason: reason.into(),
+                };
+                orders.modify_with(request).await.map(drop)
             }
             Self::Preview(symbol, quantity, price, account) => {
                 orders.preview(bid(symbol, quantity, price, account)).await.map(drop)

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn change(floor: &Floor, name: &str) -> v1::ChangeState {
+fn changing(floor: &Floor, name: &str) -> v1::ChangeState {
     floor.order("momentum", name).change.as_ref().unwrap().state()
 }
 
@@ -47,14 +47,14 @@ fn a_modification_keeps_its_id_and_an_error_fails_it_and_not_the_order() {
     let second = floor.call("momentum", modify("a", 12.0));
     assert_eq!(floor.refused(second).code, "CHANGE_PENDING");
     floor.opened(id, "Submitted", 10.0);
-    assert_eq!(change(&floor, "a"), v1::ChangeState::Sent, "that is the old price");
+    assert_eq!(changing(&floor, "a"), v1::ChangeState::Sent, "that is the old price");
     floor.failed(id, 110);
-    assert_eq!(change(&floor, "a"), v1::ChangeState::Failed);
+    assert_eq!(changing(&floor, "a"), v1::ChangeState::Failed);
     assert_eq!(floor.state("momentum", "a"), State::Working);
     floor.call("momentum", modify("a", 12.0));
     floor.leave();
     floor.opened(id, "Submitted", 12.0);
-    assert_eq!(change(&floor, "a"), v1::ChangeState::Done);
+    assert_eq!(changing(&floor, "a"), v1::ChangeState::Done);
     let request = tws::PlaceOrderRequest::decode(floor.order("momentum", "a").request.clone());
     assert_eq!(request.unwrap().order.unwrap().lmt_price(), 12.0);
 }
@@ -69,9 +69,7 @@ fn contract_and_side_stay() {
     let mut sell = limit(10.0);
     sell.order.as_mut().unwrap().action = Some("SELL".into());
     for request in [other, sell] {
-        let request =
-            v1::ModifyOrderRequest { client_order_id: "a".into(), request: Some(request) };
-        let call = floor.call("momentum", OrderRequest::Modify(request.encode_to_vec().into()));
+        let call = floor.call("momentum", change_to("a", request));
         assert_eq!(floor.refused(call).code, "INVALID_ARGUMENT");
     }
 }
@@ -90,10 +88,10 @@ fn a_cancel_is_done_when_gateway_says_so_and_can_come_too_late() {
     floor.failed(a, 202);
     assert_eq!(floor.state("momentum", "a"), State::Working, "only a status ends it");
     floor.told(a, "Cancelled");
-    assert_eq!(change(&floor, "a"), v1::ChangeState::Done);
+    assert_eq!(changing(&floor, "a"), v1::ChangeState::Done);
     assert_eq!(floor.state("momentum", "a"), State::Cancelled);
     floor.told(b, "Filled");
-    assert_eq!(change(&floor, "b"), v1::ChangeState::Failed);
+    assert_eq!(changing(&floor, "b"), v1::ChangeState::Failed);
     let again = floor.cancel("momentum", "b");
     assert_eq!(floor.refused(again).code, "ORDER_ENDED");
     let idempotent = floor.cancel("momentum", "a");
@@ -181,8 +179,7 @@ fn executions_do_not_end_an_order_whose_larger_quantity_is_not_answered() {
     floor.told(id, "Submitted");
     let mut larger = limit(10.0);
     larger.order.as_mut().unwrap().total_quantity = Some("20".into());
-    let request = v1::ModifyOrderRequest { client_order_id: "a".into(), request: Some(larger) };
-    floor.call("momentum", OrderRequest::Modify(request.encode_to_vec().into()));
+    floor.call("momentum", change_to("a", larger));
     floor.leave();
     floor.executed(id, "1.1", "10");
     assert_eq!(floor.state("momentum", "a"), State::Working);
@@ -252,18 +249,40 @@ fn an_order_is_shown_as_gateway_knows_it_and_changed_as_it_was_shown() {
         order: Some(tws::Order { lmt_price: Some(11.0), ..shown.order.unwrap() }),
         ..Default::default()
     };
-    let request = |request: tws::PlaceOrderRequest| {
-        let request =
-            v1::ModifyOrderRequest { client_order_id: "a".into(), request: Some(request) };
-        OrderRequest::Modify(request.encode_to_vec().into())
-    };
     let attached = Some(tws::AttachedOrders::default());
     let call = floor.call(
         "momentum",
-        request(tws::PlaceOrderRequest { attached_orders: attached, ..as_shown.clone() }),
+        change_to("a", tws::PlaceOrderRequest { attached_orders: attached, ..as_shown.clone() }),
     );
     assert!(floor.refused(call).message.contains("attached_orders"));
-    let call = floor.call("momentum", request(as_shown));
+    let call = floor.call("momentum", change_to("a", as_shown));
     floor.leave();
     floor.answer::<v1::ModifyOrderResponse>(call);
+}
+
+#[test]
+fn what_gateway_holds_back_is_looked_for_so_that_it_can_be_changed() {
+    let mut floor = Floor::open();
+    let mut held = limit(10.0);
+    held.order.as_mut().unwrap().transmit = Some(false);
+    let call = floor.call("momentum", OrderRequest::Place(place("a", held)));
+    floor.leave();
+    let id = floor.answer::<v1::PlaceOrderResponse>(call).order.unwrap().order_id;
+    assert_eq!(floor.desk.poll_listing(), Some(Listing::OpenOrders));
+    floor.opened(id, "Inactive", 10.0);
+    floor.call("momentum", modify("a", 11.0));
+    floor.leave();
+    assert_eq!(floor.placements(), [id, id]);
+}
+
+#[test]
+fn who_changes_what_gateway_has_not_told_of_makes_it_be_asked() {
+    let mut floor = Floor::open();
+    floor.placed("momentum", "a");
+    let early = floor.call("momentum", modify("a", 11.0));
+    assert_eq!(floor.refused(early).code, "ORDER_UNKNOWN");
+    assert_eq!(floor.desk.poll_listing(), None, "the lists were read a moment ago");
+    floor.now += Duration::from_secs(11);
+    floor.call("momentum", modify("a", 11.0));
+    assert_eq!(floor.desk.poll_listing(), Some(Listing::OpenOrders));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn with_attached(name: &str) -> v1::NewOrder {
+pub(super) fn with_attached(name: &str) -> v1::NewOrder {
     let attached = tws::AttachedOrders {
         sl_order_type: Some("PRESET".into()),
         pt_order_type: Some("PRESET".into()),
@@ -12,7 +12,7 @@ fn with_attached(name: &str) -> v1::NewOrder {
     new_order(name, request)
 }
 
-fn one(order: v1::NewOrder) -> OrderRequest {
+pub(super) fn one(order: v1::NewOrder) -> OrderRequest {
     let request = v1::PlaceOrderRequest { order: Some(order) };
     OrderRequest::Place(request.encode_to_vec().into())
 }

@@ -166,3 +166,18 @@ fn what_never_left_and_is_cancelled_does_not_leave_when_it_is_placed_again() {
         assert_eq!(left, if waits { LEAST_SHARE } else { 0 }, "{waits}");
     }
 }
+
+#[test]
+fn what_waits_is_cancelled_by_the_name_of_an_attached_order_too() {
+    let mut floor = Floor::open();
+    for number in 0..20 {
+        floor.place("momentum", &format!("f{number}"));
+    }
+    let waits = floor.call("momentum", super::names::one(super::names::with_attached("a")));
+    let cancel = floor.cancel("momentum", "a.sl");
+    let cancelled = floor.answer::<v1::CancelOrderResponse>(cancel).order.unwrap();
+    assert_eq!((&cancelled.client_order_id[..], cancelled.state()), ("a.sl", State::NotSent));
+    assert_eq!(floor.refused(waits).code, "WITHDRAWN");
+    floor.leave();
+    assert_eq!(floor.placements().len(), 20);
+}

@@ -247,12 +247,17 @@ class OrderChange(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     BECAUSE_FIELD_NUMBER: builtins.int
     GATEWAY_CODE_FIELD_NUMBER: builtins.int
+    BY_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
     kind: global___ChangeKind.ValueType
     state: global___ChangeState.ValueType
     because: builtins.str
     """Why it is so, in one sentence; empty where the state says it all."""
     gateway_code: builtins.int
     """Gateway's error code, if it refused."""
+    by: builtins.str
+    """Who asked for it, and why, where that was not the owner: an administrator, or the broker."""
+    reason: builtins.str
     def __init__(
         self,
         *,
@@ -260,8 +265,10 @@ class OrderChange(google.protobuf.message.Message):
         state: global___ChangeState.ValueType = ...,
         because: builtins.str = ...,
         gateway_code: builtins.int = ...,
+        by: builtins.str = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["because", b"because", "gateway_code", b"gateway_code", "kind", b"kind", "state", b"state"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["because", b"because", "by", b"by", "gateway_code", b"gateway_code", "kind", b"kind", "reason", b"reason", "state", b"state"]) -> None: ...
 
 global___OrderChange = OrderChange
 
@@ -329,7 +336,11 @@ class Order(google.protobuf.message.Message):
     @property
     def created_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
-    def updated_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Of an order that was not placed through this broker: when Gateway told of it last. It tells of
+        those only when it is asked.
+        """
+
     @property
     def notice(self) -> ibouncer._pb.tws.v1.session_pb2.ErrorMessage:
         """The newest error or warning of Gateway about it."""
@@ -499,7 +510,14 @@ class ModifyOrderRequest(google.protobuf.message.Message):
 
     CLIENT_ORDER_ID_FIELD_NUMBER: builtins.int
     REQUEST_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
     client_order_id: builtins.str
+    owner: builtins.str
+    """Another client's order: for administrators, with a reason, and within the limits of that
+    client.
+    """
+    reason: builtins.str
     @property
     def request(self) -> ibouncer._pb.tws.v1.order_pb2.PlaceOrderRequest:
         """The whole order as it shall be; contract, account and side stay. Order ids in it are ignored,
@@ -511,9 +529,11 @@ class ModifyOrderRequest(google.protobuf.message.Message):
         *,
         client_order_id: builtins.str = ...,
         request: ibouncer._pb.tws.v1.order_pb2.PlaceOrderRequest | None = ...,
+        owner: builtins.str = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["client_order_id", b"client_order_id", "request", b"request"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["client_order_id", b"client_order_id", "owner", b"owner", "reason", b"reason", "request", b"request"]) -> None: ...
 
 global___ModifyOrderRequest = ModifyOrderRequest
 

@@ -1,0 +1,110 @@
+//! Who may act on whose orders: the owner on its own, an administrator on everybody's with a
+//! reason. A change keeps within the limits of the order's owner, whoever asks for it.
+
+use super::journal::Audit;
+use super::operator::checked_reason;
+use super::rights;
+use super::{Caller, Desk};
+use crate::error::{self, Error};
+use crate::principals::{Principal, Role, TradingSettings};
+
+/// In whose name something is done to an order.
+pub(super) struct Acting {
+    pub(super) owner: String,
+    pub(super) principal: Principal,
+    /// Empty for the owner itself.
+    pub(super) reason: String,
+}
+
+impl Desk {
+    /// The principal of a caller who may send orders, and its name.
+    pub(super) fn trader(&self, caller: &Caller) -> Result<(String, Principal), Error> {
+        let named = caller.principal.as_deref();
+        let known = named.and_then(|name| Some((name, self.principals.get(name)?)));
+        let principal = rights::may_trade(&self.settings, known)?.clone();
+        Ok((named.unwrap_or_default().to_owned(), principal))
+    }
+
+    /// Operators, and clients of that role.
+    pub(super) fn administrator(&self, caller: &Caller, what: &str) -> Result<(), Error> {
+        let role = caller.principal.as_ref().and_then(|name| self.principals.get(name));
+        if caller.operator || role.is_some_and(|one| one.role == Role::Admin) {
+            return Ok(());
+        }
+        let name = caller.principal.as_deref().unwrap_or("NAME");
+        let what = format!("{what} are for their owner and for administrators");
+        Err(error::forbidden("RIGHT_DENIED", &what, &format!("clients.{name}.role")))
+    }
+
+    /// Whose orders this caller may change here, and by whose limits.
+    pub(super) fn may_change_of(
+        &self,
+        caller: &Caller,
+        owner: &str,
+        reason: &str,
+    ) -> Result<Acting, Error> {
+        if is_own(caller, owner) {
+            let (owner, principal) = self.trader(caller)?;
+            return Ok(Acting { owner, principal, reason: String::new() });
+        }
+        let reason = self.for_another(caller, reason)?;
+        let Some(principal) = self.principals.get(owner) else {
+            return Err(error::order(
+                "INVALID_ARGUMENT",
+                format!(
+                    "there is no [clients.{owner}], so there are no limits that a change could \
+                     keep; an order of it can be cancelled"
+                ),
+            ));
+        };
+        let principal = rights::may_trade(&self.settings, Some((owner, principal)))?.clone();
+        Ok(Acting { owner: owner.to_owned(), principal, reason })
+    }
+
+    /// Whose orders this caller may cancel here.
+    pub(super) fn may_cancel_of(
+        &self,
+        caller: &Caller,
+        owner: &str,
+        reason: &str,
+    ) -> Result<String, Error> {
+        if !is_own(caller, owner) {
+            self.for_another(caller, reason)?;
+            return Ok(owner.to_owned());
+        }
+        // Whoever may have sent it may cancel it, also once trading is off.
+        let settings = TradingSettings { enabled: self.active, ..self.settings.clone() };
+        let named = caller.principal.as_deref().unwrap_or_default();
+        let known = self.principals.get(named).map(|principal| (named, principal));
+        rights::may_trade(&settings, known)?;
+        Ok(named.to_owned())
+    }
+
+    /// An administrator's reason to touch what is another client's.
+    fn for_another(&self, caller: &Caller, reason: &str) -> Result<String, Error> {
+        self.administrator(caller, "another client's orders")?;
+        checked_reason(reason)
+    }
+}
+
+fn is_own(caller: &Caller, owner: &str) -> bool {
+    owner.is_empty() || caller.principal.as_deref() == Some(owner)
+}
+
+impl Audit {
+    /// Of this caller.
+    pub(crate) fn by(caller: &Caller) -> Self {
+        Self {
+            client: caller.name.clone(),
+            principal: caller.principal.clone().unwrap_or_default(),
+            credential: caller.credential.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Who asked for it, and why, where that was not the owner of the order.
+    pub(super) fn by_another(&self) -> Option<(&str, &str)> {
+        let by = if self.principal.is_empty() { &self.client } else { &self.principal };
+        (self.principal != self.owner).then_some((by, &self.reason))
+    }
+}

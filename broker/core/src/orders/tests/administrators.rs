@@ -1,0 +1,108 @@
+//! What administrators may do to orders of others, and what of it is seen.
+
+use super::*;
+use crate::principals::OrderLimits;
+
+fn change_of(owner: &str, price: f64, reason: &str) -> OrderRequest {
+    let request = v1::ModifyOrderRequest {
+        owner: owner.into(),
+        reason: reason.into(),
+        ..change("a", limit(price))
+    };
+    OrderRequest::Modify(request.encode_to_vec().into())
+}
+
+/// An order "a" of momentum that Gateway has told of.
+fn floor() -> (Floor, i32) {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.opened(id, "Submitted", 10.0);
+    (floor, id)
+}
+
+#[test]
+fn an_administrator_changes_an_order_of_another_client_and_says_why() {
+    let (mut floor, id) = floor();
+    let call = floor.call("risk", change_of("momentum", 9.0, "too close to the market"));
+    floor.leave();
+    let order = floor.answer::<v1::ModifyOrderResponse>(call).order.unwrap();
+    assert_eq!(order.owner, "momentum", "it stays its owner's");
+    assert_eq!(floor.placements(), [id, id]);
+    let audit = floor.audit.last().unwrap();
+    assert_eq!((audit.what, audit.result), ("ModifyOrder", "sent"));
+    assert_eq!((&audit.principal[..], &audit.owner[..]), ("risk", "momentum"));
+    assert_eq!(audit.reason, "too close to the market");
+    // The owner hears of it, and of who did it.
+    let seen = floor.order_events().pop().unwrap().order.unwrap().change.unwrap();
+    assert_eq!((&seen.by[..], &seen.reason[..]), ("risk", "too close to the market"));
+    floor.opened(id, "Submitted", 9.0);
+    floor.call("momentum", modify("a", 10.0));
+    let own = floor.order("momentum", "a").change.clone().unwrap();
+    assert_eq!((&own.by[..], &own.reason[..]), ("", ""), "what the owner does is its own");
+}
+
+#[test]
+fn a_change_of_another_client_s_order_is_for_administrators_with_a_reason() {
+    let (mut floor, id) = floor();
+    for (who, owner, reason, code) in [
+        ("carry", "momentum", "mine now", "RIGHT_DENIED"),
+        ("observer", "momentum", "why not", "RIGHT_DENIED"),
+        ("nobody", "momentum", "why not", "RIGHT_DENIED"),
+        ("risk", "momentum", " ", "INVALID_ARGUMENT"),
+        ("risk", "carry", "no such order", "ORDER_NOT_FOUND"),
+        ("risk", "gone", "no such client", "INVALID_ARGUMENT"),
+        ("risk", "observer", "it may not trade", "RIGHT_DENIED"),
+        ("risk", "", "its own", "ORDER_NOT_FOUND"),
+    ] {
+        let call = floor.call(who, change_of(owner, 9.0, reason));
+        assert_eq!(floor.refused(call).code, code, "{who} {owner}");
+        let audit = floor.audit.last().unwrap();
+        assert_eq!((audit.result, audit.what), ("refused", "ModifyOrder"), "{who}");
+        assert_eq!(audit.owner, if owner.is_empty() { "risk" } else { owner }, "{who}");
+    }
+    assert_eq!(floor.placements(), [id]);
+}
+
+#[test]
+fn a_change_by_an_administrator_keeps_the_owner_s_limits_but_for_its_pace() {
+    let (mut floor, id) = floor();
+    let mut principals = principals();
+    let momentum = principals.get_mut("momentum").unwrap();
+    momentum.limits =
+        OrderLimits { notional: Some(95.0), orders_per_minute: Some(1), ..Default::default() };
+    floor.desk.on_settings(floor.desk.settings.clone(), principals);
+    let large = floor.call("risk", change_of("momentum", 9.6, "larger"));
+    assert!(floor.refused(large).message.contains("max_notional"));
+    let own = floor.call("momentum", modify("a", 9.0));
+    assert!(floor.refused(own).message.contains("max_orders_per_minute"));
+    floor.call("risk", change_of("momentum", 9.0, "smaller"));
+    floor.leave();
+    assert_eq!(floor.placements(), [id, id]);
+}
+
+#[test]
+fn a_halt_of_the_owner_holds_for_changes_by_administrators() {
+    let (mut floor, id) = floor();
+    floor.call("risk", super::rules::halt("momentum", false));
+    let call = floor.call("risk", change_of("momentum", 9.0, "all the same"));
+    assert_eq!(floor.refused(call).code, "TRADING_HALTED");
+    assert_eq!(floor.placements(), [id]);
+}
+
+#[test]
+fn who_cancels_what_has_not_left_is_written_down_and_shown() {
+    let mut floor = Floor::open();
+    floor.place("momentum", "a");
+    let cancel = OrderRequest::Cancel(CancelOrderRequest {
+        client_order_id: "a".into(),
+        owner: "momentum".into(),
+        reason: "it has gone mad".into(),
+        ..Default::default()
+    });
+    let call = floor.call("risk", cancel);
+    let order = floor.answer::<v1::CancelOrderResponse>(call).order.unwrap();
+    let change = order.change.unwrap();
+    assert_eq!((&change.by[..], &change.reason[..]), ("risk", "it has gone mad"));
+    let audit = floor.audit.iter().find(|one| one.what == "CancelOrder").unwrap();
+    assert_eq!((audit.result, &audit.principal[..]), ("done", "risk"));
+}

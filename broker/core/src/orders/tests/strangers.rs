@@ -1,0 +1,98 @@
+//! Orders that were placed elsewhere: what they say of the journal, and how long they are shown.
+
+use super::*;
+
+fn stranger(client_id: i32, order_id: i32, perm_id: i64) -> tws::OpenOrder {
+    tws::OpenOrder {
+        order_id: Some(order_id),
+        order: Some(tws::Order {
+            client_id: Some(client_id),
+            perm_id: Some(perm_id),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn shown(floor: &mut Floor) -> Vec<v1::Order> {
+    let request = v1::ListOrdersRequest { scope: v1::OrderScope::All.into(), ended: false };
+    let call = floor.call("observer", OrderRequest::List(request));
+    floor.answer::<v1::ListOrdersResponse>(call).orders
+}
+
+fn adopt() -> OrderRequest {
+    let reason = "other programs' orders".into();
+    OrderRequest::AdoptState(v1::AdoptTradingStateRequest { reason })
+}
+
+/// A broker whose first lists show these.
+fn first_lists_show(loaded: Loaded, all: &[tws::OpenOrder]) -> Floor {
+    let mut floor = Floor::closed(loaded);
+    floor.session(1, Before::New);
+    for one in all {
+        floor.hear(id::OPEN_ORDER, one);
+    }
+    floor.reconcile();
+    floor
+}
+
+#[test]
+fn an_empty_journal_beside_orders_of_api_programs_halts_until_a_person_has_looked() {
+    let mut floor = first_lists_show(Loaded::default(), &[stranger(77, 5, 900)]);
+    let call = floor.place("momentum", "a");
+    let refused = floor.refused(call);
+    assert_eq!(refused.code, "TRADING_HALTED");
+    assert!(refused.message.contains("is empty") && refused.message.contains("API client 77"));
+    // It is as empty after a restart.
+    let mut again = first_lists_show(floor.disk.clone(), &[stranger(77, 5, 900)]);
+    let call = again.place("momentum", "a");
+    assert_eq!(again.refused(call).code, "TRADING_HALTED");
+    again.call("risk", adopt());
+    again.placed("momentum", "a");
+    // What was accepted stays so, and so does what comes later.
+    let all = [stranger(77, 5, 900), stranger(78, 6, 901)];
+    let mut last = first_lists_show(again.disk.clone(), &all);
+    last.placed("momentum", "b");
+}
+
+#[test]
+fn an_empty_journal_is_the_right_one_where_gateway_shows_no_order_of_an_api_program() {
+    let by_hand = [stranger(0, 0, 7), stranger(0, -3, 8)];
+    let mut floor = first_lists_show(Loaded::default(), &by_hand);
+    assert!(floor.desk.brakes.doubts.is_empty());
+    floor.hear(id::OPEN_ORDER, &stranger(77, 5, 900));
+    assert!(floor.desk.brakes.doubts.is_empty(), "it came later");
+    // And it is known to be the right one from then on, though it holds no order.
+    let mut again = first_lists_show(floor.disk.clone(), &[stranger(77, 5, 900)]);
+    again.placed("momentum", "a");
+}
+
+#[test]
+fn a_journal_of_before_with_orders_is_the_right_one() {
+    let mut floor = Floor::open();
+    floor.placed("momentum", "a");
+    let mut loaded = floor.disk.clone();
+    loaded.facts.as_mut().unwrap().settled = false;
+    let mut again = first_lists_show(loaded, &[stranger(77, 50, 900)]);
+    again.placed("momentum", "b");
+}
+
+#[test]
+fn an_order_of_another_program_is_gone_when_two_lists_have_not_shown_it() {
+    let mut floor = Floor::open();
+    floor.hear(id::OPEN_ORDER, &stranger(77, 5, 900));
+    floor.hear(id::OPEN_ORDER, &stranger(77, 6, 901));
+    let all = shown(&mut floor);
+    assert_eq!(all.len(), 2);
+    assert!(all[0].updated_at.is_some(), "as of when");
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        floor.now += Duration::from_secs(11);
+        // Whoever looks has Gateway asked anew.
+        counts.push(shown(&mut floor).len());
+        floor.hear(id::OPEN_ORDER, &stranger(77, 6, 901));
+        floor.reconcile();
+    }
+    counts.push(shown(&mut floor).len());
+    assert_eq!(counts, [2, 2, 2, 1]);
+}

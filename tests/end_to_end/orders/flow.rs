@@ -2,6 +2,7 @@
 
 use ibouncer_client::api::{ChangeKind, ChangeState, OrderState};
 use ibouncer_client::{Outcome, contract, order, tws};
+use ibouncer_tests::harness::Principal;
 use ibouncer_tests::harness::wait::{PATIENCE, until_true};
 
 use super::{all_of, entry, ledger_now, market, ours, request, resting, sim, state, trading};
@@ -119,6 +120,37 @@ async fn the_exits_of_a_bracket_end_with_its_entry() {
     for name in ["b", "b.target", "b.stop"] {
         state(&client, name, OrderState::Cancelled).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_option_that_is_held_is_exercised_once() {
+    let mut sim = sim(&[]);
+    let rights = "role = \"trade\"\nexercise = true";
+    let broker = super::plan_for(&sim, &[Principal::named("alpha", rights)]).start();
+    broker.wait_trading();
+    let client = broker.client("alpha").await;
+    let held = client.accounts().positions().await.unwrap().value;
+    let option =
+        held.into_iter().filter_map(|one| one.contract).find(|one| one.sec_type() == "OPT");
+    let exercise = tws::ExerciseOptionsRequest {
+        contract: Some(tws::Contract {
+            con_id: option.unwrap().con_id,
+            exchange: Some("SMART".into()),
+            ..Default::default()
+        }),
+        exercise_action: Some(1),
+        exercise_quantity: Some(1),
+        ..Default::default()
+    };
+    let handle = client.orders().exercise("e", exercise.clone()).await.unwrap();
+    let again = client.orders().exercise("e", exercise).await.unwrap();
+    assert_eq!(again.order().order_id, handle.order().order_id);
+    let id = state(&client, "e", OrderState::Working).await.order_id;
+    sim.happen(&format!("fill=410/{id}:all"));
+    assert_eq!(state(&client, "e", OrderState::Filled).await.filled, "1");
+    let ledger = ledger_now(&mut sim);
+    assert_eq!(ledger.len(), 1, "{ledger:#?}");
+    assert_eq!(entry(&ledger, id)["places"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

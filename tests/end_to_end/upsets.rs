@@ -295,6 +295,42 @@ async fn a_farm_that_flaps_is_seen_and_costs_no_request() {
     assert_eq!(broker.status()["epoch"], 1, "nor a session");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_market_farm_makes_live_lines_stale_also_for_late_joiners_and_2104_ends_it() {
+    let (gateway, _broker, client) = started().await;
+    let mut all = Everything::open(&client).await;
+    gateway.sim.happen(Happening::FarmDown(Farm::Market)).await;
+    let mut missing = all.lines.to_vec();
+    while !missing.is_empty() {
+        let event = all.market.next().await.expect("it goes on");
+        if let Some(Body::Mark(mark)) = &event.body {
+            assert_eq!((mark.kind(), mark.gaps), (MarkKind::Stale, 1));
+            let because = &mark.because;
+            assert!(because.contains("2103") && because.contains("usfarm"), "{because}");
+            missing.retain(|one| one.0 != event.subscription_id);
+        }
+    }
+    let mut late = Reader::open(&client).await;
+    late.stock("AAPL").await;
+    late.until("an old tick", |event| event.replayed && is_tick(event)).await;
+    let because = late.mark(MarkKind::Stale).await.because;
+    assert!(because.contains("2103") && because.contains("usfarm"), "{because}");
+
+    gateway.sim.happen(Happening::FarmUp(Farm::Market)).await;
+    let mut missing = all.lines.to_vec();
+    while !missing.is_empty() {
+        let event = all.market.next().await.expect("it goes on");
+        if let Some(Body::Mark(mark)) = &event.body {
+            assert_eq!((mark.kind(), mark.gaps), (MarkKind::Resumed, 1));
+            missing.retain(|one| one.0 != event.subscription_id);
+        }
+    }
+    late.mark(MarkKind::Resumed).await;
+    late.live_tick().await;
+    all.data_of_all().await;
+    check_asked(&gateway, 1);
+}
+
 fn broken_farms(broker: &Broker) -> usize {
     let farms = broker.status()["farms"].as_array().cloned().unwrap_or_default();
     farms.iter().filter(|farm| farm["state"] == "broken").count()

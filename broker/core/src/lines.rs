@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::ids::{ClientId, LineId};
 use crate::settings::PacingSettings;
 use kind::{Allowance, Kind};
-pub use line::{Line, Subscriber, Upstream};
+pub use line::{Doubt, Line, Subscriber, Upstream};
 use wanted::Wanted;
 
 /// What makes two wishes the same. A private one is the same as no other.
@@ -78,7 +78,6 @@ impl Lines {
             gaps: 0,
             gap_at: None,
             stale: false,
-            held: false,
             subscribers: Vec::new(),
             lingers_until: None,
             asked_at: None,

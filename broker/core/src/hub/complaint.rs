@@ -115,8 +115,12 @@ impl Hub {
     /// Would this cancel, which names no id, end a line that was asked for behind it?
     fn is_taken_back_by(&self, cancel: &Waiting) -> bool {
         kind::ALL.into_iter().filter(|kind| !kind.answers.is_empty()).any(|kind| {
-            let left =
-                |line: &Line| matches!(line.upstream, Upstream::Requested(_) | Upstream::Live(_));
+            let left = |line: &Line| {
+                matches!(
+                    line.upstream,
+                    Upstream::Requested(_) | Upstream::Live(_) | Upstream::Doubted(..)
+                )
+            };
             cancel.frame == kind.cancel.frame(cancel.request)
                 && self.lines.only(kind).is_some_and(|(_, line)| left(line))
         })

@@ -84,23 +84,24 @@ impl Hub {
         }
     }
 
-    /// The first data under a new request id.
+    /// The first data under a new request id, or of a line that was doubted.
     pub(super) fn on_first_data(&mut self, slot: u32, batch: &Bytes) {
         self.flush(batch);
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
+        // A book that was doubted goes on with its next change.
+        let begins = line.memory.is_book() && !matches!(line.upstream, Upstream::Doubted(..));
         if let Some(request) = line.upstream.request() {
             line.upstream = Upstream::Live(request);
             line.put_off = 0;
             self.heartbeat.on_answer(request);
         }
-        let is_book = line.memory.is_book();
         let waiting = line.become_fresh();
         for (stream, subscription) in waiting {
             let because = format!("data flows again in session {}", self.session.epoch().0);
             self.mark(slot, stream, subscription, MarkKind::Resumed, because);
-            if is_book {
+            if begins {
                 self.tell_book(slot, stream, subscription, "the book begins anew");
             }
         }
@@ -253,7 +254,6 @@ impl Hub {
             return;
         };
         line.upstream = Upstream::Stale;
-        line.held = false;
         let told = line.become_stale();
         for (stream, subscription) in told {
             self.mark_of(epoch, slot, stream, subscription, MarkKind::Stale, because.to_owned());

@@ -10,7 +10,7 @@ use crate::error::{self, Error};
 use crate::ids::{ClientId, StreamId};
 use crate::lines::kind::{self, Allowance};
 use crate::lines::wanted::Wanted;
-use crate::lines::{Subscriber, Upstream};
+use crate::lines::{Doubt, Subscriber, Upstream};
 use crate::notes::{NoteKind, Severity};
 use crate::queue::Hopeless;
 
@@ -292,10 +292,10 @@ impl Hub {
         );
         self.bring_up_to_date(slot, stream, subscription, manner.resume.as_ref());
         if is_stale {
-            let because = if has_no_session {
-                self.session_in_words()
-            } else {
-                "no data has come yet since the line was lost".into()
+            let because = match self.lines.get(slot).map(|line| line.upstream) {
+                _ if has_no_session => self.session_in_words(),
+                Some(Upstream::Doubted(_, Doubt::Farm)) => self.farms.in_words(),
+                _ => "no data has come yet since the line was lost".into(),
             };
             self.mark(slot, stream, subscription, MarkKind::Stale, because);
         }

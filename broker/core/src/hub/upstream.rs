@@ -153,7 +153,11 @@ impl Hub {
             return self.on_call_message(request, message, now);
         }
         match message.message_id {
-            id::ERR_MSG => self.on_notice(message.body, correlation, now),
+            id::ERR_MSG => {
+                // What it says of lines comes behind what came before it.
+                self.flush(message.batch);
+                self.on_notice(message.body, correlation, now);
+            }
             id::CURRENT_TIME => self.heartbeat.on_current_time(now),
             // Read by the worker already.
             id::NEXT_VALID_ID | id::MANAGED_ACCTS => {}
@@ -200,10 +204,10 @@ impl Hub {
             tracing::debug!(code, text, id = correlation, "late error");
             return;
         }
-        if self.farms.on_notice(code, text, now) {
+        if let Some(word) = self.farms.on_notice(code, text, now) {
             tracing::debug!(code, text, "farm notice");
             self.outputs.push_back(Output::StatusChanged);
-            return;
+            return self.on_farm(word, code, text);
         }
         match code {
             1100 | 2110 => {

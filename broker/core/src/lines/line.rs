@@ -20,6 +20,18 @@ pub enum Upstream {
     Requested(RequestId),
     /// Data came.
     Live(RequestId),
+    /// Data came, and Gateway has said since that no more may come. Whatever comes is the first
+    /// that is new.
+    Doubted(RequestId, Doubt),
+}
+
+/// Why Gateway may have no data for a line that it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// It has lost IB (1100, 2110).
+    Ib,
+    /// A farm of market data is broken (2103), and it may be the one that serves this line.
+    Farm,
 }
 
 impl Upstream {
@@ -27,14 +39,16 @@ impl Upstream {
     pub const fn request(self) -> Option<RequestId> {
         match self {
             Self::Stale => None,
-            Self::Queued(id) | Self::Requested(id) | Self::Live(id) => Some(id),
+            Self::Queued(id) | Self::Requested(id) | Self::Live(id) | Self::Doubted(id, _) => {
+                Some(id)
+            }
         }
     }
 
     /// Name in ListLines.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Stale => "stale",
+            Self::Stale | Self::Doubted(..) => "stale",
             Self::Queued(_) => "queued",
             Self::Requested(_) => "requested",
             Self::Live(_) => "live",
@@ -74,10 +88,8 @@ pub struct Line {
     pub gaps: u64,
     /// The newest event before the newest of those times.
     pub gap_at: Option<u64>,
-    /// What is remembered of it may be old: it is asked for anew, or Gateway has lost IB.
+    /// What is remembered of it may be old: it is asked for anew, or Gateway may have no data.
     pub stale: bool,
-    /// It was live when Gateway lost IB (1100), and was not asked for since.
-    pub held: bool,
     /// Who listens.
     pub subscribers: Vec<Subscriber>,
     /// For late joiners.
@@ -119,10 +131,22 @@ impl Line {
         told.collect()
     }
 
+    /// Gateway may have no data for it, and nothing is asked for anew. Those who are to be told.
+    pub fn doubt(&mut self, doubt: Doubt) -> Vec<(u32, u32)> {
+        match (self.upstream, doubt) {
+            (Upstream::Live(request), _) | (Upstream::Doubted(request, _), Doubt::Ib) => {
+                self.upstream = Upstream::Doubted(request, doubt);
+            }
+            // One that is not served yet is told of by its first data, whatever a farm does.
+            (_, Doubt::Farm) => return Vec::new(),
+            (_, Doubt::Ib) => {}
+        }
+        self.become_stale()
+    }
+
     /// Data flows. Those who are to be told.
     pub fn become_fresh(&mut self) -> Vec<(u32, u32)> {
         self.stale = false;
-        self.held = false;
         let stale = self.subscribers.iter_mut().filter(|one| one.told_stale);
         let told = stale.map(|one| {
             one.told_stale = false;

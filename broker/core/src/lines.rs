@@ -100,6 +100,19 @@ impl Lines {
         Ok(slot as u32)
     }
 
+    /// The first account of the login is known: the line is about that one, if it named none.
+    pub fn name_account(&mut self, slot: u32, account: &str) {
+        let Some(line) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        if line.wanted.unnamed {
+            line.wanted = line.wanted.clone().with_account(account);
+            let key = key_of(&line.wanted, line.id.0);
+            self.by_key.remove(&std::mem::replace(&mut line.key, key.clone()));
+            self.by_key.insert(key, slot);
+        }
+    }
+
     /// The line in a slot.
     #[inline]
     pub fn get(&self, slot: u32) -> Option<&Line> {

@@ -25,7 +25,11 @@ impl Hub {
     /// All lines are asked for: a session began.
     pub(super) fn on_session_up(&mut self, epoch: Epoch) {
         tracing::info!(%epoch, lines = self.lines.len(), "session is up");
+        let first = self.session.accounts().first().cloned();
         for slot in self.lines.slots() {
+            if let Some(first) = &first {
+                self.lines.name_account(slot, first);
+            }
             self.request_line(slot);
         }
     }

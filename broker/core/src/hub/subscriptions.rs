@@ -163,12 +163,12 @@ impl Hub {
         wanted: Result<Box<Wanted>, Error>,
         now: Instant,
     ) -> Result<Wanted, Error> {
-        let wanted = match self.session.accounts() {
-            // Gateway's default, in the one form in which equal wishes are equal.
-            [only] => (*wanted?).with_account(only),
-            _ => *wanted?,
-        };
-        let wanted = match self.scope_of(client) {
+        let mut wanted = *wanted?;
+        let first = self.session.accounts().first().cloned();
+        if let (Some(only), 1) = (&first, self.session.accounts().len()) {
+            wanted = wanted.with_account(only);
+        }
+        let mut wanted = match self.scope_of(client) {
             Some(scope) => {
                 let what = wanted.kind.tws;
                 let allowed = scope.wanted(wanted);
@@ -176,6 +176,11 @@ impl Hub {
             }
             None => wanted,
         };
+        // Who is limited to accounts has to name one of several; for all others none means the
+        // first, whatever else is asked for.
+        if let Some(first) = &first {
+            wanted = wanted.with_account(first);
+        }
         self.clients.charge(client, &self.settings.limits, now)?;
         let limit = self.settings.limits.subscriptions as usize;
         if self.load_of(client).1 >= limit {

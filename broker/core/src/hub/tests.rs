@@ -1,5 +1,6 @@
 //! The hub as a whole, driven by hand: what each of two clients sees of one shared line.
 
+mod accounts;
 mod complaints;
 mod farms;
 mod limits;

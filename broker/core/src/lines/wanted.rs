@@ -33,6 +33,8 @@ pub struct Wanted {
     pub about: About,
     /// What this client wants of a line that says more.
     pub filter: Filter,
+    /// It is about one account and names none, and which one that is, is not known yet.
+    pub unnamed: bool,
 }
 
 /// What a line is about.
@@ -60,6 +62,7 @@ impl Wanted {
             gate: Gate::Open,
             about,
             filter: Filter::All,
+            unnamed: false,
         }
     }
 

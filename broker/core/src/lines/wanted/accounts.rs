@@ -38,33 +38,49 @@ impl Wanted {
         Ok(Self { filter, ..Self::new(&kind::ACCOUNT_SUMMARY, &body, about) })
     }
 
-    /// Values and portfolio of one account.
+    /// Values and portfolio of one account; of the first of the login, if none is named.
     pub fn account_updates(account: &str) -> Result<Self, Error> {
         checks::text("account", account)?;
-        let body =
-            tws::AccountDataRequest { subscribe: Some(true), acct_code: Some(account.to_owned()) };
-        Ok(Self::new(&kind::ACCOUNT_UPDATES, &body, About::account(account)))
+        Ok(Self::updates_of(account))
     }
 
-    /// Account updates name the account, also if there is only one.
+    /// The same with the account that it means, if it named none.
     #[must_use]
-    pub fn with_account(self, only: &str) -> Self {
-        if *self.kind != kind::ACCOUNT_UPDATES {
+    pub fn with_account(self, account: &str) -> Self {
+        if !self.unnamed {
             return self;
         }
-        let request = tws::AccountDataRequest::decode(&self.body[..]).unwrap_or_default();
-        if request.acct_code().is_empty() {
-            let body = tws::AccountDataRequest { acct_code: Some(only.to_owned()), ..request };
-            return Self::new(&kind::ACCOUNT_UPDATES, &body, About::account(only));
-        }
-        self
+        let named = if *self.kind == kind::ACCOUNT_UPDATES {
+            Self::updates_of(account)
+        } else if *self.kind == kind::ACCOUNT_UPDATES_MULTI {
+            Self::values_of(account, "", false)
+        } else {
+            Self::positions_of(account, "")
+        };
+        Self { private: self.private, ..named }
     }
 
-    /// What says of an account, in two lines, most of what its updates would.
+    /// What says of an account, in two lines, most of what its updates would. Others who name no
+    /// account there mean all of them, so it is not shared with those before it has a name.
     pub fn instead_of_updates(updates: &Self) -> [Self; 2] {
         let asked = tws::AccountDataRequest::decode(&updates.body[..]).unwrap_or_default();
         let account = asked.acct_code();
-        [Self::values_of(account, "", false), Self::positions_of(account, "")]
+        let (unnamed, private) = (updates.unnamed, updates.unnamed);
+        [Self::values_of(account, "", false), Self::positions_of(account, "")].map(|one| {
+            let about = updates.about.clone();
+            Self { unnamed, private, about, ..one }
+        })
+    }
+
+    fn updates_of(account: &str) -> Self {
+        let unnamed = account.is_empty();
+        let body =
+            tws::AccountDataRequest { subscribe: Some(true), acct_code: Some(account.to_owned()) };
+        let about = match unnamed {
+            true => About { label: "the first account".into(), ..About::default() },
+            false => About::account(account),
+        };
+        Self { unnamed, ..Self::new(&kind::ACCOUNT_UPDATES, &body, about) }
     }
 
     fn values_of(account: &str, model: &str, ledger_and_nlv: bool) -> Self {

@@ -240,7 +240,7 @@ class StreamAccountUpdatesRequest(google.protobuf.message.Message):
 
     ACCOUNT_FIELD_NUMBER: builtins.int
     account: builtins.str
-    """The account; may be empty if there is only one."""
+    """The account; empty means the first of the login."""
     def __init__(
         self,
         *,

@@ -26,7 +26,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn start() -> Self {
+    async fn start(gateway: GatewayConfig) -> Self {
         let requests = Requests::default();
         let seen = Arc::clone(&requests);
         let observe = move |event: &Event| {
@@ -34,7 +34,7 @@ impl Gateway {
                 seen.lock().unwrap().push((request.name, request.request_id));
             }
         };
-        let config = SimConfig { gateway: GatewayConfig::default(), ..SimConfig::default() };
+        let config = SimConfig { gateway, ..SimConfig::default() };
         let sim = ibouncer_gateway_sim::start_observed(config, Box::new(observe)).await.unwrap();
         Self { sim, requests }
     }
@@ -47,7 +47,11 @@ impl Gateway {
 }
 
 async fn started() -> (Gateway, Broker, Client) {
-    let gateway = Gateway::start().await;
+    started_with(GatewayConfig::default()).await
+}
+
+async fn started_with(config: GatewayConfig) -> (Gateway, Broker, Client) {
+    let gateway = Gateway::start(config).await;
     let broker = Broker::plan(binary(), &gateway.sim.address().to_string()).start();
     broker.wait_ready();
     let client = connect(&broker).await;
@@ -214,6 +218,21 @@ async fn after_1101_every_line_is_asked_for_again_and_clients_see_the_gap() {
     let report = gateway.sim.report().await;
     assert!(report.limits.values().all(|count| *count == 0), "{:?}", report.limits);
     assert_eq!(report.output_dropped, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_in_flight_when_1101_comes_may_be_asked_for_again() {
+    let config = GatewayConfig { history_delay: PATIENCE, ..GatewayConfig::default() };
+    let (gateway, _broker, client) = started_with(config).await;
+    let bars = BarRequest::new(contract::stock("AAPL"), "1 D", "1 hour");
+    let answer = tokio::spawn(async move { client.history().bars(bars).await });
+    let asked = || !gateway.asked("REQ_HISTORICAL_DATA").is_empty();
+    until_true("it is asked for", PATIENCE, asked);
+    gateway.sim.happen(Happening::LinkLost).await;
+    gateway.sim.happen(Happening::RestoredWithoutData).await;
+    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("it ends").unwrap();
+    let error = answer.unwrap_err();
+    assert_eq!((error.code(), error.retry()), ("WORKER_ENDED", ibouncer_client::Retry::After));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

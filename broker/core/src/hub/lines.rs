@@ -52,7 +52,7 @@ impl Hub {
     /// Gateway has lost all subscriptions (1101), or it is not known what arrived: what was asked
     /// for is asked again, under new ids, and one-shots may be.
     pub(super) fn resubscribe_all(&mut self, because: &str) {
-        let error = error::worker_ended(self.session.epoch(), because);
+        let error = error::answer_lost(self.session.epoch(), because);
         self.fail_calls(&error);
         self.fail_snapshots(&error);
         for slot in self.lines.slots() {
@@ -70,7 +70,7 @@ impl Hub {
     /// Frames of Gateway were lost between worker and broker. A book without one of its changes
     /// is wrong, a snapshot may lack its last value; the others are told.
     pub(super) fn on_frames_lost(&mut self, because: &str) {
-        let error = error::worker_ended(self.session.epoch(), because);
+        let error = error::answer_lost(self.session.epoch(), because);
         self.fail_snapshots(&error);
         for slot in self.lines.slots() {
             let Some(line) = self.lines.get_mut(slot) else {

@@ -97,11 +97,13 @@ fn a_lost_link_takes_subscriptions_with_1101_and_leaves_them_with_1102() {
         let before = world.bytes(client).len();
         world.pass(20 * SECOND);
         assert_eq!(world.bytes(client).len(), before);
+        world.request(client, ask::REQ_HISTORICAL_DATA, &day(3));
         happen(&mut world, restored);
         let codes = world.errors(client, -1);
         assert_eq!(codes[3..], [1100, restored.parse().unwrap()]);
         assert_eq!(world.gateway.report().lines, usize::from(!lost));
         assert_eq!(world.errors(client, 9).contains(&10182), lost);
+        assert!(world.errors(client, 3).is_empty(), "only bars that go on are said to be lost");
         let before = world.bytes(client).len();
         world.pass(20 * SECOND);
         assert_eq!(world.bytes(client).len() == before, lost);

@@ -50,6 +50,36 @@ fn while_gateway_has_lost_ib_all_is_stale_and_what_comes_by_change_is_fresh_once
 }
 
 #[test]
+fn a_history_in_flight_when_data_are_lost_may_be_asked_for_again_whatever_gateway_says_of_it() {
+    let bars = || {
+        let request = tws::HistoricalDataRequest {
+            contract: Some(contract(AAPL)),
+            duration: Some("1 D".into()),
+            bar_size_setting: Some("1 hour".into()),
+            what_to_show: Some("TRADES".into()),
+            ..Default::default()
+        };
+        crate::calls::Asked::historical_bars(request)
+    };
+    for says_so in [true, false] {
+        let mut world = World::ready();
+        world.call(1, bars());
+        let request = world.sent_of(id::REQ_HISTORICAL_DATA)[0];
+        if says_so {
+            world.about(request, 10_182, "Failed to request live updates (disconnected).");
+        }
+        world.notice(1101);
+        let error = world.error(1);
+        assert_eq!(
+            (error.code.as_str(), error.retry()),
+            ("WORKER_ENDED", crate::error::Retry::After)
+        );
+        let word = if says_so { "10182" } else { "1101" };
+        assert!(error.message.contains(word), "{}", error.message);
+    }
+}
+
+#[test]
 fn a_line_that_nobody_listened_to_when_it_became_stale_is_told_so_to_whoever_comes() {
     let mut world = World::ready();
     let first = world.open(1);

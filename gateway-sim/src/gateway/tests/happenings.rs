@@ -159,6 +159,31 @@ fn positions_vanish_and_executions_appear_for_whoever_follows() {
 }
 
 #[test]
+fn whoever_asks_for_account_updates_later_hears_of_positions_that_were_closed() {
+    let mut world = World::new(GatewayConfig::default());
+    happen(&mut world, "execution=MSFT:-50:manual");
+    let client = world.connect(7);
+    let subscribe = AccountDataRequest { subscribe: Some(true), acct_code: None };
+    let closed = |world: &mut World| {
+        let told: Vec<PortfolioValue> = world.messages(client, tell::PORTFOLIO_VALUE);
+        let mut told = told.into_iter().rev();
+        told.find(|one| one.contract.clone().unwrap().symbol() == "MSFT").unwrap()
+    };
+    world.request(client, ask::REQ_ACCT_DATA, &subscribe);
+    let realized = closed(&mut world).realized_pnl();
+    assert_eq!(closed(&mut world).position(), "0");
+    assert_ne!(realized, 0.0);
+    // Opened again, it goes on with what was realized.
+    happen(&mut world, "execution=MSFT:5:manual");
+    assert_eq!((closed(&mut world).position(), closed(&mut world).realized_pnl()), ("5", realized));
+    let positions = PositionsRequest {};
+    world.request(client, ask::REQ_POSITIONS, &positions);
+    let told: Vec<Position> = world.messages(client, tell::POSITION_DATA);
+    let msft = |one: &&Position| one.contract.clone().unwrap().symbol() == "MSFT";
+    assert_eq!(told.iter().filter(msft).count(), 1);
+}
+
+#[test]
 fn a_depth_reset_comes_with_a_new_book() {
     let mut world = World::new(GatewayConfig::default());
     let client = world.connect(7);

@@ -249,6 +249,31 @@ async fn after_1102_everything_goes_on_and_nothing_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_is_told_whole_once_ib_is_back_also_to_whoever_came_while_it_was_lost() {
+    let (gateway, broker, client) = started().await;
+    let open = async || Account(client.accounts().stream_positions().await.unwrap());
+    let is_end =
+        |event: &AccountEvent| matches!(event.body, Some(account_event::Body::PositionEnd(_)));
+    let mut first = open().await;
+    first.until("the end", is_end).await;
+    gateway.sim.happen(Happening::LinkLost).await;
+    broker.wait_status("DEGRADED", |status| status["state"] == "DEGRADED");
+    let mut late = open().await;
+    for account in [&mut first, &mut late] {
+        account.mark(MarkKind::Stale).await;
+    }
+    gateway.sim.happen(Happening::RestoredWithData).await;
+    for account in [&mut first, &mut late] {
+        account.mark(MarkKind::Resumed).await;
+        let is_position =
+            |event: &AccountEvent| matches!(event.body, Some(account_event::Body::Position(_)));
+        assert!(account.until("a position", is_position).await.replayed);
+        account.until("the end", is_end).await;
+    }
+    assert_eq!(gateway.asked("REQ_POSITIONS").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quotes_are_stale_as_long_as_gateway_has_lost_ib_also_for_whoever_comes_meanwhile() {
     let (gateway, _broker, client) = started().await;
     let mut reader = Reader::open(&client).await;

@@ -49,7 +49,7 @@ pub(crate) struct Life {
     pub(crate) skipped: u64,
     /// Live data since this was last set to zero.
     pub(crate) fresh: u64,
-    /// A whole book is being told.
+    /// A whole book is being told, or a whole state.
     resetting: bool,
 }
 
@@ -149,6 +149,8 @@ impl Follower {
                 assert!(!strict || seen.sequence == life.last, "{seen:?}, {life:?}");
                 assert!(seen.sequence >= life.last, "numbers go back: {seen:?}, {life:?}");
                 life.stale = stale;
+                // What has a state tells it again.
+                life.resetting = !stale;
                 None
             }
             (MarkKind::Queued, None) => {

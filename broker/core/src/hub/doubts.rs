@@ -61,7 +61,7 @@ impl Hub {
             }
             line.upstream = Upstream::Live(request);
             for (stream, subscription) in line.become_fresh() {
-                self.mark(slot, stream, subscription, MarkKind::Resumed, because.to_owned());
+                self.resume_as_it_was(slot, stream, subscription, because.to_owned());
             }
         }
     }

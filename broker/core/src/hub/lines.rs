@@ -94,8 +94,9 @@ impl Hub {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
-        // A book that was doubted goes on with its next change.
-        let begins = line.memory.is_book() && !matches!(line.upstream, Upstream::Doubted(..));
+        // A book that was doubted goes on with its next change, and a state with its next news.
+        let goes_on = matches!(line.upstream, Upstream::Doubted(..));
+        let begins = line.memory.is_book() && !goes_on;
         if let Some(request) = line.upstream.request() {
             line.upstream = Upstream::Live(request);
             line.put_off = 0;
@@ -104,6 +105,10 @@ impl Hub {
         let waiting = line.become_fresh();
         for (stream, subscription) in waiting {
             let because = format!("data flows again in session {}", self.session.epoch().0);
+            if goes_on {
+                self.resume_as_it_was(slot, stream, subscription, because);
+                continue;
+            }
             self.mark(slot, stream, subscription, MarkKind::Resumed, because);
             if begins {
                 self.tell_book(slot, stream, subscription, "the book begins anew");

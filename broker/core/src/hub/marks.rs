@@ -38,18 +38,7 @@ impl Hub {
             self.replay(stream, subscription, notes, Vec::new());
             return self.tell_book(slot, stream, subscription, "the whole book follows");
         }
-        let news = line.memory.replay(seen, line.sequence);
-        let news: Vec<_> = match line
-            .subscribers
-            .iter()
-            .find(|one| one.stream == stream && one.subscription == subscription)
-        {
-            Some(subscriber) => {
-                let filter = subscriber.filter.clone();
-                news.into_iter().filter(|one| filter.passes(one.field, &one.body)).collect()
-            }
-            None => news,
-        };
+        let news = remembered_for(line, stream, subscription, seen);
         if resume.is_some() {
             // What is told again is not missed; a state's newest value stands for older ones.
             let told = news.iter().filter(|one| seen.is_some_and(|seen| one.sequence > seen));
@@ -58,6 +47,23 @@ impl Hub {
             self.resumed_mark(slot, stream, subscription, seen, missed);
         }
         self.replay(stream, subscription, news, Vec::new());
+    }
+
+    /// RESUMED, and behind it the whole state of a line that has one: readers take it for the
+    /// beginning of a state. A line that was asked for again is told by Gateway itself.
+    pub(super) fn resume_as_it_was(
+        &mut self,
+        slot: u32,
+        stream: u32,
+        subscription: u32,
+        because: String,
+    ) {
+        self.mark(slot, stream, subscription, MarkKind::Resumed, because);
+        let Some(line) = self.lines.get(slot).filter(|line| line.memory.is_image()) else {
+            return;
+        };
+        let state = remembered_for(line, stream, subscription, None);
+        self.replay(stream, subscription, state, Vec::new());
     }
 
     /// A mark that all is forgotten, and the whole book, in one delivery.
@@ -315,6 +321,19 @@ impl Hub {
         let chunk = Chunk::new(bytes, vec![entry]);
         self.outputs.push_back(Output::Deliver(stream, chunk));
     }
+}
+
+/// What a line remembers, as far as it is for this subscription and it does not know it.
+fn remembered_for(
+    line: &Line,
+    stream: u32,
+    subscription: u32,
+    seen: Option<u64>,
+) -> Vec<Remembered> {
+    let is_it = |one: &&Subscriber| one.stream == stream && one.subscription == subscription;
+    let filter = line.subscribers.iter().find(is_it).map(|one| &one.filter);
+    let passes = |one: &Remembered| filter.is_none_or(|filter| filter.passes(one.field, &one.body));
+    line.memory.replay(seen, line.sequence).into_iter().filter(passes).collect()
 }
 
 /// A subscription that needs two lines has one number for its client.

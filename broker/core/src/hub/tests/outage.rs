@@ -39,7 +39,7 @@ fn while_gateway_has_lost_ib_all_is_stale_and_what_comes_by_change_is_fresh_once
         world.subscribe(late, 1, AAPL);
         assert_eq!(world.story(late), ["Subscribed 1", "old 1", "Stale 1"]);
         world.notice(1102);
-        assert_eq!(world.story(positions), ["Resumed 1"], "nothing may come for hours");
+        assert_eq!(world.positions(positions), ["Resumed", "end"], "nothing may come for hours");
         assert!(world.story(quotes).is_empty(), "whether the old price still holds is not known");
         world.tick(world.line(), 2.0);
         for stream in [quotes, late] {
@@ -47,6 +47,52 @@ fn while_gateway_has_lost_ib_all_is_stale_and_what_comes_by_change_is_fresh_once
         }
         assert_eq!(world.asked(), 1, "nothing was asked for anew");
     }
+}
+
+#[test]
+fn a_state_that_goes_on_is_told_whole_behind_resumed_to_those_who_were_there_and_who_came() {
+    for comes_back_by in ["1102", "a change"] {
+        let mut world = World::ready();
+        let (first, late) = (world.open(1), world.open(2));
+        world.want(first, 0, Ok(Wanted::positions()), Manner::default());
+        world.position("AAPL", "5");
+        world.position("MSFT", "7");
+        world.frame(id::POSITION_END, &tws::PositionEnd {});
+        world.positions(first);
+        world.notice(1100);
+        world.want(late, 0, Ok(Wanted::positions()), Manner::default());
+        assert_eq!(world.positions(first), ["Stale"]);
+        assert_eq!(world.positions(late), ["Subscribed", "AAPL 5", "MSFT 7", "end", "Stale"]);
+        let state = ["Resumed", "AAPL 5", "MSFT 7", "end"];
+        let mut told = state.to_vec();
+        match comes_back_by {
+            "1102" => world.notice(1102),
+            _ => {
+                world.position("AAPL", "6");
+                told.push("AAPL 6");
+            }
+        }
+        for stream in [first, late] {
+            assert_eq!(world.positions(stream), told, "{comes_back_by}");
+        }
+        world.notice(1102);
+        assert!(world.positions(first).is_empty(), "once");
+        assert_eq!(world.sent_of(id::REQ_POSITIONS).len(), 1);
+    }
+}
+
+#[test]
+fn a_state_that_was_being_told_when_ib_was_lost_is_complete_once_its_end_comes() {
+    let mut world = World::ready();
+    let stream = world.open(1);
+    world.want(stream, 0, Ok(Wanted::positions()), Manner::default());
+    world.position("AAPL", "5");
+    world.notice(1100);
+    world.notice(1102);
+    world.position("MSFT", "7");
+    world.frame(id::POSITION_END, &tws::PositionEnd {});
+    let told = ["Subscribed", "AAPL 5", "Stale", "Resumed", "AAPL 5", "MSFT 7", "end"];
+    assert_eq!(world.positions(stream), told);
 }
 
 #[test]

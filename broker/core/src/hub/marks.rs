@@ -230,22 +230,18 @@ impl Hub {
 
     /// A subscription that never was.
     pub(super) fn refuse(&mut self, stream: u32, subscription: u32, error: Error) {
-        self.deliver_error_mark(stream, subscription, MarkKind::Ended, error);
+        self.deliver_error_mark(stream, shown(subscription), MarkKind::Ended, error);
     }
 
-    /// A request with an id that cannot be meant; a live subscription of that id goes on.
+    /// A request with an id that cannot be meant; a live subscription of that id goes on. The mark
+    /// has the id as the client wrote it, also one that is too large to be shown as another's.
     pub(super) fn refuse_id(&mut self, stream: u32, subscription: u32, what: String) {
         let error = error::subscription_id(what);
         self.deliver_error_mark(stream, subscription, MarkKind::Refused, error);
     }
 
-    pub(super) fn deliver_error_mark(
-        &mut self,
-        stream: u32,
-        subscription: u32,
-        kind: MarkKind,
-        error: Error,
-    ) {
+    /// `subscription` is the client's number.
+    fn deliver_error_mark(&mut self, stream: u32, subscription: u32, kind: MarkKind, error: Error) {
         let mark = StreamMark {
             kind: kind.into(),
             because: error.message.clone(),
@@ -254,7 +250,7 @@ impl Hub {
             ..StreamMark::default()
         };
         let body = Bytes::from(mark.encode_to_vec());
-        self.deliver_one(stream, subscription, field::MARK, body, u32::MAX);
+        self.deliver_shown(stream, subscription, field::MARK, body, 0);
         self.end_single(stream, error);
     }
 
@@ -306,11 +302,22 @@ impl Hub {
         bytes: Bytes,
         sequence: u64,
     ) {
+        self.deliver_shown(stream, shown(subscription), field, bytes, sequence);
+    }
+
+    fn deliver_shown(
+        &mut self,
+        stream: u32,
+        subscription: u32,
+        field: u8,
+        bytes: Bytes,
+        sequence: u64,
+    ) {
         let Some(stream) = self.streams.id(stream) else {
             return;
         };
         let entry = Entry {
-            subscription: shown(subscription),
+            subscription,
             start: 0,
             length: bytes.len() as u32,
             field,

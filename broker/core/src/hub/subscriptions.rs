@@ -71,7 +71,7 @@ impl Hub {
         let attached = open.subscriptions.contains_key(&subscription);
         if attached || self.is_waiting(stream, subscription) || subscription >= SECOND {
             let what = if subscription >= SECOND {
-                format!("subscription_id {subscription} is too large: use less than {SECOND}")
+                too_large(subscription)
             } else {
                 format!("subscription_id {subscription} is in use on this stream")
             };
@@ -87,6 +87,10 @@ impl Hub {
         let Some((slot, open)) = self.streams.find(stream) else {
             return;
         };
+        if subscription >= SECOND {
+            // Not a client's, and maybe the second line of one that is.
+            return self.refuse_id(slot, subscription, too_large(subscription));
+        }
         let lines = [subscription, subscription | SECOND];
         let left: Vec<_> = lines
             .into_iter()
@@ -365,4 +369,8 @@ impl Hub {
             (streams + 1, subscriptions + stream.subscriptions.len())
         })
     }
+}
+
+fn too_large(subscription: u32) -> String {
+    format!("subscription_id {subscription} is too large: use less than {SECOND}")
 }

@@ -93,6 +93,30 @@ fn all_accounts_are_not_taken_for_one_that_is_not_named_yet() {
 }
 
 #[test]
+fn a_number_that_is_too_large_is_refused_by_that_number_and_touches_no_second_line() {
+    let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND]);
+    let (first, second) = (world.open(1), world.open(2));
+    world.updates(first, FIRST);
+    world.updates(second, SECOND);
+    world.events(second);
+    let too_large = 1 << 31;
+    world.want(second, too_large + 5, Ok(Wanted::positions()), Manner::default());
+    world.input(Input::Unsubscribe { stream: second, subscription: too_large });
+    let told: Vec<_> = world
+        .events(second)
+        .into_iter()
+        .map(|event| {
+            let Some(Body::Mark(mark)) = event.body else { panic!("{event:?}") };
+            let error = mark.error.clone().unwrap_or_default();
+            (event.subscription_id, mark.kind(), error.code)
+        })
+        .collect();
+    let refused = |number| (number, MarkKind::Refused, "BAD_SUBSCRIPTION_ID".to_owned());
+    assert_eq!(told, [refused(too_large + 5), refused(too_large)]);
+    assert_eq!(world.heard(second), instead(SECOND));
+}
+
+#[test]
 fn what_still_comes_of_the_account_before_is_not_told_as_the_next_ones() {
     let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND]);
     let (first, second) = (world.open(1), world.open(2));

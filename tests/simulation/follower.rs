@@ -103,6 +103,11 @@ impl Follower {
             assert!(begins || life.resetting, "a replay out of place: {seen:?}, {life:?}");
             let told_again = life.resetting;
             assert!(!strict || !life.stale || told_again, "replay behind STALE: {seen:?}");
+            if !strict {
+                // Of a slow reader's events the newest of each thing is kept, which can be the one
+                // that was told again.
+                life.last = life.last.max(seen.sequence);
+            }
             return;
         }
         life.resetting = false;

@@ -80,9 +80,7 @@ impl Hub {
                 self.resubscribe(slot, because);
                 continue;
             }
-            line.gaps += 1;
-            line.gap_at = Some(line.sequence);
-            for (stream, subscription) in listeners(line) {
+            for (stream, subscription) in line.lose_frames() {
                 self.mark(slot, stream, subscription, MarkKind::Gap, because.to_owned());
             }
         }

@@ -288,6 +288,7 @@ impl Hub {
             stream,
             subscription,
             told_stale: is_stale,
+            told_gap: None,
             resumable: manner.resumable,
             filter: wanted.filter,
         });

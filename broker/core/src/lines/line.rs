@@ -65,6 +65,8 @@ pub struct Subscriber {
     pub subscription: u32,
     /// It was told STALE and not yet RESUMED.
     pub told_stale: bool,
+    /// The newest event before the GAP that it was told last.
+    pub told_gap: Option<u64>,
     /// Keep the line for a while if its stream breaks.
     pub resumable: bool,
     /// What it wants of the line.
@@ -129,6 +131,24 @@ impl Line {
             (one.stream, one.subscription)
         });
         told.collect()
+    }
+
+    /// Frames were lost, perhaps of this line. Those who are to be told, which are those that have had
+    /// anything since they were told last.
+    pub fn lose_frames(&mut self) -> Vec<(u32, u32)> {
+        let at = Some(self.sequence);
+        let unaware = self.subscribers.iter_mut().filter(|one| one.told_gap != at);
+        let told: Vec<_> = unaware
+            .map(|one| {
+                one.told_gap = at;
+                (one.stream, one.subscription)
+            })
+            .collect();
+        if !told.is_empty() || self.subscribers.is_empty() {
+            self.gaps += 1;
+            self.gap_at = at;
+        }
+        told
     }
 
     /// Gateway may have no data for it, and nothing is asked for anew. Those who are to be told.

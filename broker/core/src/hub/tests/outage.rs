@@ -195,3 +195,29 @@ fn who_comes_back_after_a_session_was_lost_is_told_that_something_may_be_missing
     assert_eq!((resumed.kind(), resumed.missed), (MarkKind::Resumed, Some(0)));
     assert!(resumed.because.contains("no session"), "{}", resumed.because);
 }
+
+#[test]
+fn of_frames_that_were_lost_a_quiet_line_is_told_once_until_it_has_had_something() {
+    use ibouncer_proto::link::v1::Gap;
+
+    let mut world = World::ready();
+    let (first, late) = (world.open(1), world.open(2));
+    world.subscribe(first, 1, AAPL);
+    world.tick(world.line(), 1.0);
+    let lose = |world: &mut World| {
+        for from in 1..=3 {
+            world.worker(WorkerEvent::Gap(Gap { from, to: from + 1, frames: 1 }));
+        }
+    };
+    lose(&mut world);
+    assert_eq!(world.story(first), ["Subscribed 1", "new 1", "Gap 1"]);
+    world.subscribe(late, 1, AAPL);
+    lose(&mut world);
+    assert!(world.story(first).is_empty(), "nothing of it can be missing but what was said");
+    assert_eq!(world.story(late), ["Subscribed 1", "old 1", "Gap 1"]);
+    world.tick(world.line(), 2.0);
+    lose(&mut world);
+    for stream in [first, late] {
+        assert_eq!(world.story(stream), ["new 2", "Gap 1"]);
+    }
+}

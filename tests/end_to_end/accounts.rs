@@ -156,6 +156,57 @@ async fn a_second_account_is_told_without_a_valuation_and_takes_nothing_from_the
     assert!(sim.named("limit").is_empty(), "Gateway switched nothing over");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_is_not_named_is_the_first_one_whatever_others_ask_for() {
+    let sim = sim(&["--accounts", "DU0000001,DU0000002", "--account-refresh", "500ms"]);
+    let broker = plan(&sim).start();
+    broker.wait_ready();
+    let client = connect(&broker).await;
+    let mut other = Some(client.accounts().stream_account_updates(SECOND).await.unwrap());
+    let is_told = |body: &Body| matches!(body, Body::AccountDataEnd(_));
+    until(other.as_mut().expect("it is open"), is_told).await;
+    // Once beside the updates of another account, once alone.
+    for turn in ["beside", "alone"] {
+        let accounts = client.accounts();
+        let unnamed = tokio::time::timeout(PATIENCE, accounts.account_updates(""));
+        let unnamed = unnamed.await.expect("it ends").unwrap();
+        let cash: Vec<_> =
+            unnamed.values.iter().filter(|value| value.key() == "TotalCashValue").collect();
+        assert_eq!(cash.len(), 1, "{turn}: {cash:?}");
+        assert!(unnamed.values.iter().all(|value| value.account_name() == FIRST), "{turn}");
+        assert!(unnamed.portfolio.iter().all(|item| item.account_name() == FIRST), "{turn}");
+        if let Some(other) = other.take() {
+            drop(other);
+            let asked = sim.wait_requests("REQ_ACCT_DATA", 2);
+            assert_eq!(asked[1]["subscribe"], false, "it is given back");
+        }
+    }
+    assert_eq!(sim.wait_requests("REQ_ACCOUNT_UPDATES_MULTI", 1)[0]["account"], FIRST);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_late_knows_a_closed_position_and_its_profit_like_who_was_there() {
+    let mut sim = sim(&["--control"]);
+    let broker = plan(&sim).start();
+    broker.wait_ready();
+    let client = connect(&broker).await;
+    let mut early = client.accounts().stream_account_updates(FIRST).await.unwrap();
+    until(&mut early, |body| matches!(body, Body::AccountDataEnd(_))).await;
+    sim.happen("execution=MSFT:-50:manual");
+    let is_closed = |body: &Body| match body {
+        Body::PortfolioValue(item) => {
+            let symbol = item.contract.as_ref().map(|contract| contract.symbol());
+            symbol == Some("MSFT") && item.position() == "0"
+        }
+        _ => false,
+    };
+    let told = until(&mut early, is_closed).await;
+    let Some(Body::PortfolioValue(closed)) = told.last() else { panic!("{told:?}") };
+    assert_ne!(closed.realized_pnl(), 0.0);
+    let late = client.accounts().account_updates(FIRST).await.unwrap();
+    assert!(late.portfolio.contains(closed), "{:?}", late.portfolio);
+}
+
 fn symbols_of(executions: &[tws::ExecutionDetails]) -> Vec<&str> {
     let mut symbols: Vec<_> =
         executions.iter().map(|one| one.contract.as_ref().unwrap().symbol()).collect();

@@ -29,6 +29,9 @@ async fn an_unknown_method_is_unimplemented() {
     }
 }
 
+/// The first number that no subscription may have.
+const TOO_LARGE: u32 = 1 << 31;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_subscriptions_end_one_by_one_and_the_stream_goes_on() {
     let (sim, broker) = ready();
@@ -62,6 +65,7 @@ async fn malformed_subscriptions_end_one_by_one_and_the_stream_goes_on() {
         (5, subscribe(5, Some(stock())), "BAD_SUBSCRIPTION_ID"),
         (6, odd_feed, "INVALID_ARGUMENT"),
         (9, Action::Unsubscribe(api::Unsubscribe { subscription_id: 9 }), "BAD_SUBSCRIPTION_ID"),
+        (TOO_LARGE, subscribe(TOO_LARGE, Some(stock())), "BAD_SUBSCRIPTION_ID"),
     ];
     for (id, action, code) in cases {
         let request = api::StreamMarketDataRequest { action: Some(action) };

@@ -26,7 +26,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn start() -> Self {
+    async fn start(gateway: GatewayConfig) -> Self {
         let requests = Requests::default();
         let seen = Arc::clone(&requests);
         let observe = move |event: &Event| {
@@ -34,7 +34,7 @@ impl Gateway {
                 seen.lock().unwrap().push((request.name, request.request_id));
             }
         };
-        let config = SimConfig { gateway: GatewayConfig::default(), ..SimConfig::default() };
+        let config = SimConfig { gateway, ..SimConfig::default() };
         let sim = ibouncer_gateway_sim::start_observed(config, Box::new(observe)).await.unwrap();
         Self { sim, requests }
     }
@@ -47,7 +47,11 @@ impl Gateway {
 }
 
 async fn started() -> (Gateway, Broker, Client) {
-    let gateway = Gateway::start().await;
+    started_with(GatewayConfig::default()).await
+}
+
+async fn started_with(config: GatewayConfig) -> (Gateway, Broker, Client) {
+    let gateway = Gateway::start(config).await;
     let broker = Broker::plan(binary(), &gateway.sim.address().to_string()).start();
     broker.wait_ready();
     let client = connect(&broker).await;
@@ -217,6 +221,21 @@ async fn after_1101_every_line_is_asked_for_again_and_clients_see_the_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_in_flight_when_1101_comes_may_be_asked_for_again() {
+    let config = GatewayConfig { history_delay: PATIENCE, ..GatewayConfig::default() };
+    let (gateway, _broker, client) = started_with(config).await;
+    let bars = BarRequest::new(contract::stock("AAPL"), "1 D", "1 hour");
+    let answer = tokio::spawn(async move { client.history().bars(bars).await });
+    let asked = || !gateway.asked("REQ_HISTORICAL_DATA").is_empty();
+    until_true("it is asked for", PATIENCE, asked);
+    gateway.sim.happen(Happening::LinkLost).await;
+    gateway.sim.happen(Happening::RestoredWithoutData).await;
+    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("it ends").unwrap();
+    let error = answer.unwrap_err();
+    assert_eq!((error.code(), error.retry()), ("WORKER_ENDED", ibouncer_client::Retry::After));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_1102_everything_goes_on_and_nothing_is_asked_again() {
     let (gateway, broker, client) = started().await;
     let mut all = Everything::open(&client).await;
@@ -227,6 +246,31 @@ async fn after_1102_everything_goes_on_and_nothing_is_asked_again() {
     broker.wait_status("READY", |status| status["state"] == "READY");
     all.comes_back().await;
     check_asked(&gateway, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_is_told_whole_once_ib_is_back_also_to_whoever_came_while_it_was_lost() {
+    let (gateway, broker, client) = started().await;
+    let open = async || Account(client.accounts().stream_positions().await.unwrap());
+    let is_end =
+        |event: &AccountEvent| matches!(event.body, Some(account_event::Body::PositionEnd(_)));
+    let mut first = open().await;
+    first.until("the end", is_end).await;
+    gateway.sim.happen(Happening::LinkLost).await;
+    broker.wait_status("DEGRADED", |status| status["state"] == "DEGRADED");
+    let mut late = open().await;
+    for account in [&mut first, &mut late] {
+        account.mark(MarkKind::Stale).await;
+    }
+    gateway.sim.happen(Happening::RestoredWithData).await;
+    for account in [&mut first, &mut late] {
+        account.mark(MarkKind::Resumed).await;
+        let is_position =
+            |event: &AccountEvent| matches!(event.body, Some(account_event::Body::Position(_)));
+        assert!(account.until("a position", is_position).await.replayed);
+        account.until("the end", is_end).await;
+    }
+    assert_eq!(gateway.asked("REQ_POSITIONS").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -293,6 +337,42 @@ async fn a_farm_that_flaps_is_seen_and_costs_no_request() {
     }
     assert_eq!(gateway.asked("REQ_MKT_DATA").len(), 1, "Gateway itself brings lines back");
     assert_eq!(broker.status()["epoch"], 1, "nor a session");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_market_farm_makes_live_lines_stale_also_for_late_joiners_and_2104_ends_it() {
+    let (gateway, _broker, client) = started().await;
+    let mut all = Everything::open(&client).await;
+    gateway.sim.happen(Happening::FarmDown(Farm::Market)).await;
+    let mut missing = all.lines.to_vec();
+    while !missing.is_empty() {
+        let event = all.market.next().await.expect("it goes on");
+        if let Some(Body::Mark(mark)) = &event.body {
+            assert_eq!((mark.kind(), mark.gaps), (MarkKind::Stale, 1));
+            let because = &mark.because;
+            assert!(because.contains("2103") && because.contains("usfarm"), "{because}");
+            missing.retain(|one| one.0 != event.subscription_id);
+        }
+    }
+    let mut late = Reader::open(&client).await;
+    late.stock("AAPL").await;
+    late.until("an old tick", |event| event.replayed && is_tick(event)).await;
+    let because = late.mark(MarkKind::Stale).await.because;
+    assert!(because.contains("2103") && because.contains("usfarm"), "{because}");
+
+    gateway.sim.happen(Happening::FarmUp(Farm::Market)).await;
+    let mut missing = all.lines.to_vec();
+    while !missing.is_empty() {
+        let event = all.market.next().await.expect("it goes on");
+        if let Some(Body::Mark(mark)) = &event.body {
+            assert_eq!((mark.kind(), mark.gaps), (MarkKind::Resumed, 1));
+            missing.retain(|one| one.0 != event.subscription_id);
+        }
+    }
+    late.mark(MarkKind::Resumed).await;
+    late.live_tick().await;
+    all.data_of_all().await;
+    check_asked(&gateway, 1);
 }
 
 fn broken_farms(broker: &Broker) -> usize {

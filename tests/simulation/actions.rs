@@ -12,7 +12,7 @@ use crate::os::Births;
 use crate::wishes::{Ask, Key, What};
 use crate::world::World;
 
-const NOTICES: [(i32, &str); 8] = [
+const NOTICES: [(i32, &str); 9] = [
     (1100, "Connectivity between IBKR and Trader Workstation has been lost."),
     (1100, "Connectivity between IBKR and Trader Workstation has been lost."),
     (1101, "Connectivity has been restored - data lost."),
@@ -21,6 +21,7 @@ const NOTICES: [(i32, &str); 8] = [
     (1102, "Connectivity has been restored - data maintained."),
     (2110, "Connectivity between Trader Workstation and server is broken."),
     (2103, "Market data farm connection is broken:usfarm"),
+    (2104, "Market data farm connection is OK:usfarm"),
 ];
 
 /// How long a worker keeps a session without a broker.

@@ -49,7 +49,7 @@ pub(crate) struct Life {
     pub(crate) skipped: u64,
     /// Live data since this was last set to zero.
     pub(crate) fresh: u64,
-    /// A whole book is being told.
+    /// A whole book is being told, or a whole state.
     resetting: bool,
 }
 
@@ -103,6 +103,11 @@ impl Follower {
             assert!(begins || life.resetting, "a replay out of place: {seen:?}, {life:?}");
             let told_again = life.resetting;
             assert!(!strict || !life.stale || told_again, "replay behind STALE: {seen:?}");
+            if !strict {
+                // Of a slow reader's events the newest of each thing is kept, which can be the one
+                // that was told again.
+                life.last = life.last.max(seen.sequence);
+            }
             return;
         }
         life.resetting = false;
@@ -149,6 +154,8 @@ impl Follower {
                 assert!(!strict || seen.sequence == life.last, "{seen:?}, {life:?}");
                 assert!(seen.sequence >= life.last, "numbers go back: {seen:?}, {life:?}");
                 life.stale = stale;
+                // What has a state tells it again.
+                life.resetting = !stale;
                 None
             }
             (MarkKind::Queued, None) => {

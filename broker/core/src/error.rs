@@ -136,6 +136,15 @@ pub fn worker_ended(epoch: Epoch, because: &str) -> Error {
     error("WORKER_ENDED", Source::Worker, Retry::After, message)
 }
 
+/// The session goes on, and what Gateway had for this request was lost.
+pub fn answer_lost(epoch: Epoch, because: &str) -> Error {
+    let message = format!(
+        "the answer to this request was lost in a session that goes on ({epoch}): {because}; nothing is \
+         wrong with the request, try again"
+    );
+    error("WORKER_ENDED", Source::Worker, Retry::After, message)
+}
+
 /// Gateway did not answer in time.
 pub fn deadline(what: &str, seconds: f64) -> Error {
     let message = format!("Gateway did not complete {what} within {seconds:.0} s");

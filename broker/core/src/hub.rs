@@ -8,7 +8,7 @@
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
 //! from Gateway), `hub/line_errors.rs`, `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
-//! `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
+//! `hub/doubts.rs` (1100, 2103), `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
 //! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
 //! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, `hub/trading.rs` (orders), and [`crate::status`].
 
@@ -16,6 +16,7 @@ mod adoption;
 mod allotment;
 mod calls;
 mod complaint;
+mod doubts;
 mod io;
 mod lens;
 mod line_errors;

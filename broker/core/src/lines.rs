@@ -1,11 +1,12 @@
 //! Lines: subscriptions at Gateway, of which equal ones of any number of clients share one.
 //!
-//! Owns, per line: the wish behind it, where it stands upstream, what is remembered for late
-//! joiners, and who listens; and which of Gateway's allowances are used up. Does not send: the
-//! hub does, through [`crate::pacing`]. Lines outlive workers; their upstream ids do not. Read on
-//! in `lines/kind.rs` (what kinds there are) and `lines/wanted.rs` (what may be wished).
+//! Owns all lines and how they are found, and which of Gateway's allowances are used up. Does not
+//! send: the hub does, through [`crate::pacing`]. Lines outlive workers; their upstream ids do
+//! not. Read on in `lines/line.rs` (what one line is), `lines/kind.rs` (what kinds there are) and
+//! `lines/wanted.rs` (what may be wished).
 
 pub mod kind;
+mod line;
 pub mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,142 +14,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::ids::{ClientId, LineId, RequestId};
-use crate::memory::Memory;
+use crate::ids::{ClientId, LineId};
 use crate::settings::PacingSettings;
 use kind::{Allowance, Kind};
-use wanted::{Filter, Wanted};
+pub use line::{Doubt, Line, Subscriber, Upstream};
+use wanted::Wanted;
 
 /// What makes two wishes the same. A private one is the same as no other.
 type Key = (u32, Bytes, Option<i32>, u64);
-
-/// Where a line stands at Gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Upstream {
-    /// No session, or not asked for in this one yet.
-    Stale,
-    /// The request waits for its turn to leave.
-    Queued(RequestId),
-    /// It left; nothing came yet.
-    Requested(RequestId),
-    /// Data came.
-    Live(RequestId),
-}
-
-impl Upstream {
-    /// The request id, if there is one.
-    pub const fn request(self) -> Option<RequestId> {
-        match self {
-            Self::Stale => None,
-            Self::Queued(id) | Self::Requested(id) | Self::Live(id) => Some(id),
-        }
-    }
-
-    /// Name in ListLines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Stale => "stale",
-            Self::Queued(_) => "queued",
-            Self::Requested(_) => "requested",
-            Self::Live(_) => "live",
-        }
-    }
-}
-
-/// One subscription that listens to a line.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Subscriber {
-    /// Slot of its stream.
-    pub stream: u32,
-    /// The client's number for it.
-    pub subscription: u32,
-    /// It was told STALE and not yet RESUMED.
-    pub told_stale: bool,
-    /// Keep the line for a while if its stream breaks.
-    pub resumable: bool,
-    /// What it wants of the line.
-    pub filter: Filter,
-}
-
-/// One line.
-#[derive(Debug)]
-pub struct Line {
-    /// Its name.
-    pub id: LineId,
-    /// What was wished, first.
-    pub wanted: Wanted,
-    /// The client whose turn it takes in the queue to Gateway, and whose limit it counts for.
-    pub opened_by: ClientId,
-    /// Where it stands.
-    pub upstream: Upstream,
-    /// Events so far.
-    pub sequence: u64,
-    /// How often it was stale, or lost frames.
-    pub gaps: u64,
-    /// The newest event before the newest of those times.
-    pub gap_at: Option<u64>,
-    /// What is remembered of it may be old: it is asked for anew, or Gateway has lost IB.
-    pub stale: bool,
-    /// It was live when Gateway lost IB (1100), and was not asked for since.
-    pub held: bool,
-    /// Who listens.
-    pub subscribers: Vec<Subscriber>,
-    /// For late joiners.
-    pub memory: Memory,
-    /// Nobody listens any more; until then somebody may come back.
-    pub lingers_until: Option<Instant>,
-    /// When its request left last.
-    pub asked_at: Option<Instant>,
-    /// How often Gateway put it off since data came.
-    pub put_off: u8,
-    key: Key,
-}
-
-impl Line {
-    /// Its kind.
-    pub const fn kind(&self) -> &'static Kind {
-        self.wanted.kind
-    }
-
-    /// Does it take more than handing bodies on? An image has an end; a filter chooses.
-    #[inline]
-    pub fn is_special(&self) -> bool {
-        self.memory.is_image()
-    }
-
-    /// From now on something is missing. Those who are to be told that it is stale: slot of the
-    /// stream, and subscription.
-    pub fn become_stale(&mut self) -> Vec<(u32, u32)> {
-        // One that was lost twice before anything came of it has one gap.
-        if !std::mem::replace(&mut self.stale, true) {
-            self.gaps += 1;
-            self.gap_at = Some(self.sequence);
-        }
-        let fresh = self.subscribers.iter_mut().filter(|one| !one.told_stale);
-        let told = fresh.map(|one| {
-            one.told_stale = true;
-            (one.stream, one.subscription)
-        });
-        told.collect()
-    }
-
-    /// Data flows. Those who are to be told.
-    pub fn become_fresh(&mut self) -> Vec<(u32, u32)> {
-        self.stale = false;
-        self.held = false;
-        let stale = self.subscribers.iter_mut().filter(|one| one.told_stale);
-        let told = stale.map(|one| {
-            one.told_stale = false;
-            (one.stream, one.subscription)
-        });
-        told.collect()
-    }
-
-    /// Symbol, or what stands for it.
-    pub fn label(&self) -> &str {
-        &self.wanted.about.label
-    }
-}
 
 /// All lines.
 #[derive(Debug)]
@@ -205,7 +78,6 @@ impl Lines {
             gaps: 0,
             gap_at: None,
             stale: false,
-            held: false,
             subscribers: Vec::new(),
             lingers_until: None,
             asked_at: None,
@@ -226,6 +98,19 @@ impl Lines {
         self.slots[slot] = Some(line);
         self.by_key.insert(key, slot as u32);
         Ok(slot as u32)
+    }
+
+    /// The first account of the login is known: the line is about that one, if it named none.
+    pub fn name_account(&mut self, slot: u32, account: &str) {
+        let Some(line) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        if line.wanted.unnamed {
+            line.wanted = line.wanted.clone().with_account(account);
+            let key = key_of(&line.wanted, line.id.0);
+            self.by_key.remove(&std::mem::replace(&mut line.key, key.clone()));
+            self.by_key.insert(key, slot);
+        }
     }
 
     /// The line in a slot.

@@ -165,15 +165,17 @@ impl Memory {
         }
     }
 
-    /// The load is complete: things that did not come again, which are forgotten.
+    /// The load is complete: things that did not come again, which are forgotten. Of a position that
+    /// was closed before there is nothing to tell.
     pub fn vanished(&mut self) -> Vec<Remembered> {
         let Self::Image(image) = self else {
             return Vec::new();
         };
         let mut gone = Vec::new();
         image.things.retain(|_, thing| {
-            if !thing.confirmed {
-                gone.push(thing.value.clone());
+            let old = &thing.value;
+            if !thing.confirmed && !identity::is_nothing(old.field, &old.body) {
+                gone.push(old.clone());
             }
             thing.confirmed
         });
@@ -260,7 +262,7 @@ impl Image {
 
 #[cfg(test)]
 mod tests {
-    use ibouncer_proto::tws::v1::{Contract, Position, TickPrice};
+    use ibouncer_proto::tws::v1::{self as tws, Contract, Position, TickPrice};
 
     use super::*;
 
@@ -333,5 +335,27 @@ mod tests {
         assert_eq!(gone[0].body, position("AAPL", "7"));
         memory.remember(field::POSITION, 6, &position("MSFT", "0"));
         assert!(memory.replay(None, 6).is_empty(), "a position of 0 is none");
+    }
+
+    #[test]
+    fn a_closed_position_of_account_updates_stays_with_its_profit_until_a_load_without_it() {
+        let item = |size: &str, profit| {
+            let value = tws::PortfolioValue {
+                contract: Some(Contract { con_id: Some(7), ..Contract::default() }),
+                position: Some(size.into()),
+                realized_pnl: Some(profit),
+                account_name: Some("DU0000001".into()),
+                ..Default::default()
+            };
+            value.encode_to_vec()
+        };
+        let mut memory = Memory::image();
+        memory.remember(field::PORTFOLIO_VALUE, 1, &item("5", 0.0));
+        memory.remember(field::PORTFOLIO_VALUE, 2, &item("0", 12.5));
+        let told = memory.replay(None, 2);
+        assert_eq!(told.iter().map(|one| &one.body[..]).collect::<Vec<_>>(), [item("0", 12.5)]);
+        memory.on_asked();
+        assert!(memory.vanished().is_empty(), "that it is closed was told already");
+        assert!(memory.replay(None, 2).is_empty());
     }
 }

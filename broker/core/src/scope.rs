@@ -184,6 +184,15 @@ pub fn account_of(field_of: u8, body: &[u8]) -> Option<String> {
         field::ACCOUNT_SUMMARY => {
             tws::AccountSummary::decode(body).ok().map(|one| one.account().to_owned())
         }
+        field::ACCOUNT_VALUE => {
+            tws::AccountValue::decode(body).ok().map(|one| one.account_name().to_owned())
+        }
+        field::PORTFOLIO_VALUE => {
+            tws::PortfolioValue::decode(body).ok().map(|one| one.account_name().to_owned())
+        }
+        field::ACCOUNT_DATA_END => {
+            tws::AccountDataEnd::decode(body).ok().map(|one| one.account_name().to_owned())
+        }
         _ => None,
     }
 }

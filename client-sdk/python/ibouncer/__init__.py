@@ -91,7 +91,7 @@ from ibouncer.rows import Rows
 from ibouncer.scanners import ScanRow
 from ibouncer.scopes import OrderScope
 from ibouncer.session import Queue, QueuedRequest, Session, WhoAmI, connect
-from ibouncer.status import SessionState, Status, StatusWatch, Transition
+from ibouncer.status import Farm, SessionState, Status, StatusWatch, Transition
 from ibouncer.tick_columns import TickColumns
 from ibouncer.ticks import TICK_FIELDS, Event, Feed, OptionTick, Snapshot, TextTick, Tick
 from ibouncer.trades import BidAsk, Midpoint, Trade
@@ -139,6 +139,7 @@ __all__ = [
     "ExecutionEventKind",
     "ExecutionWatch",
     "FamilyCode",
+    "Farm",
     "Feed",
     "Filled",
     "GatewayError",

@@ -88,7 +88,7 @@ class AccountCalls(Calls):
     ) -> LineStream[AccountValue | PortfolioItem | AccountTime | ImageEnd | Mark | Notice | Info]:
         """Values and portfolio of one account (TWS: reqAccountUpdates).
 
-        `account` may be empty if there is only one. Gateway values one account at a time: the
+        An empty `account` means the first of the login. Gateway values one account at a time: the
         portfolio of another one has None for market prices and profits.
         """
         return self._updates(account, AccountUpdatesBody, reconnect)

@@ -36,13 +36,31 @@ class SessionState(str, enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Farm:
+    """One of IB's data farms, as Gateway reported it last.
+
+    `kind` is "market", "historical" or "sec-def"; `state` is "ok", "inactive" (connected to on
+    demand), "connecting" or "broken", since `since`.
+    """
+
+    name: str
+    kind: str
+    state: str
+    since: datetime | None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind}) {self.state}"
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The session with Gateway: its state, since when, why, and what happens next.
 
     `mode` is "paper" or "live", None before the accounts arrived; `accounts` are masked; `hold` is
     why an operator holds the session, None if none does; `trading` is "off", "down",
-    "reconciling", "halted" or "on", and `message.trading_status` says more. A `local` one was made
-    here because the broker is away: its state is UNSPECIFIED.
+    "reconciling", "halted" or "on", and `message.trading_status` says more; `farms` are those that
+    Gateway has spoken of in this session. A `local` one was made here because the broker is away:
+    its state is UNSPECIFIED.
     """
 
     message: session_pb2.Status = field(repr=False, compare=False)
@@ -60,6 +78,7 @@ class Status:
     hold: str | None = None
     local: bool = False
     trading: str = ""
+    farms: tuple[Farm, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -85,6 +104,15 @@ class Status:
             restarts=message.restarts,
             hold=message.hold if message.HasField("hold") else None,
             trading=message.trading,
+            farms=tuple(
+                Farm(
+                    farm.name,
+                    farm.kind,
+                    farm.state,
+                    moment(farm.since) if farm.HasField("since") else None,
+                )
+                for farm in message.farms
+            ),
         )
 
     @classmethod

@@ -76,6 +76,7 @@ class FakeBroker:
         self.unanswered: str | None = None
         self.given_up = 0
         self.hold: str | None = None
+        self.farms: list[session_pb2.Farm] = []
         self.changed = asyncio.Event()
         # Of the methods in `fake_lines`, by their names.
         self.answers: dict[str, Any] = {}
@@ -231,6 +232,7 @@ class FakeBroker:
             mode="paper",
             accounts=["DU***001"],
             hold=self.hold,
+            farms=self.farms,
         )
         message.since.FromSeconds(1_700_000_000)
         return message

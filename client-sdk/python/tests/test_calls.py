@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 
 import grpc
 import pytest
 from fake_broker import EPOCH, FakeBroker
+from google.protobuf.timestamp_pb2 import Timestamp
 
 import ibouncer
 from ibouncer import SessionState
@@ -117,6 +119,23 @@ async def test_the_hold_is_part_of_the_status(runtime: Path) -> None:
         assert (await session.status()).hold is None
         broker.hold = "maintenance"
         assert (await session.status()).hold == "maintenance"
+
+
+async def test_the_farms_are_part_of_the_status(runtime: Path) -> None:
+    async with served(runtime) as (broker, session):
+        assert (await session.status()).farms == ()
+        since = datetime.fromtimestamp(1_700_000_000, timezone.utc)
+        stamp = Timestamp(seconds=1_700_000_000)
+        broker.farms = [
+            session_pb2.Farm(name="usfarm", kind="market", state="broken", since=stamp),
+            session_pb2.Farm(name="ushmds", kind="historical", state="inactive"),
+        ]
+        status = await session.status()
+        assert status.farms == (
+            ibouncer.Farm("usfarm", "market", "broken", since),
+            ibouncer.Farm("ushmds", "historical", "inactive", None),
+        )
+        assert str(status.farms[0]) == "usfarm (market) broken"
 
 
 async def test_trailers_decide_class_and_fields_of_an_error(runtime: Path) -> None:

@@ -133,7 +133,7 @@ impl Connection {
             };
             self.say(tell::ACCT_VALUE, &message);
         }
-        for holding in shared.holdings(account) {
+        for holding in shared.holdings(account).chain(shared.portfolio.closed(account)) {
             self.say_portfolio(holding, shared, now);
         }
         let minutes = shared.unix_seconds(now) / 60;

@@ -250,7 +250,10 @@ impl Connection {
         for key in keys.into_iter().filter(|key| !kept(key.0)) {
             if let Some(stream) = self.streams.close(key) {
                 self.on_stream_closed(&stream, shared);
-                if let Stream::History(_) = stream {
+                // Of a query that was to be answered once nothing is heard any more.
+                if let Stream::History(query) = &stream
+                    && query.keep
+                {
                     let text = "Failed to request live updates (disconnected).";
                     self.replies(shared, now).error(key.1, 10182, text);
                 }

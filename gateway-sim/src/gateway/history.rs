@@ -56,7 +56,8 @@ pub(super) struct Query {
     end: Option<i64>,
     regular: bool,
     unix_dates: bool,
-    keep: bool,
+    /// It goes on: kept up to date.
+    pub(super) keep: bool,
     /// The request without its id: what makes it identical to another.
     pub(super) text: String,
 }

@@ -30,6 +30,8 @@ pub(super) struct Holding {
 #[derive(Debug)]
 pub(super) struct Portfolio {
     pub(super) positions: Vec<Holding>,
+    /// Those that were closed by trading: account updates tell of them, with what was realized.
+    closed: Vec<Holding>,
     /// By account.
     purses: BTreeMap<String, Purse>,
 }
@@ -53,12 +55,17 @@ pub(super) struct Trade<'a> {
 
 impl Portfolio {
     pub(super) fn new(positions: Vec<Holding>) -> Self {
-        Self { positions, purses: BTreeMap::new() }
+        Self { positions, closed: Vec::new(), purses: BTreeMap::new() }
     }
 
     /// What trading has done to an account's money.
     pub(super) fn purse(&self, account: &str) -> Purse {
         self.purses.get(account).copied().unwrap_or_default()
+    }
+
+    /// Positions of an account that were closed.
+    pub(super) fn closed(&self, account: &str) -> impl Iterator<Item = &Holding> {
+        self.closed.iter().filter(move |one| one.account == account)
     }
 
     /// Changes position and money; what the position is now, and what was realized if it became
@@ -68,8 +75,10 @@ impl Portfolio {
         let cost = trade.price * listing.value_factor();
         let held = |one: &Holding| one.account == account && one.listing == listing;
         let place = self.positions.iter().position(held).unwrap_or_else(|| {
+            let before = self.closed.iter().position(held).map(|place| self.closed.remove(place));
             let account = account.to_owned();
-            let (quantity, average_cost, realized) = (0.0, cost, 0.0);
+            let realized = before.map_or(0.0, |before| before.realized);
+            let (quantity, average_cost) = (0.0, cost);
             self.positions.push(Holding { account, listing, quantity, average_cost, realized });
             self.positions.len() - 1
         });
@@ -91,6 +100,7 @@ impl Portfolio {
         if after == 0.0 {
             now.average_cost = 0.0;
             self.positions.remove(place);
+            self.closed.push(now.clone());
         }
         let purse = self.purses.entry(account.to_owned()).or_default();
         purse.cash -= cost * quantity + trade.commission;

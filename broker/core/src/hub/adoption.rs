@@ -15,6 +15,7 @@ use crate::ids::{ClientId, Epoch, RequestId};
 use crate::lines::kind::Cancel;
 use crate::notes::{NoteKind, Severity};
 use crate::orders::session::Before;
+use crate::pacing::Lane;
 use crate::routes::Routes;
 
 /// What lies behind a worker that is READY; stages that were heard keep their stamps.
@@ -86,6 +87,9 @@ impl Hub {
         tracing::warn!(%epoch, lost, "the worker is back on a new link");
         let text = format!("the link to worker {} broke and is back", epoch.0);
         self.note(NoteKind::Worker, Severity::Warning, text);
+        for cancel in self.left_lately.lost_cancels(hello.taken_through) {
+            self.pacer.push(Lane::DataCancel, ClientId(0), cancel);
+        }
         self.resubscribe_all(because);
     }
 

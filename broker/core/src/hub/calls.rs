@@ -217,7 +217,7 @@ impl Hub {
             return;
         }
         if ends_request(gateway.error_code()) {
-            self.fail_call(request, &error::gateway(gateway.error_code(), gateway.error_msg()));
+            self.fail_call(request, &self.call_error(&gateway));
         } else {
             self.calls.on_notice(request, message.body);
         }

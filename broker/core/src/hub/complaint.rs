@@ -27,9 +27,13 @@ const LATELY: Duration = Duration::from_secs(2);
 /// Nobody's turn is used up by what is sent again.
 const NOBODY: ClientId = ClientId(0);
 
-/// What left lately.
+/// What left lately, and cancels that may not have arrived.
 #[derive(Debug, Default)]
-pub(super) struct LeftLately(VecDeque<(Instant, Left)>);
+pub(super) struct LeftLately {
+    recent: VecDeque<(Instant, Left)>,
+    /// With the numbers under which they left, from the oldest that the worker may not have taken.
+    untaken: VecDeque<(u64, Waiting)>,
+}
 
 #[derive(Debug)]
 enum Left {
@@ -42,29 +46,45 @@ impl LeftLately {
         self.add(Left::Request(request), now);
     }
 
-    pub(super) fn cancel(&mut self, cancel: Waiting, now: Instant) {
+    /// It left in the link's frame of this number.
+    pub(super) fn cancel(&mut self, cancel: Waiting, number: u64, now: Instant) {
+        self.untaken.push_back((number, cancel.clone()));
         self.add(Left::Cancel(cancel), now);
     }
 
-    fn add(&mut self, left: Left, now: Instant) {
-        while self.0.front().is_some_and(|(at, _)| now >= *at + LATELY) {
-            self.0.pop_front();
+    /// The worker has taken all frames of the link up to this one.
+    pub(super) fn on_taken(&mut self, through: u64) {
+        while self.untaken.front().is_some_and(|(number, _)| *number <= through) {
+            self.untaken.pop_front();
         }
-        self.0.push_back((now, left));
+    }
+
+    /// The link broke, and nothing above this number arrived: the cancels among it. They are what
+    /// nobody asks for again.
+    pub(super) fn lost_cancels(&mut self, taken_through: u64) -> Vec<Waiting> {
+        self.on_taken(taken_through);
+        self.untaken.drain(..).map(|(_, cancel)| cancel).collect()
+    }
+
+    fn add(&mut self, left: Left, now: Instant) {
+        while self.recent.front().is_some_and(|(at, _)| now >= *at + LATELY) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((now, left));
     }
 
     /// The cancel of this request, if one left.
     fn take_cancel(&mut self, request: RequestId) -> Option<Waiting> {
         let is_it = |left: &Left| matches!(left, Left::Cancel(cancel) if cancel.request == request);
-        let at = self.0.iter().position(|(_, left)| is_it(left))?;
-        match self.0.remove(at)? {
+        let at = self.recent.iter().position(|(_, left)| is_it(left))?;
+        match self.recent.remove(at)? {
             (_, Left::Cancel(cancel)) => Some(cancel),
             (_, Left::Request(_)) => None,
         }
     }
 
     fn take(&mut self, now: Instant) -> impl Iterator<Item = Left> + use<> {
-        let all = std::mem::take(&mut self.0);
+        let all = std::mem::take(&mut self.recent);
         all.into_iter().filter(move |(at, _)| now < *at + LATELY).map(|(_, left)| left)
     }
 }
@@ -115,8 +135,12 @@ impl Hub {
     /// Would this cancel, which names no id, end a line that was asked for behind it?
     fn is_taken_back_by(&self, cancel: &Waiting) -> bool {
         kind::ALL.into_iter().filter(|kind| !kind.answers.is_empty()).any(|kind| {
-            let left =
-                |line: &Line| matches!(line.upstream, Upstream::Requested(_) | Upstream::Live(_));
+            let left = |line: &Line| {
+                matches!(
+                    line.upstream,
+                    Upstream::Requested(_) | Upstream::Live(_) | Upstream::Doubted(..)
+                )
+            };
             cancel.frame == kind.cancel.frame(cancel.request)
                 && self.lines.only(kind).is_some_and(|(_, line)| left(line))
         })

@@ -10,7 +10,7 @@ use super::lines::listeners;
 use super::marks::shown;
 use super::upstream::{Located, because};
 use super::{Hub, Output};
-use crate::error;
+use crate::error::{self, Error};
 use crate::fields::field;
 use crate::notes::{NoteKind, Severity};
 use crate::queue::Entry;
@@ -126,6 +126,16 @@ impl Hub {
             self.request_line(slot);
         }
         again
+    }
+
+    /// What an error of Gateway means to those who wait for an answer.
+    pub(super) fn call_error(&self, gateway: &ErrorMessage) -> Error {
+        let (code, text) = (gateway.error_code(), gateway.error_msg());
+        match code {
+            // Of the data connection, and not of the request. 1101 may follow, or have come before.
+            BARS_LOST => error::answer_lost(self.session.epoch(), &because(code, text)),
+            _ => error::gateway(code, text),
+        }
     }
 
     /// Gateway has emptied the book and fills it again.

@@ -25,7 +25,11 @@ impl Hub {
     /// All lines are asked for: a session began.
     pub(super) fn on_session_up(&mut self, epoch: Epoch) {
         tracing::info!(%epoch, lines = self.lines.len(), "session is up");
+        let first = self.session.accounts().first().cloned();
         for slot in self.lines.slots() {
+            if let Some(first) = &first {
+                self.lines.name_account(slot, first);
+            }
             self.request_line(slot);
         }
     }
@@ -48,46 +52,11 @@ impl Hub {
     /// Gateway has lost all subscriptions (1101), or it is not known what arrived: what was asked
     /// for is asked again, under new ids, and one-shots may be.
     pub(super) fn resubscribe_all(&mut self, because: &str) {
-        let error = error::worker_ended(self.session.epoch(), because);
+        let error = error::answer_lost(self.session.epoch(), because);
         self.fail_calls(&error);
         self.fail_snapshots(&error);
         for slot in self.lines.slots() {
             self.resubscribe(slot, because);
-        }
-    }
-
-    /// Gateway has lost IB (1100, 2110), and no data come until that is over. Nothing is asked for
-    /// anew: the subscriptions may outlive it.
-    pub(super) fn hold_lines(&mut self, because: &str) {
-        for slot in self.lines.slots() {
-            let Some(line) = self.lines.get_mut(slot).filter(|line| !line.stale) else {
-                continue;
-            };
-            if let Upstream::Live(request) = line.upstream {
-                // Whatever comes next is the first that is new.
-                line.upstream = Upstream::Requested(request);
-                line.held = true;
-            }
-            for (stream, subscription) in line.become_stale() {
-                self.mark(slot, stream, subscription, MarkKind::Stale, because.to_owned());
-            }
-        }
-    }
-
-    /// IB is back, with all subscriptions (1102). What only comes when something changes is as it
-    /// was; of all else the first data is waited for.
-    pub(super) fn release_lines(&mut self, because: &str) {
-        for slot in self.lines.slots() {
-            let is_held = |line: &&mut Line| line.held && line.memory.is_image();
-            let Some(line) = self.lines.get_mut(slot).filter(is_held) else {
-                continue;
-            };
-            if let Upstream::Requested(request) = line.upstream {
-                line.upstream = Upstream::Live(request);
-            }
-            for (stream, subscription) in line.become_fresh() {
-                self.mark(slot, stream, subscription, MarkKind::Resumed, because.to_owned());
-            }
         }
     }
 
@@ -101,7 +70,7 @@ impl Hub {
     /// Frames of Gateway were lost between worker and broker. A book without one of its changes
     /// is wrong, a snapshot may lack its last value; the others are told.
     pub(super) fn on_frames_lost(&mut self, because: &str) {
-        let error = error::worker_ended(self.session.epoch(), because);
+        let error = error::answer_lost(self.session.epoch(), because);
         self.fail_snapshots(&error);
         for slot in self.lines.slots() {
             let Some(line) = self.lines.get_mut(slot) else {
@@ -111,31 +80,35 @@ impl Hub {
                 self.resubscribe(slot, because);
                 continue;
             }
-            line.gaps += 1;
-            line.gap_at = Some(line.sequence);
-            for (stream, subscription) in listeners(line) {
+            for (stream, subscription) in line.lose_frames() {
                 self.mark(slot, stream, subscription, MarkKind::Gap, because.to_owned());
             }
         }
     }
 
-    /// The first data under a new request id.
+    /// The first data under a new request id, or of a line that was doubted.
     pub(super) fn on_first_data(&mut self, slot: u32, batch: &Bytes) {
         self.flush(batch);
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
+        // A book that was doubted goes on with its next change, and a state with its next news.
+        let goes_on = matches!(line.upstream, Upstream::Doubted(..));
+        let begins = line.memory.is_book() && !goes_on;
         if let Some(request) = line.upstream.request() {
             line.upstream = Upstream::Live(request);
             line.put_off = 0;
             self.heartbeat.on_answer(request);
         }
-        let is_book = line.memory.is_book();
         let waiting = line.become_fresh();
         for (stream, subscription) in waiting {
             let because = format!("data flows again in session {}", self.session.epoch().0);
+            if goes_on {
+                self.resume_as_it_was(slot, stream, subscription, because);
+                continue;
+            }
             self.mark(slot, stream, subscription, MarkKind::Resumed, because);
-            if is_book {
+            if begins {
                 self.tell_book(slot, stream, subscription, "the book begins anew");
             }
         }
@@ -288,7 +261,6 @@ impl Hub {
             return;
         };
         line.upstream = Upstream::Stale;
-        line.held = false;
         let told = line.become_stale();
         for (stream, subscription) in told {
             self.mark_of(epoch, slot, stream, subscription, MarkKind::Stale, because.to_owned());

@@ -38,18 +38,7 @@ impl Hub {
             self.replay(stream, subscription, notes, Vec::new());
             return self.tell_book(slot, stream, subscription, "the whole book follows");
         }
-        let news = line.memory.replay(seen, line.sequence);
-        let news: Vec<_> = match line
-            .subscribers
-            .iter()
-            .find(|one| one.stream == stream && one.subscription == subscription)
-        {
-            Some(subscriber) => {
-                let filter = subscriber.filter.clone();
-                news.into_iter().filter(|one| filter.passes(one.field, &one.body)).collect()
-            }
-            None => news,
-        };
+        let news = remembered_for(line, stream, subscription, seen);
         if resume.is_some() {
             // What is told again is not missed; a state's newest value stands for older ones.
             let told = news.iter().filter(|one| seen.is_some_and(|seen| one.sequence > seen));
@@ -58,6 +47,23 @@ impl Hub {
             self.resumed_mark(slot, stream, subscription, seen, missed);
         }
         self.replay(stream, subscription, news, Vec::new());
+    }
+
+    /// RESUMED, and behind it the whole state of a line that has one: readers take it for the
+    /// beginning of a state. A line that was asked for again is told by Gateway itself.
+    pub(super) fn resume_as_it_was(
+        &mut self,
+        slot: u32,
+        stream: u32,
+        subscription: u32,
+        because: String,
+    ) {
+        self.mark(slot, stream, subscription, MarkKind::Resumed, because);
+        let Some(line) = self.lines.get(slot).filter(|line| line.memory.is_image()) else {
+            return;
+        };
+        let state = remembered_for(line, stream, subscription, None);
+        self.replay(stream, subscription, state, Vec::new());
     }
 
     /// A mark that all is forgotten, and the whole book, in one delivery.
@@ -224,22 +230,18 @@ impl Hub {
 
     /// A subscription that never was.
     pub(super) fn refuse(&mut self, stream: u32, subscription: u32, error: Error) {
-        self.deliver_error_mark(stream, subscription, MarkKind::Ended, error);
+        self.deliver_error_mark(stream, shown(subscription), MarkKind::Ended, error);
     }
 
-    /// A request with an id that cannot be meant; a live subscription of that id goes on.
+    /// A request with an id that cannot be meant; a live subscription of that id goes on. The mark
+    /// has the id as the client wrote it, also one that is too large to be shown as another's.
     pub(super) fn refuse_id(&mut self, stream: u32, subscription: u32, what: String) {
         let error = error::subscription_id(what);
         self.deliver_error_mark(stream, subscription, MarkKind::Refused, error);
     }
 
-    pub(super) fn deliver_error_mark(
-        &mut self,
-        stream: u32,
-        subscription: u32,
-        kind: MarkKind,
-        error: Error,
-    ) {
+    /// `subscription` is the client's number.
+    fn deliver_error_mark(&mut self, stream: u32, subscription: u32, kind: MarkKind, error: Error) {
         let mark = StreamMark {
             kind: kind.into(),
             because: error.message.clone(),
@@ -248,7 +250,7 @@ impl Hub {
             ..StreamMark::default()
         };
         let body = Bytes::from(mark.encode_to_vec());
-        self.deliver_one(stream, subscription, field::MARK, body, u32::MAX);
+        self.deliver_shown(stream, subscription, field::MARK, body, 0);
         self.end_single(stream, error);
     }
 
@@ -300,11 +302,22 @@ impl Hub {
         bytes: Bytes,
         sequence: u64,
     ) {
+        self.deliver_shown(stream, shown(subscription), field, bytes, sequence);
+    }
+
+    fn deliver_shown(
+        &mut self,
+        stream: u32,
+        subscription: u32,
+        field: u8,
+        bytes: Bytes,
+        sequence: u64,
+    ) {
         let Some(stream) = self.streams.id(stream) else {
             return;
         };
         let entry = Entry {
-            subscription: shown(subscription),
+            subscription,
             start: 0,
             length: bytes.len() as u32,
             field,
@@ -315,6 +328,19 @@ impl Hub {
         let chunk = Chunk::new(bytes, vec![entry]);
         self.outputs.push_back(Output::Deliver(stream, chunk));
     }
+}
+
+/// What a line remembers, as far as it is for this subscription and it does not know it.
+fn remembered_for(
+    line: &Line,
+    stream: u32,
+    subscription: u32,
+    seen: Option<u64>,
+) -> Vec<Remembered> {
+    let is_it = |one: &&Subscriber| one.stream == stream && one.subscription == subscription;
+    let filter = line.subscribers.iter().find(is_it).map(|one| &one.filter);
+    let passes = |one: &Remembered| filter.is_none_or(|filter| filter.passes(one.field, &one.body));
+    line.memory.replay(seen, line.sequence).into_iter().filter(passes).collect()
 }
 
 /// A subscription that needs two lines has one number for its client.

@@ -10,7 +10,7 @@ use crate::error::{self, Error};
 use crate::ids::{ClientId, StreamId};
 use crate::lines::kind::{self, Allowance};
 use crate::lines::wanted::Wanted;
-use crate::lines::{Subscriber, Upstream};
+use crate::lines::{Doubt, Subscriber, Upstream};
 use crate::notes::{NoteKind, Severity};
 use crate::queue::Hopeless;
 
@@ -71,7 +71,7 @@ impl Hub {
         let attached = open.subscriptions.contains_key(&subscription);
         if attached || self.is_waiting(stream, subscription) || subscription >= SECOND {
             let what = if subscription >= SECOND {
-                format!("subscription_id {subscription} is too large: use less than {SECOND}")
+                too_large(subscription)
             } else {
                 format!("subscription_id {subscription} is in use on this stream")
             };
@@ -87,6 +87,10 @@ impl Hub {
         let Some((slot, open)) = self.streams.find(stream) else {
             return;
         };
+        if subscription >= SECOND {
+            // Not a client's, and maybe the second line of one that is.
+            return self.refuse_id(slot, subscription, too_large(subscription));
+        }
         let lines = [subscription, subscription | SECOND];
         let left: Vec<_> = lines
             .into_iter()
@@ -163,12 +167,12 @@ impl Hub {
         wanted: Result<Box<Wanted>, Error>,
         now: Instant,
     ) -> Result<Wanted, Error> {
-        let wanted = match self.session.accounts() {
-            // Gateway's default, in the one form in which equal wishes are equal.
-            [only] => (*wanted?).with_account(only),
-            _ => *wanted?,
-        };
-        let wanted = match self.scope_of(client) {
+        let mut wanted = *wanted?;
+        let first = self.session.accounts().first().cloned();
+        if let (Some(only), 1) = (&first, self.session.accounts().len()) {
+            wanted = wanted.with_account(only);
+        }
+        let mut wanted = match self.scope_of(client) {
             Some(scope) => {
                 let what = wanted.kind.tws;
                 let allowed = scope.wanted(wanted);
@@ -176,6 +180,11 @@ impl Hub {
             }
             None => wanted,
         };
+        // Who is limited to accounts has to name one of several; for all others none means the
+        // first, whatever else is asked for.
+        if let Some(first) = &first {
+            wanted = wanted.with_account(first);
+        }
         self.clients.charge(client, &self.settings.limits, now)?;
         let limit = self.settings.limits.subscriptions as usize;
         if self.load_of(client).1 >= limit {
@@ -279,6 +288,7 @@ impl Hub {
             stream,
             subscription,
             told_stale: is_stale,
+            told_gap: None,
             resumable: manner.resumable,
             filter: wanted.filter,
         });
@@ -292,10 +302,10 @@ impl Hub {
         );
         self.bring_up_to_date(slot, stream, subscription, manner.resume.as_ref());
         if is_stale {
-            let because = if has_no_session {
-                self.session_in_words()
-            } else {
-                "no data has come yet since the line was lost".into()
+            let because = match self.lines.get(slot).map(|line| line.upstream) {
+                _ if has_no_session => self.session_in_words(),
+                Some(Upstream::Doubted(_, Doubt::Farm)) => self.farms.in_words(),
+                _ => "no data has come yet since the line was lost".into(),
             };
             self.mark(slot, stream, subscription, MarkKind::Stale, because);
         }
@@ -360,4 +370,8 @@ impl Hub {
             (streams + 1, subscriptions + stream.subscriptions.len())
         })
     }
+}
+
+fn too_large(subscription: u32) -> String {
+    format!("subscription_id {subscription} is too large: use less than {SECOND}")
 }

@@ -1,6 +1,8 @@
 //! The hub as a whole, driven by hand: what each of two clients sees of one shared line.
 
+mod accounts;
 mod complaints;
+mod farms;
 mod limits;
 mod orders;
 mod outage;

@@ -23,6 +23,7 @@ use crate::notes::{NoteKind, Severity};
 use crate::orders::Desk;
 use crate::queue::Entry;
 use crate::routes::{Route, Routes};
+use crate::scope::account_of;
 use crate::wire::message;
 
 /// A message and where it lies in the batch.
@@ -147,13 +148,21 @@ impl Hub {
 
     fn on_unrouted(&mut self, message: Located<'_>, correlation: Option<i32>, now: Instant) {
         if let Some(slot) = self.lines.for_message(message.message_id) {
+            if self.is_of_another_account(slot, &message) {
+                self.counters.unrouted_frames += 1;
+                return;
+            }
             return self.on_line_event(slot, message);
         }
         if let Some(request) = self.calls.for_message(message.message_id, message.body) {
             return self.on_call_message(request, message, now);
         }
         match message.message_id {
-            id::ERR_MSG => self.on_notice(message.body, correlation, now),
+            id::ERR_MSG => {
+                // What it says of lines comes behind what came before it.
+                self.flush(message.batch);
+                self.on_notice(message.body, correlation, now);
+            }
             id::CURRENT_TIME => self.heartbeat.on_current_time(now),
             // Read by the worker already.
             id::NEXT_VALID_ID | id::MANAGED_ACCTS => {}
@@ -163,6 +172,20 @@ impl Hub {
                 tracing::debug!(message_id = unknown, "Gateway sent a message of an unknown id");
             }
         }
+    }
+
+    /// Account updates carry no id. What still comes of the account before belongs to nobody. Only
+    /// accounts of the login are told apart: an advisor's line may have another name than its values.
+    fn is_of_another_account(&self, slot: u32, message: &Located<'_>) -> bool {
+        let accounts = self.session.accounts();
+        let Some(line) = self.lines.get(slot).filter(|_| accounts.len() > 1) else {
+            return false;
+        };
+        let is_known = |account: &str| accounts.iter().any(|one| one == account);
+        *line.kind() == kind::ACCOUNT_UPDATES
+            && is_known(line.label())
+            && account_of(field_of(message.message_id), message.body)
+                .is_some_and(|of| of != line.label() && is_known(&of))
     }
 
     /// Another API client has the one subscription to account updates that Gateway gives.
@@ -200,10 +223,10 @@ impl Hub {
             tracing::debug!(code, text, id = correlation, "late error");
             return;
         }
-        if self.farms.on_notice(code, text, now) {
+        if let Some(word) = self.farms.on_notice(code, text, now) {
             tracing::debug!(code, text, "farm notice");
             self.outputs.push_back(Output::StatusChanged);
-            return;
+            return self.on_farm(word, code, text);
         }
         match code {
             1100 | 2110 => {

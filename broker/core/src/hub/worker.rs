@@ -56,7 +56,10 @@ impl Hub {
             }
             WorkerEvent::Hello(hello) => self.on_hello(epoch, &hello, now),
             WorkerEvent::Stage(stage) => self.on_stage(epoch, &stage, now),
-            WorkerEvent::Pong(_) => self.supervisor.on_pong(now),
+            WorkerEvent::Pong(pong) => {
+                self.supervisor.on_pong(now);
+                self.left_lately.on_taken(pong.taken_through);
+            }
             WorkerEvent::Gap(gap) => {
                 self.counters.link_gap_frames += gap.frames;
                 tracing::warn!(%epoch, frames = gap.frames, "the worker's buffer was full");
@@ -158,7 +161,7 @@ impl Hub {
                 self.outputs.push_back(Output::NoteClosed(request, Some(self.sent)));
             }
             match self.routes.get(request.0) {
-                Some(Route::Ended) | None => self.left_lately.cancel(waiting, now),
+                Some(Route::Ended) | None => self.left_lately.cancel(waiting, self.sent, now),
                 Some(_) => self.left_lately.request(request, now),
             }
         }

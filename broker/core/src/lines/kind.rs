@@ -118,6 +118,13 @@ impl Cancel {
 }
 
 impl Kind {
+    /// Does a farm of market data serve it? So it is with all that takes a line or a book.
+    /// Historical bars that go on belong to the farm of history.
+    pub fn is_market_data(&self) -> bool {
+        let is = |one: &Allowance| matches!(one, Allowance::MarketData | Allowance::Depth);
+        self.uses.iter().any(is)
+    }
+
     /// An empty memory for a line of this kind.
     pub fn memory(&self) -> Memory {
         match self.remembers {

@@ -1,14 +1,12 @@
 //! What a client wants to subscribe to, checked, and in the one form in which equal wishes are
-//! equal bytes. Who gets which part of a line is in `wanted/filter.rs`.
+//! equal bytes. Wishes about accounts are in `wanted/accounts.rs`, who gets which part of a line
+//! in `wanted/filter.rs`.
 
+mod accounts;
 mod filter;
-
-use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
-use prost::Message as _;
 
 use super::kind::{self, Kind};
 use crate::checks;
@@ -16,7 +14,6 @@ use crate::contracts::Instrument;
 use crate::error::{self, Error};
 use crate::history;
 use crate::pacing::gates::Gate;
-use filter::ALL_TAGS;
 pub use filter::Filter;
 
 /// A wish.
@@ -36,6 +33,8 @@ pub struct Wanted {
     pub about: About,
     /// What this client wants of a line that says more.
     pub filter: Filter,
+    /// It is about one account and names none, and which one that is, is not known yet.
+    pub unnamed: bool,
 }
 
 /// What a line is about.
@@ -63,6 +62,7 @@ impl Wanted {
             gate: Gate::Open,
             about,
             filter: Filter::All,
+            unnamed: false,
         }
     }
 
@@ -162,122 +162,6 @@ impl Wanted {
         let about = About::of(&contract);
         let wanted = Self::new(&kind::HISTORICAL_BARS, &body, about);
         Ok(Self { gate, private: true, ..wanted })
-    }
-
-    /// Tags of all accounts.
-    pub fn account_summary(request: tws::AccountSummaryRequest) -> Result<Self, Error> {
-        let group = match request.group() {
-            "" => "All",
-            group => group,
-        };
-        checks::text("group", group)?;
-        checks::text("tags", request.tags())?;
-        let tags: BTreeSet<String> = request
-            .tags()
-            .split(',')
-            .map(str::trim)
-            .filter(|tag| !tag.is_empty())
-            .map(str::to_owned)
-            .collect();
-        let filter = if tags.is_empty() { Filter::All } else { Filter::Tags(Arc::new(tags)) };
-        let body = tws::AccountSummaryRequest {
-            req_id: None,
-            group: Some(group.into()),
-            tags: Some(ALL_TAGS.into()),
-        };
-        let about = About { label: group.into(), ..About::default() };
-        Ok(Self { filter, ..Self::new(&kind::ACCOUNT_SUMMARY, &body, about) })
-    }
-
-    /// Values and portfolio of one account.
-    pub fn account_updates(account: &str) -> Result<Self, Error> {
-        checks::text("account", account)?;
-        let body =
-            tws::AccountDataRequest { subscribe: Some(true), acct_code: Some(account.to_owned()) };
-        Ok(Self::new(&kind::ACCOUNT_UPDATES, &body, About::account(account)))
-    }
-
-    /// Account updates name the account, also if there is only one.
-    #[must_use]
-    pub fn with_account(self, only: &str) -> Self {
-        if *self.kind != kind::ACCOUNT_UPDATES {
-            return self;
-        }
-        let request = tws::AccountDataRequest::decode(&self.body[..]).unwrap_or_default();
-        if request.acct_code().is_empty() {
-            let body = tws::AccountDataRequest { acct_code: Some(only.to_owned()), ..request };
-            return Self::new(&kind::ACCOUNT_UPDATES, &body, About::account(only));
-        }
-        self
-    }
-
-    /// What says of an account, in two lines, most of what its updates would.
-    pub fn instead_of_updates(updates: &Self) -> [Self; 2] {
-        let asked = tws::AccountDataRequest::decode(&updates.body[..]).unwrap_or_default();
-        let account = asked.acct_code();
-        [Self::values_of(account, "", false), Self::positions_of(account, "")]
-    }
-
-    fn values_of(account: &str, model: &str, ledger_and_nlv: bool) -> Self {
-        let body = tws::AccountUpdatesMultiRequest {
-            req_id: None,
-            account: Some(account.to_owned()),
-            model_code: Some(model.to_owned()),
-            ledger_and_nlv: Some(ledger_and_nlv),
-        };
-        Self::new(&kind::ACCOUNT_UPDATES_MULTI, &body, About::account(account))
-    }
-
-    fn positions_of(account: &str, model: &str) -> Self {
-        let body = tws::PositionsMultiRequest {
-            req_id: None,
-            account: Some(account.to_owned()),
-            model_code: Some(model.to_owned()),
-        };
-        Self::new(&kind::POSITIONS_MULTI, &body, About::account(account))
-    }
-
-    /// Values of one account or model.
-    pub fn account_updates_multi(request: tws::AccountUpdatesMultiRequest) -> Result<Self, Error> {
-        checks::text("account", request.account())?;
-        checks::text("model_code", request.model_code())?;
-        Ok(Self::values_of(request.account(), request.model_code(), request.ledger_and_nlv()))
-    }
-
-    /// Positions of all accounts.
-    pub fn positions() -> Self {
-        Self::new(&kind::POSITIONS, &tws::PositionsRequest {}, About::account(""))
-    }
-
-    /// Positions of one account or model.
-    pub fn positions_multi(request: tws::PositionsMultiRequest) -> Result<Self, Error> {
-        checks::text("account", request.account())?;
-        checks::text("model_code", request.model_code())?;
-        Ok(Self::positions_of(request.account(), request.model_code()))
-    }
-
-    /// Profit and loss.
-    pub fn pnl(request: tws::PnLRequest) -> Result<Self, Error> {
-        checks::needed("account", request.account(), "DU0000001")?;
-        let about = About::account(request.account());
-        let model = request.model_code.clone().unwrap_or_default();
-        checks::text("model_code", &model)?;
-        let body = tws::PnLRequest { req_id: None, model_code: Some(model), ..request };
-        Ok(Self::new(&kind::PNL, &body, about))
-    }
-
-    /// Profit and loss of one position.
-    pub fn pnl_single(request: tws::PnLSingleRequest) -> Result<Self, Error> {
-        checks::needed("account", request.account(), "DU0000001")?;
-        if request.con_id() <= 0 {
-            return Err(error::invalid("request.con_id is missing: the contract's number"));
-        }
-        let mut about = About::account(request.account());
-        about.label = format!("{} conId {}", about.label, request.con_id());
-        let model = request.model_code.clone().unwrap_or_default();
-        checks::text("model_code", &model)?;
-        let body = tws::PnLSingleRequest { req_id: None, model_code: Some(model), ..request };
-        Ok(Self::new(&kind::PNL_SINGLE, &body, about))
     }
 
     /// Bulletins, those of the day first.

@@ -70,8 +70,14 @@ pub fn identity_of(field: u8, body: &[u8]) -> Option<Identity> {
     }
 }
 
-/// Does this body say that the thing is there no more?
+/// Is the thing forgotten with this body? A closed position of account updates is not: Gateway goes
+/// on telling of it for the rest of the day, because its profit is in it.
 pub fn is_gone(field: u8, body: &[u8]) -> bool {
+    field != field::PORTFOLIO_VALUE && is_nothing(field, body)
+}
+
+/// Does this body say that nothing is held?
+pub fn is_nothing(field: u8, body: &[u8]) -> bool {
     let size = match field {
         field::POSITION => tws::Position::decode(body).ok().and_then(|value| value.position),
         field::PORTFOLIO_VALUE => {

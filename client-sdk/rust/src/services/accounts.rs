@@ -63,7 +63,7 @@ impl Accounts {
         .await
     }
 
-    /// Values and portfolio of one account now; `account` may be empty if there is only one.
+    /// Values and portfolio of one account now; an empty `account` means the first of the login.
     pub async fn account_updates(
         &self,
         account: impl Into<String>,

@@ -97,11 +97,13 @@ fn a_lost_link_takes_subscriptions_with_1101_and_leaves_them_with_1102() {
         let before = world.bytes(client).len();
         world.pass(20 * SECOND);
         assert_eq!(world.bytes(client).len(), before);
+        world.request(client, ask::REQ_HISTORICAL_DATA, &day(3));
         happen(&mut world, restored);
         let codes = world.errors(client, -1);
         assert_eq!(codes[3..], [1100, restored.parse().unwrap()]);
         assert_eq!(world.gateway.report().lines, usize::from(!lost));
         assert_eq!(world.errors(client, 9).contains(&10182), lost);
+        assert!(world.errors(client, 3).is_empty(), "only bars that go on are said to be lost");
         let before = world.bytes(client).len();
         world.pass(20 * SECOND);
         assert_eq!(world.bytes(client).len() == before, lost);
@@ -154,6 +156,31 @@ fn positions_vanish_and_executions_appear_for_whoever_follows() {
         world.messages(client, tell::COMMISSION_AND_FEES_REPORT);
     assert_eq!(commissions[0].exec_id(), execution.exec_id());
     assert!(!world.message_ids(other).contains(&tell::EXECUTION_DATA));
+}
+
+#[test]
+fn whoever_asks_for_account_updates_later_hears_of_positions_that_were_closed() {
+    let mut world = World::new(GatewayConfig::default());
+    happen(&mut world, "execution=MSFT:-50:manual");
+    let client = world.connect(7);
+    let subscribe = AccountDataRequest { subscribe: Some(true), acct_code: None };
+    let closed = |world: &mut World| {
+        let told: Vec<PortfolioValue> = world.messages(client, tell::PORTFOLIO_VALUE);
+        let mut told = told.into_iter().rev();
+        told.find(|one| one.contract.clone().unwrap().symbol() == "MSFT").unwrap()
+    };
+    world.request(client, ask::REQ_ACCT_DATA, &subscribe);
+    let realized = closed(&mut world).realized_pnl();
+    assert_eq!(closed(&mut world).position(), "0");
+    assert_ne!(realized, 0.0);
+    // Opened again, it goes on with what was realized.
+    happen(&mut world, "execution=MSFT:5:manual");
+    assert_eq!((closed(&mut world).position(), closed(&mut world).realized_pnl()), ("5", realized));
+    let positions = PositionsRequest {};
+    world.request(client, ask::REQ_POSITIONS, &positions);
+    let told: Vec<Position> = world.messages(client, tell::POSITION_DATA);
+    let msft = |one: &&Position| one.contract.clone().unwrap().symbol() == "MSFT";
+    assert_eq!(told.iter().filter(msft).count(), 1);
 }
 
 #[test]

@@ -39,13 +39,89 @@ fn while_gateway_has_lost_ib_all_is_stale_and_what_comes_by_change_is_fresh_once
         world.subscribe(late, 1, AAPL);
         assert_eq!(world.story(late), ["Subscribed 1", "old 1", "Stale 1"]);
         world.notice(1102);
-        assert_eq!(world.story(positions), ["Resumed 1"], "nothing may come for hours");
+        assert_eq!(world.positions(positions), ["Resumed", "end"], "nothing may come for hours");
         assert!(world.story(quotes).is_empty(), "whether the old price still holds is not known");
         world.tick(world.line(), 2.0);
         for stream in [quotes, late] {
             assert_eq!(world.story(stream), ["Resumed 1", "new 2"]);
         }
         assert_eq!(world.asked(), 1, "nothing was asked for anew");
+    }
+}
+
+#[test]
+fn a_state_that_goes_on_is_told_whole_behind_resumed_to_those_who_were_there_and_who_came() {
+    for comes_back_by in ["1102", "a change"] {
+        let mut world = World::ready();
+        let (first, late) = (world.open(1), world.open(2));
+        world.want(first, 0, Ok(Wanted::positions()), Manner::default());
+        world.position("AAPL", "5");
+        world.position("MSFT", "7");
+        world.frame(id::POSITION_END, &tws::PositionEnd {});
+        world.positions(first);
+        world.notice(1100);
+        world.want(late, 0, Ok(Wanted::positions()), Manner::default());
+        assert_eq!(world.positions(first), ["Stale"]);
+        assert_eq!(world.positions(late), ["Subscribed", "AAPL 5", "MSFT 7", "end", "Stale"]);
+        let state = ["Resumed", "AAPL 5", "MSFT 7", "end"];
+        let mut told = state.to_vec();
+        match comes_back_by {
+            "1102" => world.notice(1102),
+            _ => {
+                world.position("AAPL", "6");
+                told.push("AAPL 6");
+            }
+        }
+        for stream in [first, late] {
+            assert_eq!(world.positions(stream), told, "{comes_back_by}");
+        }
+        world.notice(1102);
+        assert!(world.positions(first).is_empty(), "once");
+        assert_eq!(world.sent_of(id::REQ_POSITIONS).len(), 1);
+    }
+}
+
+#[test]
+fn a_state_that_was_being_told_when_ib_was_lost_is_complete_once_its_end_comes() {
+    let mut world = World::ready();
+    let stream = world.open(1);
+    world.want(stream, 0, Ok(Wanted::positions()), Manner::default());
+    world.position("AAPL", "5");
+    world.notice(1100);
+    world.notice(1102);
+    world.position("MSFT", "7");
+    world.frame(id::POSITION_END, &tws::PositionEnd {});
+    let told = ["Subscribed", "AAPL 5", "Stale", "Resumed", "AAPL 5", "MSFT 7", "end"];
+    assert_eq!(world.positions(stream), told);
+}
+
+#[test]
+fn a_history_in_flight_when_data_are_lost_may_be_asked_for_again_whatever_gateway_says_of_it() {
+    let bars = || {
+        let request = tws::HistoricalDataRequest {
+            contract: Some(contract(AAPL)),
+            duration: Some("1 D".into()),
+            bar_size_setting: Some("1 hour".into()),
+            what_to_show: Some("TRADES".into()),
+            ..Default::default()
+        };
+        crate::calls::Asked::historical_bars(request)
+    };
+    for says_so in [true, false] {
+        let mut world = World::ready();
+        world.call(1, bars());
+        let request = world.sent_of(id::REQ_HISTORICAL_DATA)[0];
+        if says_so {
+            world.about(request, 10_182, "Failed to request live updates (disconnected).");
+        }
+        world.notice(1101);
+        let error = world.error(1);
+        assert_eq!(
+            (error.code.as_str(), error.retry()),
+            ("WORKER_ENDED", crate::error::Retry::After)
+        );
+        let word = if says_so { "10182" } else { "1101" };
+        assert!(error.message.contains(word), "{}", error.message);
     }
 }
 
@@ -118,4 +194,30 @@ fn who_comes_back_after_a_session_was_lost_is_told_that_something_may_be_missing
     let Some(Body::Mark(resumed)) = &events[1].body else { panic!("{events:?}") };
     assert_eq!((resumed.kind(), resumed.missed), (MarkKind::Resumed, Some(0)));
     assert!(resumed.because.contains("no session"), "{}", resumed.because);
+}
+
+#[test]
+fn of_frames_that_were_lost_a_quiet_line_is_told_once_until_it_has_had_something() {
+    use ibouncer_proto::link::v1::Gap;
+
+    let mut world = World::ready();
+    let (first, late) = (world.open(1), world.open(2));
+    world.subscribe(first, 1, AAPL);
+    world.tick(world.line(), 1.0);
+    let lose = |world: &mut World| {
+        for from in 1..=3 {
+            world.worker(WorkerEvent::Gap(Gap { from, to: from + 1, frames: 1 }));
+        }
+    };
+    lose(&mut world);
+    assert_eq!(world.story(first), ["Subscribed 1", "new 1", "Gap 1"]);
+    world.subscribe(late, 1, AAPL);
+    lose(&mut world);
+    assert!(world.story(first).is_empty(), "nothing of it can be missing but what was said");
+    assert_eq!(world.story(late), ["Subscribed 1", "old 1", "Gap 1"]);
+    world.tick(world.line(), 2.0);
+    lose(&mut world);
+    for stream in [first, late] {
+        assert_eq!(world.story(stream), ["new 2", "Gap 1"]);
+    }
 }

@@ -57,7 +57,7 @@ impl World {
     }
 
     /// Positions as symbol and size, end marks, and marks.
-    fn positions(&mut self, stream: StreamId) -> Vec<String> {
+    pub(super) fn positions(&mut self, stream: StreamId) -> Vec<String> {
         let tell = |event: AccountEvent| match event.body {
             Some(account_event::Body::Position(one)) => {
                 let contract = one.contract.clone().unwrap_or_default();
@@ -70,7 +70,7 @@ impl World {
         self.account_events(stream).into_iter().map(tell).collect()
     }
 
-    fn position(&mut self, symbol: &str, size: &str) {
+    pub(super) fn position(&mut self, symbol: &str, size: &str) {
         let position = tws::Position {
             account: Some("DU0000001".into()),
             contract: Some(contract(symbol)),

@@ -32,19 +32,24 @@ impl World {
     /// READY at a Gateway of this version, with these accounts.
     pub(super) fn at(settings: Settings, server_version: i32, accounts: &[&str]) -> Self {
         let mut world = Self::new(settings);
-        world.input(Input::Start);
-        world.worker(WorkerEvent::Spawned { pid: 100 });
-        world.worker(WorkerEvent::Hello(Hello { epoch: 1, ..Hello::default() }));
+        world.come_up(server_version, accounts);
+        world
+    }
+
+    /// Becomes READY there, for the first time.
+    pub(super) fn come_up(&mut self, server_version: i32, accounts: &[&str]) {
+        self.input(Input::Start);
+        self.worker(WorkerEvent::Spawned { pid: 100 });
+        self.worker(WorkerEvent::Hello(Hello { epoch: 1, ..Hello::default() }));
         for stage in
             [Stage::TcpConnected, Stage::VersionReceived, Stage::AccountsReceived, Stage::Ready]
         {
             let accounts = accounts.join(",");
             let stage = stage.into();
             let stage = StageReached { stage, server_version, accounts, ..Default::default() };
-            world.worker(WorkerEvent::Stage(stage));
+            self.worker(WorkerEvent::Stage(stage));
         }
-        assert!(world.hub.session.is_up());
-        world
+        assert!(self.hub.session.is_up());
     }
 
     fn hold(&mut self, account: &str, symbol: &str) {
@@ -98,6 +103,18 @@ fn positions_of_other_accounts_that_vanished_are_told_to_those_who_saw_them() {
     assert_eq!(told[..2], [format!("{OWN} 5"), format!("{OWN} 0")]);
     assert!(told.iter().all(|body| !body.contains(OTHER)), "{told:?}");
     assert!(world.bodies(free).contains(&format!("{OTHER} 0")));
+}
+
+#[test]
+fn a_client_of_some_accounts_names_the_one_that_it_means() {
+    let (mut world, limited, _) = limited();
+    world.want(limited, 0, Wanted::account_updates(""), Manner::default());
+    let told = world.events(limited);
+    let Some(Body::Mark(ended)) = &told[0].body else { panic!("{told:?}") };
+    let error = ended.error.clone().unwrap_or_default();
+    assert!(error.message.contains("must name one account"), "{error:?}");
+    world.want(limited, 0, Wanted::account_updates(OWN), Manner::default());
+    assert_eq!(world.sent_of(id::REQ_ACCT_DATA).len(), 1);
 }
 
 #[test]

@@ -99,3 +99,28 @@ fn a_snapshot_that_waits_when_the_link_breaks_never_leaves() {
     let cancels = world.sent.iter().filter(|(message, _)| *message == 202).count();
     assert_eq!(cancels, left, "what may be open at Gateway is cancelled");
 }
+
+#[test]
+fn a_cancel_that_left_into_a_broken_link_leaves_again_on_the_next_one() {
+    let mut world = World::ready();
+    let stream = world.open(1);
+    for (subscription, symbol) in [(1, AAPL), (2, "MSFT")] {
+        world.subscribe(stream, subscription, symbol);
+    }
+    world.pass(1);
+    let lines = world.sent_of(id::REQ_MKT_DATA);
+    for line in &lines {
+        world.tick(*line, 1.0);
+    }
+    world.input(Input::Unsubscribe { stream, subscription: 1 });
+    world.pass(1);
+    let taken_through = world.number;
+    world.worker(WorkerEvent::Pong(Pong { taken_through, ..Pong::default() }));
+    world.worker(WorkerEvent::LinkClosed { because: "test".into() });
+    world.input(Input::Unsubscribe { stream, subscription: 2 });
+    world.pass(1);
+    world.worker(WorkerEvent::Hello(Hello { epoch: 1, taken_through, ..Hello::default() }));
+    world.pass(1);
+    let cancelled = world.sent_of(id::CANCEL_MKT_DATA);
+    assert_eq!(cancelled, [lines[0], lines[1], lines[1]], "what arrived is not sent again");
+}

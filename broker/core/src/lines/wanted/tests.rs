@@ -1,5 +1,7 @@
 //! What may be wished, and which wishes are the same.
 
+use prost::Message as _;
+
 use super::*;
 use crate::fields::field;
 

@@ -240,7 +240,7 @@ class StreamAccountUpdatesRequest(google.protobuf.message.Message):
 
     ACCOUNT_FIELD_NUMBER: builtins.int
     account: builtins.str
-    """The account; may be empty if there is only one."""
+    """The account; empty means the first of the login."""
     def __init__(
         self,
         *,
@@ -457,7 +457,7 @@ class AccountEvent(google.protobuf.message.Message):
     skipped: builtins.int
     """Older events of the same kind that were left out because this client read too slowly."""
     replayed: builtins.bool
-    """From before this call, sent so that a late joiner starts complete."""
+    """From before this call, or from before RESUMED, sent so that its reader starts complete."""
     @property
     def error(self) -> ibouncer._pb.tws.v1.session_pb2.ErrorMessage: ...
     @property

@@ -99,7 +99,7 @@ class ScannerEvent(google.protobuf.message.Message):
     skipped: builtins.int
     """Older events of the same kind that were left out because this client read too slowly."""
     replayed: builtins.bool
-    """From before this call, sent so that a late joiner starts complete."""
+    """From before this call, or from before RESUMED, sent so that its reader starts complete."""
     @property
     def error(self) -> ibouncer._pb.tws.v1.session_pb2.ErrorMessage: ...
     @property

@@ -34,7 +34,9 @@ class _MarkKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     line, STALE follows at once.
     """
     MARK_KIND_STALE: _MarkKind.ValueType  # 2
-    """The line has no session behind it; values so far are old. Nothing need be done."""
+    """The line has no session behind it, or Gateway has lost IB or a farm that may serve it; values
+    so far are old. Nothing need be done.
+    """
     MARK_KIND_RESUMED: _MarkKind.ValueType  # 3
     """Data flows again; ticks between STALE and RESUMED were missed. Also the answer to Resume."""
     MARK_KIND_ENDED: _MarkKind.ValueType  # 4
@@ -63,7 +65,9 @@ MARK_KIND_SUBSCRIBED: MarkKind.ValueType  # 1
 line, STALE follows at once.
 """
 MARK_KIND_STALE: MarkKind.ValueType  # 2
-"""The line has no session behind it; values so far are old. Nothing need be done."""
+"""The line has no session behind it, or Gateway has lost IB or a farm that may serve it; values
+so far are old. Nothing need be done.
+"""
 MARK_KIND_RESUMED: MarkKind.ValueType  # 3
 """Data flows again; ticks between STALE and RESUMED were missed. Also the answer to Resume."""
 MARK_KIND_ENDED: MarkKind.ValueType  # 4

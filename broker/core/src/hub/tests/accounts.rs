@@ -1,0 +1,137 @@
+//! Account updates: Gateway sends those of one account at a time, without an id.
+
+use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1 as tws;
+
+use super::*;
+
+const FIRST: &str = "DU0000001";
+const SECOND: &str = "DU0000002";
+
+impl World {
+    fn updates(&mut self, stream: StreamId, account: &str) {
+        self.want(stream, 0, Wanted::account_updates(account), Manner::default());
+    }
+
+    /// What a stream listens to: the request, and the account in it.
+    fn heard(&self, stream: StreamId) -> Vec<(&'static str, String)> {
+        let of = |(id, _): &(StreamId, _)| *id == stream;
+        let (_, stream) = self.hub.streams.of(ClientId(stream.0)).find(of).unwrap();
+        let stream = stream.subscriptions.values();
+        let lines = stream.map(|slot| self.hub.lines.get(*slot).unwrap());
+        let heard = lines.map(|line| {
+            let body = &line.wanted.body[..];
+            let account = match line.kind().tws {
+                "reqAccountUpdates" => tws::AccountDataRequest::decode(body).unwrap().acct_code,
+                "reqAccountUpdatesMulti" => {
+                    tws::AccountUpdatesMultiRequest::decode(body).unwrap().account
+                }
+                _ => tws::PositionsMultiRequest::decode(body).unwrap().account,
+            };
+            (line.kind().tws, account.unwrap_or_default())
+        });
+        heard.collect()
+    }
+
+    fn value(&mut self, account: &str, value: &str) {
+        let value = tws::AccountValue {
+            key: Some("NetLiquidation".into()),
+            value: Some(value.into()),
+            currency: Some("USD".into()),
+            account_name: Some(account.into()),
+        };
+        self.frame(id::ACCT_VALUE, &value);
+    }
+}
+
+fn whole(account: &str) -> Vec<(&'static str, String)> {
+    vec![("reqAccountUpdates", account.into())]
+}
+
+fn instead(account: &str) -> Vec<(&'static str, String)> {
+    vec![("reqAccountUpdatesMulti", account.into()), ("reqPositionsMulti", account.into())]
+}
+
+#[test]
+fn an_account_that_is_not_named_is_the_first_of_the_login_whatever_others_ask_for() {
+    for ready_first in [true, false] {
+        for (before, served) in [(None, whole(FIRST)), (Some(SECOND), instead(FIRST))] {
+            let mut world = match ready_first {
+                true => World::at(Settings::default(), 215, &[FIRST, SECOND]),
+                false => World::new(Settings::default()),
+            };
+            let (other, unnamed, named) = (world.open(1), world.open(2), world.open(3));
+            if let Some(before) = before {
+                world.updates(other, before);
+            }
+            world.updates(unnamed, "");
+            if !ready_first {
+                world.come_up(215, &[FIRST, SECOND]);
+            }
+            world.updates(named, FIRST);
+            assert_eq!(world.heard(unnamed), served, "before READY: {}", !ready_first);
+            if ready_first || before.is_none() {
+                assert_eq!(world.heard(named), served, "and shares with whoever names it");
+            }
+            let asked = world.hub.lines.iter().filter(|(_, line)| line.wanted.unnamed).count();
+            assert_eq!(asked, 0);
+        }
+    }
+}
+
+#[test]
+fn all_accounts_are_not_taken_for_one_that_is_not_named_yet() {
+    let mut world = World::new(Settings::default());
+    let (other, all, unnamed) = (world.open(1), world.open(2), world.open(3));
+    world.updates(other, SECOND);
+    let multi = Wanted::account_updates_multi(tws::AccountUpdatesMultiRequest::default());
+    world.want(all, 0, multi, Manner::default());
+    world.updates(unnamed, "");
+    world.come_up(215, &[FIRST, SECOND]);
+    assert_eq!(world.heard(all), [("reqAccountUpdatesMulti", String::new())]);
+    assert_eq!(world.heard(unnamed), instead(FIRST));
+}
+
+#[test]
+fn a_number_that_is_too_large_is_refused_by_that_number_and_touches_no_second_line() {
+    let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND]);
+    let (first, second) = (world.open(1), world.open(2));
+    world.updates(first, FIRST);
+    world.updates(second, SECOND);
+    world.events(second);
+    let too_large = 1 << 31;
+    world.want(second, too_large + 5, Ok(Wanted::positions()), Manner::default());
+    world.input(Input::Unsubscribe { stream: second, subscription: too_large });
+    let told: Vec<_> = world
+        .events(second)
+        .into_iter()
+        .map(|event| {
+            let Some(Body::Mark(mark)) = event.body else { panic!("{event:?}") };
+            let error = mark.error.clone().unwrap_or_default();
+            (event.subscription_id, mark.kind(), error.code)
+        })
+        .collect();
+    let refused = |number| (number, MarkKind::Refused, "BAD_SUBSCRIPTION_ID".to_owned());
+    assert_eq!(told, [refused(too_large + 5), refused(too_large)]);
+    assert_eq!(world.heard(second), instead(SECOND));
+}
+
+#[test]
+fn what_still_comes_of_the_account_before_is_not_told_as_the_next_ones() {
+    let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND]);
+    let (first, second) = (world.open(1), world.open(2));
+    world.updates(first, FIRST);
+    world.value(FIRST, "1");
+    world.input(Input::StreamClosed { stream: first });
+    world.updates(second, SECOND);
+    world.value(FIRST, "2");
+    let end = |account: &str| tws::AccountDataEnd { account_name: Some(account.into()) };
+    world.frame(id::ACCT_DOWNLOAD_END, &end(FIRST));
+    assert_eq!(world.events(second).len(), 1, "the mark that it is subscribed");
+    // An advisor's name for all of them is none of the list, and passes.
+    for account in [SECOND, "DU0000000A"] {
+        world.value(account, "3");
+    }
+    world.frame(id::ACCT_DOWNLOAD_END, &end(SECOND));
+    assert_eq!(world.events(second).len(), 3);
+}

@@ -88,7 +88,7 @@ class NotReady(BrokerError):
 
 
 class WorkerEnded(IBouncerError):
-    """The worker that held the session with Gateway ended while the request was in flight."""
+    """The answer was lost: the session's worker or its link ended, or Gateway lost IB's data."""
 
     source = "worker"
 

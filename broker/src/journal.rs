@@ -78,6 +78,9 @@ pub enum JournalError {
         /// Its key: the event's number, the order's id.
         key: i64,
     },
+    /// What holds for all of it is not known, in words.
+    #[error("{0}")]
+    Facts(String),
     /// What stands there cannot be trusted, in words.
     #[error("{0}")]
     Untrusted(String),
@@ -144,10 +147,14 @@ impl Journal {
     /// is read. Whatever is wrong with it stands in the answer; nothing is then written to it.
     pub fn open(path: &Path) -> std::io::Result<(Self, Loaded)> {
         match Store::open(path) {
-            Ok((store, loaded)) => Ok((Self::start(path, Ok(store))?, loaded)),
+            Ok((store, loaded)) => {
+                let store = store.ok_or_else(|| loaded.damaged.clone().unwrap_or_default());
+                Ok((Self::start(path, store)?, loaded))
+            }
             Err(error) => {
                 let damaged = damage::in_words(path, &error);
-                let loaded = Loaded { damaged: Some(damaged.clone()), ..Loaded::default() };
+                let loaded =
+                    Loaded { damaged: Some(damaged.clone()), blind: true, ..Loaded::default() };
                 Ok((Self::start(path, Err(damaged))?, loaded))
             }
         }

@@ -152,7 +152,11 @@ impl From<Error> for Complaint {
         let next = match error.code() {
             Error::STOPPING => Some("`ibouncer wait-ready` waits for the next one"),
             Error::BROKER_UNREACHABLE => Some("is `ibouncer serve` still running?"),
-            "PERMISSION_DENIED" => Some("run this as the user who runs the broker"),
+            "PERMISSION_DENIED" => Some(
+                "run this as the user who runs the broker, or by the name of a client that you are \
+                 (--client-name)",
+            ),
+            "TRADING_HALTED" => Some("`ibouncer trading status` says why, and what ends it"),
             "UNAUTHENTICATED" => {
                 Some("set IBOUNCER_TOKEN, or name the broker's folder with --runtime-dir")
             }

@@ -93,6 +93,13 @@ pub struct Caller {
     pub credential: String,
 }
 
+impl Caller {
+    /// Who it is for people: a name that is proven, or else the one that it chose.
+    pub(crate) fn shown(&self) -> &str {
+        self.principal.as_deref().unwrap_or(&self.name)
+    }
+}
+
 /// What the hub knows besides.
 #[derive(Clone, Copy)]
 pub struct Surroundings<'a> {
@@ -140,6 +147,8 @@ pub struct Desk {
     /// permIds that the doubts are about: a person may accept them.
     doubtful: BTreeSet<i64>,
     brakes: Brakes,
+    /// Why it is not known which orders there are, if it is not.
+    blind: Option<String>,
     reconciler: Reconciler,
     /// The session, if there is one.
     epoch: Option<u64>,
@@ -188,6 +197,7 @@ impl Desk {
             facts: Facts::default(),
             doubtful: BTreeSet::new(),
             brakes: Brakes::default(),
+            blind: None,
             reconciler: Reconciler::new(),
             epoch: None,
             reconciled: None,
@@ -210,6 +220,7 @@ impl Desk {
     pub fn open(&mut self, loaded: Loaded, name: u64, clock: Clock) {
         self.clock = clock;
         if let Some(damage) = loaded.damaged {
+            self.blind = loaded.blind.then(|| damage.clone());
             self.doubt(Doubt::Damaged, damage);
         }
         if let Some(place) = self.settings.volatile.clone() {
@@ -242,13 +253,14 @@ impl Desk {
     }
 
     /// Other numbers to decide by, from now on.
-    pub fn on_settings(&mut self, settings: TradingSettings, principals: Principals) {
+    pub fn on_settings(&mut self, settings: TradingSettings, principals: Principals, now: Instant) {
         // Off is at once; on needs a journal, which is made at the start.
         let enabled = self.active && settings.enabled;
         self.settings = TradingSettings { enabled, ..settings };
+        self.principals = principals;
+        self.take_back_of_those_without_rights(now);
         self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
-        self.principals = principals;
     }
 
     /// What the session can do for orders now.

@@ -16,6 +16,8 @@ pub fn complete<B>(mut response: Response<B>) -> Response<B> {
         headers.insert(CODE, HeaderValue::from_static(name));
         headers.insert("ibouncer-source", HeaderValue::from_static("client"));
         headers.insert("ibouncer-retry", HeaderValue::from_static("never"));
+        // What could not be read was not sent on.
+        headers.insert("ibouncer-delivery", HeaderValue::from_static("not-sent"));
     }
     response
 }
@@ -41,6 +43,7 @@ mod tests {
         };
         assert_eq!(made("12").headers()[CODE], "UNKNOWN_METHOD");
         assert_eq!(made("11").headers()["ibouncer-retry"], "never");
+        assert_eq!(made("11").headers()["ibouncer-delivery"], "not-sent");
         for not_of_requests in ["0", "5"] {
             assert!(!made(not_of_requests).headers().contains_key(CODE));
         }

@@ -62,22 +62,22 @@ pub fn unreadable(mut broken: Status) -> Status {
 
 /// An error of the credential.
 pub fn unauthenticated(message: &str) -> Status {
-    status(&Error {
-        code: "UNAUTHENTICATED".into(),
-        message: message.into(),
-        source: Source::Client.into(),
-        retry: Retry::Never.into(),
-        ..Error::default()
-    })
+    at_the_door("UNAUTHENTICATED", message)
 }
 
 /// An error of the rights that the credential has.
 pub fn permission_denied(message: &str) -> Status {
+    at_the_door("PERMISSION_DENIED", message)
+}
+
+/// Whatever was asked for, nothing of it was sent.
+fn at_the_door(code: &str, message: &str) -> Status {
     status(&Error {
-        code: "PERMISSION_DENIED".into(),
+        code: code.into(),
         message: message.into(),
         source: Source::Client.into(),
         retry: Retry::Never.into(),
+        delivery: Delivery::NotSent.into(),
         ..Error::default()
     })
 }
@@ -149,6 +149,13 @@ mod tests {
     use ibouncer_core::ids::Epoch;
 
     use super::*;
+
+    #[test]
+    fn what_is_refused_at_the_door_was_not_sent() {
+        for refused in [unauthenticated("no token"), permission_denied("not yours")] {
+            assert_eq!(refused.metadata().get("ibouncer-delivery").unwrap(), "not-sent");
+        }
+    }
 
     #[test]
     fn a_status_says_who_and_whether_to_retry_in_details_and_trailers() {

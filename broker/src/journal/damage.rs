@@ -36,7 +36,7 @@ impl Finder {
 /// Trying again does not help.
 pub(crate) fn is_damage(error: &JournalError) -> bool {
     match error {
-        JournalError::Row { .. } => true,
+        JournalError::Row { .. } | JournalError::Facts(_) => true,
         JournalError::Sqlite { source, .. } => matches!(
             source.sqlite_error_code(),
             Some(
@@ -55,7 +55,8 @@ pub(super) fn in_words(path: &Path, error: &JournalError) -> String {
     let why = crate::chain(error);
     let shown = path.display();
     let away = "move it away together with its -wal file, start the broker, and say `ibouncer \
-                trading adopt-state --reason WHY`";
+                trading adopt-state --reason WHY`; orders that live are nobody's then, and no halt \
+                is in force";
     let advice = match error {
         JournalError::Row { table: "events", key } => format!(
             "Stop the broker and take the row out (`sqlite3 '{shown}' 'DELETE FROM events WHERE \
@@ -71,10 +72,13 @@ pub(super) fn in_words(path: &Path, error: &JournalError) -> String {
              'DELETE FROM orders WHERE order_id = {key}'`): the order has no owner then, so look \
              whether it lives at Gateway, and cancel it in TWS if need be"
         ),
+        JournalError::Facts(_) => format!("Stop the broker and put back a backup, or {away}"),
         _ => format!(
             "Stop the broker and put back a backup, or repair it (`sqlite3 '{shown}' .recover | \
              sqlite3 NEW`, then put NEW in its place), or {away}"
         ),
     };
-    format!("the journal of orders {shown} cannot be used: {why}. Nothing was changed. {advice}")
+    format!(
+        "the journal of orders {shown} cannot be trusted: {why}. Nothing was repaired. {advice}"
+    )
 }

@@ -18,17 +18,18 @@ pub(super) fn check(connection: &Connection) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Everything but the events, of which there are many.
-pub(super) fn all(connection: &Connection) -> Result<Loaded, JournalError> {
-    let facts: Vec<Facts> =
+/// Everything but the events, of which there are many. Rows that are not what was written are left
+/// out, and the first of them is said.
+pub(super) fn all(connection: &Connection) -> Result<(Loaded, Option<JournalError>), JournalError> {
+    let (facts, bad_facts): (Vec<Facts>, _) =
         rows(connection, "facts", "SELECT body, sum, one FROM facts", |_, one| one == 1)?;
-    let orders = rows(
+    let (orders, bad_order) = rows(
         connection,
         "orders",
         "SELECT body, sum, order_id FROM orders ORDER BY order_id",
         |order: &OrderRecord, id| i64::from(order.order_id) == id,
     )?;
-    let executions = rows(
+    let (executions, bad_execution) = rows(
         connection,
         "executions",
         "SELECT body, sum, order_id FROM executions ORDER BY exec_id",
@@ -37,13 +38,16 @@ pub(super) fn all(connection: &Connection) -> Result<Loaded, JournalError> {
     let newest: i64 = connection
         .query_row("SELECT coalesce(max(sequence), 0) FROM events", [], |row| row.get(0))
         .map_err(JournalError::sqlite("read"))?;
-    Ok(Loaded {
-        facts: facts.into_iter().next(),
-        orders,
-        executions,
-        newest_event: newest.cast_unsigned(),
-        damaged: None,
-    })
+    // Whose journal it is, and what is halted, is written before anything else.
+    let is_lost = facts.is_empty() && (!orders.is_empty() || newest > 0);
+    let no_facts = (is_lost && bad_facts.is_none())
+        .then(|| JournalError::Facts("its row of facts is gone, and it holds orders".into()));
+    let bad_facts = bad_facts.map(|bad| JournalError::Facts(crate::chain(&bad)));
+    let damaged = bad_facts.or(no_facts).or(bad_order).or(bad_execution);
+    let newest_event = newest.cast_unsigned();
+    let facts = facts.into_iter().next();
+    let loaded = Loaded { facts, orders, executions, newest_event, ..Loaded::default() };
+    Ok((loaded, damaged))
 }
 
 /// The message of a row whose first columns are its body and sum.
@@ -53,13 +57,14 @@ pub(super) fn message<T: Message + Default>(row: &Row<'_>) -> rusqlite::Result<O
     Ok(good.then(|| T::decode(body).ok()).flatten())
 }
 
-/// All messages of a table; `fits` compares each with the row's key.
+/// All messages of a table that are what was written, and the first row that is not; `fits`
+/// compares each with the row's key.
 fn rows<T: Message + Default>(
     connection: &Connection,
     table: &'static str,
     sql: &str,
     fits: impl Fn(&T, i64) -> bool,
-) -> Result<Vec<T>, JournalError> {
+) -> Result<(Vec<T>, Option<JournalError>), JournalError> {
     let read = || -> rusqlite::Result<Vec<Result<T, i64>>> {
         let mut query = connection.prepare(sql)?;
         let found = query.query_map([], |row| {
@@ -69,8 +74,15 @@ fn rows<T: Message + Default>(
         found.collect()
     };
     let found = read().map_err(JournalError::sqlite("read"))?;
-    let found = found.into_iter().collect::<Result<_, i64>>();
-    found.map_err(|key| JournalError::Row { table, key })
+    let mut good = Vec::with_capacity(found.len());
+    let mut bad = None;
+    for row in found {
+        match row {
+            Ok(message) => good.push(message),
+            Err(key) => bad = bad.or(Some(JournalError::Row { table, key })),
+        }
+    }
+    Ok((good, bad))
 }
 
 /// The first event that is not what was written. Their bodies are let alone: there are many.

@@ -35,8 +35,9 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens or makes it, checks it, and reads what stands there.
-    pub(super) fn open(path: &Path) -> Result<(Self, Loaded), JournalError> {
+    /// Opens or makes it, checks it, and reads what stands there. Without a store it must not be
+    /// written to; what is damaged stands in what was read.
+    pub(super) fn open(path: &Path) -> Result<(Option<Self>, Loaded), JournalError> {
         let identity = identity_of(&own_file(path)?, path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = connect(path, flags)?;
@@ -59,12 +60,20 @@ impl Store {
             return Err(JournalError::Untrusted(why));
         }
         schema::migrate(&mut connection, version)?;
-        let mut loaded = load::all(&connection)?;
-        // Orders are known all the same: their owners may cancel them.
-        let damaged = load::damaged_event(&connection)?;
+        let (mut loaded, damaged) = load::all(&connection)?;
+        // The other orders are known all the same: their owners may cancel them.
+        let damaged = match damaged {
+            None => load::damaged_event(&connection)?,
+            some => some,
+        };
+        let without_facts = matches!(damaged, Some(JournalError::Facts(_)));
         loaded.damaged = damaged.map(|error| damage::in_words(path, &error));
+        if without_facts {
+            // New facts would be in the place of those that a backup has.
+            return Ok((None, loaded));
+        }
         leave_untouched(&connection, false)?;
-        Ok((Self { connection, path: path.to_owned(), identity }, loaded))
+        Ok((Some(Self { connection, path: path.to_owned(), identity }), loaded))
     }
 
     /// All rows or none; on disk when it returns.

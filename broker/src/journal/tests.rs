@@ -90,7 +90,7 @@ async fn filled(path: &Path) {
     let (mut journal, _) = opened(path);
     let rows =
         (1..=300).flat_map(|id| [order(id, &format!("o{id}")), event(id.unsigned_abs().into())]);
-    journal.write(1, rows.collect());
+    journal.write(1, std::iter::once(facts(1)).chain(rows).collect());
     journal.close().await;
     assert!(!path.with_extension("db-wal").exists(), "closed in order");
 }
@@ -163,7 +163,7 @@ async fn what_waits_is_written_together_in_order_and_more_than_the_queue_takes_i
 #[tokio::test]
 async fn a_full_disk_is_said_once_and_everything_is_written_when_there_is_room() {
     let (_folder, path) = place();
-    let (mut store, _) = Store::open(&path).unwrap();
+    let mut store = Store::open(&path).unwrap().0.unwrap();
     let rows: Vec<Write> = (1..=1000).map(event).collect();
     store.write(rows.iter()).unwrap();
     store.allow_no_more_pages();
@@ -316,7 +316,7 @@ async fn rows_that_are_written_together_leave_what_they_leave_when_written_apart
     let mut found = Vec::new();
     for batches in [vec![rows.to_vec()], apart] {
         let (_folder, path) = place();
-        let (mut store, _) = Store::open(&path).unwrap();
+        let mut store = Store::open(&path).unwrap().0.unwrap();
         for batch in &batches {
             store.write(batch.iter()).unwrap();
         }

@@ -125,6 +125,8 @@ _DELIVERY_NAMES: dict[error_pb2.ErrorDelivery.ValueType, Delivery] = {
 # Codes of a broker that goes away: to its clients it is the same as one that is gone.
 _LEAVING = {"STOPPING"}
 _UNREACHABLE = "the broker is not reachable: "
+# What gRPC says of a call for which no connection came about: nothing of it left.
+_NO_CONNECTION = "failed to connect to all addresses"
 # Without trailers: statuses that the same request, sent again, cannot change.
 _CLIENT_STATUSES = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -168,7 +170,10 @@ def from_rpc(error: grpc.aio.AioRpcError) -> IBouncerError:
 
 def _from_status(status: grpc.StatusCode, message: str) -> IBouncerError:
     if status is grpc.StatusCode.UNAVAILABLE:
-        return unavailable(message)
+        error = unavailable(message)
+        if _NO_CONNECTION in message:
+            error.delivery = "not-sent"
+        return error
     if status in _CLIENT_STATUSES:
         return ClientError(message, code=status.name)
     retry: Retry = "never" if status in _NEVER_STATUSES else "after"

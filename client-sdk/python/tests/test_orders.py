@@ -324,6 +324,14 @@ async def test_a_refused_retry_does_not_unsend_the_first_attempt(runtime: Path) 
         assert raised.value.delivery == "maybe-sent"
 
 
+async def test_without_a_connection_nothing_was_sent(runtime: Path) -> None:
+    async with ibouncer.connect(target="127.0.0.1:1", token="t") as session:
+        with pytest.raises(ibouncer.BrokerUnavailable) as raised:
+            await session.place_order("AAPL", BUY)
+        assert raised.value.delivery == "not-sent"
+        assert "may have been sent" not in str(raised.value)
+
+
 def test_the_error_of_a_stream_tells_its_delivery() -> None:
     told = error_pb2.Error(code="X", delivery=error_pb2.ERROR_DELIVERY_NOT_SENT)
     assert from_message(told).delivery == "not-sent"

@@ -174,11 +174,20 @@ impl Error {
         }
     }
 
-    /// The error of a call that sends: where the broker does not say, it may have left.
+    /// The error of a call that sends: where the broker does not say, it may have left, unless
+    /// there was no connection at all.
     pub(crate) fn of_sending(status: Status) -> Self {
+        let unheard = if is_connect(&status) { Delivery::NotSent } else { Delivery::MaybeSent };
         let error = Self::from(status);
-        Self { delivery: error.delivery.or(Some(Delivery::MaybeSent)), ..error }
+        Self { delivery: error.delivery.or(Some(unheard)), ..error }
     }
+}
+
+/// Did no connection to the broker come about?
+fn is_connect(status: &Status) -> bool {
+    let first = std::error::Error::source(status);
+    std::iter::successors(first, |error| error.source())
+        .any(|error| error.is::<tonic::ConnectError>())
 }
 
 impl From<Status> for Error {

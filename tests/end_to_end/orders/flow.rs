@@ -1,7 +1,7 @@
 //! An order from its call to its end, and what Gateway's ledger says of it.
 
 use ibouncer_client::api::{ChangeKind, ChangeState, OrderState};
-use ibouncer_client::{Outcome, contract, order, tws};
+use ibouncer_client::{Delivery, Outcome, contract, order, tws};
 use ibouncer_tests::harness::Principal;
 use ibouncer_tests::harness::wait::{PATIENCE, until_true};
 
@@ -183,6 +183,24 @@ async fn the_same_name_twice_is_one_order_and_for_another_order_an_error() {
     state(&client, "once", OrderState::Working).await;
     state(&other, "once", OrderState::Working).await;
     assert_eq!(ledger_now(&mut sim).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_and_what_finds_no_broker_was_not_sent_and_that_is_said() {
+    let sim = sim(&[]);
+    let mut broker = trading(&sim);
+    let client = broker.client("alpha").await;
+    let mut large = resting("a");
+    large.parent_client_order_id = "x".repeat(300 * 1024);
+    let refused = client.orders().place(large).await.unwrap_err();
+    assert_eq!(refused.delivery(), Some(Delivery::NotSent), "{refused}");
+    broker.kill();
+    // The connection that is just breaking may have taken it; the next one does not come about.
+    super::soon("no connection comes about", || async {
+        let error = client.orders().place(resting("a")).await.unwrap_err();
+        (error.delivery() == Some(Delivery::NotSent)).then_some(())
+    })
+    .await;
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Hub {
         self.heartbeat.on_settings(settings.heartbeat.clone());
         self.supervisor.on_settings(settings.worker.clone());
         self.session.on_settings(settings.clone());
-        self.desk.on_settings(settings.trading.clone(), settings.principals.clone());
+        self.desk.on_settings(settings.trading.clone(), settings.principals.clone(), now);
         self.settings = settings;
         self.serve_waiters(now);
         self.note(NoteKind::Operator, Severity::Info, "the configuration was read again".into());

@@ -35,6 +35,7 @@ impl Desk {
     ) {
         let now = around.now;
         let done = match request {
+            _ if self.blind.is_some() && is_about_known(request) => Err(self.nothing_is_known()),
             OrderRequest::Place(raw) => self.place(caller, call, raw, false, around),
             OrderRequest::PlaceGroup(raw) => self.place(caller, call, raw, true, around),
             OrderRequest::Modify(raw) => self.modify(caller, call, raw, around),
@@ -69,6 +70,16 @@ impl Desk {
         }
     }
 
+    /// Of a journal that could not be read: an empty list would say that there is no order.
+    fn nothing_is_known(&self) -> Error {
+        let what = format!(
+            "which orders there are is not known, and none can be cancelled by name: {}. Orders at IB \
+             live on; `ibouncer cancel --every-order`, or TWS, ends them",
+            self.blind.as_deref().unwrap_or_default()
+        );
+        error::trading_closed("JOURNAL_DAMAGED", error::Retry::Never, &what)
+    }
+
     /// Writes down that something was asked for and refused.
     pub(super) fn refuse(&mut self, caller: &Caller, request: &OrderRequest, error: &Error) {
         let Named { what, owner, name, body } = named(request);
@@ -77,10 +88,14 @@ impl Desk {
         }
         let own = caller.principal.as_deref().unwrap_or_default();
         let owner = if owner.is_empty() && !body.is_empty() { own.to_owned() } else { owner };
+        let whose = if owner.is_empty() { own } else { &owner };
+        let known = self.book.named(whose, &name).and_then(|id| self.book.get(id));
         self.doings.push_back(Doing::Audit(Box::new(Audit {
             what,
             result: "refused",
             reason: format!("{}: {}", error.code, error.message),
+            order_id: known.map_or(0, |order| order.record.order_id),
+            perm_id: known.map_or(0, |order| order.record.perm_id),
             client_order_id: name,
             owner,
             body_sha256: sha256(&body),
@@ -159,10 +174,8 @@ impl Desk {
                 view.shows("", account)
             });
             orders.extend(foreign.map(view::foreign));
-            // Gateway tells nobody else when a foreign order ends.
-            if !self.book.foreign.is_empty() {
-                self.look_again(now);
-            }
+            // Gateway tells of orders of others only when it is asked.
+            self.look_again(now);
         }
         let through_sequence = self.telling.told_event();
         let response = ListOrdersResponse { through_sequence, ..Default::default() };
@@ -232,6 +245,20 @@ impl Desk {
     fn principal_of(&self, caller: &Caller) -> Option<&Principal> {
         self.principals.get(caller.principal.as_deref()?)
     }
+}
+
+/// Is it about orders that were placed before?
+fn is_about_known(request: &OrderRequest) -> bool {
+    matches!(
+        request,
+        OrderRequest::Modify(_)
+            | OrderRequest::Cancel(_)
+            | OrderRequest::CancelAll(_)
+            | OrderRequest::Get(_)
+            | OrderRequest::List(_)
+            | OrderRequest::Watch { .. }
+            | OrderRequest::Resolve(_)
+    )
 }
 
 /// What a request is about, for the audit log.

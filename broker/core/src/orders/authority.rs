@@ -1,7 +1,13 @@
 //! Who may act on whose orders: the owner on its own, an administrator on everybody's with a
 //! reason. A change keeps within the limits of the order's owner, whoever asks for it.
 
+use std::time::Instant;
+
+use ibouncer_proto::api::v1::OrderScope;
+
+use super::change::not_found;
 use super::journal::Audit;
+use super::leaving::What;
 use super::operator::checked_reason;
 use super::rights;
 use super::{Caller, Desk};
@@ -34,6 +40,25 @@ impl Desk {
         let name = caller.principal.as_deref().unwrap_or("NAME");
         let what = format!("{what} are for their owner and for administrators");
         Err(error::forbidden("RIGHT_DENIED", &what, &format!("clients.{name}.role")))
+    }
+
+    /// Who may not send orders any more sends none that waits for its turn either. Limits are those
+    /// of the moment in which an order was taken in.
+    pub(super) fn take_back_of_those_without_rights(&mut self, now: Instant) {
+        let sends = |what| matches!(what, What::Place | What::Modify | What::Exercise);
+        let waiting: Vec<_> = self
+            .departures
+            .iter()
+            .filter(|(_, one)| sends(one.what) && !one.numbered)
+            .filter_map(|(key, one)| {
+                let owner = &one.audit.owner[..];
+                let known = self.principals.get(owner).map(|principal| (owner, principal));
+                Some((key, rights::may_trade(&self.settings, known).err()?))
+            })
+            .collect();
+        for (key, error) in waiting {
+            self.take_back(key, &error, now);
+        }
     }
 
     /// Whose orders this caller may change here, and by whose limits.
@@ -78,6 +103,21 @@ impl Desk {
         let known = self.principals.get(named).map(|principal| (named, principal));
         rights::may_trade(&settings, known)?;
         Ok(named.to_owned())
+    }
+
+    /// Whoever is limited to accounts touches nothing of others outside of them, administrators
+    /// included: to them it looks as if it did not exist.
+    pub(super) fn may_see(&self, caller: &Caller, order_id: i32) -> Result<(), Error> {
+        let view = self.view_of(caller, OrderScope::All);
+        match self.book.get(order_id).map(|order| &order.record) {
+            Some(record)
+                if caller.principal.as_ref() != Some(&record.owner)
+                    && !view.shows(&record.owner, &record.account) =>
+            {
+                Err(not_found(&record.client_order_id))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// An administrator's reason to touch what is another client's.

@@ -44,8 +44,13 @@ pub(crate) struct UpstreamIds {
 
 /// Whether an order is meant, or only asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum Purpose<'a> {
     Place,
+    /// A change of an order that Gateway has put into this group: it makes one of the exits of a
+    /// bracket by itself, and its name comes back as it was told.
+    Change {
+        group: &'a str,
+    },
     WhatIf,
 }
 
@@ -114,7 +119,7 @@ pub(crate) fn upstream(
     ids: UpstreamIds,
     owner: &str,
     tag: &str,
-    purpose: Purpose,
+    purpose: Purpose<'_>,
 ) -> Result<Vec<u8>, prost::DecodeError> {
     let order_body = part(body, ORDER)?.unwrap_or_default();
     let order = tws::Order::decode(&order_body[..])?;
@@ -125,7 +130,8 @@ pub(crate) fn upstream(
         (order::PARENT_ID, if ids.parent == 0 { Put::Nothing } else { Put::id(ids.parent) }),
         (order::WHAT_IF, Put::Number(u64::from(purpose == Purpose::WhatIf))),
     ];
-    if !order.oca_group().is_empty() {
+    let gateways = matches!(purpose, Purpose::Change { group } if group == order.oca_group());
+    if !order.oca_group().is_empty() && !gateways {
         let group = format!("{owner}{OWNER_MARK}{}", order.oca_group());
         puts.push((order::OCA_GROUP, Put::text(&group)));
     }
@@ -240,6 +246,22 @@ mod tests {
         assert_eq!((down.oca_group(), down.order_ref()), ("exit", ""));
         assert_eq!(tagged("ibouncer:j1:17", "j1"), Some(17));
         assert_eq!(tagged("ibouncer:j2:17", "j1"), None);
+    }
+
+    #[test]
+    fn the_group_that_gateway_has_made_comes_back_as_it_was_told() {
+        let told = |group: &str| {
+            let mut request = request();
+            request.order.as_mut().unwrap().oca_group = Some(group.into());
+            request.encode_to_vec()
+        };
+        let ids = UpstreamIds { order: 1, ..UpstreamIds::default() };
+        let purpose = Purpose::Change { group: "3000000004" };
+        for (asked, left) in [("3000000004", "3000000004"), ("exit", "m~exit"), ("", "")] {
+            let up = upstream(&told(asked), ids, "m", "t", purpose).unwrap();
+            let order = tws::PlaceOrderRequest::decode(&up[..]).unwrap().order.unwrap();
+            assert_eq!(order.oca_group(), left, "{asked}");
+        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Desk {
             }
         }
         let order_id = self.own(&owner, name)?;
+        self.may_see(caller, order_id)?;
         let audit = self.cancel_audit(caller, &owner, order_id, &asked.reason);
         match self.cancel_one(Some(caller), order_id, asked.order_cancel.clone(), audit, now)? {
             Cancelling::Leaves => {
@@ -137,6 +138,9 @@ impl Desk {
         let mut orders = Vec::new();
         for id in self.book.live_of(owner) {
             let by = caller.cloned().unwrap_or_else(the_broker);
+            if self.may_see(&by, id).is_err() {
+                continue;
+            }
             let audit = self.cancel_audit(&by, owner, id, reason);
             if self.cancel_one(caller, id, None, audit, now).is_ok() {
                 orders.push(id);

@@ -17,9 +17,9 @@ use super::body::{self, Purpose, UpstreamIds};
 use super::departures::Departure;
 use super::journal::Audit;
 use super::leaving::{Ask, What};
-use super::patch::part;
+use super::patch::{Put, part, patched};
 use super::place::Admitted;
-use super::placement::unreadable;
+use super::placement::{is_held, unreadable};
 use super::request::OrderRequest;
 use super::rights::{self, Known};
 use super::{Caller, Desk, Surroundings};
@@ -29,6 +29,9 @@ use crate::ids::CallId;
 use crate::pacing::Lane;
 use crate::principals::WhenAway;
 use crate::wire;
+
+/// Field of `PlaceOrderRequest`.
+const CONTRACT: u32 = 2;
 
 impl Desk {
     pub(super) fn modify(
@@ -44,6 +47,7 @@ impl Desk {
         let body = part(raw, 2).map_err(unreadable)?.unwrap_or_default();
         let request = body::checked_change(&body)?;
         let order_id = self.own(&owner, &asked.client_order_id)?;
+        self.may_see(caller, order_id)?;
         let when_away = match principal.when_away {
             WhenAway::Queue => WhenAway::Reject,
             other => other,
@@ -79,12 +83,17 @@ impl Desk {
             parent: order.record.parent_id,
             ..UpstreamIds::default()
         };
-        order.begin_change(ChangeKind::Modify, &body, audit.by_another());
+        // In the words in which it was placed: they stay what a later change is compared with.
+        let words = part(&order.record.request, CONTRACT).map_err(unreadable)?.unwrap_or_default();
+        let body = patched(&body, &[(CONTRACT, Put::Bytes(words))]).map_err(unreadable)?;
+        let told = tws::Order::decode(&order.record.told_order[..]).unwrap_or_default();
+        let purpose = Purpose::Change { group: told.oca_group() };
         let tag = body::tag(&self.facts.journal_id, order_id);
-        let frame_body =
-            body::upstream(&body, ids, &owner, &tag, Purpose::Place).map_err(unreadable)?;
-        let departure =
+        let frame_body = body::upstream(&body, ids, &owner, &tag, purpose).map_err(unreadable)?;
+        order.begin_change(ChangeKind::Modify, &body, audit.by_another());
+        let mut departure =
             Departure::new(What::Modify, vec![order_id], audit).waiter(Some((call, Ask::Modify)));
+        departure.held = is_held(&request);
         let frames = wire::unkeyed(id::PLACE_ORDER, &frame_body);
         self.push(Lane::Order, caller, departure, frames, ("placeOrder", checks::label(&contract)));
         if own {

@@ -15,7 +15,8 @@ use crate::notes::Severity;
 /// Gateway's codes with a meaning of their own for orders. Source: protocol fact sheet, section 8.
 const DUPLICATE_ID: i32 = 103;
 const CANCELLED: i32 = 202;
-const REJECTED: i32 = 201;
+/// Rejected, and not allowed to trade it.
+const REJECTED: [i32; 2] = [201, 203];
 /// A warning to ib_async, and the end of an order here: nothing follows it.
 const SIZE_IS_ZERO: i32 = 434;
 
@@ -49,7 +50,7 @@ impl Desk {
         let rejected = match order.state() {
             State::Sent => ends && !changing,
             // Gateway says Inactive, and then why. Of a modification it rejects only that.
-            State::Inactive => code == REJECTED && pending != Some(ChangeKind::Modify),
+            State::Inactive => REJECTED.contains(&code) && pending != Some(ChangeKind::Modify),
             _ => false,
         };
         let mut kind = OrderEventKind::Notice;

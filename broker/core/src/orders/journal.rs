@@ -33,6 +33,8 @@ pub struct Loaded {
     pub newest_event: u64,
     /// The journal cannot be trusted, and why: nothing is sent, data goes on.
     pub damaged: Option<String>,
+    /// And nothing of it could be read: whose orders there are is not known.
+    pub blind: bool,
 }
 
 /// An entry of the audit log.

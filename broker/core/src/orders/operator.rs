@@ -53,8 +53,11 @@ impl Desk {
             let what = format!("there is no [clients.{}]", asked.client);
             return Err(error::order("INVALID_ARGUMENT", what));
         }
-        let halt =
-            Halt { reason: reason.clone(), by: caller.name.clone(), since_ms: self.millis(now) };
+        let halt = Halt {
+            reason: reason.clone(),
+            by: caller.shown().to_owned(),
+            since_ms: self.millis(now),
+        };
         self.facts.halts.insert(asked.client.clone(), halt);
         self.save_facts();
         // What waits for its turn is a new order still.
@@ -74,7 +77,7 @@ impl Desk {
         let who = if asked.client.is_empty() { "all clients" } else { &asked.client };
         self.note(
             Severity::Warning,
-            format!("trading of {who} was halted by {}: {reason}", caller.name),
+            format!("trading of {who} was halted by {}: {reason}", caller.shown()),
         );
         self.done(caller, "HaltTrading", &asked.client, "", &reason);
         self.doings.push_back(Doing::StatusChanged);
@@ -133,7 +136,7 @@ impl Desk {
             return Err(error::order("NOT_HALTED", what));
         }
         self.save_facts();
-        self.note(Severity::Info, format!("a halt was ended by {}: {reason}", caller.name));
+        self.note(Severity::Info, format!("a halt was ended by {}: {reason}", caller.shown()));
         self.done(caller, "ResumeTrading", client, "", &reason);
         self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
@@ -168,7 +171,7 @@ impl Desk {
         self.save_facts();
         self.note(
             Severity::Warning,
-            format!("the journal's state was adopted by {}: {reason}", caller.name),
+            format!("the journal's state was adopted by {}: {reason}", caller.shown()),
         );
         self.done(caller, "AdoptTradingState", "", "", &reason);
         self.waiting.try_all();
@@ -196,6 +199,7 @@ impl Desk {
             }
         };
         let id = self.own(&asked.owner, &asked.client_order_id)?;
+        self.may_see(caller, id)?;
         let Some(order) = self.book.get_mut(id).filter(|one| one.state() == State::Unknown) else {
             return Err(error::order(
                 "INVALID_ARGUMENT",
@@ -205,7 +209,7 @@ impl Desk {
                 ),
             ));
         };
-        let because = format!("{} says so: {reason}", caller.name);
+        let because = format!("{} says so: {reason}", caller.shown());
         let change = ibouncer_proto::api::v1::ChangeState::Failed;
         order.move_change(change, "the order was resolved by a person", 0);
         if order.transition(next, &because) == Ok(true) {
@@ -225,6 +229,7 @@ impl Desk {
         asked: &CancelEveryOrderRequest,
     ) -> Result<(), Error> {
         self.administrator(caller, "all orders of the login")?;
+        self.everywhere(caller)?;
         self.only_enabled()?;
         let reason = checked_reason(&asked.reason)?;
         if asked.confirmation != CONFIRMATION {
@@ -240,10 +245,22 @@ impl Desk {
         let departure = Departure::new(What::CancelEvery, Vec::new(), audit);
         let what = ("reqGlobalCancel", String::new());
         self.push(Lane::OrderCancel, caller, departure, frames, what);
-        let text = format!("{} cancels every order of the login: {reason}", caller.name);
+        let text = format!("{} cancels every order of the login: {reason}", caller.shown());
         self.note(Severity::Warning, text);
         self.answer(call, &ibouncer_proto::api::v1::CancelEveryOrderResponse {});
         Ok(())
+    }
+
+    /// What concerns the whole login is not for who is limited to some of its accounts.
+    fn everywhere(&self, caller: &Caller) -> Result<(), Error> {
+        let named = caller.principal.as_deref().unwrap_or_default();
+        let limited = self.principals.get(named).is_some_and(|one| !one.accounts.is_empty());
+        if !limited || caller.operator {
+            return Ok(());
+        }
+        let key = format!("clients.{named}.accounts");
+        let what = format!("{key} is set, and this concerns all accounts of the login");
+        Err(error::forbidden("RIGHT_DENIED", &what, &key))
     }
 
     fn only_enabled(&self) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use super::departures::Departure;
 use super::journal::Audit;
 use super::leaving::{Ask, What};
 use super::order::Order;
-use super::placement::{Placement, Role, read, unreadable};
+use super::placement::{Placement, Role, is_held, read, unreadable};
 use super::request::OrderRequest;
 use super::rights::{self, Known};
 use super::waiting::Waiting;
@@ -269,7 +269,7 @@ impl Desk {
         let audit = self.audit(caller, What::Place, owner, &first.name, key, &first.body);
         let mut departure = Departure::new(What::Place, orders, audit).waiter(Some((call, ask)));
         departure.messages = messages;
-        departure.held = placements.last().is_some_and(Placement::is_held);
+        departure.held = placements.last().is_some_and(|last| is_held(&last.request));
         let label = first.request.contract.as_ref().map(checks::label).unwrap_or_default();
         self.push(Lane::Order, caller, departure, frames.freeze(), ("placeOrder", label));
         self.count_sent(owner, messages, now);

@@ -48,11 +48,6 @@ pub(super) enum Role {
 }
 
 impl Placement {
-    /// Gateway is to hold it back until another one of its group comes, or a change.
-    pub(super) fn is_held(&self) -> bool {
-        self.request.order.as_ref().is_some_and(|order| order.transmit == Some(false))
-    }
-
     /// Names of all orders that come of it.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.name[..]).chain(self.attached.iter().map(|one| &one.name[..]))
@@ -193,6 +188,15 @@ fn attached(
                 );
                 return Err(error::invalid(what));
             }
+            (_, "") if name.len() + suffix.len() + 1 > LONGEST_NAME => {
+                let what = format!(
+                    "client_order_id has {} letters, so that the order that Gateway attaches has \
+                     no room for its name, {name}.{suffix}: give it one ({field}), or the order a \
+                     shorter one; names have at most {LONGEST_NAME}",
+                    name.len()
+                );
+                return Err(error::invalid(what));
+            }
             (_, "") => format!("{name}.{suffix}"),
             (_, given) => given.to_owned(),
         };
@@ -202,13 +206,20 @@ fn attached(
     Ok(all)
 }
 
+/// Gateway is to hold it back until another one of its group comes, or a change.
+pub(super) fn is_held(request: &tws::PlaceOrderRequest) -> bool {
+    request.order.as_ref().is_some_and(|order| order.transmit == Some(false))
+}
+
 pub(super) fn checked_name(field: &str, name: &str) -> Result<String, Error> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/".contains(&byte);
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(good) {
         let shown: String = name.chars().take(LONGEST_NAME).collect();
+        let cut = if shown.len() < name.len() { " …" } else { "" };
         return Err(error::invalid(format!(
-            "{field} {shown:?} is not allowed: use 1 to {LONGEST_NAME} of letters, digits and \
-             . _ - : /"
+            "{field} {shown:?}{cut} ({} letters) is not allowed: use 1 to {LONGEST_NAME} of \
+             letters, digits and . _ - : /",
+            name.chars().count()
         )));
     }
     Ok(name.to_owned())

@@ -9,6 +9,7 @@ use prost::Message as _;
 
 use super::brakes::Doubt;
 use super::cancel::the_broker;
+use super::placement::is_held;
 use super::reconcile::{Listing, Progress};
 use super::{Desk, Doing};
 use crate::error;
@@ -313,7 +314,7 @@ impl Desk {
                 .iter()
                 .filter_map(|id| self.book.get(*id))
                 .any(|member| member.state() == State::Unknown && !member.is_seen_in(epoch));
-            if lost && order.is_seen_in(epoch) && is_held(&order.record.request) {
+            if lost && order.is_seen_in(epoch) && is_held(&request_of(&order.record.request)) {
                 torn.push(order.record.order_id);
             }
         }
@@ -327,10 +328,6 @@ impl Desk {
     }
 }
 
-/// Does Gateway hold this order back until another one comes?
-fn is_held(request: &[u8]) -> bool {
-    tws::PlaceOrderRequest::decode(request)
-        .ok()
-        .and_then(|request| request.order)
-        .is_some_and(|order| order.transmit == Some(false))
+fn request_of(request: &[u8]) -> tws::PlaceOrderRequest {
+    tws::PlaceOrderRequest::decode(request).unwrap_or_default()
 }

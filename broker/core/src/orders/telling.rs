@@ -136,13 +136,21 @@ impl Desk {
         while let Some((number, call, answer)) =
             self.telling.answers.pop_front_if(|(number, ..)| failing || *number <= committed)
         {
-            let answer = if number > committed {
-                let what = "it holds now, but the journal cannot be written: if the broker ends \
-                            before it can, give the order again";
-                self.note(Severity::Warning, format!("an operator's word is not on disk; {what}"));
-                Err(error::not_on_disk(what))
-            } else {
-                Ok(Reply::Answer(answer))
+            let missing = match number > committed {
+                true => Some("the journal cannot be written"),
+                false => self.brakes.audit.as_ref().map(|_| "the audit log cannot be written"),
+            };
+            let answer = match missing {
+                Some(missing) => {
+                    let what = format!(
+                        "it holds now, but {missing}: if the broker ends before it can, give the \
+                         order again"
+                    );
+                    let note = format!("an operator's word is not on disk; {what}");
+                    self.note(Severity::Warning, note);
+                    Err(error::not_on_disk(&what))
+                }
+                None => Ok(Reply::Answer(answer)),
             };
             self.reply(call, answer);
         }

@@ -62,7 +62,7 @@ impl Session {
         let ends = match &self.ledger.hold {
             _ if self.stopping => Some("the broker ends, and the session with it".to_owned()),
             // The broker before was told to end it, and died on the way.
-            Some(hold) => Some(format!("held by an operator: {}", hold.reason)),
+            Some(hold) => Some(format!("held: {}", hold.reason)),
             None => None,
         };
         if let Some(because) = ends {

@@ -168,7 +168,7 @@ impl Session {
             return;
         }
         if let Some(hold) = &self.ledger.hold {
-            let because = format!("held by an operator: {}", hold.reason);
+            let because = format!("held: {}", hold.reason);
             if !matches!(self.state, State::Held { .. }) {
                 self.transition(State::Held { by: HeldBy::Operator }, because, now);
             }

@@ -77,7 +77,7 @@ impl Session {
 
     fn go_on(&mut self, class: FailureClass, because: String, now: Instant) {
         if let Some(hold) = &self.ledger.hold {
-            let because = format!("held by an operator: {}", hold.reason);
+            let because = format!("held: {}", hold.reason);
             return self.transition(State::Held { by: HeldBy::Operator }, because, now);
         }
         let next = match class {

@@ -61,7 +61,7 @@ impl Session {
         self.ledger.hold = Some(hold);
         self.intent = None;
         self.wishes.push_back(Wish::Remember);
-        let because = format!("held by an operator: {reason}");
+        let because = format!("held: {reason}");
         if self.has_attempt() {
             self.order_end(FailureClass::Cancelled, because, self.is_up());
         } else if matches!(self.state, State::Held { .. }) {

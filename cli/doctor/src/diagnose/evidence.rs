@@ -152,7 +152,7 @@ fn ledger_lines(facts: &Facts, lines: &mut Vec<String>) {
         lines.push(format!("counts as wedged since {}", span(ago)));
     }
     if let Some(reason) = &ledger.hold {
-        lines.push(format!("held by an operator: {reason}"));
+        lines.push(format!("held: {reason}"));
     }
 }
 

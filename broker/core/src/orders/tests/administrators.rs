@@ -70,7 +70,7 @@ fn a_change_by_an_administrator_keeps_the_owner_s_limits_but_for_its_pace() {
     let momentum = principals.get_mut("momentum").unwrap();
     momentum.limits =
         OrderLimits { notional: Some(95.0), orders_per_minute: Some(1), ..Default::default() };
-    floor.desk.on_settings(floor.desk.settings.clone(), principals);
+    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
     let large = floor.call("risk", change_of("momentum", 9.6, "larger"));
     assert!(floor.refused(large).message.contains("max_notional"));
     let own = floor.call("momentum", modify("a", 9.0));
@@ -105,4 +105,38 @@ fn who_cancels_what_has_not_left_is_written_down_and_shown() {
     assert_eq!((&change.by[..], &change.reason[..]), ("risk", "it has gone mad"));
     let audit = floor.audit.iter().find(|one| one.what == "CancelOrder").unwrap();
     assert_eq!((audit.result, &audit.principal[..]), ("done", "risk"));
+}
+
+#[test]
+fn an_administrator_of_some_accounts_touches_nothing_outside_of_them() {
+    let mut floor = Floor::open();
+    floor.accounts.push("DU0000002".into());
+    let mut principals = principals();
+    principals.get_mut("risk").unwrap().accounts = vec!["DU0000002".into()];
+    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    let mut request = limit(10.0);
+    request.order.as_mut().unwrap().account = Some("DU0000001".into());
+    floor.call("momentum", OrderRequest::Place(place("a", request)));
+    floor.leave();
+    floor.told(floor.order("momentum", "a").order_id, "Submitted");
+    let (owner, reason) = ("momentum".to_owned(), "why not".to_owned());
+    let cancel = CancelOrderRequest {
+        client_order_id: "a".into(),
+        owner: owner.clone(),
+        reason: reason.clone(),
+        ..Default::default()
+    };
+    for request in [change_of("momentum", 9.0, "why not"), OrderRequest::Cancel(cancel)] {
+        let call = floor.call("risk", request);
+        assert_eq!(floor.refused(call).code, "ORDER_NOT_FOUND");
+    }
+    let all = v1::CancelAllOrdersRequest { owner, reason: reason.clone() };
+    let call = floor.call("risk", OrderRequest::CancelAll(all));
+    assert!(floor.answer::<v1::CancelAllOrdersResponse>(call).orders.is_empty());
+    let confirmation = operator::CONFIRMATION.into();
+    let every = v1::CancelEveryOrderRequest { confirmation, reason };
+    let call = floor.call("risk", OrderRequest::CancelEvery(every));
+    assert_eq!(floor.refused(call).code, "RIGHT_DENIED");
+    floor.leave();
+    assert_eq!(floor.left.len(), 1, "the placement");
 }

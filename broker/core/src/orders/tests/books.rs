@@ -90,6 +90,16 @@ fn what_is_inactive_because_it_was_rejected_has_ended() {
 }
 
 #[test]
+fn what_may_not_be_traded_has_ended_as_what_was_rejected_has() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Inactive");
+    floor.failed(id, 203);
+    assert_eq!(floor.state("momentum", "a"), State::Rejected);
+    assert!(floor.order("momentum", "a").because.contains("203"));
+}
+
+#[test]
 fn inactive_comes_back_and_a_fill_after_cancelled_is_taken() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");

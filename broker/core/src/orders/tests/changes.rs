@@ -286,3 +286,44 @@ fn who_changes_what_gateway_has_not_told_of_makes_it_be_asked() {
     floor.call("momentum", modify("a", 11.0));
     assert_eq!(floor.desk.poll_listing(), Some(Listing::OpenOrders));
 }
+
+#[test]
+fn the_owner_s_words_for_the_contract_hold_after_a_change_in_gateway_s_words() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    let resolved = tws::Contract { con_id: Some(265_598), ..stock() };
+    let told = |floor: &mut Floor, price: f64| {
+        let open = tws::OpenOrder {
+            order_id: Some(id),
+            contract: Some(resolved.clone()),
+            order: Some(tws::Order {
+                client_id: Some(CLIENT_ID),
+                perm_id: Some(77),
+                oca_group: Some("3000000004".into()),
+                ..limit(price).order.unwrap()
+            }),
+            order_state: Some(tws::OrderState {
+                status: Some("Submitted".into()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        floor.hear(id::OPEN_ORDER, &open);
+    };
+    told(&mut floor, 10.0);
+    let shown = floor.order_events().pop().unwrap().order.unwrap();
+    let as_shown = tws::PlaceOrderRequest {
+        contract: shown.contract,
+        order: Some(tws::Order { lmt_price: Some(11.0), ..shown.order.unwrap() }),
+        ..Default::default()
+    };
+    floor.call("momentum", change_to("a", as_shown));
+    floor.leave();
+    let left = tws::PlaceOrderRequest::decode(floor.left.last().unwrap().1.clone()).unwrap();
+    assert_eq!(left.order.unwrap().oca_group(), "3000000004", "the group that Gateway made");
+    told(&mut floor, 11.0);
+    assert_eq!(changing(&floor, "a"), v1::ChangeState::Done);
+    let own = floor.call("momentum", modify("a", 12.0));
+    floor.leave();
+    floor.answer::<v1::ModifyOrderResponse>(own);
+}

@@ -304,3 +304,22 @@ fn what_gateway_says_of_a_filled_order_is_shown_as_it_said_it_last() {
     assert_eq!(status, filled);
     assert_eq!(order.avg_fill_price, 9.5);
 }
+
+#[test]
+fn of_a_journal_that_could_not_be_read_nobody_is_told_that_there_is_no_order() {
+    let damaged = Some("row 1 is not what was written".to_owned());
+    let mut floor = Floor::closed(Loaded { damaged, blind: true, ..Loaded::default() });
+    floor.session(1, Before::New);
+    floor.reconcile();
+    let get = v1::GetOrderRequest { client_order_id: "a".into(), ..Default::default() };
+    let all = OrderRequest::CancelAll(v1::CancelAllOrdersRequest::default());
+    let watch = OrderRequest::Watch { scope: v1::OrderScope::Own, snapshot: true };
+    for request in [OrderRequest::Get(get), all, watch, modify("a", 1.0)] {
+        let call = floor.call("momentum", request);
+        let refused = floor.refused(call);
+        assert_eq!(refused.code, "JOURNAL_DAMAGED");
+        assert!(refused.message.contains("row 1"), "{refused:?}");
+    }
+    let placed = floor.place("momentum", "a");
+    assert_eq!(floor.refused(placed).code, "TRADING_HALTED");
+}

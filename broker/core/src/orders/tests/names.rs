@@ -109,3 +109,22 @@ fn the_same_group_again_is_told_whole_with_its_attached_orders() {
     assert_eq!(names(&floor, first).len(), 3);
     assert_eq!(names(&floor, again), names(&floor, first));
 }
+
+#[test]
+fn a_name_that_leaves_no_room_for_the_attached_ones_is_refused_with_what_helps() {
+    let mut floor = Floor::open();
+    let long = "n".repeat(62);
+    let call = floor.call("momentum", one(with_attached(&long)));
+    let refused = floor.refused(call).message.clone();
+    assert!(refused.contains("62 letters") && refused.contains("stop_loss_client_order_id"));
+    let named = v1::NewOrder {
+        stop_loss_client_order_id: "stop".into(),
+        profit_taker_client_order_id: "target".into(),
+        ..with_attached(&long)
+    };
+    let call = floor.call("momentum", one(named));
+    floor.leave();
+    floor.answer::<v1::PlaceOrderResponse>(call);
+    let call = floor.place("momentum", &"n".repeat(65));
+    assert!(floor.refused(call).message.contains("65 letters"));
+}

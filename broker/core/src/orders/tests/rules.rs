@@ -278,7 +278,7 @@ fn unknown_orders_count_against_limits() {
     let mut all = principals();
     all.get_mut("momentum").unwrap().limits.open_orders = Some(1);
     let settings = TradingSettings { enabled: true, ..TradingSettings::default() };
-    floor.desk.on_settings(settings, all);
+    floor.desk.on_settings(settings, all, floor.now);
     floor.placed("momentum", "a");
     floor.down();
     floor.session(2, Before::New);
@@ -308,7 +308,7 @@ fn the_journal_has_the_number_before_the_frame_leaves() {
 fn trading_that_is_switched_off_takes_nothing_new_and_goes_on_with_what_there_is() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");
-    floor.desk.on_settings(TradingSettings::default(), principals());
+    floor.desk.on_settings(TradingSettings::default(), principals(), floor.now);
     let refused = floor.place("momentum", "b");
     assert_eq!(floor.refused(refused).code, "TRADING_OFF");
     floor.told(id, "Submitted");
@@ -340,4 +340,15 @@ fn a_halt_is_answered_once_it_outlives_the_broker_and_without_a_disk_it_is_said_
     let held = floor.place("momentum", "a");
     assert_eq!(floor.refused(held).code, "TRADING_HALTED", "and it does hold");
     assert!(floor.notes.iter().any(|note| note.contains("not on disk")), "{:?}", floor.notes);
+}
+
+#[test]
+fn a_halt_that_the_audit_log_does_not_take_is_answered_as_one_that_may_be_lost() {
+    let mut floor = Floor::open();
+    floor.desk.on_audit(Some("write audit.jsonl: it is a directory".into()));
+    floor.settle();
+    let call = floor.call("risk", halt("", false));
+    let Err(said) = &floor.replies[&call] else { panic!("nobody can read it later") };
+    assert_eq!(said.code, "JOURNAL_FAILED");
+    assert!(said.message.contains("audit log") && said.message.contains("holds now"), "{said:?}");
 }

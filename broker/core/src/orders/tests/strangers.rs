@@ -78,6 +78,16 @@ fn a_journal_of_before_with_orders_is_the_right_one() {
 }
 
 #[test]
+fn whoever_looks_at_all_orders_has_gateway_asked_also_while_none_is_known() {
+    let mut floor = Floor::open();
+    assert!(shown(&mut floor).is_empty());
+    assert_eq!(floor.desk.poll_listing(), None, "it was asked a moment ago");
+    floor.now += Duration::from_secs(11);
+    shown(&mut floor);
+    assert_eq!(floor.desk.poll_listing(), Some(Listing::OpenOrders));
+}
+
+#[test]
 fn an_order_of_another_program_is_gone_when_two_lists_have_not_shown_it() {
     let mut floor = Floor::open();
     floor.hear(id::OPEN_ORDER, &stranger(77, 5, 900));

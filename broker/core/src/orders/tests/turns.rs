@@ -120,7 +120,7 @@ fn a_share_is_what_leaves_in_a_fifth_of_a_second() {
     assert_eq!([0, 45, 100, 1_000_000].map(share_of), [8, 9, 20, 256]);
     let mut floor = Floor::open();
     let settings = TradingSettings { enabled: true, share: 20, ..Default::default() };
-    floor.desk.on_settings(settings, principals());
+    floor.desk.on_settings(settings, principals(), floor.now);
     for number in 0..30 {
         floor.place("momentum", &format!("f{number}"));
     }
@@ -180,4 +180,21 @@ fn what_waits_is_cancelled_by_the_name_of_an_attached_order_too() {
     assert_eq!(floor.refused(waits).code, "WITHDRAWN");
     floor.leave();
     assert_eq!(floor.placements().len(), 20);
+}
+
+#[test]
+fn who_may_not_trade_any_more_sends_nothing_that_waits_either() {
+    let mut floor = Floor::open();
+    let calls: Vec<_> = (0..12).map(|at| floor.place("momentum", &format!("f{at}"))).collect();
+    let other = floor.place("carry", "a");
+    let mut principals = principals();
+    principals.get_mut("momentum").unwrap().role = Role::Observe;
+    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    floor.settle();
+    floor.leave();
+    for call in calls {
+        assert_eq!(floor.refused(call).code, "RIGHT_DENIED");
+    }
+    floor.answer::<v1::PlaceOrderResponse>(other);
+    assert_eq!(left_by(&floor), ["carry"]);
 }

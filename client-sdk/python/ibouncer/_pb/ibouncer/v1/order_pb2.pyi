@@ -39,8 +39,9 @@ class _OrderScopeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     in those of the broker.
     """
     ORDER_SCOPE_ALL: _OrderScope.ValueType  # 1
-    """All of the login: by hand, by other API clients, by us. An account list of the caller
-    filters it.
+    """All of the login: by hand, by other API clients, by us; in WatchOrders and WatchExecutions
+    what went through this broker, because Gateway tells of the rest only when it is asked. An
+    account list of the caller filters it.
     """
     ORDER_SCOPE_SESSION: _OrderScope.ValueType  # 2
     """Of this session's client id."""
@@ -55,8 +56,9 @@ ORDER_SCOPE_UNSPECIFIED: OrderScope.ValueType  # 0
 in those of the broker.
 """
 ORDER_SCOPE_ALL: OrderScope.ValueType  # 1
-"""All of the login: by hand, by other API clients, by us. An account list of the caller
-filters it.
+"""All of the login: by hand, by other API clients, by us; in WatchOrders and WatchExecutions
+what went through this broker, because Gateway tells of the rest only when it is asked. An
+account list of the caller filters it.
 """
 ORDER_SCOPE_SESSION: OrderScope.ValueType  # 2
 """Of this session's client id."""

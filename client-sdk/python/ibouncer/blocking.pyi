@@ -450,6 +450,8 @@ class Session:
         contract: Contract | str,
         order: TwsOrder,
         *,
+        owner: str = "",
+        reason: str = "",
         timeout: float = GATEWAY_TIMEOUT,
     ) -> Order: ...
     def preview_order(

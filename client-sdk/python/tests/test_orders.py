@@ -325,7 +325,9 @@ async def test_a_refused_retry_does_not_unsend_the_first_attempt(runtime: Path) 
 
 
 async def test_without_a_connection_nothing_was_sent(runtime: Path) -> None:
-    async with ibouncer.connect(target="127.0.0.1:1", token="t") as session:
+    async with served(runtime) as (broker, _, session):
+        await session.place_order("AAPL", BUY)
+        await broker.stop()
         with pytest.raises(ibouncer.BrokerUnavailable) as raised:
             await session.place_order("AAPL", BUY)
         assert raised.value.delivery == "not-sent"

@@ -85,6 +85,7 @@ impl Journal {
             executions: rows.executions.values().cloned().collect(),
             newest_event: rows.events.keys().next_back().copied().unwrap_or(0),
             damaged: None,
+            blind: false,
         }
     }
 

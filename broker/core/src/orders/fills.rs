@@ -88,7 +88,8 @@ impl Desk {
         // A list tells what was; that it still works, only what comes as it happens.
         let is_listed = told.req_id() >= 0;
         let next = match (number(execution.cum_qty()), total) {
-            (Some(filled), Some(total)) if filled >= total && total > 0.0 => Some(State::Filled),
+            // More than that: a change is in force that this journal does not know (a backup).
+            (Some(filled), Some(total)) if filled == total && total > 0.0 => Some(State::Filled),
             _ if order.state() == State::Cancelled => Some(State::Cancelled),
             _ if order.state() == State::Unknown && is_listed => None,
             _ => Some(State::Working),

@@ -104,6 +104,14 @@ async fn a_journal_that_is_damaged_halts_trading_and_says_how_to_repair_it() {
     assert!(because.contains(journal.to_str().unwrap()), "{because}");
     let alpha = broker.client("alpha").await;
     refused(&alpha, "a2", "TRADING_HALTED").await;
+    // Nobody is told that there is no order.
+    for error in [
+        alpha.orders().cancel("a1").await.unwrap_err(),
+        alpha.orders().cancel_all("", "").await.unwrap_err(),
+        alpha.orders().list(OrderScope::Own, true).await.unwrap_err(),
+    ] {
+        assert_eq!(error.code(), "JOURNAL_DAMAGED", "{error}");
+    }
     let mut quotes = Reader::open(&alpha).await;
     quotes.stock("AAPL").await;
     quotes.live_tick().await;

@@ -188,6 +188,18 @@ fn executions_do_not_end_an_order_whose_larger_quantity_is_not_answered() {
 }
 
 #[test]
+fn executions_of_more_than_was_asked_for_end_nothing() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    floor.executed(id, "1.1", "12");
+    assert_eq!(floor.state("momentum", "a"), State::Working, "a change that was forgotten");
+    floor.told(id, "Cancelled");
+    assert_eq!(floor.state("momentum", "a"), State::Cancelled);
+    assert_eq!(floor.order("momentum", "a").filled, "12");
+}
+
+#[test]
 fn a_change_that_waits_does_not_leave_for_an_order_that_has_ended_meanwhile() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");

@@ -2,7 +2,8 @@
 //!
 //! - [`listeners`]: both of them, and the services on each.
 //! - [`connection`]: who is at the other end, and under which names it is known;
-//!   [`credentials`]: which configured client that is; [`capacity`]: how many there may be.
+//!   [`credentials`]: which configured client that is; `standing`: whether it still is that;
+//!   [`capacity`]: how many there may be.
 //! - [`reader`], [`reads`]: the reading services, which hand on Gateway's bytes.
 //! - [`tls`]: handshakes, for listeners beyond loopback.
 //! - [`bodies`]: response bodies of our own: [`events`] takes them from a [`stream`]'s queue;
@@ -28,6 +29,7 @@ pub mod raw;
 pub mod reader;
 pub mod reads;
 pub mod session;
+mod standing;
 pub mod status;
 pub mod stream;
 pub mod tls;

@@ -275,6 +275,17 @@ pub fn forbidden(code: &str, what: &str, key: &str) -> Error {
     not_sent(error(code, Source::Broker, Retry::Never, message))
 }
 
+/// What a caller is, or may see, was changed while it was served; no name: it is no configured
+/// client.
+pub fn rights_changed(principal: Option<&str>) -> Error {
+    let whose = match principal {
+        Some(name) => format!("clients.{name}"),
+        None => "this caller".to_owned(),
+    };
+    let message = format!("the rights of {whose} were changed by a reload; ask anew");
+    error("RIGHTS_CHANGED", Source::Broker, Retry::Now, message)
+}
+
 /// Trading is off, halted, or not yet open.
 pub fn trading_closed(code: &str, retry: Retry, because: &str) -> Error {
     not_sent(error(code, Source::Broker, retry, because.to_owned()))

@@ -35,14 +35,13 @@ mod worker;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::calls::kept::Kept;
 use crate::calls::open::OpenCalls;
 use crate::clients::Clients;
 use crate::contracts::Contracts;
-use crate::error::Error;
+use crate::error;
 use crate::farms::Farms;
 use crate::heartbeat::Heartbeat;
 use crate::ids::{CallId, ClientId, StreamId};
@@ -53,7 +52,6 @@ use crate::orders::journal::Audit;
 use crate::orders::session::Before;
 use crate::pacing::Pacer;
 use crate::routes::Routes;
-use crate::scope::Scope;
 use crate::session::{Memory, Session};
 use crate::settings::Settings;
 use crate::status::mask_account;
@@ -227,7 +225,10 @@ impl Hub {
                 self.snapshot(client, call, *request, feed, accept_fee, now);
             }
             Input::Call { client, call, asked } => self.call(client, call, asked, now),
-            Input::Order { client, call, request } => self.on_order(client, call, &request, now),
+            Input::Order { client, call, request } => match self.check_known(client) {
+                Ok(()) => self.on_order(client, call, &request, now),
+                Err(error) => self.reply(call, Err(error::not_sent(error))),
+            },
             Input::Journaled { through } => self.desk.on_journaled(through),
             Input::JournalFailed { error } => self.desk.on_journal_failed(&error),
             Input::JournalDamaged { words } => self.desk.on_damaged(words),
@@ -321,27 +322,6 @@ impl Hub {
     /// Bytes of answers that a client may leave.
     pub fn unread_answers(&self) -> usize {
         self.settings.limits.unread_answers
-    }
-
-    /// What this client is limited to, if it is.
-    fn scope_of(&self, client: ClientId) -> Option<Scope> {
-        let name = self.clients.principal(client)?;
-        let accounts = &self.settings.principals.get(name)?.accounts;
-        (!accounts.is_empty()).then(|| Scope {
-            key: format!("clients.{name}.accounts"),
-            accounts: Arc::new(accounts.clone()),
-        })
-    }
-
-    /// A client has asked to see what is not its own.
-    fn audit_sight(&mut self, client: ClientId, what: &'static str, error: Error) -> Error {
-        self.outputs.push_back(Output::Audit(Box::new(Audit {
-            what,
-            result: "refused",
-            reason: format!("{}: {}", error.code, error.message),
-            ..Audit::by(&self.clients.caller(client))
-        })));
-        error
     }
 
     /// Somebody has claimed to be what it could not prove. Where nobody trades, nothing hangs on it.

@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status};
 
 use super::connection::Doorkeeper;
 use super::servers::admin_service_server::AdminService;
+use super::standing::WhileItStands;
 use super::status::status;
 use crate::handle::{Command, Handle};
 use crate::handover::{Proof, own_path, prove};
@@ -199,6 +200,7 @@ impl AdminService for Admin {
         request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
         let caller = self.doorkeeper.admit_admin(&request).await?;
+        let lost = caller.lost();
         let WatchEventsRequest { follow, mut after } = request.into_inner();
         let handle = self.handle.clone();
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
@@ -227,7 +229,7 @@ impl AdminService for Admin {
             }
         });
         let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
-        Ok(Response::new(Box::pin(stream)))
+        Ok(Response::new(Box::pin(WhileItStands::new(stream, lost))))
     }
 
     async fn halt_trading(

@@ -10,19 +10,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use ibouncer_core::hub::Input;
 use ibouncer_core::ids::ClientId;
 use ibouncer_core::principals::Credential;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 use tonic::transport::server::Connected;
 use tonic::{Request, Status};
 
 use super::answers::Account;
 use super::capacity::Seat;
 use super::credentials::Roster;
+use super::standing::{Lost, Proof};
 use super::status::{permission_denied, status, unauthenticated};
 use crate::handle::{Command, Handle};
 use crate::subject::Subject;
@@ -150,29 +152,37 @@ pub struct Caller {
     pub rights: Rights,
     /// Keeps the client known as long as something of it runs.
     pub connection: Arc<Connection>,
+    proof: Arc<Proof>,
+}
+
+impl Caller {
+    /// Is it what it was when it called, whatever was configured since?
+    pub(super) fn check(&self) -> Result<(), Status> {
+        self.proof.check()
+    }
+
+    /// Waits until it is not.
+    pub(super) fn lost(&self) -> Lost {
+        self.proof.lost()
+    }
 }
 
 /// Checks credentials and names.
 #[derive(Debug, Clone)]
 pub struct Doorkeeper {
-    roster: Arc<RwLock<Arc<Roster>>>,
+    rosters: Arc<watch::Sender<Arc<Roster>>>,
     handle: Handle,
 }
 
 impl Doorkeeper {
     /// With these credentials.
     pub fn new(roster: Roster, handle: Handle) -> Self {
-        Self { roster: Arc::new(RwLock::new(Arc::new(roster))), handle }
+        Self { rosters: Arc::new(watch::channel(Arc::new(roster)).0), handle }
     }
 
-    /// Other credentials count from now on. Clients that are known keep theirs until they connect
-    /// again, or send another token.
+    /// Other credentials count from now on, for calls that come and for streams that are open.
     pub fn replace(&self, roster: Roster) {
-        *self.roster.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(roster);
-    }
-
-    fn roster(&self) -> Arc<Roster> {
-        Arc::clone(&self.roster.read().unwrap_or_else(PoisonError::into_inner))
+        self.rosters.send_replace(Arc::new(roster));
     }
 
     /// Who calls, if it may.
@@ -188,14 +198,17 @@ impl Doorkeeper {
             None => None,
         };
         let authorization = header("authorization").map(|text| text.to_str().unwrap_or_default());
-        let proven = self.roster().prove(&connection.peer, authorization, name.as_deref());
-        let (credential, rights) = proven.inspect_err(|refused| {
+        let rosters = self.rosters.subscribe();
+        let proof = Proof::of(&connection.peer, authorization, name.as_deref(), rosters);
+        let proof = proof.inspect_err(|refused| {
             connection.note_refusal(name.as_deref(), refused);
         })?;
         connection.seat.check()?;
         let name = name.unwrap_or_else(|| connection.default_name());
+        let credential = proof.standing.credential.clone();
         let account = self.client(&connection, name, credential).await?;
-        Ok(Caller { client: account.client(), account, rights, connection })
+        let (client, rights) = (account.client(), proof.standing.rights);
+        Ok(Caller { client, account, rights, connection, proof: Arc::new(proof) })
     }
 
     /// As [`Self::admit`], for operators.

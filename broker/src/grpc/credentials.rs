@@ -1,8 +1,8 @@
 //! Which configured client a caller is, and what it may do: by its credential, and among the
 //! clients of one Unix user by the name that it gives.
 //!
-//! Pure but for reading token files. Another configuration is another [`Roster`]; callers that are
-//! known already keep what they were until they connect again.
+//! Pure but for reading token files. Another configuration is another [`Roster`], which is asked
+//! anew at every call; what it means for streams that are open is in `standing.rs`.
 
 use std::collections::BTreeMap;
 
@@ -32,11 +32,21 @@ struct Known {
     uid: Option<u32>,
     token: Option<Secret>,
     subject: Option<Subject>,
-    admin: bool,
+    role: RoleConfig,
+    accounts: Vec<String>,
+}
+
+/// What a caller is, and what it may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) credential: Credential,
+    pub(super) rights: Rights,
+    role: RoleConfig,
+    accounts: Vec<String>,
 }
 
 /// Not shown by Debug.
-struct Secret(Box<[u8]>);
+pub(super) struct Secret(Box<str>);
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -45,14 +55,18 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Secret {
-    fn of(text: &str) -> Self {
-        Self(text.as_bytes().into())
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub(super) fn shown(&self) -> &str {
+        &self.0
     }
 
     /// Comparison whose time does not tell where the difference is.
     fn is(&self, other: &[u8]) -> bool {
         self.0.len() == other.len()
-            && self.0.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+            && self.0.bytes().zip(other).fold(0, |difference, (a, b)| difference | (a ^ *b)) == 0
     }
 }
 
@@ -69,18 +83,35 @@ impl Roster {
             let token = token.map(|path| tokens::of_client(name, path)).transpose()?;
             let token = token.as_deref().map(Secret::of);
             if let Some(token) = &token {
-                let same = |known: &Known| known.token.as_ref().is_some_and(|one| one.is(&token.0));
+                let same = |known: &Known| {
+                    known.token.as_ref().is_some_and(|one| one.is(token.0.as_bytes()))
+                };
                 let other = self.clients.iter().find(|(_, known)| same(known));
                 let other = other.map(|(other, _)| other.as_str());
-                let other = other.or_else(|| self.own_token.is(&token.0).then_some("the broker"));
+                let other =
+                    other.or_else(|| self.own_token.is(token.0.as_bytes()).then_some("the broker"));
                 ensure!(other.is_none(), "clients.{name} has the token of {}", other.unwrap_or(""));
             }
-            let admin = client.role == RoleConfig::Admin;
             let subject = client.subject()?;
-            let known = Known { uid: client.uid, token, subject, admin };
+            let (role, accounts) = (client.role, client.accounts.clone());
+            let known = Known { uid: client.uid, token, subject, role, accounts };
             self.clients.insert(name.clone(), known);
         }
         Ok(self)
+    }
+
+    /// What a caller is, and what it may see, as [`Self::prove`].
+    pub(super) fn standing(
+        &self,
+        peer: &Peer,
+        authorization: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Standing, Status> {
+        let (credential, rights) = self.prove(peer, authorization, name)?;
+        let known = credential.principal.as_ref().and_then(|name| self.clients.get(name));
+        let seen = known.map(|known| (known.role, known.accounts.clone()));
+        let (role, accounts) = seen.unwrap_or_default();
+        Ok(Standing { credential, rights, role, accounts })
     }
 
     /// What a caller is proven to be. `authorization` is its header, `name` the one that it asks
@@ -110,7 +141,8 @@ impl Roster {
             )));
         }
         let known = credential.principal.as_ref().and_then(|name| self.clients.get(name));
-        let admin = credential.operator || known.is_some_and(|known| known.admin);
+        let admin =
+            credential.operator || known.is_some_and(|known| known.role == RoleConfig::Admin);
         Ok((credential, if admin { Rights::Admin } else { Rights::Observe }))
     }
 
@@ -220,7 +252,9 @@ mod tests {
         ] {
             let token = token.map(Secret::of);
             let subject = (name == "remote").then(|| "CN=remote,O=Desk".parse().unwrap());
-            roster.clients.insert(name.into(), Known { uid, token, subject, admin });
+            let role = if admin { RoleConfig::Admin } else { RoleConfig::Observe };
+            let known = Known { uid, token, subject, role, accounts: Vec::new() };
+            roster.clients.insert(name.into(), known);
         }
         roster
     }

@@ -1,6 +1,7 @@
 //! The body of a stream's response, which takes messages from the stream's queue.
 
 use std::convert::Infallible;
+use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +16,7 @@ use tonic::{Response, Status};
 use super::bodies::trailers;
 use super::codec::Answer;
 use super::connection::Caller;
+use super::standing::Lost;
 use super::stream::StreamShared;
 use crate::handle::Command;
 
@@ -59,7 +61,8 @@ impl Events {
     }
 
     pub(super) fn body(self: Arc<Self>) -> EventsBody {
-        EventsBody { events: self, over: false }
+        let lost = self.caller.lost();
+        EventsBody { events: self, lost, over: false }
     }
 }
 
@@ -77,6 +80,7 @@ impl Drop for Events {
 #[derive(Debug)]
 pub(super) struct EventsBody {
     events: Arc<Events>,
+    lost: Lost,
     over: bool,
 }
 
@@ -90,6 +94,10 @@ impl http_body::Body for EventsBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.over {
             return Poll::Ready(None);
+        }
+        // First: what waits in the stream is not for this caller any more.
+        if let Poll::Ready(status) = Pin::new(&mut self.lost).poll(context) {
+            self.events.shared.evict(status);
         }
         let frame = match ready!(self.events.shared.poll(context)) {
             Ok(message) => Frame::data(message),

@@ -19,6 +19,7 @@ use super::codec::Answer;
 use super::raw::Raw;
 use super::reader::Reader;
 use super::servers::order_service_server::OrderService;
+use super::standing::WhileItStands;
 use super::status::status;
 use crate::order_log::{Kind, OrderLog};
 use watch::{Cursor, Watch};
@@ -58,8 +59,9 @@ impl Orders {
         }
         let first = snapshot.then_some(Answer(first));
         let at = after.unwrap_or(through);
+        let lost = caller.lost();
         let cursor = Cursor::new(Arc::clone(&self.log), view, kind, at, Some(caller));
-        Ok(Response::new(Box::pin(Watch::new(first, cursor))))
+        Ok(Response::new(Box::pin(WhileItStands::new(Watch::new(first, cursor), lost))))
     }
 }
 

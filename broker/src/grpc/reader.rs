@@ -42,7 +42,10 @@ impl Reader {
         caller.account.admit()?;
         let asked = ask(request.into_inner()).map(Box::new);
         let made = |call| Input::Call { client: caller.client, call, asked };
-        match self.handle.call(made).await.map_err(|error| status(&error))? {
+        let reply = self.handle.call(made).await.map_err(|error| status(&error))?;
+        // Gateway may have taken minutes, and the answer is cut to what the caller was.
+        caller.check()?;
+        match reply {
             Reply::Answer(answer) => caller.account.give(Answer(answer)),
             Reply::Paced(answer, waited) => {
                 let mut response = caller.account.give(Answer(answer))?;

@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 use super::codec::Answer;
 use super::reader::Reader;
 use super::servers::session_service_server::SessionService;
+use super::standing::WhileItStands;
 use super::status::status;
 use crate::handle::Command;
 
@@ -57,6 +58,7 @@ impl SessionService for Session {
         request: Request<WatchStatusRequest>,
     ) -> Result<Response<Self::WatchStatusStream>, Status> {
         let caller = self.reader.doorkeeper.admit(&request).await?;
+        let lost = caller.lost();
         let mut published = self.reader.handle.published();
         let mut seen = newest(&published.borrow_and_update().transitions);
         let first = WatchStatusResponse { status: Some(self.now().await?), transitions: vec![] };
@@ -90,7 +92,7 @@ impl SessionService for Session {
             }
         });
         let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
-        Ok(Response::new(Box::pin(stream)))
+        Ok(Response::new(Box::pin(WhileItStands::new(stream, lost))))
     }
 
     async fn wait_ready(

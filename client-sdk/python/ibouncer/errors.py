@@ -229,4 +229,6 @@ def malformed(what: str, error: Exception) -> BrokerError:
 
 def away(error: IBouncerError) -> str:
     """The same for those who need do nothing, because a stream comes back by itself."""
+    if not isinstance(error, BrokerUnavailable):
+        return error.message
     return f"the broker is away: {error.message.removeprefix(_UNREACHABLE)}"

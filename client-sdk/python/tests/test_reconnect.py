@@ -187,6 +187,29 @@ async def test_a_broker_that_says_it_stops_is_away(runtime: Path) -> None:
         assert raised.value.code == "STOPPING"
 
 
+async def test_a_client_whose_rights_were_changed_asks_anew(runtime: Path) -> None:
+    async with served(runtime) as (broker, session):
+        stream = session.market_data()
+        await stream.subscribe("AAPL")
+        server = await broker.stream()
+        broker.streams.clear()
+        said = "the rights of clients.see were changed by a reload; ask anew"
+        changed = {**STOPPING, "ibouncer-code": "RIGHTS_CHANGED", "ibouncer-retry": "now"}
+        server.break_with(grpc.StatusCode.UNAVAILABLE, said, **changed)
+        seen = []
+        async for event in stream:
+            if isinstance(event, Mark):
+                seen.append(event)
+                if event.kind is MarkKind.RESUMED:
+                    break
+        assert str(seen[1]) == f"AAPL STALE: {said}"
+        broker.abort = (grpc.StatusCode.UNAVAILABLE, said, changed)
+        with pytest.raises(ibouncer.BrokerError) as raised:
+            await session.admin.retry()
+        assert (raised.value.code, raised.value.retry) == ("RIGHTS_CHANGED", "now")
+        assert not isinstance(raised.value, ibouncer.BrokerUnavailable)
+
+
 async def test_an_impatient_reader_comes_back_too(runtime: Path) -> None:
     async with served(runtime) as (broker, session):
         stream = session.market_data()

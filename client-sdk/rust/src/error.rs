@@ -96,6 +96,8 @@ impl Error {
 
     /// Code of the error of a broker that is ending.
     pub const STOPPING: &'static str = "STOPPING";
+    /// Code of the error that ends streams of a client whose rights an operator has changed.
+    pub const RIGHTS_CHANGED: &'static str = "RIGHTS_CHANGED";
     /// Code of errors that say that there is no session with Gateway at the moment.
     pub const NOT_READY: &'static str = "NOT_READY";
     /// Code of requests that are wrong in themselves.

@@ -35,9 +35,10 @@ impl Finder {
     }
 }
 
-/// True for an error that another broker may not have.
+/// True for an error after which the same is asked anew: of another broker, or of this one under the
+/// rights that hold now.
 pub(crate) fn is_away(error: &Error) -> bool {
-    error.is_unreachable() || error.code() == Error::STOPPING
+    error.is_unreachable() || [Error::STOPPING, Error::RIGHTS_CHANGED].contains(&error.code())
 }
 
 /// True for an error with which the next broker would answer too.
@@ -100,7 +101,7 @@ where
 #[derive(Debug)]
 pub(crate) enum Step<A> {
     Answer(A),
-    /// The broker is away; what comes next is from another one.
+    /// The broker is away, or the rights were changed; what comes next is another call's.
     Lost(String),
     /// The broker ended the stream in good order, and no other one is looked for.
     End,

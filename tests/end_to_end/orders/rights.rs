@@ -3,6 +3,7 @@
 
 mod attempts;
 mod clients;
+mod reloads;
 mod sight;
 
 use std::collections::BTreeMap;

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use ibouncer_client::{Client, Options};
+use nix::sys::signal::Signal;
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::Value;
 
 use super::broker::{Broker, BrokerPlan};
 use super::home::Home;
+use super::wait::{PATIENCE, until_true};
 
 /// A configured client.
 #[derive(Debug, Clone)]
@@ -49,18 +51,24 @@ fn token_file(home: &Home, name: &str) -> PathBuf {
 impl BrokerPlan {
     /// Orders are taken, from these clients.
     pub fn trading(self, principals: &[Principal]) -> Self {
-        let mut text = "[trading]\nenabled = true\nvolatile_state = \"allow\"\n".to_owned();
-        for principal in principals {
-            text.push_str(&principal.table(self.home()));
-        }
-        let path = self.home().path().join("trading.toml");
-        fs::write(&path, text).unwrap();
+        let path = configure(self.home(), principals);
         let plan = self.flag("--config").flag(path.to_str().unwrap());
         match principals.iter().any(|one| one.token) {
             true => plan.set("grpc.listen=127.0.0.1:0"),
             false => plan,
         }
     }
+}
+
+/// Writes a configuration with these clients.
+fn configure(home: &Home, principals: &[Principal]) -> PathBuf {
+    let mut text = "[trading]\nenabled = true\nvolatile_state = \"allow\"\n".to_owned();
+    for principal in principals {
+        text.push_str(&principal.table(home));
+    }
+    let path = home.path().join("trading.toml");
+    fs::write(&path, text).unwrap();
+    path
 }
 
 impl Home {
@@ -100,9 +108,28 @@ impl Broker {
 
     /// This client, connected with its token.
     pub async fn client_by_token(&self, name: &str) -> Client {
+        Client::connect(self.options_by_token(name).reconnect(false)).await.unwrap()
+    }
+
+    /// How the SDK is this client by its token.
+    pub fn options_by_token(&self, name: &str) -> Options {
         let token = fs::read_to_string(token_file(self.home(), name)).unwrap();
-        let options = Options::new().target(self.tcp()).token(token.trim()).reconnect(false);
-        Client::connect(options.client_name(name)).await.unwrap()
+        Options::new().target(self.tcp()).token(token.trim()).client_name(name)
+    }
+
+    /// These are the configured clients from now on; the broker reads that while it runs.
+    #[track_caller]
+    pub fn reload_clients(&mut self, principals: &[Principal]) {
+        let times = |broker: &Self| {
+            let read = |line: &&Value| {
+                line["message"].to_string().contains("the configuration was read again")
+            };
+            broker.log().iter().filter(read).count()
+        };
+        let before = times(self);
+        configure(self.home(), principals);
+        self.signal(Signal::SIGHUP);
+        until_true("the configuration is read again", PATIENCE, || times(self) > before);
     }
 
     /// No file of the broker may grow beyond this size; `None`: any may. As a full disk, only

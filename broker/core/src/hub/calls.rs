@@ -121,6 +121,7 @@ impl Hub {
         now: Instant,
     ) -> Result<Admitted, Error> {
         let mut asked = *asked?;
+        self.check_known(client)?;
         let lens = self.lens(client, &asked);
         if let Some(scope) = &lens.scope {
             let allowed = scope.call(asked.kind);

@@ -1,11 +1,15 @@
-//! How much of an answer its caller sees.
+//! How much a caller sees: of an answer, and of what it asks for.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Hub;
+use super::{Hub, Output};
 use crate::calls::{Asked, CallKind};
+use crate::error::{self, Error};
 use crate::ids::ClientId;
 use crate::orders::Desk;
+use crate::orders::journal::Audit;
 use crate::scope::Scope;
 
 /// How much of an answer its caller sees. Equal requests share one answer all the same.
@@ -37,5 +41,42 @@ impl Hub {
     pub(super) fn lens(&self, client: ClientId, asked: &Asked) -> Lens {
         let own = || self.clients.principal(client).unwrap_or_default().to_owned();
         Lens { kind: asked.kind, scope: self.scope_of(client), own: asked.callers_own.then(own) }
+    }
+
+    /// What this client is limited to, if it is.
+    pub(super) fn scope_of(&self, client: ClientId) -> Option<Scope> {
+        let name = self.clients.principal(client)?;
+        let accounts = &self.settings.principals.get(name)?.accounts;
+        (!accounts.is_empty()).then(|| Scope {
+            key: format!("clients.{name}.accounts"),
+            accounts: Arc::new(accounts.clone()),
+        })
+    }
+
+    /// A client that a reload has removed has no limits any more, and no rights either: what it
+    /// asked for just before is refused.
+    pub(super) fn check_known(&self, client: ClientId) -> Result<(), Error> {
+        match self.clients.principal(client) {
+            Some(name) if !self.settings.principals.contains_key(name) => {
+                Err(error::rights_changed(Some(name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A client has asked to see what is not its own.
+    pub(super) fn audit_sight(
+        &mut self,
+        client: ClientId,
+        what: &'static str,
+        error: Error,
+    ) -> Error {
+        self.outputs.push_back(Output::Audit(Box::new(Audit {
+            what,
+            result: "refused",
+            reason: format!("{}: {}", error.code, error.message),
+            ..Audit::by(&self.clients.caller(client))
+        })));
+        error
     }
 }

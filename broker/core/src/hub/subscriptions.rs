@@ -168,6 +168,7 @@ impl Hub {
         now: Instant,
     ) -> Result<Wanted, Error> {
         let mut wanted = *wanted?;
+        self.check_known(client)?;
         let first = self.session.accounts().first().cloned();
         if let (Some(only), 1) = (&first, self.session.accounts().len()) {
             wanted = wanted.with_account(only);

@@ -145,3 +145,28 @@ fn an_error_that_names_an_account_is_masked_for_whoever_may_not_see_all() {
     assert!(!names(&mut world, limited));
     assert!(names(&mut world, free));
 }
+
+#[test]
+fn whoever_a_reload_has_removed_sees_nothing_though_nothing_limits_it_any_more() {
+    let (mut world, limited, free) = limited();
+    world.input(Input::Settings(Box::default()));
+    for stream in [limited, free] {
+        world.want(stream, 0, Ok(Wanted::positions()), Manner::default());
+    }
+    let told = world.events(limited);
+    let Some(Body::Mark(refused)) = &told[0].body else { panic!("{told:?}") };
+    assert_eq!(refused.error.clone().unwrap_or_default().code, "RIGHTS_CHANGED");
+    // Clients 7 and 8: the one that was removed, and one that was never configured.
+    for (client, call) in [(7, 1), (8, 2)] {
+        let (client, call) = (ClientId(client), CallId(call));
+        let asked = Ok(Box::new(crate::calls::Asked::open_orders(false)));
+        world.input(Input::Call { client, call, asked });
+    }
+    assert_eq!(world.error(1).code, "RIGHTS_CHANGED");
+    let request = crate::orders::request::OrderRequest::List(Default::default());
+    world.input(Input::Order { client: ClientId(7), call: CallId(3), request });
+    assert_eq!(world.error(3).code, "RIGHTS_CHANGED");
+    world.hold(OTHER, AAPL);
+    assert_eq!(world.bodies(free), [format!("{OTHER} 5")]);
+    assert!(!world.replies.contains_key(&CallId(2)), "it is asked for");
+}

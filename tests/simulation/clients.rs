@@ -16,9 +16,14 @@ use crate::stream::Stream;
 use crate::wishes::{Ask, Key};
 use crate::world::World;
 
-/// A snapshot, or an operator's call, is answered within this: a snapshot has 22 s from its leaving, and
-/// a hundred lines may leave before it, at 20 a second once Gateway has complained.
+/// An operator's call is answered within this.
 const ANSWERED: Duration = Duration::from_secs(30);
+
+/// A snapshot has 22 s from its leaving. Before it may leave, one after the other: the cancels of a
+/// hundred lines that Gateway lost (1101), the requests for them, which its own client made before it,
+/// and the cancels of what is given up meanwhile; at 10 messages a second, half of that once Gateway has
+/// complained.
+const SNAPSHOT_ANSWERED: Duration = Duration::from_secs(90);
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -194,7 +199,8 @@ impl World {
         self.clients.asked += 1;
         let within = match expected {
             Expected::Answer(_) => Ask::ANSWERED,
-            Expected::Anything | Expected::Snapshot(_) => ANSWERED,
+            Expected::Snapshot(_) => SNAPSHOT_ANSWERED,
+            Expected::Anything => ANSWERED,
         };
         self.clients.calls.insert(call, Call { until: self.now + within, expected });
         call

@@ -200,6 +200,14 @@ impl Lines {
         self.lingering.iter().map(|(_, slot)| *slot).find(frees)
     }
 
+    /// How much of an allowance is used by lines that somebody listens to.
+    pub fn listened_to(&self, allowance: Allowance) -> u32 {
+        let frees =
+            |slot: &u32| self.get(*slot).is_some_and(|line| line.kind().uses.contains(&allowance));
+        let idle = self.lingering.iter().filter(|(_, slot)| frees(slot)).count() as u32;
+        self.used(allowance).saturating_sub(idle)
+    }
+
     /// Lines that are to be given up now.
     pub fn overdue(&self, now: Instant) -> Vec<u32> {
         self.lingering

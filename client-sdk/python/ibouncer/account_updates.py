@@ -16,9 +16,9 @@ from ibouncer.account_values import (
     AccountValue,
     AccountValues,
     PortfolioItem,
-    held,
     known,
     multi_value,
+    newest_of,
 )
 from ibouncer.figures import amount
 from ibouncer.line_stream import BEGINS_ANEW, ImageEnd
@@ -105,7 +105,9 @@ class CollectedUpdates(AccountUpdatesBody):
     def _end(self) -> Iterable[Any]:
         items = [item for part in self._items.values() for item in part]
         values = AccountValues(item for item in items if isinstance(item, AccountValue))
-        portfolio = held(item for item in items if isinstance(item, PortfolioItem))
+        told = newest_of(item for item in items if isinstance(item, PortfolioItem))
+        # One that was closed today is told with what it realized; without, it only is not there.
+        portfolio = [item for item in told if item.position or item.realized_pnl]
         times = [item.text for item in items if isinstance(item, AccountTime)]
         named = [item.account for item in (*values, *portfolio) if item.account]
         account = self._account or (named[0] if named else "")

@@ -88,7 +88,10 @@ class AccountTime:
 
 @dataclass(frozen=True, slots=True)
 class AccountUpdates:
-    """Values and portfolio of one account at a time."""
+    """Values and portfolio of one account at a time.
+
+    What was closed today is in `portfolio` with a position of 0 and what it realized.
+    """
 
     account: str
     values: AccountValues
@@ -179,12 +182,17 @@ Holding = TypeVar("Holding", Position, PortfolioItem)
 
 def held(told: Iterable[Holding]) -> list[Holding]:
     """The newest word about each holding, without those that are gone."""
+    return [item for item in newest_of(told) if item.position]
+
+
+def newest_of(told: Iterable[Holding]) -> list[Holding]:
+    """The newest word about each holding."""
     newest: dict[Any, Holding] = {}
     for item in told:
         contract = item.contract
         which = contract.con_id or contract.SerializeToString(deterministic=True)
         newest[item.account, which, getattr(item, "model_code", "")] = item
-    return [item for item in newest.values() if item.position]
+    return list(newest.values())
 
 
 def known(message: Any, name: str) -> float | None:

@@ -26,6 +26,8 @@ from ibouncer._pb.tws.v1 import (
 ACCOUNT = "DU0000001"
 AAPL = ibouncer.Contract(con_id=265598, symbol="AAPL")
 MSFT = ibouncer.Contract(con_id=272093, symbol="MSFT")
+NVDA = ibouncer.Contract(con_id=4815747, symbol="NVDA")
+MSFT = ibouncer.Contract(con_id=272093, symbol="MSFT")
 POSITIONS_END: dict[str, Any] = {"position_end": position_pb2.PositionEnd()}
 
 
@@ -176,10 +178,23 @@ async def test_account_updates_look_the_same_for_a_second_account(runtime: Path)
                     contract=AAPL, position="3", market_price=190.0, account_name=ACCOUNT
                 )
             },
+            {
+                "portfolio_value": tws.PortfolioValue(
+                    contract=MSFT, position="0", realized_pnl=12.5, account_name=ACCOUNT
+                )
+            },
+            {
+                "portfolio_value": tws.PortfolioValue(
+                    contract=NVDA, position="0", realized_pnl=0.0, account_name=ACCOUNT
+                )
+            },
             {"account_update_time": tws.AccountUpdateTime(time_stamp="09:31")},
             {"account_data_end": tws.AccountDataEnd(account_name=ACCOUNT)},
         ]
         first = await session.account_updates()
+        shown = [(item.contract.symbol, item.position) for item in first.portfolio]
+        assert shown == [("AAPL", 3), ("MSFT", 0)], "closed today, with what it realized"
+        assert first.portfolio[1].realized_pnl == 12.5
         assert (first.account, first.time) == (ACCOUNT, "09:31")
         assert first.values.number("NetLiquidation", currency="USD") == 1000.5
         assert first.portfolio[0].market_price == 190.0

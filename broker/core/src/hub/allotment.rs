@@ -47,8 +47,8 @@ impl Hub {
         if let Some(slot) = self.lines.find(wanted) {
             return Ok(slot);
         }
-        if let Some(limit) = self.own_limit_reached(client, wanted) {
-            return Err(Obstacle::Own(limit));
+        if let Some(obstacle) = self.obstacle(client, wanted) {
+            return Err(obstacle);
         }
         loop {
             match self.lines.open(client, wanted.clone()) {
@@ -84,9 +84,9 @@ impl Hub {
         }
         let full = |allowance: &Allowance| {
             let limit = self.lines.limit(*allowance);
-            // One that nobody listens to makes room.
-            let is_full =
-                self.lines.used(*allowance) >= limit && self.lines.lingering(*allowance).is_none();
+            // Those that nobody listens to make room. More than the limit are in use once it was
+            // lowered: then one of them is not enough.
+            let is_full = self.lines.listened_to(*allowance) >= limit;
             is_full.then_some(Obstacle::Gateway(Full { allowance: *allowance, limit }))
         };
         wanted.kind.uses.iter().find_map(full)

@@ -17,7 +17,7 @@ use super::marks::shown;
 use super::{Hub, Output};
 use crate::fields::{field, field_of};
 use crate::ids::RequestId;
-use crate::lines::kind;
+use crate::lines::{Upstream, kind};
 use crate::memory::{Identity, identity_of};
 use crate::notes::{NoteKind, Severity};
 use crate::orders::Desk;
@@ -100,7 +100,7 @@ impl Hub {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
-        if !matches!(line.upstream, crate::lines::Upstream::Live(_)) {
+        if !matches!(line.upstream, Upstream::Live(_)) {
             self.on_first_data(slot, message.batch);
         }
         let Some(line) = self.lines.get_mut(slot) else {
@@ -148,7 +148,7 @@ impl Hub {
 
     fn on_unrouted(&mut self, message: Located<'_>, correlation: Option<i32>, now: Instant) {
         if let Some(slot) = self.lines.for_message(message.message_id) {
-            if self.is_of_another_account(slot, &message) {
+            if self.is_of_a_request_before(slot) || self.is_of_another_account(slot, &message) {
                 self.counters.unrouted_frames += 1;
                 return;
             }
@@ -172,6 +172,14 @@ impl Hub {
                 tracing::debug!(message_id = unknown, "Gateway sent a message of an unknown id");
             }
         }
+    }
+
+    /// Without an id, what comes while the line's own request has not left yet is of the one before,
+    /// which is being cancelled. It begins nothing, and its end is no end; the request brings the whole
+    /// state.
+    fn is_of_a_request_before(&self, slot: u32) -> bool {
+        let upstream = self.lines.get(slot).map(|line| line.upstream);
+        matches!(upstream, Some(Upstream::Stale | Upstream::Queued(_)))
     }
 
     /// Account updates carry no id. What still comes of the account before belongs to nobody. Only

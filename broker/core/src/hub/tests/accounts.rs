@@ -135,3 +135,34 @@ fn what_still_comes_of_the_account_before_is_not_told_as_the_next_ones() {
     world.frame(id::ACCT_DOWNLOAD_END, &end(SECOND));
     assert_eq!(world.events(second).len(), 3);
 }
+
+#[test]
+fn a_state_that_is_to_be_asked_for_again_is_not_begun_by_what_still_comes_of_the_old_request() {
+    let mut settings = Settings::default();
+    settings.pacing.messages_per_second = 1;
+    let mut world = World::at(settings, 215, &[FIRST]);
+    let stream = world.open(1);
+    world.pass(1);
+    world.updates(stream, FIRST);
+    let end = || tws::AccountDataEnd { account_name: Some(FIRST.into()) };
+    world.value(FIRST, "1");
+    world.frame(id::ACCT_DOWNLOAD_END, &end());
+    world.events(stream);
+    world.pass(1);
+    // Its cancel leaves; the request waits for its turn.
+    world.about(-1, 1101, "restored, data lost");
+    world.value(FIRST, "2");
+    world.frame(id::ACCT_DOWNLOAD_END, &end());
+    let kinds = |world: &mut World| -> Vec<_> {
+        let kind = |event: MarketDataEvent| match event.body {
+            Some(Body::Mark(mark)) => mark.kind().as_str_name().to_owned(),
+            _ => "data".to_owned(),
+        };
+        world.events(stream).into_iter().map(kind).collect()
+    };
+    assert_eq!(kinds(&mut world), ["MARK_KIND_STALE"]);
+    world.pass(1);
+    assert_eq!(world.sent_of(id::REQ_ACCT_DATA).len(), 3, "asked, cancelled, asked again");
+    world.value(FIRST, "3");
+    assert_eq!(kinds(&mut world), ["MARK_KIND_RESUMED", "data"]);
+}

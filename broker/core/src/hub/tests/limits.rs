@@ -112,6 +112,29 @@ fn whoever_waits_for_a_line_gets_the_first_that_is_free() {
 }
 
 #[test]
+fn whoever_waits_while_more_lines_are_in_use_than_there_may_be_is_told_so_once() {
+    let lines = |count| settings(|settings| settings.pacing.lines = count);
+    let mut world = World::ready_with(lines(3));
+    let (first, second, third) = (world.open(1), world.open(2), world.open(3));
+    let resumable = || Manner { resumable: true, ..Manner::default() };
+    world.want(first, 1, wish("AAPL"), resumable());
+    world.want(first, 2, wish("MSFT"), resumable());
+    world.want(second, 1, wish("NVDA"), resumable());
+    let wait = Manner { wait: true, ..Manner::default() };
+    world.want(third, 1, wish("TSLA"), wait);
+    assert_eq!(world.story(third), ["Queued 1"]);
+    world.input(Input::Settings(Box::new(lines(2))));
+    // One line that nobody listens to is not enough, so it stays, for whoever comes back to it.
+    world.input(Input::StreamClosed { stream: second });
+    assert!(world.story(third).is_empty(), "it waits already");
+    assert_eq!(world.hub.lines.len(), 3);
+    // Two are.
+    world.input(Input::StreamClosed { stream: first });
+    assert_eq!(world.story(third), ["Subscribed 1"]);
+    assert_eq!(world.hub.lines.used(crate::lines::kind::Allowance::MarketData), 2);
+}
+
+#[test]
 fn a_client_holds_as_many_lines_as_one_may_and_a_shared_one_counts_for_who_still_listens() {
     let mut world = World::ready_with(settings(|settings| settings.limits.lines = Some(2)));
     let (greedy, modest) = (world.open(1), world.open(2));

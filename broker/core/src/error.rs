@@ -275,6 +275,14 @@ pub fn forbidden(code: &str, what: &str, key: &str) -> Error {
     not_sent(error(code, Source::Broker, Retry::Never, message))
 }
 
+/// The session is of another login, and a subscription that named no account is about one of the
+/// login before.
+pub fn login_changed() -> Error {
+    let message = "the session is of another login now, and this subscription, which named no \
+                   account, was about the first of the one before; subscribe anew";
+    error("LOGIN_CHANGED", Source::Broker, Retry::Now, message.into())
+}
+
 /// What a caller is, or may see, was changed while it was served; no name: it is no configured
 /// client.
 pub fn rights_changed(principal: Option<&str>) -> Error {

@@ -107,6 +107,10 @@ impl Lines {
         };
         if line.wanted.unnamed {
             line.wanted = line.wanted.clone().with_account(account);
+            // Whoever named one has another line.
+            for subscriber in &mut line.subscribers {
+                subscriber.took.clone_from(&line.wanted.took);
+            }
             let key = key_of(&line.wanted, line.id.0);
             self.by_key.remove(&std::mem::replace(&mut line.key, key.clone()));
             self.by_key.insert(key, slot);

@@ -90,9 +90,8 @@ fn code_of(error: &Error) -> Code {
         "LINES_EXHAUSTED" | "SLOW_CLIENT" | "TOO_MANY" | "TOO_FAST" | "ANSWER_TOO_LARGE" => {
             Code::ResourceExhausted
         }
-        "NOT_READY" | "WORKER_ENDED" | "STOPPING" | "JOURNAL_UNREADABLE" | "RIGHTS_CHANGED" => {
-            Code::Unavailable
-        }
+        "NOT_READY" | "WORKER_ENDED" | "STOPPING" | "JOURNAL_UNREADABLE" | "RIGHTS_CHANGED"
+        | "LOGIN_CHANGED" => Code::Unavailable,
         "JOURNAL_DAMAGED" => Code::DataLoss,
         "GATEWAY_DEADLINE" => Code::DeadlineExceeded,
         "ORDER_NOT_FOUND" => Code::NotFound,

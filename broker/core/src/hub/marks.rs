@@ -214,6 +214,19 @@ impl Hub {
         self.deliver_mark(u32::MAX, stream, subscription, mark);
     }
 
+    /// The end of a subscription whose line goes on without it.
+    pub(super) fn end_with(&mut self, slot: u32, stream: u32, subscription: u32, error: Error) {
+        let mark = StreamMark {
+            kind: MarkKind::Ended.into(),
+            because: error.message.clone(),
+            epoch: self.session.epoch().0,
+            error: Some(error.clone()),
+            ..StreamMark::default()
+        };
+        self.deliver_mark(slot, stream, subscription, mark);
+        self.end_single(stream, error);
+    }
+
     fn deliver_mark(&mut self, slot: u32, stream: u32, subscription: u32, mark: StreamMark) {
         let (line, gaps) = self
             .lines

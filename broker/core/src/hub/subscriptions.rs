@@ -292,6 +292,7 @@ impl Hub {
             told_gap: None,
             resumable: manner.resumable,
             filter: wanted.filter,
+            took: wanted.took,
         });
         let label = line.label().to_owned();
         self.mark(
@@ -319,7 +320,14 @@ impl Hub {
         self.outputs.push_back(Output::StatusChanged);
     }
 
-    fn leave_line(&mut self, slot: u32, stream: u32, subscription: u32, broke: bool, now: Instant) {
+    pub(super) fn leave_line(
+        &mut self,
+        slot: u32,
+        stream: u32,
+        subscription: u32,
+        broke: bool,
+        now: Instant,
+    ) {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };

@@ -241,7 +241,7 @@ impl Hub {
                     let _ = self.session.hold(&because, true, now);
                     return;
                 }
-                self.on_session_up(epoch);
+                self.on_session_up(epoch, now);
                 let before = std::mem::replace(&mut self.before, Before::New);
                 self.on_trading_up(epoch, before, now);
             }

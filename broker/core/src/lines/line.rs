@@ -1,6 +1,7 @@
 //! One line: the wish behind it, where it stands upstream, what is remembered for late joiners, and
 //! who listens.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Key;
@@ -71,6 +72,8 @@ pub struct Subscriber {
     pub resumable: bool,
     /// What it wants of the line.
     pub filter: Filter,
+    /// The account that the line is about, if this one named none.
+    pub took: Option<Arc<str>>,
 }
 
 /// One line.

@@ -5,6 +5,8 @@
 mod accounts;
 mod filter;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
 
@@ -35,6 +37,8 @@ pub struct Wanted {
     pub filter: Filter,
     /// It is about one account and names none, and which one that is, is not known yet.
     pub unnamed: bool,
+    /// It named none, and has this name from the login.
+    pub took: Option<Arc<str>>,
 }
 
 /// What a line is about.
@@ -63,6 +67,7 @@ impl Wanted {
             about,
             filter: Filter::All,
             unnamed: false,
+            took: None,
         }
     }
 

@@ -33,6 +33,21 @@ impl World {
         heard.collect()
     }
 
+    /// READY again, with these accounts.
+    fn login(&mut self, accounts: &str) {
+        let epoch = self.spawned.last().unwrap().0;
+        self.worker(WorkerEvent::Spawned { pid: 101 });
+        self.worker(WorkerEvent::Hello(Hello { epoch, ..Hello::default() }));
+        for stage in
+            [Stage::TcpConnected, Stage::VersionReceived, Stage::AccountsReceived, Stage::Ready]
+        {
+            let (stage, accounts) = (stage.into(), accounts.to_owned());
+            let stage = StageReached { stage, server_version: 215, accounts, ..Default::default() };
+            self.worker(WorkerEvent::Stage(stage));
+        }
+        assert!(self.hub.session.is_up());
+    }
+
     fn value(&mut self, account: &str, value: &str) {
         let value = tws::AccountValue {
             key: Some("NetLiquidation".into()),
@@ -165,4 +180,54 @@ fn a_state_that_is_to_be_asked_for_again_is_not_begun_by_what_still_comes_of_the
     assert_eq!(world.sent_of(id::REQ_ACCT_DATA).len(), 3, "asked, cancelled, asked again");
     world.value(FIRST, "3");
     assert_eq!(kinds(&mut world), ["MARK_KIND_RESUMED", "data"]);
+}
+
+#[test]
+fn whoever_named_no_account_is_not_told_of_the_one_before_once_another_login_follows() {
+    for before_ready in [true, false] {
+        for other in [None, Some(SECOND)] {
+            let mut world = World::new(Settings::default());
+            let (first, unnamed, named) = (world.open(1), world.open(2), world.open(3));
+            if !before_ready {
+                world.come_up(215, &[FIRST, SECOND]);
+            }
+            if let Some(other) = other {
+                world.updates(first, other);
+            }
+            world.updates(unnamed, "");
+            if before_ready {
+                world.come_up(215, &[FIRST, SECOND]);
+            }
+            world.updates(named, FIRST);
+            world.events(unnamed);
+
+            let again = |world: &mut World, accounts: &str| {
+                let spawned = world.spawned.len();
+                world.worker(WorkerEvent::Exited(ExitStatus::Signal(9)));
+                for _ in 0..100 {
+                    world.look();
+                    world.pass(u64::from(world.spawned.len() == spawned));
+                }
+                world.login(accounts);
+            };
+            // The same login, with its accounts in another order.
+            again(&mut world, "DU0000002,DU0000001");
+            assert!(!world.heard(unnamed).is_empty());
+            world.events(unnamed);
+            again(&mut world, "DU0000009");
+            assert!(world.heard(unnamed).is_empty());
+            let ends: Vec<_> = world
+                .events(unnamed)
+                .into_iter()
+                .filter_map(|event| match event.body {
+                    Some(Body::Mark(mark)) => mark.error.map(|error| error.code),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(ends, ["LOGIN_CHANGED"], "{before_ready} {other:?}");
+            assert!(!world.heard(named).is_empty(), "Gateway is to say what becomes of that one");
+            world.updates(unnamed, "");
+            assert!(world.heard(unnamed).iter().all(|(_, account)| account == "DU0000009"));
+        }
+    }
 }

@@ -57,7 +57,7 @@ impl Wanted {
         } else {
             Self::positions_of(account, "")
         };
-        Self { private: self.private, ..named }
+        Self { private: self.private, took: Some(account.into()), ..named }
     }
 
     /// What says of an account, in two lines, most of what its updates would. Others who name no
@@ -68,7 +68,7 @@ impl Wanted {
         let (unnamed, private) = (updates.unnamed, updates.unnamed);
         [Self::values_of(account, "", false), Self::positions_of(account, "")].map(|one| {
             let about = updates.about.clone();
-            Self { unnamed, private, about, ..one }
+            Self { unnamed, private, about, took: updates.took.clone(), ..one }
         })
     }
 

@@ -56,6 +56,7 @@ pub async fn run(path: &Path, epoch: u64, log: &mut Log) -> anyhow::Result<ExitC
         backlog: Backlog::default(),
         gateway: Gateway::Absent,
         unwritten: BytesMut::new(),
+        closing: false,
         timer: None,
         exit: None,
         lock: None,
@@ -83,6 +84,8 @@ struct Relay<'a> {
     gateway: Gateway,
     /// For Gateway.
     unwritten: BytesMut,
+    /// The socket is to be closed in order, once that has left.
+    closing: bool,
     timer: Option<Pin<Box<Sleep>>>,
     exit: Option<ExitCode>,
     /// Held until the process ends.
@@ -100,6 +103,7 @@ impl Relay<'_> {
             progress |= self.poll_link_read(context);
             self.carry_out();
             progress |= self.poll_gateway_write(context);
+            self.close_once_written();
             progress |= self.poll_gateway_read(context);
             self.carry_out();
             progress |= self.poll_link_write(context);
@@ -145,9 +149,7 @@ impl Relay<'_> {
                 }
                 Output::CloseInOrder { within } => {
                     self.timer = Some(Box::pin(tokio::time::sleep(within)));
-                    if let Gateway::Connected(stream) = &self.gateway {
-                        socket::close_in_order(stream, self.log);
-                    }
+                    self.closing = true;
                 }
                 Output::Exit(code) => {
                     self.exit = Some(code);
@@ -268,6 +270,16 @@ impl Relay<'_> {
                 true
             }
             Poll::Ready(Err(error)) => self.lose_gateway(&error),
+        }
+    }
+
+    /// What came before the word to end was told to have left.
+    fn close_once_written(&mut self) {
+        if !self.unwritten.is_empty() || !std::mem::take(&mut self.closing) {
+            return;
+        }
+        if let Gateway::Connected(stream) = &self.gateway {
+            socket::close_in_order(stream, self.log);
         }
     }
 

@@ -1,6 +1,9 @@
 //! What is found at start: all orders, executions and facts, or why none of it can be trusted.
 
-use ibouncer_core::orders::journal::{ExecutionRecord, Facts, Loaded, OrderRecord};
+use std::collections::BTreeSet;
+
+use ibouncer_core::orders::journal::{ExecutionRecord, Facts, Loaded, OrderRecord, Sending};
+use ibouncer_proto::api::v1::OrderState::{Cancelled, Filled, NotSent, Rejected, Unknown};
 use prost::Message;
 use rusqlite::{Connection, Row};
 
@@ -23,12 +26,16 @@ pub(super) fn check(connection: &Connection) -> Result<(), JournalError> {
 pub(super) fn all(connection: &Connection) -> Result<(Loaded, Option<JournalError>), JournalError> {
     let (facts, bad_facts): (Vec<Facts>, _) =
         rows(connection, "facts", "SELECT body, sum, one FROM facts", |_, one| one == 1)?;
-    let (orders, bad_order) = rows(
+    let (mut orders, bad_order) = rows(
         connection,
         "orders",
         "SELECT body, sum, order_id FROM orders ORDER BY order_id",
         |order: &OrderRecord, id| i64::from(order.order_id) == id,
     )?;
+    if bad_order.is_some() {
+        let known = orders.iter().map(|order| order.order_id).collect();
+        orders.extend(outlines(connection, &known)?);
+    }
     let (executions, bad_execution) = rows(
         connection,
         "executions",
@@ -55,6 +62,41 @@ pub(super) fn message<T: Message + Default>(row: &Row<'_>) -> rusqlite::Result<O
     let body = row.get_ref(0)?.as_blob()?;
     let good = sum(body) == row.get::<_, i64>(1)?;
     Ok(good.then(|| T::decode(body).ok()).flatten())
+}
+
+/// What the other columns say of orders whose bodies are damaged: enough for their owners to find and
+/// to cancel them. What Gateway tells of them fills the rest.
+fn outlines(
+    connection: &Connection,
+    known: &BTreeSet<i32>,
+) -> Result<Vec<OrderRecord>, JournalError> {
+    let read = || -> rusqlite::Result<Vec<OrderRecord>> {
+        let sql = "SELECT order_id, owner, client_order_id, perm_id, state FROM orders";
+        let mut query = connection.prepare(sql)?;
+        let found = query.query_map([], |row| {
+            let mut order = OrderRecord {
+                order_id: row.get(0)?,
+                owner: row.get(1)?,
+                client_order_id: row.get(2)?,
+                perm_id: row.get(3)?,
+                state: row.get(4)?,
+                because: "the rest of its row in the journal is damaged".into(),
+                // It may have left.
+                sending: Some(Sending::default()),
+                ..OrderRecord::default()
+            };
+            let state = order.state();
+            if !matches!(state, Filled | Cancelled | Rejected | NotSent) {
+                order.set_known_state(state);
+                order.set_state(Unknown);
+            }
+            Ok(order)
+        })?;
+        found.collect()
+    };
+    let mut found = read().map_err(JournalError::sqlite("read"))?;
+    found.retain(|order| !known.contains(&order.order_id));
+    Ok(found)
 }
 
 /// All messages of a table that are what was written, and the first row that is not; `fits`

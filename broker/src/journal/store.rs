@@ -153,6 +153,12 @@ fn leave_untouched(connection: &Connection, on: bool) -> Result<(), JournalError
 
 /// The file itself, made private, or refused.
 fn own_file(path: &Path) -> Result<File, JournalError> {
+    // One that was begun has a page at least, whatever happened then.
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.len() == 0) {
+        let why = "the file is there and empty: it was cut, or what should have repaired it wrote \
+                   nothing. If it is meant to be a new journal, remove it";
+        return Err(JournalError::Untrusted(why.into()));
+    }
     let opened = OpenOptions::new()
         .read(true)
         .write(true)

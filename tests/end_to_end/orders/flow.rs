@@ -4,6 +4,8 @@ use ibouncer_client::api::{ChangeKind, ChangeState, OrderState};
 use ibouncer_client::{Delivery, Outcome, contract, order, tws};
 use ibouncer_tests::harness::Principal;
 use ibouncer_tests::harness::wait::{PATIENCE, until_true};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::{all_of, entry, ledger_now, market, ours, request, resting, sim, state, trading};
 
@@ -201,6 +203,25 @@ async fn what_cannot_be_read_and_what_finds_no_broker_was_not_sent_and_that_is_s
         (error.delivery() == Some(Delivery::NotSent)).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_told_to_have_left_reaches_gateway_though_the_session_ends_right_behind_it() {
+    let sim = sim(&[]);
+    let mut broker = trading(&sim);
+    let client = broker.client("alpha").await;
+    // The worker will read the orders and the word to end in one piece.
+    let worker = Pid::from_raw(i32::try_from(broker.worker().pid).unwrap());
+    kill(worker, Signal::SIGSTOP).unwrap();
+    for name in ["a", "b", "c"] {
+        let handle = client.orders().place(resting(name)).await.unwrap();
+        assert_eq!(handle.order().state(), OrderState::Sent);
+    }
+    broker.signal(Signal::SIGTERM);
+    broker.wait_state("STOPPED");
+    kill(worker, Signal::SIGCONT).unwrap();
+    assert_eq!(broker.terminate(), Some(0));
+    assert_eq!(ours(&sim.ledger()).len(), 3);
 }
 
 #[test]

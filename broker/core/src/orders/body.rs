@@ -21,6 +21,7 @@ mod order {
     pub(super) const ORDER_ID: u32 = 2;
     pub(super) const PERM_ID: u32 = 3;
     pub(super) const PARENT_ID: u32 = 4;
+    pub(super) const ACCOUNT: u32 = 12;
     pub(super) const OCA_GROUP: u32 = 27;
     pub(super) const ORDER_REF: u32 = 28;
     pub(super) const WHAT_IF: u32 = 65;
@@ -153,6 +154,21 @@ pub(crate) fn upstream(
         puts.push((ATTACHED, Put::Bytes(patched(&attached_body, &ids)?)));
     }
     patched(body, &puts)
+}
+
+/// The same with the account of the request before, unless it names one itself.
+pub(crate) fn with_account_of(body: &[u8], before: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
+    let account = |body: &[u8]| -> Result<String, prost::DecodeError> {
+        let request = tws::PlaceOrderRequest::decode(body)?;
+        Ok(request.order.and_then(|order| order.account).unwrap_or_default())
+    };
+    let (named, known) = (account(body)?, account(before)?);
+    if !named.is_empty() || known.is_empty() {
+        return Ok(body.to_vec());
+    }
+    let order_body = part(body, ORDER)?.unwrap_or_default();
+    let order_body = patched(&order_body, &[(order::ACCOUNT, Put::text(&known))])?;
+    patched(body, &[(ORDER, Put::Bytes(order_body))])
 }
 
 /// An order of Gateway in its owner's terms, byte for byte but for what only we have put there.

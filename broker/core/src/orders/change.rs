@@ -86,6 +86,7 @@ impl Desk {
         // In the words in which it was placed: they stay what a later change is compared with.
         let words = part(&order.record.request, CONTRACT).map_err(unreadable)?.unwrap_or_default();
         let body = patched(&body, &[(CONTRACT, Put::Bytes(words))]).map_err(unreadable)?;
+        let body = body::with_account_of(&body, &order.record.request).map_err(unreadable)?;
         let told = tws::Order::decode(&order.record.told_order[..]).unwrap_or_default();
         let purpose = Purpose::Change { group: told.oca_group() };
         let tag = body::tag(&self.facts.journal_id, order_id);
@@ -160,7 +161,8 @@ impl Desk {
         }
         let (old, new) =
             (before.order.unwrap_or_default(), request.order.clone().unwrap_or_default());
-        let same_account = [old.account(), record.account.as_str()].contains(&new.account());
+        // Left out, it stays as it was placed.
+        let same_account = ["", old.account(), &record.account[..]].contains(&new.account());
         if old.action() != new.action() || !same_account {
             return Err(error::order(
                 "INVALID_ARGUMENT",

@@ -312,6 +312,7 @@ fn the_owner_s_words_for_the_contract_hold_after_a_change_in_gateway_s_words() {
                 client_id: Some(CLIENT_ID),
                 perm_id: Some(77),
                 oca_group: Some("3000000004".into()),
+                account: Some("DU0000001".into()),
                 ..limit(price).order.unwrap()
             }),
             order_state: Some(tws::OrderState {
@@ -338,4 +339,6 @@ fn the_owner_s_words_for_the_contract_hold_after_a_change_in_gateway_s_words() {
     let own = floor.call("momentum", modify("a", 12.0));
     floor.leave();
     floor.answer::<v1::ModifyOrderResponse>(own);
+    let left = tws::PlaceOrderRequest::decode(floor.left.last().unwrap().1.clone()).unwrap();
+    assert_eq!(left.order.unwrap().account(), "DU0000001", "the account that is in force");
 }

@@ -9,6 +9,7 @@ use ibouncer_proto::api::v1::MarkKind;
 use super::Hub;
 use super::upstream::because;
 use crate::farms::Word;
+use crate::lines::kind::Kind;
 use crate::lines::{Doubt, Line, Upstream};
 
 impl Hub {
@@ -35,6 +36,14 @@ impl Hub {
             }
             Word::Mended => self.trust_lines(Doubt::Farm, &because(code, text), |_| true),
         }
+    }
+
+    /// Why Gateway may have no data for lines of this kind now, for whoever waits for them.
+    pub(super) fn trouble_of(&self, kind: &Kind) -> Option<String> {
+        if self.session.has_lost_upstream() {
+            return Some("Gateway has lost its connection to IB (1100)".into());
+        }
+        (kind.is_market_data() && self.farms.is_broken()).then(|| self.farms.in_words())
     }
 
     fn doubt_lines(&mut self, doubt: Doubt, because: &str, concerns: impl Fn(&Line) -> bool) {

@@ -3,6 +3,7 @@
 mod accounts;
 mod complaints;
 mod farms;
+mod first_data;
 mod limits;
 mod orders;
 mod outage;

@@ -11,6 +11,7 @@ mod reads;
 mod rules;
 mod sight;
 mod taken_back;
+mod troubled;
 
 use std::time::Duration;
 

@@ -21,8 +21,10 @@ pub(crate) struct Seen {
 /// What it is.
 #[derive(Debug, PartialEq)]
 pub(crate) enum What {
-    /// Market data, or anything else from Gateway but an error.
+    /// Market data, or anything else from Gateway but what is named below.
     Data,
+    /// What comes with a request, and proves nothing.
+    Answer,
     Error,
     Mark(Box<StreamMark>),
 }
@@ -86,7 +88,7 @@ impl Follower {
     /// One event; tells if it ended a subscription, or refused one.
     pub(crate) fn on_event(&mut self, seen: &Seen) -> Option<End> {
         match &seen.what {
-            What::Data | What::Error => {
+            What::Data | What::Answer | What::Error => {
                 self.on_data(seen);
                 None
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ibouncer_client::{EventRef, events};
-use ibouncer_core::fields::field;
+use ibouncer_core::fields::{field, is_data};
 use ibouncer_core::ids::{ClientId, StreamId};
 use ibouncer_core::memory::Memory;
 use ibouncer_core::queue::{Chunk, StreamQueue};
@@ -67,6 +67,7 @@ impl World {
             let what = match entry.field {
                 field::MARK => What::Mark(Box::new(StreamMark::decode(body).expect("a mark"))),
                 field::ERROR => What::Error,
+                field if !is_data(field) => What::Answer,
                 _ => What::Data,
             };
             if let What::Mark(mark) = &what {
@@ -185,6 +186,7 @@ impl Stream {
         let what = match field {
             field::MARK => What::Mark(Box::new(StreamMark::decode(event.body).expect("a mark"))),
             field::ERROR => What::Error,
+            field if !is_data(field) => What::Answer,
             _ => What::Data,
         };
         let subscription = event.subscription_id.0;
@@ -253,7 +255,7 @@ impl State {
                     state.0.on_reset();
                 }
             }
-            What::Data => {
+            What::Data | What::Answer => {
                 if let Some(state) = states.get_mut(&seen.subscription) {
                     state.0.remember(field, seen.sequence, body);
                 }

@@ -65,6 +65,11 @@ impl Farms {
         })
     }
 
+    /// Is one of market data broken?
+    pub fn is_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
     /// Which farms of market data are broken, for whoever gets no data.
     pub fn in_words(&self) -> String {
         let names: Vec<_> = self.broken.iter().map(String::as_str).collect();

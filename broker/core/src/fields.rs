@@ -112,6 +112,13 @@ pub fn field_of(message_id: u32) -> u8 {
     INDEX.get(message_id as usize).copied().unwrap_or(field::UNKNOWN)
 }
 
+/// Is it about what the line is for? Gateway answers a request for quotes at once with their type and
+/// their parameters, also while none can come. A reroute is all that its line ever has, and counts.
+#[inline]
+pub const fn is_data(field: u8) -> bool {
+    !matches!(field, field::MARKET_DATA_TYPE | field::TICK_REQ_PARAMS)
+}
+
 /// What may be left out for a reader that is too slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {

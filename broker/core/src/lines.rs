@@ -78,6 +78,7 @@ impl Lines {
             gaps: 0,
             gap_at: None,
             stale: false,
+            served: false,
             subscribers: Vec::new(),
             lingers_until: None,
             asked_at: None,

@@ -138,7 +138,10 @@ impl Hub {
             let left = |line: &Line| {
                 matches!(
                     line.upstream,
-                    Upstream::Requested(_) | Upstream::Live(_) | Upstream::Doubted(..)
+                    Upstream::Requested(_)
+                        | Upstream::Answered(_)
+                        | Upstream::Live(_)
+                        | Upstream::Doubted(..)
                 )
             };
             cancel.frame == kind.cancel.frame(cancel.request)

@@ -9,6 +9,7 @@ use ibouncer_proto::api::v1::MarkKind;
 use super::Hub;
 use super::upstream::because;
 use crate::farms::Word;
+use crate::lines::kind::Kind;
 use crate::lines::{Doubt, Line, Upstream};
 
 impl Hub {
@@ -33,8 +34,38 @@ impl Hub {
                 let because = self.farms.in_words();
                 self.doubt_lines(Doubt::Farm, &because, |line| line.kind().is_market_data());
             }
-            Word::Mended => self.trust_lines(Doubt::Farm, &because(code, text), |_| true),
+            Word::Mended => self.trust_lines(Doubt::Farm, &because(code, text), |line| {
+                line.kind().is_market_data()
+            }),
         }
+    }
+
+    /// Why Gateway may have no data for lines of this kind now, for whoever waits for them.
+    pub(super) fn trouble_of(&self, kind: &Kind) -> Option<String> {
+        if self.session.has_lost_upstream() {
+            return Some("Gateway has lost its connection to IB (1100)".into());
+        }
+        (kind.is_market_data() && self.farms.is_broken()).then(|| self.farms.in_words())
+    }
+
+    /// Why there may be no data for one who joins a line now; none if they flow, or are awaited. A line
+    /// that is live has had some since the trouble began.
+    pub(super) fn why_no_data(&self, slot: u32, was_stale: bool) -> Option<String> {
+        let line = self.lines.get(slot)?;
+        let trouble = self.trouble_of(line.kind());
+        if !was_stale {
+            return trouble.filter(|_| !matches!(line.upstream, Upstream::Live(_)));
+        }
+        Some(trouble.unwrap_or_else(|| {
+            match line.upstream {
+                Upstream::Doubted(_, Doubt::Ib) => {
+                    "Gateway has IB back, which it had lost (1100), and no \
+                                                data has come since"
+                        .into()
+                }
+                _ => "no data has come yet since the line was lost".into(),
+            }
+        }))
     }
 
     fn doubt_lines(&mut self, doubt: Doubt, because: &str, concerns: impl Fn(&Line) -> bool) {
@@ -49,17 +80,20 @@ impl Hub {
     }
 
     fn trust_lines(&mut self, doubt: Doubt, because: &str, concerns: impl Fn(&Line) -> bool) {
+        let ib_is_there = !self.session.has_lost_upstream();
         for slot in self.lines.slots() {
             let Some(line) = self.lines.get_mut(slot).filter(|line| concerns(line)) else {
                 continue;
             };
-            let Upstream::Doubted(request, why) = line.upstream else {
-                continue;
-            };
-            if why != doubt {
-                continue;
+            match line.upstream {
+                Upstream::Doubted(request, why) if why == doubt => {
+                    line.upstream = Upstream::Live(request);
+                }
+                // One that has had nothing yet has nothing old, and waits no more for Gateway.
+                Upstream::Queued(_) | Upstream::Requested(_) | Upstream::Answered(_)
+                    if !line.served && ib_is_there => {}
+                _ => continue,
             }
-            line.upstream = Upstream::Live(request);
             for (stream, subscription) in line.become_fresh() {
                 self.resume_as_it_was(slot, stream, subscription, because.to_owned());
             }

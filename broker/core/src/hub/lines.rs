@@ -115,6 +115,29 @@ impl Hub {
         }
     }
 
+    /// Gateway has answered a request with something that is no data. What was told of the line before
+    /// is as old as it was; of one that never had anything nothing is.
+    pub(super) fn on_answered(&mut self, slot: u32, batch: &Bytes) {
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
+        if let Upstream::Requested(request) = line.upstream {
+            line.upstream = Upstream::Answered(request);
+            self.heartbeat.on_answer(request);
+        }
+        let kind = line.kind();
+        if line.served || self.trouble_of(kind).is_some() {
+            return;
+        }
+        self.flush(batch);
+        let waiting = self.lines.get_mut(slot).map(Line::become_fresh).unwrap_or_default();
+        for (stream, subscription) in waiting {
+            let epoch = self.session.epoch().0;
+            let because = format!("Gateway serves it in session {epoch}; it has had no data yet");
+            self.mark(slot, stream, subscription, MarkKind::Resumed, because);
+        }
+    }
+
     /// The first data under a new request id, or of a line that was doubted.
     pub(super) fn on_first_data(&mut self, slot: u32, batch: &Bytes) {
         self.flush(batch);
@@ -129,6 +152,7 @@ impl Hub {
             line.put_off = 0;
             self.heartbeat.on_answer(request);
         }
+        line.served = true;
         let waiting = line.become_fresh();
         for (stream, subscription) in waiting {
             let because = format!("data flows again in session {}", self.session.epoch().0);

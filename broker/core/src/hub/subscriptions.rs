@@ -10,7 +10,7 @@ use crate::error::{self, Error};
 use crate::ids::{ClientId, StreamId};
 use crate::lines::kind::{self, Allowance};
 use crate::lines::wanted::Wanted;
-use crate::lines::{Doubt, Subscriber, Upstream};
+use crate::lines::{Subscriber, Upstream};
 use crate::notes::{NoteKind, Severity};
 use crate::queue::Hopeless;
 
@@ -283,12 +283,19 @@ impl Hub {
             line.sequence == 0 && line.upstream == Upstream::Stale && line.subscribers.is_empty();
         let has_no_session = line.upstream == Upstream::Stale && !(is_new && is_up);
         // A line that is being asked for again is stale for all who share it.
-        let is_stale =
-            has_no_session || line.stale || line.subscribers.iter().any(|one| one.told_stale);
+        let was_stale = line.stale || line.subscribers.iter().any(|one| one.told_stale);
+        let why_not = if has_no_session {
+            Some(self.session_in_words())
+        } else {
+            self.why_no_data(slot, was_stale)
+        };
+        let Some(line) = self.lines.get_mut(slot) else {
+            return;
+        };
         line.subscribers.push(Subscriber {
             stream,
             subscription,
-            told_stale: is_stale,
+            told_stale: why_not.is_some(),
             told_gap: None,
             resumable: manner.resumable,
             filter: wanted.filter,
@@ -303,12 +310,7 @@ impl Hub {
             format!("subscribed to {label}"),
         );
         self.bring_up_to_date(slot, stream, subscription, manner.resume.as_ref());
-        if is_stale {
-            let because = match self.lines.get(slot).map(|line| line.upstream) {
-                _ if has_no_session => self.session_in_words(),
-                Some(Upstream::Doubted(_, Doubt::Farm)) => self.farms.in_words(),
-                _ => "no data has come yet since the line was lost".into(),
-            };
+        if let Some(because) = why_not {
             self.mark(slot, stream, subscription, MarkKind::Stale, because);
         }
         if is_new {

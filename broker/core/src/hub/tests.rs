@@ -3,6 +3,7 @@
 mod accounts;
 mod complaints;
 mod farms;
+mod first_data;
 mod limits;
 mod orders;
 mod outage;
@@ -10,6 +11,7 @@ mod reads;
 mod rules;
 mod sight;
 mod taken_back;
+mod troubled;
 
 use std::time::Duration;
 

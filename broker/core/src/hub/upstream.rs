@@ -15,7 +15,7 @@ use prost::Message as _;
 use super::line_errors::{CANNOT_READ, NOT_VALID, RATE_EXCEEDED};
 use super::marks::shown;
 use super::{Hub, Output};
-use crate::fields::{field, field_of};
+use crate::fields::{field, field_of, is_data};
 use crate::ids::RequestId;
 use crate::lines::{Upstream, kind};
 use crate::memory::{Identity, identity_of};
@@ -100,13 +100,17 @@ impl Hub {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
+        let field = field_of(message.message_id);
         if !matches!(line.upstream, Upstream::Live(_)) {
-            self.on_first_data(slot, message.batch);
+            if is_data(field) {
+                self.on_first_data(slot, message.batch);
+            } else {
+                self.on_answered(slot, message.batch);
+            }
         }
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
-        let field = field_of(message.message_id);
         if line.is_special() && identity_of(field, message.body) == Some(Identity::End) {
             self.tell_vanished(slot, message.batch);
         }

@@ -19,6 +19,8 @@ pub enum Upstream {
     Queued(RequestId),
     /// It left; nothing came yet.
     Requested(RequestId),
+    /// Gateway has answered, so it need not be asked again; no data came yet.
+    Answered(RequestId),
     /// Data came.
     Live(RequestId),
     /// Data came, and Gateway has said since that no more may come. Whatever comes is the first
@@ -40,9 +42,11 @@ impl Upstream {
     pub const fn request(self) -> Option<RequestId> {
         match self {
             Self::Stale => None,
-            Self::Queued(id) | Self::Requested(id) | Self::Live(id) | Self::Doubted(id, _) => {
-                Some(id)
-            }
+            Self::Queued(id)
+            | Self::Requested(id)
+            | Self::Answered(id)
+            | Self::Live(id)
+            | Self::Doubted(id, _) => Some(id),
         }
     }
 
@@ -51,7 +55,7 @@ impl Upstream {
         match self {
             Self::Stale | Self::Doubted(..) => "stale",
             Self::Queued(_) => "queued",
-            Self::Requested(_) => "requested",
+            Self::Requested(_) | Self::Answered(_) => "requested",
             Self::Live(_) => "live",
         }
     }
@@ -95,6 +99,8 @@ pub struct Line {
     pub gap_at: Option<u64>,
     /// What is remembered of it may be old: it is asked for anew, or Gateway may have no data.
     pub stale: bool,
+    /// It has had data, in whatever session: there is something that can be old.
+    pub served: bool,
     /// Who listens.
     pub subscribers: Vec<Subscriber>,
     /// For late joiners.

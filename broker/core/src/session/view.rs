@@ -16,6 +16,11 @@ impl Session {
         matches!(self.state, State::Ready { .. } | State::Degraded { .. })
     }
 
+    /// Has Gateway said on this connection that it has lost IB (1100, 2110), and not that it is back?
+    pub fn has_lost_upstream(&self) -> bool {
+        self.upstream_lost.is_some()
+    }
+
     /// Has `stop` been carried out?
     pub fn is_stopped(&self) -> bool {
         self.stopping && matches!(self.state, State::Stopped)

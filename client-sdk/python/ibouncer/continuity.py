@@ -115,7 +115,6 @@ class Continuity:
                 yield self._resumed(
                     number, event.contract, "data flows again", epoch=self._last_epoch
                 )
-                self._sequences[number] = event.sequence
             yield event
 
     def _on_mark(self, mark: Mark) -> Mark | None:
@@ -130,8 +129,7 @@ class Continuity:
         else:
             if mark.line:
                 self._lines[number] = mark.line
-            if mark.sequence:
-                self._sequences[number] = mark.sequence
+            self._saw(number, mark.sequence)
             if mark.kind is MarkKind.STALE:
                 self._stale.add(number)
             elif mark.kind is MarkKind.RESUMED:
@@ -148,7 +146,7 @@ class Continuity:
         if mark.kind in (MarkKind.RESUMED, MarkKind.STALE):
             self._resume_asked.discard(number)
         if mark.kind is MarkKind.RESUMED and self._goes_on(mark):
-            self._sequences[number] = mark.sequence or self._rejoining[number]
+            self._saw(number, mark.sequence or self._rejoining[number])
             del self._rejoining[number]
             self._stale.discard(number)
             return mark
@@ -156,11 +154,15 @@ class Continuity:
             self._new_lines[number] = mark.line
         if mark.kind is MarkKind.RESUMED and not answers_resume:
             resumed = self._resumed(number, mark.contract, mark.because, epoch=mark.epoch)
-            self._sequences[number] = mark.sequence
+            self._saw(number, mark.sequence)
             return resumed
         # That the line of the broker before is unknown says nothing about data of the new one.
         is_known = mark.kind in (MarkKind.SUBSCRIBED, MarkKind.STALE, MarkKind.RESUMED)
         return None if is_known else mark
+
+    def _saw(self, number: int, sequence: int) -> None:
+        # Of a batch that is noted already, so events behind the mark have larger numbers.
+        self._sequences[number] = max(sequence, self._sequences.get(number, 0))
 
     def _goes_on(self, mark: Mark) -> bool:
         """Whether a RESUMED answers our Resume, on the same line."""

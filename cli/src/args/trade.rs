@@ -68,6 +68,7 @@ pub(crate) enum Action {
 
 /// `ibouncer modify`.
 #[derive(Debug, ClapArgs)]
+#[command(override_usage = "ibouncer modify [OPTIONS] <--quantity|--limit|--stop|--tif> <ID>")]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true)
     .args(["quantity", "limit", "stop", "tif"]))]
 pub(crate) struct Modify {

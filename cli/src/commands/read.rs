@@ -7,6 +7,7 @@
 mod account;
 mod bars;
 mod contract;
+mod current;
 mod depth;
 mod executions;
 mod news;

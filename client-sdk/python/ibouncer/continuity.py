@@ -37,6 +37,8 @@ class Continuity:
         # The lines that those numbers count, and those of the new broker while they wait.
         self._lines: dict[int, str] = {}
         self._new_lines: dict[int, str] = {}
+        # Those whose Resume the new broker has not answered yet.
+        self._resume_asked: set[int] = set()
         self._last_epoch = 0
 
     @property
@@ -45,10 +47,11 @@ class Continuity:
         return bool(self._attached)
 
     def resume_point(self, number: int) -> stream_pb2.Resume | None:
-        """Where a subscription broke; None if nothing of it was seen."""
+        """Where a subscription broke, to be asked for; None if nothing of it was seen."""
         line, sequence = self._lines.get(number), self._rejoining.get(number)
         if not line or sequence is None:
             return None
+        self._resume_asked.add(number)
         return stream_pb2.Resume(line=line, sequence=sequence)
 
     def pass_on(self, batch: list[Event]) -> list[Event]:
@@ -79,6 +82,7 @@ class Continuity:
         }
         self._sequences.clear()
         self._new_lines.clear()
+        self._resume_asked.clear()
         newly = sorted(self._attached - self._stale)
         self._stale.update(newly)
         return [
@@ -111,7 +115,6 @@ class Continuity:
                 yield self._resumed(
                     number, event.contract, "data flows again", epoch=self._last_epoch
                 )
-                self._sequences[number] = event.sequence
             yield event
 
     def _on_mark(self, mark: Mark) -> Mark | None:
@@ -126,8 +129,7 @@ class Continuity:
         else:
             if mark.line:
                 self._lines[number] = mark.line
-            if mark.sequence:
-                self._sequences[number] = mark.sequence
+            self._saw(number, mark.sequence)
             if mark.kind is MarkKind.STALE:
                 self._stale.add(number)
             elif mark.kind is MarkKind.RESUMED:
@@ -139,18 +141,28 @@ class Continuity:
 
     def _on_mark_of_rejoining(self, mark: Mark) -> Mark | None:
         number = mark.subscription
+        # Comes before STALE, if there is one.
+        answers_resume = number in self._resume_asked and mark.kind is MarkKind.RESUMED
+        if mark.kind in (MarkKind.RESUMED, MarkKind.STALE):
+            self._resume_asked.discard(number)
         if mark.kind is MarkKind.RESUMED and self._goes_on(mark):
-            self._sequences[number] = mark.sequence or self._rejoining[number]
+            self._saw(number, mark.sequence or self._rejoining[number])
             del self._rejoining[number]
             self._stale.discard(number)
             return mark
         if mark.line:
             self._new_lines[number] = mark.line
-        if mark.kind is MarkKind.RESUMED:
+        if mark.kind is MarkKind.RESUMED and not answers_resume:
             resumed = self._resumed(number, mark.contract, mark.because, epoch=mark.epoch)
-            self._sequences[number] = mark.sequence
+            self._saw(number, mark.sequence)
             return resumed
-        return None if mark.kind in (MarkKind.SUBSCRIBED, MarkKind.STALE) else mark
+        # That the line of the broker before is unknown says nothing about data of the new one.
+        is_known = mark.kind in (MarkKind.SUBSCRIBED, MarkKind.STALE, MarkKind.RESUMED)
+        return None if is_known else mark
+
+    def _saw(self, number: int, sequence: int) -> None:
+        # Of a batch that is noted already, so events behind the mark have larger numbers.
+        self._sequences[number] = max(sequence, self._sequences.get(number, 0))
 
     def _goes_on(self, mark: Mark) -> bool:
         """Whether a RESUMED answers our Resume, on the same line."""
@@ -174,8 +186,8 @@ class Continuity:
             self._new_lines,
         ):
             one.pop(number, None)
-        self._attached.discard(number)
-        self._stale.discard(number)
+        for kind in (self._attached, self._stale, self._resume_asked):
+            kind.discard(number)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

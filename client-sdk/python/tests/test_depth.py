@@ -264,3 +264,31 @@ async def test_a_line_that_is_another_one_starts_anew(runtime: Path) -> None:
         asked = (await broker.stream()).requests[0].subscribe.resume
         assert (asked.line, asked.sequence) == ("line-2", 7)
         reading.cancel()
+
+
+async def test_a_resumable_line_of_another_broker_is_resumed_once_data_flows(runtime: Path) -> None:
+    async with served(runtime) as (broker, session):
+        stream = session.market_data()
+        await stream.subscribe("AAPL", resumable=True)
+        (await broker.stream()).push(mark("RESUMED", line="line-9"), price(1, 41, 4, 1.0))
+        [event async for event in _first(stream, 3)]
+        for session_is_up, line in ((True, "line-1"), (False, "line-2")):
+            await broker.stop()
+            await broker.start(unix=runtime / "ibouncer.sock")
+            assert str(await anext(stream)).startswith("AAPL STALE")
+            reading = asyncio.ensure_future(anext(stream))
+            server = await broker.stream()
+            assert server.requests[0].subscribe.HasField("resume")
+            server.push(mark("SUBSCRIBED", line=line))
+            ended = "the line has ended meanwhile; what it had is not known"
+            server.push(mark("RESUMED", line=line, because=ended))
+            if not session_is_up:
+                server.push(mark("STALE", line=line, because="GATEWAY_ABSENT"))
+                server.push(mark("RESUMED", line=line, because="session is ready"))
+            server.push(price(1, 7, 4, 2.0))
+            resumed = await reading
+            assert isinstance(resumed, Mark) and resumed.kind is MarkKind.RESUMED
+            assert resumed.local and resumed.line == line
+            word = "data flows again" if session_is_up else "session is ready"
+            assert resumed.because.startswith(word)
+            assert str(await anext(stream)) == "AAPL last 2"

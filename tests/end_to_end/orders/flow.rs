@@ -218,7 +218,9 @@ async fn what_was_told_to_have_left_reaches_gateway_though_the_session_ends_righ
         assert_eq!(handle.order().state(), OrderState::Sent);
     }
     broker.signal(Signal::SIGTERM);
-    broker.wait_state("STOPPED");
+    until_true("it ends", PATIENCE, || {
+        broker.log().iter().any(|line| line["message"] == "the broker ends")
+    });
     kill(worker, Signal::SIGCONT).unwrap();
     assert_eq!(broker.terminate(), Some(0));
     assert_eq!(ours(&sim.ledger()).len(), 3);

@@ -4,30 +4,30 @@
 use std::future::Future;
 use std::time::Duration;
 
-use ibouncer_client::{Error, Origin, Retry};
+use ibouncer_client::{Origin, Retry};
 
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::Output;
 
 /// For a call, whose deadline is the broker's: history may wait for its turn for minutes.
-pub(super) async fn patient<T>(
-    answer: impl Future<Output = Result<T, Error>>,
+pub(super) async fn patient<T, E: Into<Failure>>(
+    answer: impl Future<Output = Result<T, E>>,
     output: &mut Output,
 ) -> Result<T, Failure> {
     let mut answer = std::pin::pin!(answer);
     tokio::select! {
-        answer = &mut answer => return Ok(answer?),
+        answer = &mut answer => return answer.map_err(Into::into),
         () = tokio::time::sleep(REMARK) => {}
     }
     if !output.json() {
         output.remark("Waiting for Gateway; `ibouncer queue` says whether for a turn.");
     }
-    Ok(answer.await?)
+    answer.await.map_err(Into::into)
 }
 
 /// For a state that is read to its end mark, which Gateway may never send.
-pub(super) async fn at_most<T>(
-    answer: impl Future<Output = Result<T, Error>>,
+pub(super) async fn at_most<T, E: Into<Failure>>(
+    answer: impl Future<Output = Result<T, E>>,
     output: &mut Output,
 ) -> Result<T, Failure> {
     match tokio::time::timeout(LIMIT, patient(answer, output)).await {
@@ -64,11 +64,11 @@ mod tests {
         let (mut output, _, err) = on_paper(false);
         let slow = async {
             tokio::time::sleep(Duration::from_secs(7)).await;
-            Ok(5)
+            Ok::<_, Failure>(5)
         };
         assert_eq!(patient(slow, &mut output).await.unwrap(), 5);
         assert!(err.text().contains("ibouncer queue"), "{}", err.text());
-        let failure = at_most(std::future::pending::<Result<(), Error>>(), &mut output).await;
+        let failure = at_most(std::future::pending::<Result<(), Failure>>(), &mut output).await;
         let Err(Failure::Told(complaint)) = failure else { panic!("{failure:?}") };
         assert_eq!(complaint.exit, Exit::NotReady);
     }

@@ -9,6 +9,7 @@ use ibouncer_client::{Client, Error};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::current::check;
 use super::notices::Beside;
 use crate::args::Pnl;
 use crate::commands::until::Until;
@@ -32,6 +33,10 @@ pub(super) async fn run(
             output.text("No accounts: Gateway has named none yet.")?;
         }
         return Ok(Exit::NotReady);
+    }
+    if !wishes.watch {
+        // With `--watch` marks tell of it, and it goes on.
+        check(&client.status().await?)?;
     }
     let mut events = follow(client, &accounts).await?;
     let seen = if wishes.watch {

@@ -1,0 +1,311 @@
+//! Reading a state to its end, so that what is told is current; otherwise it says what it is not.
+//!
+//! A line that others share tells what it remembers at once, end mark included, and says STALE
+//! behind that: the end mark alone proves nothing. Here the session must have been READY from
+//! before the first value until behind the last one, and what was remembered stands only if no
+//! STALE follows it.
+
+use std::time::Duration;
+
+use ibouncer_client::api::{MarkKind, SessionState, Status, StreamMark};
+use ibouncer_client::{Client, Error, Origin, Retry, Subscription, SubscriptionEvent};
+
+use crate::exit::{Complaint, Exit, Failure};
+
+/// The whole state, gathered by `take`, which answers true at its end mark.
+pub(super) async fn current<E: SubscriptionEvent, T: Default>(
+    client: &Client,
+    open: impl AsyncFnMut() -> Result<Subscription<E>, Error>,
+    take: impl Fn(E, &mut T) -> bool,
+) -> Result<T, Failure> {
+    gather(Asked { client, open, events: None }, take).await
+}
+
+/// True for values of now, as far as the session is concerned.
+pub(super) fn check(status: &Status) -> Result<(), Complaint> {
+    if status.state() == SessionState::Ready {
+        return Ok(());
+    }
+    let state = status.state().as_str_name().trim_start_matches("SESSION_STATE_");
+    Err(not_current(&format!("the session is {state}: {}", status.reason)))
+}
+
+/// Where a state is read from.
+trait Source<E> {
+    async fn status(&mut self) -> Result<Status, Error>;
+    /// Begins, from the start if it had begun.
+    async fn open(&mut self) -> Result<(), Error>;
+    /// All that is here, of what is open; empty at its end.
+    async fn next_batch(&mut self) -> Result<Vec<E>, Error>;
+}
+
+async fn gather<E: SubscriptionEvent, T: Default>(
+    mut source: impl Source<E>,
+    take: impl Fn(E, &mut T) -> bool,
+) -> Result<T, Failure> {
+    let mut before = source.status().await?;
+    loop {
+        check(&before)?;
+        source.open().await?;
+        let mut found = T::default();
+        let remembered = read(&mut source, &take, &mut found).await?;
+        // Answered after the broker has queued the STALE of what it remembers, if there is one.
+        let after = source.status().await?;
+        check(&after)?;
+        if remembered {
+            settle(&mut source).await?;
+        }
+        if (after.epoch, after.since) == (before.epoch, before.since) {
+            return Ok(found);
+        }
+        // It was not READY all the time: what came meanwhile may be older than that.
+        before = after;
+    }
+}
+
+/// Reads to the end mark; true if that was a remembered one.
+async fn read<E: SubscriptionEvent, T: Default>(
+    source: &mut impl Source<E>,
+    take: impl Fn(E, &mut T) -> bool,
+    found: &mut T,
+) -> Result<bool, Failure> {
+    loop {
+        let mut end = None;
+        for event in next_batch(source).await? {
+            if end.is_some() {
+                continue;
+            }
+            if event.mark().is_some_and(|mark| mark.kind() == MarkKind::Reset) {
+                *found = T::default();
+                continue;
+            }
+            let remembered = event.is_replayed();
+            if take(event, found) {
+                end = Some(remembered);
+            }
+        }
+        if let Some(remembered) = end {
+            return Ok(remembered);
+        }
+    }
+}
+
+/// Waits for a STALE that is under way.
+async fn settle<E: SubscriptionEvent>(source: &mut impl Source<E>) -> Result<(), Failure> {
+    let fresh = async {
+        loop {
+            let batch = next_batch(source).await?;
+            if batch.iter().any(|event| event.mark().is_none() && !event.is_replayed()) {
+                return Ok(());
+            }
+        }
+    };
+    tokio::time::timeout(UNDER_WAY, fresh).await.unwrap_or(Ok(()))
+}
+
+/// A batch in which nothing says that its values are old.
+async fn next_batch<E: SubscriptionEvent>(source: &mut impl Source<E>) -> Result<Vec<E>, Failure> {
+    let batch = source.next_batch().await?;
+    if batch.is_empty() {
+        return Err(Complaint::broker_stopped().into());
+    }
+    batch.iter().filter_map(SubscriptionEvent::mark).try_for_each(check_mark)?;
+    Ok(batch)
+}
+
+fn check_mark(mark: &StreamMark) -> Result<(), Complaint> {
+    match mark.kind() {
+        MarkKind::Stale => Err(not_current(&mark.because)),
+        MarkKind::Ended | MarkKind::Refused => Err(match mark.error.clone() {
+            Some(error) => Error::from(error).into(),
+            None => Complaint::internal(
+                Error::BAD_ANSWER,
+                format!("the subscription ended before its state was whole: {}", mark.because),
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn not_current(because: &str) -> Complaint {
+    Complaint {
+        exit: Exit::NotReady,
+        code: Error::NOT_READY.to_owned(),
+        message: format!("what is known is not current: {because}"),
+        next: Some(
+            "`ibouncer status` says what it waits for, `ibouncer wait-ready` waits with it"
+                .to_owned(),
+        ),
+        retry: Retry::After.as_str(),
+        source: Origin::Broker.as_str(),
+        gateway_code: None,
+        delivery: None,
+    }
+}
+
+/// The broker.
+struct Asked<'a, F, E> {
+    client: &'a Client,
+    open: F,
+    events: Option<Subscription<E>>,
+}
+
+impl<E, F> Source<E> for Asked<'_, F, E>
+where
+    E: SubscriptionEvent,
+    F: AsyncFnMut() -> Result<Subscription<E>, Error>,
+{
+    async fn status(&mut self) -> Result<Status, Error> {
+        self.client.status().await
+    }
+
+    async fn open(&mut self) -> Result<(), Error> {
+        self.events = Some((self.open)().await?);
+        Ok(())
+    }
+
+    async fn next_batch(&mut self) -> Result<Vec<E>, Error> {
+        match &mut self.events {
+            Some(events) => events.next_batch().await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// How long a mark may take from the broker's queue to here.
+const UNDER_WAY: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use ibouncer_client::api::AccountEvent;
+    use ibouncer_client::api::account_event::Body;
+    use ibouncer_client::tws::{Position, PositionEnd};
+
+    use super::*;
+
+    /// Statuses in the order in which they are asked for, and the batches of each opening; then
+    /// silence.
+    #[derive(Default)]
+    struct Script {
+        statuses: VecDeque<Status>,
+        openings: VecDeque<Vec<Vec<AccountEvent>>>,
+        batches: VecDeque<Vec<AccountEvent>>,
+        opened: usize,
+    }
+
+    impl Source<AccountEvent> for &mut Script {
+        async fn status(&mut self) -> Result<Status, Error> {
+            Ok(self.statuses.pop_front().expect("asked for no more"))
+        }
+
+        async fn open(&mut self) -> Result<(), Error> {
+            self.opened += 1;
+            self.batches = self.openings.pop_front().expect("opened no more").into();
+            Ok(())
+        }
+
+        async fn next_batch(&mut self) -> Result<Vec<AccountEvent>, Error> {
+            match self.batches.pop_front() {
+                Some(batch) => Ok(batch),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn status(state: SessionState, epoch: u64) -> Status {
+        let reason = "1100: Connectivity between IB and Gateway has been lost".into();
+        Status { state: state.into(), epoch, reason, ..Default::default() }
+    }
+
+    fn ready(epoch: u64) -> Status {
+        status(SessionState::Ready, epoch)
+    }
+
+    fn event(replayed: bool, body: Body) -> AccountEvent {
+        AccountEvent { replayed, body: Some(body), ..Default::default() }
+    }
+
+    fn mark(kind: MarkKind) -> AccountEvent {
+        let because = "Gateway has lost IB".into();
+        let mark = StreamMark { kind: kind.into(), because, ..Default::default() };
+        event(false, Body::Mark(mark))
+    }
+
+    /// A holding and the end mark.
+    fn state(replayed: bool, size: &str) -> Vec<AccountEvent> {
+        let position = Position { position: Some(size.into()), ..Default::default() };
+        let end = event(replayed, Body::PositionEnd(PositionEnd {}));
+        vec![mark(MarkKind::Subscribed), event(replayed, Body::Position(position)), end]
+    }
+
+    fn script<const N: usize>(
+        statuses: [Status; N],
+        openings: impl Into<VecDeque<Vec<Vec<AccountEvent>>>>,
+    ) -> Script {
+        Script { statuses: statuses.into(), openings: openings.into(), ..Script::default() }
+    }
+
+    async fn told(script: &mut Script) -> Result<Vec<String>, Failure> {
+        let take = |event: AccountEvent, found: &mut Vec<String>| match event.body {
+            Some(Body::Position(position)) => {
+                found.push(position.position.unwrap_or_default());
+                false
+            }
+            body => matches!(body, Some(Body::PositionEnd(_))),
+        };
+        gather(script, take).await
+    }
+
+    #[track_caller]
+    fn not_ready(answer: Result<Vec<String>, Failure>, word: &str) {
+        let Err(Failure::Told(complaint)) = answer else { panic!("{answer:?}") };
+        assert_eq!((complaint.exit, complaint.code.as_str()), (Exit::NotReady, "NOT_READY"));
+        assert!(complaint.message.contains(word), "{complaint:?}");
+        assert!(complaint.next.expect("one").contains("ibouncer wait-ready"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_session_and_while_ib_is_lost_nothing_is_asked() {
+        for state in [SessionState::Degraded, SessionState::GatewayAbsent] {
+            let mut script = script([status(state, 1)], []);
+            not_ready(told(&mut script).await, "1100");
+            assert_eq!(script.opened, 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_no_answer_if_stale_follows_it_in_any_batch() {
+        let mut joined = state(true, "5");
+        joined.push(mark(MarkKind::Stale));
+        let apart = vec![state(true, "5"), vec![mark(MarkKind::Stale)]];
+        for batches in [vec![joined], apart] {
+            let mut script = script([ready(1), ready(1)], [batches]);
+            not_ready(told(&mut script).await, "Gateway has lost IB");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_of_a_live_line_and_what_is_fresh_are_answers() {
+        for replayed in [true, false] {
+            let mut script = script([ready(1), ready(1)], [vec![state(replayed, "5")]]);
+            assert_eq!(told(&mut script).await.unwrap(), ["5"], "replayed: {replayed}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_gateway_told_while_it_lost_ib_is_no_answer_even_without_stale() {
+        let lost = status(SessionState::Degraded, 1);
+        let mut script = script([ready(1), lost], [vec![state(false, "5")]]);
+        not_ready(told(&mut script).await, "DEGRADED");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_session_told_is_asked_for_again() {
+        let openings = [vec![state(true, "5")], vec![state(false, "6")]];
+        let mut script = script([ready(1), ready(2), ready(2)], openings);
+        assert_eq!(told(&mut script).await.unwrap(), ["6"]);
+        assert_eq!(script.opened, 2);
+    }
+}

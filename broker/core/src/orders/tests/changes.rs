@@ -319,7 +319,6 @@ fn the_owner_s_words_for_the_contract_hold_after_a_change_in_gateway_s_words() {
                 status: Some("Submitted".into()),
                 ..Default::default()
             }),
-            ..Default::default()
         };
         floor.hear(id::OPEN_ORDER, &open);
     };

@@ -36,9 +36,16 @@ pub fn subscription_id(what: impl Into<String>) -> Error {
     error("BAD_SUBSCRIPTION_ID", Source::Client, Retry::Never, what.into())
 }
 
+/// Of more holders of an allowance only the number is told.
+const MOST_HOLDERS: usize = 5;
+
 /// An allowance of Gateway is used up; names who uses it.
 pub fn exhausted(full: Full, holders: &[(String, usize)]) -> Error {
-    let holders: Vec<_> = holders.iter().map(|(name, lines)| format!("{name} {lines}")).collect();
+    let named = holders.iter().take(MOST_HOLDERS);
+    let mut names: Vec<_> = named.map(|(name, lines)| format!("{name} {lines}")).collect();
+    if holders.len() > MOST_HOLDERS {
+        names.push(format!("and {} more", holders.len() - MOST_HOLDERS));
+    }
     let (what, more) = match full.allowance {
         Allowance::MarketData => {
             ("market-data lines are in use", ", or raise pacing.lines if the account has more")
@@ -64,7 +71,7 @@ pub fn exhausted(full: Full, holders: &[(String, usize)]) -> Error {
     let message = format!(
         "all {} {what} ({}); unsubscribe something{more}{wait}",
         full.limit,
-        holders.join(", ")
+        names.join(", ")
     );
     error("LINES_EXHAUSTED", Source::Broker, Retry::After, message)
 }

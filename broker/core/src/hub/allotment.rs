@@ -142,7 +142,6 @@ impl Hub {
         }
         let mut holders: Vec<_> = holders.into_iter().collect();
         holders.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
-        holders.truncate(5);
         holders
     }
 }

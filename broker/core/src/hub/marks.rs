@@ -31,20 +31,20 @@ impl Hub {
             .map(|resume| resume.sequence);
         if line.memory.is_book() {
             let notes = line.memory.notes(seen);
-            if resume.is_some() {
+            if let Some(resume) = resume {
                 let missed = seen.map(|seen| line.sequence - seen);
-                self.resumed_mark(slot, stream, subscription, seen, missed);
+                self.resumed_mark(slot, stream, subscription, resume, missed);
             }
             self.replay(stream, subscription, notes, Vec::new());
             return self.tell_book(slot, stream, subscription, "the whole book follows");
         }
         let news = remembered_for(line, stream, subscription, seen);
-        if resume.is_some() {
+        if let Some(resume) = resume {
             // What is told again is not missed; a state's newest value stands for older ones.
             let told = news.iter().filter(|one| seen.is_some_and(|seen| one.sequence > seen));
             let missed =
                 seen.map(|seen| (line.sequence - seen).saturating_sub(told.count() as u64));
-            self.resumed_mark(slot, stream, subscription, seen, missed);
+            self.resumed_mark(slot, stream, subscription, resume, missed);
         }
         self.replay(stream, subscription, news, Vec::new());
     }
@@ -155,16 +155,17 @@ impl Hub {
         self.deliver_mark(slot, stream, subscription, mark);
     }
 
-    /// `seen` is the newest event that one who comes back knows, and `missed` how many it is not
-    /// told of those since.
+    /// `missed` is how many one who comes back is not told of the events since `resume`; none if that
+    /// is not known.
     fn resumed_mark(
         &mut self,
         slot: u32,
         stream: u32,
         subscription: u32,
-        seen: Option<u64>,
+        resume: &Resume,
         missed: Option<u64>,
     ) {
+        let seen = missed.map(|_| resume.sequence);
         let gap = self.lines.get(slot).and_then(|line| line.gap_at);
         let because = match missed {
             Some(missed) if gap.is_some_and(|at| seen.is_some_and(|seen| at >= seen)) => format!(
@@ -173,7 +174,7 @@ impl Hub {
             ),
             Some(0) => "nothing was missed".to_owned(),
             Some(missed) => format!("{missed} events between the two streams are not sent again"),
-            None => "the line has ended meanwhile; what it had is not known".to_owned(),
+            None => self.why_not_resumed(slot, resume),
         };
         let mark = StreamMark {
             kind: MarkKind::Resumed.into(),
@@ -183,6 +184,26 @@ impl Hub {
             ..StreamMark::default()
         };
         self.deliver_mark(slot, stream, subscription, mark);
+    }
+
+    /// What one who comes back says is not of this line.
+    fn why_not_resumed(&self, slot: u32, resume: &Resume) -> String {
+        let is_named = |line: &Line| self.line_name(line.id) == resume.line;
+        let newest = self.lines.get(slot).filter(|line| is_named(line)).map(|line| line.sequence);
+        if let Some(newest) = newest {
+            return format!(
+                "sequence {} is beyond the newest event of this line, {newest}; what was missed is \
+                 not known",
+                resume.sequence
+            );
+        }
+        if self.lines.iter().any(|(_, line)| is_named(line)) {
+            return format!(
+                "{} is another line than this one; what was missed is not known",
+                resume.line
+            );
+        }
+        "the line has ended meanwhile; what it had is not known".to_owned()
     }
 
     /// All lines are taken; this one waits.

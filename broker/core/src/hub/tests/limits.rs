@@ -179,3 +179,23 @@ fn whoever_does_not_read_loses_the_stream_and_its_lines_are_free() {
     // Its body is dropped later; that is nothing new.
     world.input(Input::StreamClosed { stream: asleep });
 }
+
+#[test]
+fn a_refusal_names_who_holds_most_and_counts_the_others() {
+    for (holders, said) in [(5, "c4 1)"), (10, "c4 1, and 5 more)")] {
+        let mut world =
+            World::ready_with(settings(|settings| settings.pacing.lines = holders as u32));
+        for number in 0..=holders {
+            let stream = world.open(number);
+            let (client, name) = (ClientId(number), format!("c{number}"));
+            let (peer, credential) = ("here".into(), Credential::default());
+            world.input(Input::ClientJoined { client, name, peer, credential });
+            world.want(stream, 0, wish(&format!("A{number}")), Manner::default());
+        }
+        let refused = world.events(StreamId(holders)).pop().unwrap();
+        let Some(Body::Mark(mark)) = refused.body else { panic!("{refused:?}") };
+        assert_eq!(mark.error.unwrap().code, "LINES_EXHAUSTED");
+        assert!(mark.because.contains("(c0 1, c1 1, c2 1, c3 1, "), "{}", mark.because);
+        assert!(mark.because.contains(said), "{}", mark.because);
+    }
+}

@@ -221,3 +221,32 @@ fn of_frames_that_were_lost_a_quiet_line_is_told_once_until_it_has_had_something
         assert_eq!(world.story(stream), ["new 2", "Gap 1"]);
     }
 }
+
+#[test]
+fn who_resumes_what_cannot_be_is_told_what_is_true() {
+    let mut world = World::ready();
+    let (first, other) = (world.open(1), world.open(2));
+    world.subscribe(first, 1, AAPL);
+    world.tick(world.line(), 1.0);
+    world.subscribe(other, 1, "MSFT");
+    let mut line_of = |stream| match world.events(stream).remove(0).body {
+        Some(Body::Mark(mark)) => mark.line,
+        other => panic!("{other:?}"),
+    };
+    let (aapl, msft) = (line_of(first), line_of(other));
+    let never = "0000000000000001-99".to_owned();
+    for (number, line, sequence, word) in [
+        (3, aapl, 99, "99 is beyond the newest event of this line, 1"),
+        (4, msft, 0, "is another line than this one"),
+        (5, never, 1, "has ended meanwhile"),
+    ] {
+        let stream = world.open(number);
+        let request = MarketDataRequest { contract: Some(contract(AAPL)), ..Default::default() };
+        let resume = Some(Resume { line, sequence });
+        let manner = Manner { resume, ..Manner::default() };
+        world.want(stream, 1, Wanted::market_data(request, 0), manner);
+        let told = world.told(stream);
+        assert_eq!(told[1].0, MarkKind::Resumed, "{told:?}");
+        assert!(told[1].1.contains(word), "{told:?}");
+    }
+}

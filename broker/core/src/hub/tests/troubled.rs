@@ -11,7 +11,7 @@ const OK: &str = "Market data farm connection is OK:usfarm";
 
 impl World {
     /// Marks of a stream, and why each of them.
-    fn told(&mut self, stream: StreamId) -> Vec<(MarkKind, String)> {
+    pub(super) fn told(&mut self, stream: StreamId) -> Vec<(MarkKind, String)> {
         let tell = |event: MarketDataEvent| match event.body {
             Some(Body::Mark(mark)) => Some((mark.kind(), mark.because)),
             _ => None,

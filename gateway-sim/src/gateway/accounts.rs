@@ -64,11 +64,7 @@ impl Connection {
             return Err(Refusal::invalid("Invalid account code"));
         }
         shared.take_account_updates(self.id, &account)?;
-        self.say_account(&account, shared, now);
-        let message = AccountDataEnd { account_name: Some(account.clone()) };
-        self.say(tell::ACCT_DOWNLOAD_END, &message);
-        let due = Some(now + shared.config.account_refresh);
-        self.streams.open(ACCOUNT_DATA, due, Stream::AccountData(account));
+        self.begin(ACCOUNT_DATA, Stream::AccountData(account), shared, now);
         Ok(())
     }
 
@@ -90,10 +86,7 @@ impl Connection {
             return Err(Refusal::limit(Limit::AccountSummaries, 322, text));
         }
         shared.summaries += 1;
-        self.step_summary(key, &summary, shared, now);
-        self.say(tell::ACCOUNT_SUMMARY_END, &AccountSummaryEnd { req_id: body.req_id });
-        let due = Some(now + shared.config.account_refresh);
-        self.streams.open(key, due, Stream::AccountSummary(summary));
+        self.begin(key, Stream::AccountSummary(summary), shared, now);
         Ok(())
     }
 
@@ -112,11 +105,24 @@ impl Connection {
             model_code: body.model_code().to_owned(),
             ledger_only: body.ledger_and_nlv(),
         };
-        self.step_account_multi(key, &updates, shared, now);
-        self.say(tell::ACCOUNT_UPDATE_MULTI_END, &AccountUpdateMultiEnd { req_id: body.req_id });
-        let due = Some(now + shared.config.account_refresh);
-        self.streams.open(key, due, Stream::AccountMulti(updates));
+        self.begin(key, Stream::AccountMulti(updates), shared, now);
         Ok(())
+    }
+
+    /// The first load is complete.
+    pub(super) fn say_account_end(&mut self, account: &str) {
+        let message = AccountDataEnd { account_name: Some(account.to_owned()) };
+        self.say(tell::ACCT_DOWNLOAD_END, &message);
+    }
+
+    pub(super) fn say_summary_end(&mut self, (_, request_id): Key) {
+        let message = AccountSummaryEnd { req_id: Some(request_id) };
+        self.say(tell::ACCOUNT_SUMMARY_END, &message);
+    }
+
+    pub(super) fn say_account_multi_end(&mut self, (_, request_id): Key) {
+        let message = AccountUpdateMultiEnd { req_id: Some(request_id) };
+        self.say(tell::ACCOUNT_UPDATE_MULTI_END, &message);
     }
 
     /// Values, positions and the time of an account.

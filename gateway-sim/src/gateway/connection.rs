@@ -10,6 +10,7 @@
 //! the client and is not closed here. The handshake is in `opening.rs`, requests are answered in
 //! `requests.rs`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ibouncer_proto::tws::envelope::write_message;
@@ -22,7 +23,7 @@ use super::market::{Feed, FeedContext};
 use super::meter::Meter;
 use super::outbox::Outbox;
 use super::replies::Replies;
-use super::streams::Streams;
+use super::streams::{Key, Streams};
 use super::subscriptions::Stream;
 use super::{End, Holder, Output, Shared, millis};
 use crate::events::{CloseHow, ConnectionId, Event, Stage};
@@ -74,6 +75,9 @@ pub(super) struct Connection {
     pub(super) outbox: Outbox,
     pub(super) feed: Feed,
     pub(super) streams: Streams<Stream>,
+    /// Streams that were asked for while their data stopped: the first turn of each brings what a
+    /// request brings at once otherwise.
+    pub(super) unbegun: BTreeSet<Key>,
     /// What the client asked for with REQ_MARKET_DATA_TYPE.
     pub(super) data_type: i32,
     pub(super) meter: Meter,
@@ -148,6 +152,7 @@ impl Connection {
             outbox: Outbox::new(fault, drip),
             feed: Feed::default(),
             streams: Streams::default(),
+            unbegun: BTreeSet::new(),
             data_type: 1,
             meter: Meter::default(),
             knows_wsh: false,

@@ -104,9 +104,7 @@ impl Connection {
             _ => USUAL_ROWS,
         };
         let book = shared.book(listing, key.1, rows as usize, body.is_smart_depth(), now);
-        self.say_book(key.1, &book);
-        let due = Some(now + shared.config.depth_interval);
-        self.streams.open(key, due, Stream::Depth(Box::new(book)));
+        self.begin(key, Stream::Depth(Box::new(book)), shared, now);
         Ok(())
     }
 
@@ -139,13 +137,11 @@ impl Connection {
                         applying any new entries.";
             self.replies(shared, now).error(key.1, 317, text);
             let book = shared.book(old.listing, key.1, old.rows, old.smart, now);
-            self.say_book(key.1, &book);
-            let due = Some(now + shared.config.depth_interval);
-            self.streams.open(key, due, Stream::Depth(Box::new(book)));
+            self.begin(key, Stream::Depth(Box::new(book)), shared, now);
         }
     }
 
-    fn say_book(&mut self, request_id: i32, book: &Book) {
+    pub(super) fn say_book(&mut self, request_id: i32, book: &Book) {
         for position in 0..book.rows {
             for side in [BID, ASK] {
                 let data = book.data(side, position, Operation::Insert);

@@ -154,6 +154,7 @@ impl Connection {
             |account: &str| account.is_empty() || account == "All" || account == holding.account;
         if let Some(Stream::AccountData(account)) = self.streams.state(ACCOUNT_DATA)
             && follows(account)
+            && !self.unbegun.contains(&ACCOUNT_DATA)
         {
             self.say_portfolio(holding, shared, now);
         }

@@ -80,9 +80,7 @@ impl Connection {
             return Err(Refusal::limit(Limit::Scanners, 322, text));
         }
         shared.scanners += 1;
-        self.step_scanner(key, &scan, shared, now);
-        let due = Some(now + shared.config.scanner_interval);
-        self.streams.open(key, due, Stream::Scanner(Box::new(scan)));
+        self.begin(key, Stream::Scanner(Box::new(scan)), shared, now);
         Ok(())
     }
 

@@ -46,12 +46,65 @@ pub(super) enum Stream {
 }
 
 impl Connection {
+    /// Opens a stream that brings something at once; while its data stop, with its first turn after
+    /// that.
+    pub(super) fn begin(&mut self, key: Key, stream: Stream, shared: &Shared, now: Duration) {
+        let due = if shared.farms.hold(key.0) {
+            self.unbegun.insert(key);
+            now
+        } else {
+            self.unbegun.remove(&key);
+            now + self.say_first(key, &stream, shared, now).max(SHORTEST_PAUSE)
+        };
+        self.streams.open(key, Some(due), stream);
+    }
+
+    /// What a request brings at once, and how long its stream pauses then.
+    fn say_first(&mut self, key: Key, stream: &Stream, shared: &Shared, now: Duration) -> Duration {
+        let config = &shared.config;
+        match stream {
+            Stream::Depth(book) => {
+                self.say_book(key.1, book);
+                config.depth_interval
+            }
+            Stream::TickByTick(ticker) => {
+                self.say_past_ticks(key, ticker, shared, now);
+                config.tick_by_tick_interval
+            }
+            Stream::AccountData(account) => {
+                self.say_account(account, shared, now);
+                self.say_account_end(account);
+                config.account_refresh
+            }
+            Stream::AccountSummary(summary) => {
+                self.step_summary(key, summary, shared, now);
+                self.say_summary_end(key);
+                config.account_refresh
+            }
+            Stream::AccountMulti(updates) => {
+                self.step_account_multi(key, updates, shared, now);
+                self.say_account_multi_end(key);
+                config.account_refresh
+            }
+            Stream::Scanner(scan) => {
+                self.step_scanner(key, scan, shared, now);
+                config.scanner_interval
+            }
+            // Everything of these comes with their turns.
+            _ => SHORTEST_PAUSE,
+        }
+    }
+
     /// Gives every stream its turn that is due.
     pub(super) fn step_streams(&mut self, shared: &mut Shared, now: Duration) {
         while let Some((key, due, mut stream)) = self.streams.take_due(now) {
             if shared.farms.hold(key.0) {
                 let pause = shared.config.depth_interval.max(SHORTEST_PAUSE);
                 self.streams.open(key, Some(now + pause), stream);
+                continue;
+            }
+            if self.unbegun.remove(&key) {
+                self.begin(key, stream, shared, now);
                 continue;
             }
             let pause = match &mut stream {

@@ -25,10 +25,13 @@ const MOST_TICKS: i32 = 1000;
 /// One subscription.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticker {
+    listing: Listing,
     /// Its walk, which is also its market data line.
     pub(super) instrument: usize,
     kind: Kind,
     ignore_size: bool,
+    /// Ticks of the past that are to come before the first.
+    past: i32,
 }
 
 /// Kinds of ticks, as they are numbered on the wire.
@@ -69,23 +72,32 @@ impl Connection {
         shared.reserve(instrument)?;
         shared.tickers += 1;
         shared.ticker_since.insert(listing, now);
-        if body.number_of_ticks() > 0 {
-            let count = body.number_of_ticks().min(MOST_TICKS);
-            let end = shared.unix_seconds(now);
-            let times: Vec<_> = (end - i64::from(count)..end).collect();
-            let page = match kind {
-                Kind::Last | Kind::AllLast => TickKind::Trades,
-                Kind::BidAsk => TickKind::BidAsk,
-                Kind::MidPoint => TickKind::Midpoint,
-            };
-            let series = shared.series(listing);
-            self.say_ticks(key.1, page, &series, &times);
-        }
-        let ignore_size = body.ignore_size();
-        let ticker = Ticker { instrument, kind, ignore_size };
-        let due = Some(now + shared.config.tick_by_tick_interval);
-        self.streams.open(key, due, Stream::TickByTick(ticker));
+        let past = body.number_of_ticks().min(MOST_TICKS);
+        let ticker = Ticker { listing, instrument, kind, ignore_size: body.ignore_size(), past };
+        self.begin(key, Stream::TickByTick(ticker), shared, now);
         Ok(())
+    }
+
+    /// The page of ticks before the first, if one was asked for.
+    pub(super) fn say_past_ticks(
+        &mut self,
+        (_, request_id): Key,
+        ticker: &Ticker,
+        shared: &Shared,
+        now: Duration,
+    ) {
+        if ticker.past <= 0 {
+            return;
+        }
+        let end = shared.unix_seconds(now);
+        let times: Vec<_> = (end - i64::from(ticker.past)..end).collect();
+        let page = match ticker.kind {
+            Kind::Last | Kind::AllLast => TickKind::Trades,
+            Kind::BidAsk => TickKind::BidAsk,
+            Kind::MidPoint => TickKind::Midpoint,
+        };
+        let series = shared.series(ticker.listing);
+        self.say_ticks(request_id, page, &series, &times);
     }
 
     /// The turn of a subscription: one tick.

@@ -48,13 +48,14 @@ impl Hub {
         (kind.is_market_data() && self.farms.is_broken()).then(|| self.farms.in_words())
     }
 
-    /// Why there may be no data for one who joins a line now; none if they flow, or are awaited. A line
-    /// that is live has had some since the trouble began.
+    /// Why there may be no data for one who joins a line now; none if they flow, or are awaited. Whoever
+    /// shares a line is told the same: where others listen, what they were told decides.
     pub(super) fn why_no_data(&self, slot: u32, was_stale: bool) -> Option<String> {
         let line = self.lines.get(slot)?;
         let trouble = self.trouble_of(line.kind());
         if !was_stale {
-            return trouble.filter(|_| !matches!(line.upstream, Upstream::Live(_)));
+            let is_alone = line.subscribers.is_empty();
+            return trouble.filter(|_| is_alone && !matches!(line.upstream, Upstream::Live(_)));
         }
         Some(trouble.unwrap_or_else(|| {
             match line.upstream {

@@ -1,9 +1,10 @@
 //! What happens while a Gateway runs, and the rate of messages.
 
 use ibouncer_proto::tws::v1::{
-    AccountDataRequest, CommissionAndFeesReport, ContractDataRequest, CurrentTimeRequest,
-    ExecutionDetails, HistoricalDataRequest, MarketDepthRequest, NextValidId, PortfolioValue,
-    Position, PositionsRequest, RealTimeBarsRequest,
+    AccountDataRequest, AccountSummaryRequest, AccountUpdatesMultiRequest, CommissionAndFeesReport,
+    ContractDataRequest, CurrentTimeRequest, ExecutionDetails, HistoricalDataRequest,
+    MarketDepthRequest, NextValidId, PortfolioValue, Position, PositionsRequest,
+    RealTimeBarsRequest, ScannerSubscription, ScannerSubscriptionRequest, TickByTickRequest,
 };
 
 use super::super::ids::{ask, tell};
@@ -263,4 +264,63 @@ fn one_seed_and_one_script_are_the_same_bytes() {
     let bytes = run(5);
     assert_eq!(bytes, run(5));
     assert_ne!(bytes, run(6));
+}
+
+#[test]
+fn what_is_asked_for_while_data_stop_begins_once_they_come_and_is_whole() {
+    for (lost, back) in [("farm-down=market", "farm-up=market"), ("1100", "1102")] {
+        let mut world = World::new(GatewayConfig::default());
+        let client = world.connect(7);
+        happen(&mut world, lost);
+        let aapl = || Some(contract("AAPL", "STK"));
+        let depth = MarketDepthRequest { req_id: Some(1), contract: aapl(), ..Default::default() };
+        let tape = TickByTickRequest {
+            req_id: Some(2),
+            contract: aapl(),
+            tick_type: Some("Last".into()),
+            number_of_ticks: Some(5),
+            ..Default::default()
+        };
+        let mut whole = vec![(tell::MARKET_DEPTH, 10), (tell::HISTORICAL_TICKS_LAST, 1)];
+        let before = world.bytes(client).len();
+        world.request(client, ask::REQ_MKT_DEPTH, &depth);
+        world.request(client, ask::REQ_TICK_BY_TICK_DATA, &tape);
+        if lost == "1100" {
+            let subscription =
+                ScannerSubscription { scan_code: Some("MOST_ACTIVE".into()), ..Default::default() };
+            let scan = ScannerSubscriptionRequest {
+                req_id: Some(3),
+                scanner_subscription: Some(subscription),
+            };
+            let summary = AccountSummaryRequest {
+                req_id: Some(4),
+                group: Some("All".into()),
+                tags: Some("NetLiquidation".into()),
+            };
+            let multi = AccountUpdatesMultiRequest { req_id: Some(5), ..Default::default() };
+            let updates = AccountDataRequest { subscribe: Some(true), acct_code: None };
+            world.request(client, ask::REQ_SCANNER_SUBSCRIPTION, &scan);
+            world.request(client, ask::REQ_ACCOUNT_SUMMARY, &summary);
+            world.request(client, ask::REQ_ACCOUNT_UPDATES_MULTI, &multi);
+            world.request(client, ask::REQ_ACCT_DATA, &updates);
+            whole.extend([
+                (tell::SCANNER_DATA, 1),
+                (tell::ACCOUNT_SUMMARY_END, 1),
+                (tell::ACCOUNT_UPDATE_MULTI_END, 1),
+                (tell::ACCT_DOWNLOAD_END, 1),
+            ]);
+        }
+        world.pass(20 * SECOND);
+        happen(&mut world, "position-vanishes=AAPL");
+        assert_eq!(world.bytes(client).len(), before, "{lost}");
+        happen(&mut world, back);
+        world.pass(SECOND / 4);
+        let told = world.message_ids(client);
+        for (message, count) in whole {
+            let times = told.iter().filter(|one| **one == message).count();
+            assert!(times >= count && times < count + 4, "{message}: {times}");
+        }
+        world.pass(10 * SECOND);
+        assert!(world.message_ids(client).contains(&tell::TICK_BY_TICK), "it goes on");
+    }
 }

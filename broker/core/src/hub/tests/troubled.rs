@@ -156,3 +156,23 @@ fn what_was_told_before_it_was_lost_is_old_until_new_data_also_once_the_farm_is_
     world.tick(world.line(), 2.0);
     assert_eq!(world.story(stream), ["Resumed 1", "new 2"]);
 }
+
+#[test]
+fn all_who_share_a_line_are_told_the_same() {
+    let mut world = World::ready();
+    let (before, late, new) = (world.open(1), world.open(2), world.open(3));
+    world.subscribe(before, 1, AAPL);
+    world.about(-1, 2103, BROKEN);
+    world.subscribe(late, 1, AAPL);
+    for stream in [before, late] {
+        assert_eq!(world.kinds(stream), [MarkKind::Subscribed], "it was asked for before");
+    }
+    world.subscribe(new, 1, "MSFT");
+    world.assert_stale_because(new, "usfarm");
+    world.subscribe(late, 2, "MSFT");
+    world.assert_stale_because(late, "usfarm");
+    world.tick(world.line(), 1.0);
+    for stream in [new, late] {
+        assert_eq!(world.kinds(stream), [MarkKind::Resumed]);
+    }
+}

@@ -3,7 +3,7 @@
 //!
 //! Pure. Used by streams of many subscriptions and of one alike.
 
-use crate::api::{MarkKind, StreamMark};
+use crate::api::{MarkKind, Resume, StreamMark};
 
 /// An event of any stream of subscriptions.
 pub trait Event: Sized + Send + 'static {
@@ -56,6 +56,8 @@ pub(crate) struct Told<E> {
     stale: bool,
     /// Asked of a new broker, and no data came yet.
     waits: bool,
+    /// It was asked to go on where the stream broke, and has not answered.
+    resume_asked: bool,
     /// The newest number that was seen.
     sequence: u64,
     /// Name of the shared line, of the newest mark that had one.
@@ -72,6 +74,7 @@ impl<E: Event> Told<E> {
             id,
             stale: false,
             waits: false,
+            resume_asked: false,
             sequence: 0,
             line: String::new(),
             line_before: String::new(),
@@ -84,9 +87,10 @@ impl<E: Event> Told<E> {
         self.waits
     }
 
-    /// Where the subscription is; `None` as long as its line has no name.
-    pub(crate) fn place(&self) -> Option<(&str, u64)> {
-        (!self.line.is_empty()).then_some((self.line.as_str(), self.sequence))
+    /// Where the subscription broke, to be asked for; `None` as long as its line has no name.
+    pub(crate) fn resume_point(&mut self) -> Option<Resume> {
+        self.resume_asked = !self.line.is_empty();
+        self.resume_asked.then(|| Resume { line: self.line.clone(), sequence: self.sequence })
     }
 
     /// A number of an event that is handed on unseen. Last values have older numbers.
@@ -96,7 +100,12 @@ impl<E: Event> Told<E> {
 
     /// The broker is away: STALE, unless that was told.
     pub(crate) fn lose(&mut self, because: &str) -> Option<E> {
+        if self.waits {
+            // The number is still that of the line before.
+            self.line.clone_from(&self.line_before);
+        }
         self.waits = false;
+        self.resume_asked = false;
         self.held.clear();
         if std::mem::replace(&mut self.stale, true) {
             return None;
@@ -136,16 +145,31 @@ impl<E: Event> Told<E> {
                     self.name(mark);
                 }
             }
-            Some(MarkKind::Stale) => self.held.clear(),
+            Some(MarkKind::Stale) => {
+                self.resume_asked = false;
+                self.held.clear();
+            }
             Some(MarkKind::Resumed) => {
+                // That the line before is unknown says nothing about data of the new one.
+                let is_answer = std::mem::take(&mut self.resume_asked);
+                if let Some(mark) = event.mark()
+                    && is_answer
+                    && mark.missed.is_none()
+                    && mark.line != self.line_before
+                {
+                    return self.name(mark);
+                }
                 self.note(&event);
                 self.waits = false;
                 out.push(event);
                 out.append(&mut self.held);
             }
             Some(MarkKind::Reset) => self.held.push(event),
+            // Its number is of the new line, and the one before is still to be told.
             Some(_) => {
-                self.note(&event);
+                if let Some(mark) = event.mark() {
+                    self.name(mark);
+                }
                 out.push(event);
             }
             None if event.is_replayed() => self.held.push(event),
@@ -207,6 +231,11 @@ mod tests {
         AccountEvent::of_mark(0, 0, StreamMark { kind: kind.into(), ..Default::default() })
     }
 
+    fn named(kind: MarkKind, line: &str) -> AccountEvent {
+        let mark = StreamMark { kind: kind.into(), line: line.into(), ..Default::default() };
+        AccountEvent::of_mark(0, 0, mark)
+    }
+
     fn position(sequence: u64, replayed: bool) -> AccountEvent {
         let body = Some(Body::Position(tws::Position::default()));
         AccountEvent { sequence, replayed, body, ..Default::default() }
@@ -242,6 +271,45 @@ mod tests {
         let state = vec![mark(MarkKind::Reset), position(5, true), position(6, true)];
         assert_eq!(sift(&mut told, state), ["RESUMED", "RESET", "5", "6"]);
         assert_eq!(sift(&mut told, vec![position(7, false)]), ["7"]);
+    }
+
+    #[test]
+    fn the_number_of_the_broker_before_outlives_marks_of_the_next_one() {
+        let mut told = Told::new(0);
+        sift(&mut told, vec![named(MarkKind::Subscribed, "b1-line-1"), position(41, false)]);
+        told.lose("killed");
+        told.ask();
+        sift(&mut told, vec![named(MarkKind::Subscribed, "b2-line-1"), mark(MarkKind::Gap)]);
+        told.lose("again");
+        let point = told.resume_point().unwrap();
+        assert_eq!((point.line.as_str(), point.sequence), ("b1-line-1", 41));
+        told.ask();
+        let mut out = Vec::new();
+        told.sift(mark(MarkKind::Queued), &mut out);
+        told.sift(named(MarkKind::Subscribed, "b2-line-1"), &mut out);
+        told.sift(position(1, false), &mut out);
+        assert_eq!(words(&out), ["QUEUED", "RESUMED", "1"]);
+        assert!(out[1].mark().unwrap().because.ends_with("at least 41"), "{:?}", out[1]);
+    }
+
+    #[test]
+    fn a_line_that_the_next_broker_does_not_know_is_resumed_once_data_flows() {
+        for is_up in [true, false] {
+            let mut told = Told::new(0);
+            sift(&mut told, vec![named(MarkKind::Subscribed, "b1-line-1"), position(41, false)]);
+            told.lose("killed");
+            told.ask();
+            told.resume_point().unwrap();
+            let new = |kind| named(kind, "b2-line-1");
+            let answer = vec![new(MarkKind::Subscribed), new(MarkKind::Resumed)];
+            assert_eq!(sift(&mut told, answer), [""; 0]);
+            if !is_up {
+                assert_eq!(sift(&mut told, vec![new(MarkKind::Stale)]), [""; 0]);
+                assert_eq!(sift(&mut told, vec![new(MarkKind::Resumed)]), ["RESUMED"]);
+                continue;
+            }
+            assert_eq!(sift(&mut told, vec![position(1, false)]), ["RESUMED", "1"]);
+        }
     }
 
     #[test]

@@ -60,13 +60,9 @@ impl Wanted {
         self.waiting = self.wishes.len();
         let each = |wish: &mut Wish| {
             wish.told.ask();
-            let mut subscribe = wish.subscribe.clone();
-            if subscribe.resumable
-                && let Some((line, sequence)) = wish.told.place()
-            {
-                subscribe.resume = Some(api::Resume { line: line.to_owned(), sequence });
-            }
-            subscribe
+            let resumable = wish.subscribe.resumable;
+            let resume = if resumable { wish.told.resume_point() } else { None };
+            api::Subscribe { resume, ..wish.subscribe.clone() }
         };
         self.wishes.values_mut().map(each).collect()
     }

@@ -55,10 +55,11 @@ async fn gather<E: SubscriptionEvent, T: Default>(
         if remembered {
             settle(&mut source).await?;
         }
-        if (after.epoch, after.since) == (before.epoch, before.since) {
+        if after.epoch == before.epoch {
             return Ok(found);
         }
-        // It was not READY all the time: what came meanwhile may be older than that.
+        // Another session: what came meanwhile may be of the one before. Whatever happens within
+        // one, the line itself says STALE.
         before = after;
     }
 }

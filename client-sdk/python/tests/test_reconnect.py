@@ -151,6 +151,16 @@ async def test_what_was_asked_while_the_broker_was_away_is_sent_later(runtime: P
         assert list((await broker.stream()).contracts) == [second.id]
 
 
+async def marks_until_resumed(stream: ibouncer.MarketDataStream) -> list[Mark]:
+    seen: list[Mark] = []
+    async for event in stream:
+        if isinstance(event, Mark):
+            seen.append(event)
+            if event.kind is MarkKind.RESUMED:
+                break
+    return seen
+
+
 async def test_a_subscription_that_is_stale_already_is_not_marked_twice(runtime: Path) -> None:
     async with served(runtime, auto_ticks=False) as (broker, session):
         stream = session.market_data()
@@ -172,12 +182,7 @@ async def test_a_broker_that_says_it_stops_is_away(runtime: Path) -> None:
         server = await broker.stream()
         broker.streams.clear()
         server.break_with(grpc.StatusCode.UNAVAILABLE, "the broker is shutting down", **STOPPING)
-        seen = []
-        async for event in stream:
-            if isinstance(event, Mark):
-                seen.append(event)
-                if event.kind is MarkKind.RESUMED:
-                    break
+        seen = await marks_until_resumed(stream)
         assert str(seen[1]) == "AAPL STALE: the broker is away: the broker is shutting down"
         # The transport was well, so it is still the same one.
         assert len({call[1]["x-client-name"] for call in broker.calls}) == 1
@@ -196,13 +201,7 @@ async def test_a_client_whose_rights_were_changed_asks_anew(runtime: Path) -> No
         said = "the rights of clients.see were changed by a reload; ask anew"
         changed = {**STOPPING, "ibouncer-code": "RIGHTS_CHANGED", "ibouncer-retry": "now"}
         server.break_with(grpc.StatusCode.UNAVAILABLE, said, **changed)
-        seen = []
-        async for event in stream:
-            if isinstance(event, Mark):
-                seen.append(event)
-                if event.kind is MarkKind.RESUMED:
-                    break
-        assert str(seen[1]) == f"AAPL STALE: {said}"
+        assert str((await marks_until_resumed(stream))[1]) == f"AAPL STALE: {said}"
         broker.abort = (grpc.StatusCode.UNAVAILABLE, said, changed)
         with pytest.raises(ibouncer.BrokerError) as raised:
             await session.admin.retry()

@@ -76,6 +76,21 @@ impl AuditLog {
         self.try_to_write(now)
     }
 
+    /// The last attempt, without a wait. What the file still does not take goes to the log, whole:
+    /// it names no account and nothing of an order but the hash.
+    pub fn finish(&mut self, now: Instant) {
+        if self.waiting.is_empty() && self.lost == 0 {
+            return;
+        }
+        self.try_to_write(now);
+        for line in self.waiting.drain(..) {
+            tracing::error!(line = line.trim_end(), "the audit log did not take this line");
+        }
+        if self.lost > 0 {
+            tracing::error!(lost = self.lost, "so many more were too many to wait");
+        }
+    }
+
     fn try_to_write(&mut self, now: Instant) -> AuditNews {
         match self.append_all() {
             Ok(()) => self.failed.take().map(|_| {
@@ -230,6 +245,23 @@ mod tests {
         assert_eq!(log.write(now + AGAIN), Some(None));
         assert!(path.exists());
         assert_eq!(AuditLog::at(path).begin(now), None);
+    }
+
+    #[test]
+    fn the_end_is_one_more_attempt_however_short_after_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/audit.jsonl");
+        let mut log = AuditLog::at(path.clone());
+        let now = Instant::now();
+        assert!(written(&mut log, "one", now).is_some());
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        log.finish(now);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+        std::fs::remove_dir_all(folder.path().join("state")).unwrap();
+        let mut log = AuditLog::at(path);
+        assert!(written(&mut log, "two", now).is_some());
+        log.finish(now);
+        assert!(log.waiting.is_empty(), "said in the broker's log");
     }
 
     #[test]

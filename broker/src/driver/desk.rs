@@ -118,6 +118,7 @@ impl Desk {
     /// The broker ends: watchers are told, and what waits is written.
     pub(super) async fn finish(&mut self) {
         self.log.end();
+        self.audit.finish(Instant::now());
         let Some(journal) = self.journal.take() else {
             return;
         };

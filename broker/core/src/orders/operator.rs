@@ -128,6 +128,10 @@ impl Desk {
         reason: &str,
     ) -> Result<(), Error> {
         self.administrator(caller, "halts")?;
+        if client.is_empty() {
+            // Anybody may brake for all; to let go is another matter.
+            self.everywhere(caller)?;
+        }
         self.only_enabled()?;
         let reason = checked_reason(reason)?;
         if self.facts.halts.remove(client).is_none() {
@@ -152,6 +156,7 @@ impl Desk {
         accounts: &[String],
     ) -> Result<(), Error> {
         self.administrator(caller, "the journal's state")?;
+        self.everywhere(caller)?;
         self.only_enabled()?;
         let reason = checked_reason(reason)?;
         if self.brakes.doubts.contains_key(&super::brakes::Doubt::Damaged) {

@@ -46,7 +46,7 @@ pub(crate) fn may_trade<'a>(
     let Some((name, principal)) = principal else {
         return Err(denied(
             "this client falls under no [clients.NAME], so it may not send orders",
-            "that: see `ibouncer whoami`",
+            "that: [clients.NAME] with a credential of this caller",
         ));
     };
     match principal.role {

@@ -143,8 +143,8 @@ impl Desk {
             let answer = match missing {
                 Some(missing) => {
                     let what = format!(
-                        "it holds now, but {missing}: if the broker ends before it can, give the \
-                         order again"
+                        "it holds now, but {missing}: if the broker ends before it can, say it \
+                         again then"
                     );
                     let note = format!("an operator's word is not on disk; {what}");
                     self.note(Severity::Warning, note);

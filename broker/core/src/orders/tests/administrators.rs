@@ -140,3 +140,28 @@ fn an_administrator_of_some_accounts_touches_nothing_outside_of_them() {
     floor.leave();
     assert_eq!(floor.left.len(), 1, "the placement");
 }
+
+#[test]
+fn an_administrator_of_some_accounts_brakes_for_all_and_lets_go_of_nothing_for_all() {
+    let mut floor = Floor::open();
+    let mut principals = principals();
+    principals.get_mut("risk").unwrap().accounts = vec!["DU0000001".into()];
+    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    let reason = || "all is well".to_owned();
+    let resume = |client: &str| {
+        OrderRequest::Resume(v1::ResumeTradingRequest { client: client.into(), reason: reason() })
+    };
+    for client in ["", "momentum"] {
+        let call = floor.call("risk", super::rules::halt(client, false));
+        floor.answer::<v1::HaltTradingResponse>(call);
+    }
+    let adopt = OrderRequest::AdoptState(v1::AdoptTradingStateRequest { reason: reason() });
+    for request in [resume(""), adopt] {
+        let call = floor.call("risk", request);
+        let refused = floor.refused(call);
+        assert_eq!(refused.code, "RIGHT_DENIED");
+        assert!(refused.message.contains("clients.risk.accounts"), "{}", refused.message);
+    }
+    let call = floor.call("risk", resume("momentum"));
+    floor.answer::<v1::ResumeTradingResponse>(call);
+}

@@ -7,7 +7,6 @@
 mod account;
 mod bars;
 mod contract;
-mod current;
 mod depth;
 mod executions;
 mod news;

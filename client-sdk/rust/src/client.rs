@@ -148,6 +148,6 @@ fn stub(service: Service) -> SessionServiceClient<Service> {
 /// megabytes.
 pub(crate) const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
-fn no_status() -> Error {
+pub(crate) fn no_status() -> Error {
     Error::bad_answer("the broker answered without a status")
 }

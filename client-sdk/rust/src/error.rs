@@ -155,8 +155,8 @@ impl Error {
         Self::local(Self::BROKER_UNREACHABLE, message, Origin::Broker, Retry::After)
     }
 
-    pub(crate) fn not_ready(because: &str) -> Self {
-        let message = format!("there is no session with Gateway: {because}");
+    pub(crate) fn not_current(because: &str) -> Self {
+        let message = format!("what is known is not current: {because}");
         Self::local(Self::NOT_READY, message, Origin::Broker, Retry::After)
     }
 

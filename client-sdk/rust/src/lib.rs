@@ -40,6 +40,7 @@ mod book;
 mod client;
 mod connect;
 pub mod contract;
+mod current;
 mod error;
 mod identity;
 mod market_data;

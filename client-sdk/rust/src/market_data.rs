@@ -32,7 +32,7 @@ use crate::api;
 use crate::api::stream_market_data_request::Action;
 use crate::client::{LARGEST_ANSWER, Service};
 use crate::error::Error;
-use crate::reconnect::{Finder, Pause, is_away, is_final};
+use crate::reconnect::{ENDED, Finder, Pause, is_away, is_final, why_stale};
 
 use wanted::Wanted;
 
@@ -202,13 +202,13 @@ impl MarketDataStream {
                     }
                 }
                 Ok(None) if self.finder.is_none() => return Ok(None),
-                Ok(None) => "it ended the stream".to_owned(),
+                Ok(None) => ENDED.to_owned(),
                 Err(status) => {
                     let error = Error::from(status);
                     if self.finder.is_none() || !is_away(&error) {
                         return Err(error);
                     }
-                    error.to_string()
+                    why_stale(&error)
                 }
             };
             self.batches = None;

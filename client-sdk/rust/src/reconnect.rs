@@ -41,6 +41,17 @@ pub(crate) fn is_away(error: &Error) -> bool {
     error.is_unreachable() || [Error::STOPPING, Error::RIGHTS_CHANGED].contains(&error.code())
 }
 
+/// The broker ended a stream in good order, and another one is looked for.
+pub(crate) const ENDED: &str = "the broker is away: it ended the stream";
+
+/// Why values are old, for those who need do nothing: the stream comes back by itself.
+pub(crate) fn why_stale(error: &Error) -> String {
+    match error.code() {
+        Error::RIGHTS_CHANGED => error.message().to_owned(),
+        _ => format!("the broker is away: {error}"),
+    }
+}
+
 /// True for an error with which the next broker would answer too.
 pub(crate) fn is_final(error: &Error) -> bool {
     !is_away(error) && error.retry() == Retry::Never
@@ -150,14 +161,14 @@ impl<A> Returning<A> {
                     self.stop();
                     return Ok(Step::End);
                 }
-                None => "it ended the stream".to_owned(),
+                None => ENDED.to_owned(),
                 Some(Err(status)) => {
                     let error = Error::from(status);
                     if self.finder.is_none() || !is_away(&error) {
                         self.stop();
                         return Err(error);
                     }
-                    error.to_string()
+                    why_stale(&error)
                 }
             };
             self.answers = None;
@@ -198,5 +209,22 @@ impl<A> fmt::Debug for Returning<A> {
             .field("is_open", &self.answers.is_some())
             .field("finder", &self.finder)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api;
+
+    #[test]
+    fn only_a_broker_that_is_away_is_called_so() {
+        let of = |code: &str, message: &str| {
+            let (code, message) = (code.to_owned(), message.to_owned());
+            why_stale(&Error::from(api::Error { code, message, ..Default::default() }))
+        };
+        let changed = "the rights of clients.momentum were changed by a reload; ask anew";
+        assert_eq!(of(Error::RIGHTS_CHANGED, changed), changed);
+        assert!(of(Error::STOPPING, "it stops").starts_with("the broker is away: "));
     }
 }

@@ -82,32 +82,3 @@ impl<E: Event> Subscription<E> {
         self.ready.extend(out);
     }
 }
-
-/// Reads the whole state: hands each event to `take`, which answers true at Gateway's end mark.
-/// A subscription that ends before it, or has no session behind it, is an error.
-pub(crate) async fn read_whole<E: Event>(
-    subscription: &mut Subscription<E>,
-    mut take: impl FnMut(E) -> bool,
-) -> Result<(), Error> {
-    while let Some(event) = subscription.next().await? {
-        match event.mark() {
-            Some(mark) if mark.kind() == MarkKind::Stale => {
-                return Err(Error::not_ready(&mark.because));
-            }
-            Some(mark) if matches!(mark.kind(), MarkKind::Ended | MarkKind::Refused) => {
-                return Err(match mark.error.clone() {
-                    Some(error) => error.into(),
-                    None => Error::bad_answer(format!(
-                        "the subscription ended before its state was whole: {}",
-                        mark.because
-                    )),
-                });
-            }
-            _ => {}
-        }
-        if take(event) {
-            return Ok(());
-        }
-    }
-    Err(Error::stream_closed())
-}

@@ -98,7 +98,7 @@ impl<E: Event> Told<E> {
         self.sequence = self.sequence.max(sequence);
     }
 
-    /// The broker is away: STALE, unless that was told.
+    /// The stream broke: STALE, unless that was told.
     pub(crate) fn lose(&mut self, because: &str) -> Option<E> {
         if self.waits {
             // The number is still that of the line before.
@@ -110,7 +110,7 @@ impl<E: Event> Told<E> {
         if std::mem::replace(&mut self.stale, true) {
             return None;
         }
-        Some(self.mark(MarkKind::Stale, format!("the broker is away: {because}")))
+        Some(self.mark(MarkKind::Stale, because.to_owned()))
     }
 
     /// Another broker is being asked.

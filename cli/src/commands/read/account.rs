@@ -1,12 +1,9 @@
 //! `ibouncer account`: balances and margins, as Gateway sums them up.
 
-use ibouncer_client::api::AccountEvent;
-use ibouncer_client::api::account_event::Body;
-use ibouncer_client::tws::{AccountSummary, AccountSummaryRequest};
-use ibouncer_client::{Answer, Client};
+use ibouncer_client::Client;
+use ibouncer_client::tws::AccountSummary;
 use serde_json::{Value, json};
 
-use super::current::current;
 use super::notices;
 use super::patience::at_most;
 use crate::args::{Account, Whose};
@@ -20,11 +17,9 @@ pub(super) async fn run(
     wishes: &Account,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let tags = (!wishes.all).then(|| USUAL.join(","));
-    let request = AccountSummaryRequest { tags, ..Default::default() };
+    let tags = if wishes.all { String::new() } else { USUAL.join(",") };
     let accounts = client.accounts();
-    let open = async || accounts.stream_account_summary(request.clone()).await;
-    let answer = at_most(current(client, open, take), output).await?;
+    let answer = at_most(accounts.account_summary(tags), output).await?;
     notices::tell(&answer.notices, output);
     let whose = &wishes.whose;
     whose.pick(answer.iter().map(AccountSummary::account))?;
@@ -45,16 +40,6 @@ pub(super) async fn run(
     output.text(&as_text(&found, whose))?;
     whose.remark(output);
     Ok(Exit::Good)
-}
-
-/// Gathers; true at the end mark.
-fn take(event: AccountEvent, found: &mut Answer<Vec<AccountSummary>>) -> bool {
-    match event.body {
-        Some(Body::AccountSummary(value)) => found.value.push(value),
-        Some(Body::Error(notice)) => found.notices.push(notice),
-        body => return matches!(body, Some(Body::AccountSummaryEnd(_))),
-    }
-    false
 }
 
 fn as_json(found: &[AccountSummary], whose: &Whose) -> Value {

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use ibouncer_client::api::AccountEvent;
 use ibouncer_client::api::account_event::Body;
+use ibouncer_client::api::{AccountEvent, SessionState, Status};
 use ibouncer_client::tws::{PnL, PnLRequest};
-use ibouncer_client::{Client, Error};
+use ibouncer_client::{Client, Error, Origin, Retry};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::current::check;
 use super::notices::Beside;
 use crate::args::Pnl;
 use crate::commands::until::Until;
@@ -36,7 +35,7 @@ pub(super) async fn run(
     }
     if !wishes.watch {
         // With `--watch` marks tell of it, and it goes on.
-        check(&client.status().await?)?;
+        ready(&client.status().await?)?;
     }
     let mut events = follow(client, &accounts).await?;
     let seen = if wishes.watch {
@@ -45,6 +44,24 @@ pub(super) async fn run(
         once(&mut events, &accounts, wishes, output).await?
     };
     Ok(if seen { Exit::Good } else { Exit::NotReady })
+}
+
+/// Without a whole session the figures would be those of before.
+fn ready(status: &Status) -> Result<(), Complaint> {
+    if status.state() == SessionState::Ready {
+        return Ok(());
+    }
+    let state = status.state().as_str_name().trim_start_matches("SESSION_STATE_");
+    let message =
+        format!("what is known is not current: the session is {state}: {}", status.reason);
+    Err(Complaint {
+        exit: Exit::NotReady,
+        code: Error::NOT_READY.to_owned(),
+        retry: Retry::After.as_str(),
+        source: Origin::Broker.as_str(),
+        ..Complaint::usage(message)
+    }
+    .next("`ibouncer status` says what it waits for, `ibouncer wait-ready` waits with it"))
 }
 
 /// Position of the account in the list, and its news; none at the end.

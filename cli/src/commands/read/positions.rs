@@ -1,12 +1,9 @@
 //! `ibouncer positions`: what is held, in all accounts.
 
-use ibouncer_client::api::AccountEvent;
-use ibouncer_client::api::account_event::Body;
+use ibouncer_client::Client;
 use ibouncer_client::tws::Position;
-use ibouncer_client::{Answer, Client};
 use serde_json::{Value, json};
 
-use super::current::current;
 use super::notices;
 use super::patience::at_most;
 use crate::args::{Positions, Whose};
@@ -23,8 +20,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     wishes.whose.check(client).await?;
     let accounts = client.accounts();
-    let answer = current(client, async || accounts.stream_positions().await, take);
-    let answer = at_most(answer, output).await?;
+    let answer = at_most(accounts.positions(), output).await?;
     notices::tell(&answer.notices, output);
     let whose = &wishes.whose;
     let found: Vec<_> = answer.value.into_iter().filter(|one| is_held(one, whose)).collect();
@@ -37,16 +33,6 @@ pub(super) async fn run(
         whose.remark(output);
     }
     Ok(Exit::Good)
-}
-
-/// Gathers; true at the end mark.
-fn take(event: AccountEvent, found: &mut Answer<Vec<Position>>) -> bool {
-    match event.body {
-        Some(Body::Position(position)) => found.value.push(position),
-        Some(Body::Error(notice)) => found.notices.push(notice),
-        body => return matches!(body, Some(Body::PositionEnd(_))),
-    }
-    false
 }
 
 /// One that is gone comes once with position 0.

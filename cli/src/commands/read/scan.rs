@@ -1,12 +1,9 @@
 //! `ibouncer scan`: a ranked list of contracts, and what can be scanned for.
 
-use ibouncer_client::api::ScannerEvent;
-use ibouncer_client::api::scanner_event::Body;
+use ibouncer_client::Client;
 use ibouncer_client::tws::{ScannerDataElement, ScannerSubscription};
-use ibouncer_client::{Answer, Client};
 use serde_json::{Value, json};
 
-use super::current::current;
 use super::notices;
 use super::patience::{at_most, patient};
 use crate::args::Scan;
@@ -24,8 +21,7 @@ pub(super) async fn run(
         return parameters(client, output).await;
     }
     let scanners = client.scanners();
-    let answer = current(client, async || scanners.stream(request(wishes)).await, take);
-    let answer = at_most(answer, output).await?;
+    let answer = at_most(scanners.scan(request(wishes)), output).await?;
     notices::tell(&answer.notices, output);
     if output.json() {
         output.value(&as_json(wishes, &answer))?;
@@ -44,21 +40,6 @@ async fn parameters(client: &Client, output: &mut Output) -> Result<Exit, Failur
         output.text(answer.xml())?;
     }
     Ok(Exit::Good)
-}
-
-/// Gathers; true at a list, which is whole.
-fn take(event: ScannerEvent, found: &mut Answer<Vec<ScannerDataElement>>) -> bool {
-    match event.body {
-        Some(Body::Data(data)) => {
-            found.value = data.scanner_data_element;
-            true
-        }
-        Some(Body::Error(notice)) => {
-            found.notices.push(notice);
-            false
-        }
-        _ => false,
-    }
 }
 
 fn request(wishes: &Scan) -> ScannerSubscription {

@@ -49,7 +49,7 @@ impl Wanted {
         }
     }
 
-    /// The broker is away: a STALE mark for each that has not had one.
+    /// The stream broke: a STALE mark for each that has not had one.
     pub(super) fn lose(&mut self, because: &str) -> Option<EventBatch> {
         self.waiting = 0;
         batch(self.wishes.values_mut().filter_map(|wish| wish.told.lose(because)).collect())

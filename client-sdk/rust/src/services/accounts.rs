@@ -1,16 +1,18 @@
 //! Accounts of the shared session: balances, positions, profit and loss.
 //!
 //! `stream_…` opens a subscription; the calls without it read one to Gateway's end mark and
-//! close it. Those fail at once while there is no session, as every call does.
+//! close it. Those answer with what is current, or fail with [`Error::NOT_READY`]: at once while
+//! the session is not READY, also if it only lost IB (1100), or if it ceases to be meanwhile.
 
 use super::{Answer, present, subscribe};
 use crate::api;
 use crate::api::account_event::Body;
 use crate::client::{LARGEST_ANSWER, Service};
+use crate::current::current;
 use crate::error::Error;
 use crate::reconnect::Finder;
 use crate::stubs::account_service_client::AccountServiceClient;
-use crate::subscription::{Subscription, read_whole};
+use crate::subscription::Subscription;
 use crate::tws;
 
 /// What is known about accounts. Each stream is shared with all other clients.
@@ -32,8 +34,6 @@ pub struct AccountUpdates {
     pub time: String,
 }
 
-type Events = Subscription<api::AccountEvent>;
-
 impl Accounts {
     pub(crate) fn new(service: Service, finder: Option<Finder>) -> Self {
         Self { service, finder }
@@ -52,8 +52,9 @@ impl Accounts {
     ) -> Result<Answer<Vec<tws::AccountSummary>>, Error> {
         let tags = Some(tags.into()).filter(|tags| !tags.is_empty());
         let request = tws::AccountSummaryRequest { tags, ..Default::default() };
-        let mut events = self.brief().stream_account_summary(request).await?;
-        read(&mut events, |body, found: &mut Vec<_>| match body {
+        let brief = self.brief();
+        let open = async || brief.stream_account_summary(request.clone()).await;
+        self.now(open, |body, found: &mut Vec<_>| match body {
             Body::AccountSummary(value) => {
                 found.push(value);
                 false
@@ -68,34 +69,25 @@ impl Accounts {
         &self,
         account: impl Into<String>,
     ) -> Result<Answer<AccountUpdates>, Error> {
-        let mut events = self.brief().stream_account_updates(account).await?;
-        let mut ends = Ends::default();
-        read(&mut events, |body, found: &mut AccountUpdates| {
-            match body {
-                Body::AccountValue(value) => found.values.push(value),
-                Body::PortfolioValue(value) => found.portfolio.push(value),
-                Body::AccountUpdateTime(time) => found.time = time.time_stamp.unwrap_or_default(),
-                Body::AccountUpdateMulti(value) => found.values.push(plain_value(value)),
-                Body::PositionMulti(position) => found.portfolio.push(unvalued(position)),
-                Body::AccountUpdateMultiEnd(_) => ends.values = true,
-                Body::PositionMultiEnd(_) => ends.positions = true,
-                body => return matches!(body, Body::AccountDataEnd(_)),
-            }
-            ends.values && ends.positions
-        })
-        .await
+        let (brief, account) = (self.brief(), account.into());
+        let open = async || brief.stream_account_updates(account.clone()).await;
+        let gathered = self.now(open, Gathered::take).await?;
+        Ok(Answer { value: gathered.value.updates, notices: gathered.notices })
     }
 
     /// Positions of all accounts now.
     pub async fn positions(&self) -> Result<Answer<Vec<tws::Position>>, Error> {
-        let mut events = self.brief().stream_positions().await?;
-        read(&mut events, |body, found: &mut Vec<_>| match body {
-            Body::Position(position) => {
-                found.push(position);
-                false
-            }
-            body => matches!(body, Body::PositionEnd(_)),
-        })
+        let brief = self.brief();
+        self.now(
+            async || brief.stream_positions().await,
+            |body, found: &mut Vec<_>| match body {
+                Body::Position(position) => {
+                    found.push(position);
+                    false
+                }
+                body => matches!(body, Body::PositionEnd(_)),
+            },
+        )
         .await
     }
 
@@ -192,6 +184,25 @@ impl Accounts {
         Ok(Answer { value, notices: answer.notices })
     }
 
+    /// The state that is current, whole; `take` answers true at its end.
+    async fn now<T: Default>(
+        &self,
+        open: impl AsyncFnMut() -> Result<Subscription<api::AccountEvent>, Error>,
+        mut take: impl FnMut(Body, &mut T) -> bool,
+    ) -> Result<Answer<T>, Error> {
+        current(&self.service, open, |event: api::AccountEvent, found: &mut Answer<T>| match event
+            .body
+        {
+            Some(Body::Error(notice)) => {
+                found.notices.push(notice);
+                false
+            }
+            Some(body) => take(body, &mut found.value),
+            None => false,
+        })
+        .await
+    }
+
     fn stub(&self) -> AccountServiceClient<Service> {
         stub(self.service.clone())
     }
@@ -202,11 +213,30 @@ impl Accounts {
     }
 }
 
-/// A second account is told in two parts, each with its own end.
+/// One account as it is told. A second one comes in two parts, each with its own end.
 #[derive(Debug, Default)]
-struct Ends {
-    values: bool,
-    positions: bool,
+struct Gathered {
+    updates: AccountUpdates,
+    values_ended: bool,
+    positions_ended: bool,
+}
+
+impl Gathered {
+    /// True once it is whole.
+    fn take(body: Body, found: &mut Self) -> bool {
+        let updates = &mut found.updates;
+        match body {
+            Body::AccountValue(value) => updates.values.push(value),
+            Body::PortfolioValue(value) => updates.portfolio.push(value),
+            Body::AccountUpdateTime(time) => updates.time = time.time_stamp.unwrap_or_default(),
+            Body::AccountUpdateMulti(value) => updates.values.push(plain_value(value)),
+            Body::PositionMulti(position) => updates.portfolio.push(unvalued(position)),
+            Body::AccountUpdateMultiEnd(_) => found.values_ended = true,
+            Body::PositionMultiEnd(_) => found.positions_ended = true,
+            body => return matches!(body, Body::AccountDataEnd(_)),
+        }
+        found.values_ended && found.positions_ended
+    }
 }
 
 fn plain_value(told: tws::AccountUpdateMulti) -> tws::AccountValue {
@@ -227,27 +257,4 @@ fn unvalued(told: tws::PositionMulti) -> tws::PortfolioValue {
 
 fn stub(service: Service) -> AccountServiceClient<Service> {
     AccountServiceClient::new(service).max_decoding_message_size(LARGEST_ANSWER)
-}
-
-/// Reads the state to its end, for which `take` answers true.
-async fn read<T: Default>(
-    events: &mut Events,
-    mut take: impl FnMut(Body, &mut T) -> bool,
-) -> Result<Answer<T>, Error> {
-    let mut answer = Answer::<T>::default();
-    read_whole(events, |event| match event.body {
-        Some(Body::Error(notice)) => {
-            answer.notices.push(notice);
-            false
-        }
-        // Behind RESET the state begins anew.
-        Some(Body::Mark(mark)) if mark.kind() == api::MarkKind::Reset => {
-            answer.value = T::default();
-            false
-        }
-        Some(body) => take(body, &mut answer.value),
-        None => false,
-    })
-    .await?;
-    Ok(answer)
 }

@@ -4,10 +4,11 @@ use super::{Answer, present, subscribe};
 use crate::api;
 use crate::api::scanner_event::Body;
 use crate::client::{LARGEST_ANSWER, Service};
+use crate::current::current;
 use crate::error::Error;
 use crate::reconnect::Finder;
 use crate::stubs::scanner_service_client::ScannerServiceClient;
-use crate::subscription::{Subscription, read_whole};
+use crate::subscription::Subscription;
 use crate::tws;
 
 /// Scanners. Gateway runs ten at a time; equal ones are shared.
@@ -30,27 +31,25 @@ impl Scanners {
         Ok(Answer { value: present(answer.parameters, "parameters")?, notices: answer.notices })
     }
 
-    /// The list now.
+    /// The list now; [`Error::NOT_READY`] if that cannot be had.
     pub async fn scan(
         &self,
         wanted: tws::ScannerSubscription,
     ) -> Result<Answer<Vec<tws::ScannerDataElement>>, Error> {
         let brief = Self { service: self.service.clone(), finder: None };
-        let mut events = brief.stream(wanted).await?;
-        let mut answer = Answer::<Vec<_>>::default();
-        read_whole(&mut events, |event| match event.body {
+        let open = async || brief.stream(wanted.clone()).await;
+        let take = |event: api::ScannerEvent, found: &mut Answer<Vec<_>>| match event.body {
             Some(Body::Data(data)) => {
-                answer.value = data.scanner_data_element;
+                found.value = data.scanner_data_element;
                 true
             }
             Some(Body::Error(notice)) => {
-                answer.notices.push(notice);
+                found.notices.push(notice);
                 false
             }
             _ => false,
-        })
-        .await?;
-        Ok(answer)
+        };
+        current(&self.service, open, take).await
     }
 
     /// The list, and again whenever it changes (TWS: reqScannerSubscription). Each list is

@@ -7,27 +7,31 @@
 
 use std::time::Duration;
 
-use ibouncer_client::api::{MarkKind, SessionState, Status, StreamMark};
-use ibouncer_client::{Client, Error, Origin, Retry, Subscription, SubscriptionEvent};
+use crate::api::{GetStatusRequest, MarkKind, SessionState, Status, StreamMark};
+use crate::client::{Service, no_status};
+use crate::error::Error;
+use crate::stubs::session_service_client::SessionServiceClient;
+use crate::subscription::Subscription;
+use crate::told::Event;
 
-use crate::exit::{Complaint, Exit, Failure};
+/// How long a mark may take from the broker's queue to here.
+const UNDER_WAY: Duration = Duration::from_millis(300);
 
 /// The whole state, gathered by `take`, which answers true at its end mark.
-pub(super) async fn current<E: SubscriptionEvent, T: Default>(
-    client: &Client,
+pub(crate) async fn current<E: Event, T: Default>(
+    service: &Service,
     open: impl AsyncFnMut() -> Result<Subscription<E>, Error>,
-    take: impl Fn(E, &mut T) -> bool,
-) -> Result<T, Failure> {
-    gather(Asked { client, open, events: None }, take).await
+    take: impl FnMut(E, &mut T) -> bool,
+) -> Result<T, Error> {
+    gather(Asked { service, open, events: None }, take).await
 }
 
-/// True for values of now, as far as the session is concerned.
-pub(super) fn check(status: &Status) -> Result<(), Complaint> {
+fn check(status: &Status) -> Result<(), Error> {
     if status.state() == SessionState::Ready {
         return Ok(());
     }
     let state = status.state().as_str_name().trim_start_matches("SESSION_STATE_");
-    Err(not_current(&format!("the session is {state}: {}", status.reason)))
+    Err(Error::not_current(&format!("the session is {state}: {}", status.reason)))
 }
 
 /// Where a state is read from.
@@ -39,16 +43,16 @@ trait Source<E> {
     async fn next_batch(&mut self) -> Result<Vec<E>, Error>;
 }
 
-async fn gather<E: SubscriptionEvent, T: Default>(
+async fn gather<E: Event, T: Default>(
     mut source: impl Source<E>,
-    take: impl Fn(E, &mut T) -> bool,
-) -> Result<T, Failure> {
+    mut take: impl FnMut(E, &mut T) -> bool,
+) -> Result<T, Error> {
     let mut before = source.status().await?;
     loop {
         check(&before)?;
         source.open().await?;
         let mut found = T::default();
-        let remembered = read(&mut source, &take, &mut found).await?;
+        let remembered = read(&mut source, &mut take, &mut found).await?;
         // Answered after the broker has queued the STALE of what it remembers, if there is one.
         let after = source.status().await?;
         check(&after)?;
@@ -65,11 +69,11 @@ async fn gather<E: SubscriptionEvent, T: Default>(
 }
 
 /// Reads to the end mark; true if that was a remembered one.
-async fn read<E: SubscriptionEvent, T: Default>(
+async fn read<E: Event, T: Default>(
     source: &mut impl Source<E>,
-    take: impl Fn(E, &mut T) -> bool,
+    mut take: impl FnMut(E, &mut T) -> bool,
     found: &mut T,
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     loop {
         let mut end = None;
         for event in next_batch(source).await? {
@@ -92,7 +96,7 @@ async fn read<E: SubscriptionEvent, T: Default>(
 }
 
 /// Waits for a STALE that is under way.
-async fn settle<E: SubscriptionEvent>(source: &mut impl Source<E>) -> Result<(), Failure> {
+async fn settle<E: Event>(source: &mut impl Source<E>) -> Result<(), Error> {
     let fresh = async {
         loop {
             let batch = next_batch(source).await?;
@@ -105,59 +109,45 @@ async fn settle<E: SubscriptionEvent>(source: &mut impl Source<E>) -> Result<(),
 }
 
 /// A batch in which nothing says that its values are old.
-async fn next_batch<E: SubscriptionEvent>(source: &mut impl Source<E>) -> Result<Vec<E>, Failure> {
+async fn next_batch<E: Event>(source: &mut impl Source<E>) -> Result<Vec<E>, Error> {
     let batch = source.next_batch().await?;
     if batch.is_empty() {
-        return Err(Complaint::broker_stopped().into());
+        return Err(Error::stream_closed());
     }
-    batch.iter().filter_map(SubscriptionEvent::mark).try_for_each(check_mark)?;
+    batch.iter().filter_map(Event::mark).try_for_each(check_mark)?;
     Ok(batch)
 }
 
-fn check_mark(mark: &StreamMark) -> Result<(), Complaint> {
+fn check_mark(mark: &StreamMark) -> Result<(), Error> {
     match mark.kind() {
-        MarkKind::Stale => Err(not_current(&mark.because)),
+        MarkKind::Stale => Err(Error::not_current(&mark.because)),
         MarkKind::Ended | MarkKind::Refused => Err(match mark.error.clone() {
-            Some(error) => Error::from(error).into(),
-            None => Complaint::internal(
-                Error::BAD_ANSWER,
-                format!("the subscription ended before its state was whole: {}", mark.because),
-            ),
+            Some(error) => error.into(),
+            None => Error::bad_answer(format!(
+                "the subscription ended before its state was whole: {}",
+                mark.because
+            )),
         }),
         _ => Ok(()),
     }
 }
 
-fn not_current(because: &str) -> Complaint {
-    Complaint {
-        exit: Exit::NotReady,
-        code: Error::NOT_READY.to_owned(),
-        message: format!("what is known is not current: {because}"),
-        next: Some(
-            "`ibouncer status` says what it waits for, `ibouncer wait-ready` waits with it"
-                .to_owned(),
-        ),
-        retry: Retry::After.as_str(),
-        source: Origin::Broker.as_str(),
-        gateway_code: None,
-        delivery: None,
-    }
-}
-
 /// The broker.
 struct Asked<'a, F, E> {
-    client: &'a Client,
+    service: &'a Service,
     open: F,
     events: Option<Subscription<E>>,
 }
 
 impl<E, F> Source<E> for Asked<'_, F, E>
 where
-    E: SubscriptionEvent,
+    E: Event,
     F: AsyncFnMut() -> Result<Subscription<E>, Error>,
 {
     async fn status(&mut self) -> Result<Status, Error> {
-        self.client.status().await
+        let mut session = SessionServiceClient::new(self.service.clone());
+        let answer = session.get_status(GetStatusRequest {}).await?;
+        answer.into_inner().status.ok_or_else(no_status)
     }
 
     async fn open(&mut self) -> Result<(), Error> {
@@ -173,18 +163,14 @@ where
     }
 }
 
-/// How long a mark may take from the broker's queue to here.
-const UNDER_WAY: Duration = Duration::from_millis(300);
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
 
-    use ibouncer_client::api::AccountEvent;
-    use ibouncer_client::api::account_event::Body;
-    use ibouncer_client::tws::{Position, PositionEnd};
-
     use super::*;
+    use crate::api::AccountEvent;
+    use crate::api::account_event::Body;
+    use crate::tws::{Position, PositionEnd};
 
     /// Statuses in the order in which they are asked for, and the batches of each opening; then
     /// silence.
@@ -248,7 +234,7 @@ mod tests {
         Script { statuses: statuses.into(), openings: openings.into(), ..Script::default() }
     }
 
-    async fn told(script: &mut Script) -> Result<Vec<String>, Failure> {
+    async fn told(script: &mut Script) -> Result<Vec<String>, Error> {
         let take = |event: AccountEvent, found: &mut Vec<String>| match event.body {
             Some(Body::Position(position)) => {
                 found.push(position.position.unwrap_or_default());
@@ -260,11 +246,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn not_ready(answer: Result<Vec<String>, Failure>, word: &str) {
-        let Err(Failure::Told(complaint)) = answer else { panic!("{answer:?}") };
-        assert_eq!((complaint.exit, complaint.code.as_str()), (Exit::NotReady, "NOT_READY"));
-        assert!(complaint.message.contains(word), "{complaint:?}");
-        assert!(complaint.next.expect("one").contains("ibouncer wait-ready"));
+    fn not_ready(answer: Result<Vec<String>, Error>, word: &str) {
+        let error = answer.unwrap_err();
+        assert_eq!(error.code(), Error::NOT_READY);
+        assert!(error.message().contains(word), "{error:?}");
     }
 
     #[tokio::test(start_paused = true)]

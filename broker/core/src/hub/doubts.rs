@@ -42,8 +42,8 @@ impl Hub {
 
     /// Why Gateway may have no data for lines of this kind now, for whoever waits for them.
     pub(super) fn trouble_of(&self, kind: &Kind) -> Option<String> {
-        if self.session.has_lost_upstream() {
-            return Some("Gateway has lost its connection to IB (1100)".into());
+        if let Some(words) = self.session.upstream_lost() {
+            return Some(words.to_owned());
         }
         (kind.is_market_data() && self.farms.is_broken()).then(|| self.farms.in_words())
     }
@@ -57,15 +57,11 @@ impl Hub {
             let is_alone = line.subscribers.is_empty();
             return trouble.filter(|_| is_alone && !matches!(line.upstream, Upstream::Live(_)));
         }
-        Some(trouble.unwrap_or_else(|| {
-            match line.upstream {
-                Upstream::Doubted(_, Doubt::Ib) => {
-                    "Gateway has IB back, which it had lost (1100), and no \
-                                                data has come since"
-                        .into()
-                }
-                _ => "no data has come yet since the line was lost".into(),
+        Some(trouble.unwrap_or_else(|| match line.upstream {
+            Upstream::Doubted(_, Doubt::Ib) => {
+                "Gateway has IB back, which it had lost, and no data has come since".into()
             }
+            _ => "no data has come yet since the line was lost".into(),
         }))
     }
 
@@ -81,7 +77,7 @@ impl Hub {
     }
 
     fn trust_lines(&mut self, doubt: Doubt, because: &str, concerns: impl Fn(&Line) -> bool) {
-        let ib_is_there = !self.session.has_lost_upstream();
+        let ib_is_there = self.session.upstream_lost().is_none();
         for slot in self.lines.slots() {
             let Some(line) = self.lines.get_mut(slot).filter(|line| concerns(line)) else {
                 continue;

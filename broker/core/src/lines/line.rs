@@ -166,9 +166,8 @@ impl Line {
             (Upstream::Live(request), _) | (Upstream::Doubted(request, _), Doubt::Ib) => {
                 self.upstream = Upstream::Doubted(request, doubt);
             }
-            // One that is not served yet is told of by its first data, whatever a farm does.
-            (_, Doubt::Farm) => return Vec::new(),
-            (_, Doubt::Ib) => {}
+            // One that is not served yet stays what it is: its first data ends the doubt.
+            _ => {}
         }
         self.become_stale()
     }

@@ -16,9 +16,10 @@ impl Session {
         matches!(self.state, State::Ready { .. } | State::Degraded { .. })
     }
 
-    /// Has Gateway said on this connection that it has lost IB (1100, 2110), and not that it is back?
-    pub fn has_lost_upstream(&self) -> bool {
-        self.upstream_lost.is_some()
+    /// What Gateway said when it lost IB on this connection (1100, 2110); none if it has not, or has
+    /// said that it is back.
+    pub fn upstream_lost(&self) -> Option<&str> {
+        self.upstream_lost.as_deref()
     }
 
     /// Has `stop` been carried out?

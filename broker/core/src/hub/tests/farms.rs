@@ -140,8 +140,8 @@ fn who_joins_a_line_that_is_doubted_is_told_so_behind_its_last_values() {
     world.about(-1, 2103, BROKEN);
     assert_eq!(
         world.story(first),
-        ["Subscribed 1", "Subscribed 1", "new 1", "Stale 1"],
-        "what was never served has nothing old"
+        ["Subscribed 1", "Subscribed 1", "new 1", "Stale 1", "Stale 1"],
+        "what waits for its first data is told as well"
     );
     world.subscribe(late, 1, AAPL);
     let told = world.events(late);

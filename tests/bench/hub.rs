@@ -1,15 +1,16 @@
 //! What routing one frame costs in instructions, counted by callgrind.
 //!
-//! This program runs itself under valgrind with the hub alone in it (`hub/frames.rs`): no socket,
+//! This program runs itself under valgrind with the hub alone in it (`ibouncer_tests::hub_alone`): no socket,
 //! no runtime, no clock. Instructions do not depend on what else the machine does, so the figure
 //! can be compared between two commits. Without valgrind it says so and counts nothing.
-
-mod frames;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use ibouncer_tests::hub_alone;
+
+use crate::chain;
 use crate::peers::tmp;
 
 /// First argument that makes this program the hub alone.
@@ -21,7 +22,7 @@ const ROUNDS: u64 = 2_000;
 const LISTENERS: [u64; 2] = [1, 8];
 
 pub(crate) fn run() {
-    println!("\nCost of one routed frame, by callgrind: batches of {} ticks", frames::BATCH);
+    println!("\nCost of one routed frame, by callgrind: batches of {} ticks", hub_alone::BATCH);
     if Command::new("valgrind").arg("--version").output().is_err() {
         return println!("valgrind is missing: not counted");
     }
@@ -35,14 +36,16 @@ pub(crate) fn run() {
 
 /// The hub alone, with what follows its first argument.
 pub(crate) fn alone(words: &[String]) {
-    frames::run(words[0].parse().unwrap(), words[1].parse().unwrap());
+    let [listeners, rounds] = [0, 1].map(|at| words[at].parse().unwrap());
+    let bytes = hub_alone::run(chain::ten(), listeners, rounds);
+    println!("{bytes} bytes for {} frames", rounds * hub_alone::BATCH as u64);
 }
 
 fn count(listeners: u64) -> Result<(), String> {
     let file = tmp().join(format!("callgrind-hub-{listeners}"));
     std::fs::create_dir_all(tmp()).map_err(|error| error.to_string())?;
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*hub*frames*round*"])
+        .args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*hub_alone*round*"])
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(std::env::current_exe().map_err(|error| error.to_string())?)
         .args([ALONE, &listeners.to_string(), &ROUNDS.to_string()])
@@ -51,7 +54,7 @@ fn count(listeners: u64) -> Result<(), String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    let frames = ROUNDS * frames::BATCH as u64;
+    let frames = ROUNDS * hub_alone::BATCH as u64;
     let whole = annotate(&file, true)?;
     let of = |name: &str| {
         let found = whole.iter().find(|(_, function)| function.contains(name));

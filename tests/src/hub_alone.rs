@@ -12,6 +12,7 @@ use ibouncer_core::ledger::Ledger;
 use ibouncer_core::lines::wanted::Wanted;
 use ibouncer_core::principals::Credential;
 use ibouncer_core::queue::{Chunk, StreamQueue};
+use ibouncer_core::record::Claim;
 use ibouncer_core::session::Memory;
 use ibouncer_core::settings::Settings;
 use ibouncer_core::sight::Sight;
@@ -21,25 +22,21 @@ use ibouncer_proto::tws::frame::bodies;
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1::{MarketDataRequest, TickPrice};
 
-use crate::chain;
-
 /// Ticks that come together.
-pub(crate) const BATCH: usize = 100;
+pub const BATCH: usize = 100;
 
 /// One that keeps up conflates nothing.
 const QUEUE: usize = 1 << 20;
 
-pub(crate) fn run(listeners: u64, rounds: u64) {
-    let mut alone = Alone::ready(listeners);
+/// So many rounds of a batch over these lines, each with so many listeners. Answers how many bytes were
+/// handed out.
+pub fn run(symbols: &[&str], listeners: u64, rounds: u64) -> u64 {
+    let mut alone = Alone::ready(symbols, listeners);
     let batch = alone.batch();
     // What is done once for a line is not counted.
     alone.route(&batch);
     alone.hand_out();
-    let mut events = 0;
-    for _ in 0..rounds {
-        events += alone.round(&batch);
-    }
-    println!("{events} bytes for {} frames", rounds * BATCH as u64);
+    (0..rounds).map(|_| alone.round(&batch)).sum()
 }
 
 struct Alone {
@@ -53,7 +50,7 @@ struct Alone {
 }
 
 impl Alone {
-    fn ready(listeners: u64) -> Self {
+    fn ready(symbols: &[&str], listeners: u64) -> Self {
         let now = Instant::now();
         let clock = Clock { now, wall: SystemTime::now() };
         let memory = Memory { ledger: Ledger::new("127.0.0.1:4002"), clock };
@@ -75,9 +72,9 @@ impl Alone {
         }
         assert!(alone.hub.is_up());
         for number in 0..listeners {
-            alone.listen(number);
+            alone.listen(symbols, number);
         }
-        while alone.requests.len() < chain::ten().len() {
+        while alone.requests.len() < symbols.len() {
             alone.now += Duration::from_millis(20);
             alone.hub.handle_timeout(alone.now);
             alone.carry_out();
@@ -85,7 +82,7 @@ impl Alone {
         alone
     }
 
-    fn listen(&mut self, number: u64) {
+    fn listen(&mut self, symbols: &[&str], number: u64) {
         let (client, stream) = (ClientId(number), StreamId(number));
         self.queues.push(StreamQueue::new(QUEUE));
         self.input(Input::ClientJoined {
@@ -95,7 +92,7 @@ impl Alone {
             credential: Credential::default(),
         });
         self.input(Input::StreamOpened { client, stream, single: false });
-        for (subscription, symbol) in chain::ten().iter().enumerate() {
+        for (subscription, symbol) in symbols.iter().enumerate() {
             let request =
                 MarketDataRequest { contract: Some(stock(*symbol)), ..Default::default() };
             let wanted = Wanted::market_data(request, 0).map(Box::new);
@@ -116,6 +113,9 @@ impl Alone {
     fn carry_out(&mut self) {
         while let Some(output) = self.hub.poll_output() {
             match output {
+                Output::Claim => {
+                    self.hub.handle_input(Input::Claimed(Claim::Ours(Box::default())), self.now);
+                }
                 Output::Deliver(stream, chunk) => self.delivered.push((stream, chunk)),
                 Output::Send { frames, .. } => {
                     for body in bodies(&frames) {
@@ -170,5 +170,23 @@ impl Alone {
             bytes += queue.message(usize::MAX).map_or(0, |message| message.len()) as u64;
         }
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    /// What is measured by hand goes on to run: every listener gets every tick of every round.
+    #[test]
+    fn it_becomes_ready_and_hands_out_every_tick() {
+        let symbols = ["AAPL", "MSFT"];
+        let (once, thrice) = (run(&symbols, 1, 1), run(&symbols, 1, 3));
+        let a_tick = TickPrice { price: Some(1e15), ..TickPrice::default() }.encoded_len() as u64;
+        assert!(once > BATCH as u64 * a_tick);
+        assert!(thrice >= 3 * once, "numbers grow, and so do events");
+        assert_eq!(run(&symbols, 8, 3), 8 * thrice);
     }
 }

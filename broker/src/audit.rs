@@ -1,6 +1,6 @@
 //! The audit log: who asked for what about orders, and what came of it. One JSON object a line,
-//! appended, for ever: it is never rotated, shortened or read by the broker; whoever keeps
-//! archives moves it away while no broker runs.
+//! appended, for ever: it is never rotated or shortened by the broker. Whoever keeps archives moves
+//! it away; the next line begins a new file, and that is said.
 //!
 //! Names no account and no order's content, only the hash of what was asked. What cannot be
 //! written waits in memory, in order, and is tried again; the hub is told when that begins and
@@ -9,8 +9,8 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use ibouncer_core::orders::journal::Audit;
@@ -112,6 +112,13 @@ impl AuditLog {
     }
 
     fn append_all(&mut self) -> io::Result<()> {
+        if self.file.as_ref().is_some_and(|file| !is_at(file, &self.path)) {
+            self.file = None;
+            tracing::warn!(
+                path = %self.path.display(),
+                "the audit log was moved away or removed: a new one is begun"
+            );
+        }
         if self.file.is_none() {
             self.file = Some(open(&self.path)?);
         }
@@ -129,6 +136,14 @@ impl AuditLog {
     }
 }
 
+/// Is this still the file of that name? What is written to one without a name is lost.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(there)) = (file.metadata(), std::fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (open.dev(), open.ino()) == (there.dev(), there.ino())
+}
+
 /// The whole text, or none of it: half a line would make two entries unreadable.
 fn append(file: &mut File, text: &[u8]) -> io::Result<()> {
     let before = file.metadata()?.len();
@@ -140,8 +155,9 @@ fn append(file: &mut File, text: &[u8]) -> io::Result<()> {
     written
 }
 
-fn open(path: &std::path::Path) -> io::Result<File> {
-    let file = OpenOptions::new()
+fn open(path: &Path) -> io::Result<File> {
+    let mut file = OpenOptions::new()
+        .read(true)
         .append(true)
         .create(true)
         .mode(0o600)
@@ -153,7 +169,17 @@ fn open(path: &std::path::Path) -> io::Result<File> {
         let mode = metadata.mode() & 0o7777;
         return Err(io::Error::other(format!("it is not ours alone (mode {mode:04o})")));
     }
+    if metadata.len() > 0 && last_byte(&file, metadata.len())? != b'\n' {
+        // Of a machine that went down: half a line stays alone, and spoils no other.
+        file.write_all(b"\n")?;
+    }
     Ok(file)
+}
+
+fn last_byte(file: &File, len: u64) -> io::Result<u8> {
+    let mut last = [0];
+    file.read_exact_at(&mut last, len - 1)?;
+    Ok(last[0])
 }
 
 fn line(audit: &Audit, wall: SystemTime) -> String {
@@ -245,6 +271,38 @@ mod tests {
         assert_eq!(log.write(now + AGAIN), Some(None));
         assert!(path.exists());
         assert_eq!(AuditLog::at(path).begin(now), None);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_or_removed_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, archive) = (folder.path().join("audit.jsonl"), folder.path().join("archive"));
+        let mut log = AuditLog::at(path.clone());
+        let now = Instant::now();
+        let lines = |path: &Path| std::fs::read_to_string(path).unwrap().lines().count();
+        written(&mut log, "one", now);
+        std::fs::rename(&path, &archive).unwrap();
+        assert_eq!(written(&mut log, "two", now), None);
+        assert_eq!((lines(&archive), lines(&path)), (1, 1));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(written(&mut log, "three", now), None);
+        assert_eq!(lines(&path), 1);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(written(&mut log, "four", now).unwrap().is_some(), "no order leaves then");
+    }
+
+    #[test]
+    fn half_a_line_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        written(&mut AuditLog::at(path.clone()), "one", Instant::now());
+        let mut half = OpenOptions::new().append(true).open(&path).unwrap();
+        half.write_all(b"{\"at\":\"2026").unwrap();
+        written(&mut AuditLog::at(path.clone()), "two", Instant::now());
+        let text = std::fs::read_to_string(&path).unwrap();
+        let whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        assert_eq!((text.lines().count(), text.lines().filter(whole).count()), (3, 2));
     }
 
     #[test]

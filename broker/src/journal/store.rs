@@ -1,8 +1,8 @@
 //! The journal's file, and one transaction on it.
 //!
 //! WAL with synchronous=FULL: a commit is on disk when it returns. The file is ours alone (0600),
-//! is opened through no link, and must still be there, under its name, whenever it is written:
-//! SQLite would go on writing into a file that was removed.
+//! is opened through no link, and must still be there, under its name, with its log, whenever it is
+//! written: SQLite would go on writing into a file that was removed.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -29,10 +29,12 @@ const BUSY: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Store {
     connection: Connection,
-    path: PathBuf,
-    /// Device and inode of the file that was opened.
-    identity: (u64, u64),
+    /// The journal and its log (`-wal`), where the newest rows stand, and which files they are.
+    files: [(PathBuf, Identity); 2],
 }
+
+/// Device and inode.
+type Identity = (u64, u64);
 
 impl Store {
     /// Opens or makes it, checks it, and reads what stands there. Without a store it must not be
@@ -73,7 +75,13 @@ impl Store {
             return Ok((None, loaded));
         }
         leave_untouched(&connection, false)?;
-        Ok((Some(Self { connection, path: path.to_owned(), identity }), loaded))
+        // It is there from the first read on, and as long as the connection.
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        let wal = PathBuf::from(wal);
+        let of_wal = look_at(&wal)?;
+        let files = [(path.to_owned(), identity), (wal, of_wal)];
+        Ok((Some(Self { connection, files }), loaded))
     }
 
     /// All rows or none; on disk when it returns.
@@ -103,14 +111,13 @@ impl Store {
     }
 
     fn check_place(&self) -> Result<(), JournalError> {
-        let looked = std::fs::symlink_metadata(&self.path);
-        let file =
-            |source| JournalError::File { action: "look at", path: self.path.clone(), source };
-        let metadata = looked.map_err(file)?;
-        if (metadata.dev(), metadata.ino()) != self.identity {
-            let path = self.path.display();
-            let why = format!("{path} was moved or replaced while the broker runs; put it back");
-            return Err(JournalError::Untrusted(why));
+        for (path, identity) in &self.files {
+            if look_at(path)? != *identity {
+                let path = path.display();
+                let why =
+                    format!("{path} was moved or replaced while the broker runs; put it back");
+                return Err(JournalError::Untrusted(why));
+            }
         }
         Ok(())
     }
@@ -170,7 +177,14 @@ fn own_file(path: &Path) -> Result<File, JournalError> {
     opened.map_err(|source| JournalError::File { action: "open", path: path.to_owned(), source })
 }
 
-fn identity_of(file: &File, path: &Path) -> Result<(u64, u64), JournalError> {
+/// Which file has this name now.
+fn look_at(path: &Path) -> Result<Identity, JournalError> {
+    let looked = std::fs::symlink_metadata(path);
+    let file = |source| JournalError::File { action: "look at", path: path.to_owned(), source };
+    looked.map(|metadata| (metadata.dev(), metadata.ino())).map_err(file)
+}
+
+fn identity_of(file: &File, path: &Path) -> Result<Identity, JournalError> {
     let looked = file.metadata();
     let metadata = looked.map_err(|source| JournalError::File {
         action: "look at",

@@ -2,9 +2,11 @@
 //!
 //! SIGTERM and SIGINT end the session in order. SIGHUP reads the configuration again. SIGUSR2
 //! ends the broker and leaves a live session to the next one. None of them is worth a live
-//! session but the first two.
+//! session but the first two. SIGXFSZ, of a file that may not grow any more, means nothing: the write
+//! fails as on a full disk, which is handled where it is made.
 
 use anyhow::Context as _;
+use nix::sys::signal::Signal::SIGXFSZ;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What is ordered.
@@ -22,6 +24,8 @@ pub(super) struct Signals {
     interrupt: Signal,
     hang_up: Signal,
     let_go: Signal,
+    /// Listened to, so that it does not kill.
+    _too_large: Signal,
 }
 
 impl Signals {
@@ -32,6 +36,8 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
             hang_up: signal(SignalKind::hangup()).context("listen for SIGHUP")?,
             let_go: signal(SignalKind::user_defined2()).context("listen for SIGUSR2")?,
+            _too_large: signal(SignalKind::from_raw(SIGXFSZ as i32))
+                .context("listen for SIGXFSZ")?,
         })
     }
 

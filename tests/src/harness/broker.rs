@@ -21,7 +21,6 @@ pub struct BrokerPlan {
     home: Arc<Home>,
     flags: Vec<String>,
     announced: Vec<String>,
-    small_files: bool,
 }
 
 impl BrokerPlan {
@@ -58,12 +57,6 @@ impl BrokerPlan {
         self
     }
 
-    /// It is to live on when a file cannot grow, see [`Broker::limit_files`].
-    pub fn with_small_files(mut self) -> Self {
-        self.small_files = true;
-        self
-    }
-
     /// Starts it, and waits until it listens.
     #[track_caller]
     pub fn start(self) -> Broker {
@@ -71,10 +64,6 @@ impl BrokerPlan {
         let mut arguments = vec!["serve", "--json"];
         arguments.extend(self.flags.iter().map(String::as_str));
         let command = self.home.command(&arguments);
-        let command = match self.small_files {
-            true => self.home.unkillable_by_files(&command),
-            false => command,
-        };
         let program = Program::start(&arguments.join(" "), command);
         let serving = program.stdout.find("serving event", PATIENCE, |line| {
             let event: Value = serde_json::from_str(line).ok()?;
@@ -83,7 +72,6 @@ impl BrokerPlan {
         Broker {
             home: self.home,
             flags: self.flags,
-            small_files: self.small_files,
             program,
             serving,
             announced: self.announced,
@@ -97,7 +85,6 @@ impl BrokerPlan {
 pub struct Broker {
     home: Arc<Home>,
     flags: Vec<String>,
-    small_files: bool,
     program: Program,
     serving: Value,
     announced: Vec<String>,
@@ -108,8 +95,7 @@ impl Broker {
     /// For a Gateway at this address, with quick repetitions and no TCP listener.
     pub fn plan(binary: &Path, gateway: &str) -> BrokerPlan {
         let home = Arc::new(Home::new(binary));
-        let plan =
-            BrokerPlan { home, flags: Vec::new(), announced: Vec::new(), small_files: false };
+        let plan = BrokerPlan { home, flags: Vec::new(), announced: Vec::new() };
         plan.flag("--gateway")
             .flag(gateway)
             .set("log.format=json")
@@ -130,7 +116,6 @@ impl Broker {
             home: Arc::clone(&self.home),
             flags: self.flags.clone(),
             announced: self.announced.clone(),
-            small_files: self.small_files,
         }
     }
 

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use ibouncer_client::{Client, Options};
 use nix::sys::signal::Signal;
@@ -81,16 +80,6 @@ impl Home {
     pub fn audit(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.state().join("audit.jsonl")).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    /// The same command in a shell that lets its signal for files that grow too large be
-    /// ignored: what cannot be written is then an error, as on a full disk.
-    pub(super) fn unkillable_by_files(&self, command: &Command) -> Command {
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
-        shell.arg(command.get_program()).args(command.get_args());
-        self.settle(&mut shell);
-        shell
     }
 }
 

@@ -27,11 +27,7 @@ fn why(broker: &Broker) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_orders_lets_the_rest_pass_and_is_over_when_there_is_room() {
     let mut sim = sim(&[]);
-    let broker = plan(&sim)
-        .with_small_files()
-        .announce_error("cannot be written")
-        .announce_error("journal")
-        .start();
+    let broker = plan(&sim).announce_error("cannot be written").announce_error("journal").start();
     broker.wait_trading();
     let alpha = broker.client("alpha").await;
     let mut quotes = Reader::open(&alpha).await;

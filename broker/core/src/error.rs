@@ -276,6 +276,13 @@ pub fn maybe_sent(mut error: Error) -> Error {
     error
 }
 
+/// The same error, of an order of which is not known whether an earlier call has placed it.
+pub fn maybe_sent_before(mut error: Error) -> Error {
+    error.message += "; nothing leaves now, but orders of before may be missing here, and this one may \
+                      be among them";
+    maybe_sent(error)
+}
+
 /// A right or a limit forbids an order; names the rule, its value, and who can change it.
 pub fn forbidden(code: &str, what: &str, key: &str) -> Error {
     let message = format!("{what}; the operator of the broker can change {key}");

@@ -292,6 +292,31 @@ async fn a_file_that_is_moved_away_under_us_is_not_written_on() {
     }
 }
 
+/// A person was wrong about the first of them, perhaps.
+#[tokio::test]
+async fn an_order_keeps_its_row_when_its_name_goes_to_another_one() {
+    let (_folder, path) = place();
+    let row = |order_id: i32, name: &str, state: OrderState| {
+        let record = OrderRecord {
+            order_id,
+            owner: "momentum".into(),
+            client_order_id: name.into(),
+            state: state.into(),
+            ..OrderRecord::default()
+        };
+        Write::Order(Box::new(record))
+    };
+    let (mut journal, _) = opened(&path);
+    journal.write(1, vec![row(5, "a", OrderState::NotSent)]);
+    journal.write(2, vec![row(5, "a#5", OrderState::NotSent), row(6, "a", OrderState::Intent)]);
+    while next(&mut journal).await != (News::Committed { through: 2 }) {}
+    journal.close().await;
+    let (_, loaded) = opened(&path);
+    let names: Vec<_> =
+        loaded.orders.iter().map(|one| (one.order_id, one.client_order_id.as_str())).collect();
+    assert_eq!(names, [(5, "a#5"), (6, "a")]);
+}
+
 /// Two orders of one name, of which the first never left, and each with several states.
 #[tokio::test]
 async fn rows_that_are_written_together_leave_what_they_leave_when_written_apart() {

@@ -62,11 +62,21 @@ impl Desk {
         };
         if let Err(error) = done {
             self.refuse(caller, request, &error);
-            let looks_only = matches!(
-                request,
-                OrderRequest::Get(_) | OrderRequest::List(_) | OrderRequest::Watch { .. }
-            );
-            self.reply(call, Err(if looks_only { error } else { error::not_sent(error) }));
+            self.reply(call, Err(self.with_delivery(request, error)));
+        }
+    }
+
+    /// What a refusal says about the order itself.
+    fn with_delivery(&self, request: &OrderRequest, error: Error) -> Error {
+        match request {
+            OrderRequest::Get(_) | OrderRequest::List(_) | OrderRequest::Watch { .. } => error,
+            // The same call may have placed it before, and nobody here would know.
+            OrderRequest::Place(_) | OrderRequest::PlaceGroup(_) | OrderRequest::Exercise(_)
+                if self.brakes.forgets_orders() =>
+            {
+                error::maybe_sent_before(error)
+            }
+            _ => error::not_sent(error),
         }
     }
 

@@ -89,6 +89,17 @@ impl Book {
         }
     }
 
+    /// It lives on under another name.
+    pub(crate) fn rename(&mut self, id: i32, client_order_id: String) {
+        let Some(order) = self.orders.get_mut(&id) else {
+            return;
+        };
+        let names = self.names.entry(order.record.owner.clone()).or_default();
+        names.remove(&order.record.client_order_id);
+        names.insert(client_order_id.clone(), id);
+        order.record.client_order_id = client_order_id;
+    }
+
     pub(crate) fn get(&self, id: i32) -> Option<&Order> {
         self.orders.get(&id)
     }

@@ -44,6 +44,13 @@ pub(crate) enum Doubt {
     TwoPermIds,
 }
 
+impl Doubt {
+    /// An order that the journal does not know may have been placed all the same.
+    fn forgets_orders(self) -> bool {
+        matches!(self, Self::Damaged | Self::Empty | Self::Unaccounted)
+    }
+}
+
 /// All that can close trading.
 #[derive(Debug, Default)]
 pub(crate) struct Brakes {
@@ -58,6 +65,11 @@ pub(crate) struct Brakes {
 }
 
 impl Brakes {
+    /// May there be orders of our clients that the journal does not know?
+    pub(crate) fn forgets_orders(&self) -> bool {
+        self.doubts.keys().any(|doubt| doubt.forgets_orders())
+    }
+
     /// Why Gateway would not know what a cancel is about, if it would not.
     pub(crate) fn no_way(&self) -> Option<Error> {
         let because = match self.road {

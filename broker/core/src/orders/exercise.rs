@@ -30,7 +30,6 @@ impl Desk {
         raw: &Bytes,
         around: Surroundings<'_>,
     ) -> Result<(), Error> {
-        let (owner, principal) = self.trader(caller)?;
         let request = v1::ExerciseOptionsRequest::decode(&raw[..]).map_err(unreadable)?;
         let name = checked_name("client_order_id", &request.client_order_id)?;
         let body = part(raw, 2).map_err(unreadable)?.unwrap_or_default();
@@ -43,9 +42,13 @@ impl Desk {
             ));
         }
         let fingerprint = Sha256::digest(raw).to_vec();
-        if let Some(known) = self.known_one(&owner, &name, &fingerprint)? {
+        // Whatever it may do now: of what it has sent before it must not hear that it never left.
+        if let Some(owner) = &caller.principal
+            && let Some(known) = self.known_one(owner, &name, &fingerprint)?
+        {
             return self.already_placed(call, Ask::Exercise { again: true }, &[known]);
         }
+        let (owner, principal) = self.trader(caller)?;
         let again = || OrderRequest::Exercise(raw.clone());
         match self.admit(&owner, principal.when_away, call, caller, vec![name.clone()], again)? {
             Admitted::Later => return Ok(()),
@@ -61,7 +64,7 @@ impl Desk {
             order: Some(tws::Order { account: asked.account, ..tws::Order::default() }),
             ..Default::default()
         };
-        self.book.forget_named(&owner, &name);
+        self.free_name(&owner, &name, around.now);
         self.book.add(Order::new(OrderRecord {
             order_id,
             owner: owner.clone(),

@@ -52,12 +52,16 @@ impl Desk {
         group: bool,
         around: Surroundings<'_>,
     ) -> Result<(), Error> {
-        let (owner, principal) = self.trader(caller)?;
-        let placements = read(raw, group)?;
+        let placements = read(raw, group);
         let ask = |again| if group { Ask::Group { again } } else { Ask::Place { again } };
-        if let Some(known) = self.known(&owner, &placements)? {
+        // Whatever it may do now: of what it has placed before it must not hear that it never left.
+        if let (Some(owner), Ok(placements)) = (&caller.principal, &placements)
+            && let Some(known) = self.known(owner, placements)?
+        {
             return self.already_placed(call, ask(true), &known);
         }
+        let (owner, principal) = self.trader(caller)?;
+        let placements = placements?;
         let request = if group { OrderRequest::PlaceGroup } else { OrderRequest::Place };
         let names = placements.iter().flat_map(Placement::names).map(str::to_owned).collect();
         match self
@@ -262,7 +266,7 @@ impl Desk {
         let orders: Vec<i32> = records.iter().map(|record| record.order_id).collect();
         for mut record in records {
             record.group.clone_from(&group);
-            self.book.forget_named(owner, &record.client_order_id);
+            self.free_name(owner, &record.client_order_id, now);
             self.book.add(Order::new(record));
         }
         let first = &placements[0];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use bytes::Bytes;
-use ibouncer_proto::api::v1::{self, OrderState as State};
+use ibouncer_proto::api::v1::{self, OrderEventKind, OrderState as State};
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -55,6 +55,19 @@ impl Placement {
 }
 
 impl Desk {
+    /// The order that had this name never left, and makes room. One of which only a person says so
+    /// is kept, under a name that no client can give: if it lives after all, it has an owner.
+    pub(super) fn free_name(&mut self, owner: &str, name: &str, now: Instant) {
+        let before = self.book.named(owner, name).and_then(|id| self.book.get(id));
+        match before.map(|order| (order.record.order_id, order.record.by_person)) {
+            Some((id, true)) => {
+                self.book.rename(id, format!("{name}#{id}"));
+                self.tell(id, OrderEventKind::State, now);
+            }
+            _ => self.book.forget_named(owner, name),
+        }
+    }
+
     pub(super) fn record(
         &self,
         owner: &str,

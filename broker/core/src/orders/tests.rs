@@ -262,6 +262,14 @@ impl Floor {
         error
     }
 
+    /// By a journal that may have lost orders: an earlier call may have placed it.
+    fn refused_in_doubt(&self, call: CallId) -> &Error {
+        let error = self.replies[&call].as_ref().unwrap_err();
+        assert_eq!(error.delivery(), crate::error::Delivery::MaybeSent, "{error:?}");
+        assert!(error.message.contains("this one may be among them"), "{error:?}");
+        error
+    }
+
     fn order(&self, who: &str, name: &str) -> &OrderRecord {
         let id = self.desk.book.named(who, name).expect("an order of this name");
         &self.desk.book.get(id).unwrap().record

@@ -95,7 +95,7 @@ fn a_completed_order_of_our_client_id_that_nobody_knows_halts_trading() {
     order.order_id = Some(700);
     floor.hear(id::COMPLETED_ORDER, &forgotten);
     let call = floor.place("momentum", "a");
-    assert_eq!(floor.refused(call).code, "TRADING_HALTED");
+    assert_eq!(floor.refused_in_doubt(call).code, "TRADING_HALTED");
 }
 
 #[test]
@@ -321,5 +321,5 @@ fn of_a_journal_that_could_not_be_read_nobody_is_told_that_there_is_no_order() {
         assert!(refused.message.contains("row 1"), "{refused:?}");
     }
     let placed = floor.place("momentum", "a");
-    assert_eq!(floor.refused(placed).code, "TRADING_HALTED");
+    assert_eq!(floor.refused_in_doubt(placed).code, "TRADING_HALTED");
 }

@@ -128,3 +128,53 @@ fn a_name_that_leaves_no_room_for_the_attached_ones_is_refused_with_what_helps()
     let call = floor.place("momentum", &"n".repeat(65));
     assert!(floor.refused(call).message.contains("65 letters"));
 }
+
+#[test]
+fn an_order_of_which_a_person_was_wrong_keeps_its_owner_though_its_name_is_another_s() {
+    let mut floor = Floor::open();
+    let first = floor.placed("momentum", "a");
+    floor.down();
+    floor.session(2, Before::New);
+    floor.reconcile();
+    let resolve = v1::ResolveOrderRequest {
+        owner: "momentum".into(),
+        client_order_id: "a".into(),
+        resolution: v1::Resolution::NeverArrived.into(),
+        reason: "not in TWS".into(),
+    };
+    floor.call("risk", OrderRequest::Resolve(resolve));
+    let again = floor.place("momentum", "a");
+    floor.leave();
+    let placed = floor.answer::<v1::PlaceOrderResponse>(again);
+    assert!(!placed.already_placed);
+    let second = floor.order("momentum", "a").order_id;
+    assert_ne!(second, first);
+    let kept = format!("a#{first}");
+    assert_eq!(floor.state("momentum", &kept), State::NotSent);
+    // It lives after all, and fills.
+    floor.opened(first, "Submitted", 10.0);
+    assert_eq!(floor.state("momentum", &kept), State::Working);
+    floor.told(first, "Filled");
+    assert_eq!(floor.state("momentum", &kept), State::Filled);
+    assert_eq!(floor.order("momentum", "a").order_id, second);
+    assert!(floor.desk.brakes.doubts.is_empty(), "it is nobody else's order");
+    // And so after a restart.
+    let next = Floor::closed(floor.disk.clone());
+    assert_eq!(next.state("momentum", &kept), State::Filled);
+    assert_eq!(next.order("momentum", "a").order_id, second);
+}
+
+#[test]
+fn whoever_may_not_trade_any_more_is_not_told_that_its_order_never_left() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    let mut principals = principals();
+    principals.get_mut("momentum").unwrap().role = crate::principals::Role::Observe;
+    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    let again = floor.place("momentum", "a");
+    let answer = floor.answer::<v1::PlaceOrderResponse>(again);
+    assert!(answer.already_placed);
+    assert_eq!(answer.order.unwrap().order_id, id);
+    let new = floor.place("momentum", "b");
+    assert_eq!(floor.refused(new).code, "RIGHT_DENIED");
+}

@@ -124,7 +124,7 @@ fn what_does_not_fit_halts_trading_until_a_person_has_looked() {
     let mut floor = Floor::open();
     floor.opened(500, "Submitted", 10.0);
     let refused = floor.place("momentum", "a");
-    assert!(floor.refused(refused).message.contains("500"));
+    assert!(floor.refused_in_doubt(refused).message.contains("500"));
     assert_eq!(adopt(&mut floor).len(), 1);
     assert!(floor.placed("momentum", "a") > 500);
     // Other accounts.

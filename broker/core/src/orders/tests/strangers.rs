@@ -40,13 +40,13 @@ fn first_lists_show(loaded: Loaded, all: &[tws::OpenOrder]) -> Floor {
 fn an_empty_journal_beside_orders_of_api_programs_halts_until_a_person_has_looked() {
     let mut floor = first_lists_show(Loaded::default(), &[stranger(77, 5, 900)]);
     let call = floor.place("momentum", "a");
-    let refused = floor.refused(call);
+    let refused = floor.refused_in_doubt(call);
     assert_eq!(refused.code, "TRADING_HALTED");
     assert!(refused.message.contains("is empty") && refused.message.contains("API client 77"));
     // It is as empty after a restart.
     let mut again = first_lists_show(floor.disk.clone(), &[stranger(77, 5, 900)]);
     let call = again.place("momentum", "a");
-    assert_eq!(again.refused(call).code, "TRADING_HALTED");
+    assert_eq!(again.refused_in_doubt(call).code, "TRADING_HALTED");
     again.call("risk", adopt());
     again.placed("momentum", "a");
     // What was accepted stays so, and so does what comes later.

@@ -125,6 +125,8 @@ _DELIVERY_NAMES: dict[error_pb2.ErrorDelivery.ValueType, Delivery] = {
 # Codes of a broker that goes away: to its clients it is the same as one that is gone.
 _LEAVING = {"STOPPING"}
 _UNREACHABLE = "the broker is not reachable: "
+# Those that a new broker answers until its session is there, and orders were compared.
+_COMING = {"NOT_READY", "TRADING_RECONCILING"}
 # What gRPC says of a call for which no connection came about: nothing of it left.
 _NO_CONNECTION = "failed to connect to all addresses"
 # Without trailers: statuses that the same request, sent again, cannot change.
@@ -215,6 +217,11 @@ def sending(
 def unavailable(detail: str) -> BrokerUnavailable:
     """The broker cannot be reached or has just left."""
     return BrokerUnavailable(f"{_UNREACHABLE}{detail}", code="BROKER_UNAVAILABLE", retry="after")
+
+
+def is_away(error: IBouncerError) -> bool:
+    """Whether the same call may work once the broker has come back, session included."""
+    return isinstance(error, BrokerUnavailable) or error.code in _COMING
 
 
 def session_closed(delivery: Delivery | None = None) -> ClientError:

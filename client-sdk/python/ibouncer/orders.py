@@ -143,7 +143,8 @@ class OrderCalls(Calls):
 
         Without a `client_order_id` it gets a new one. If the error's `delivery` is "maybe-sent",
         call again with that of the error: the order is placed once. With `retries` that is done
-        here, while the broker is away: 5 take some 3 s, each further one 5 s.
+        here, while the broker is away or not open for orders yet: 5 take some 3 s, each further
+        one 5 s.
         """
         new = NewOrder(
             contract,
@@ -366,8 +367,8 @@ class OrderCalls(Calls):
             try:
                 with errors.sending(advice, name, earlier=maybe_sent):
                     return await self._ask(method, request, timeout=timeout)
-            except errors.BrokerUnavailable as error:
-                if retries <= 0:
+            except errors.IBouncerError as error:
+                if retries <= 0 or not errors.is_away(error):
                     raise
                 maybe_sent = error.delivery == "maybe-sent"
             retries -= 1

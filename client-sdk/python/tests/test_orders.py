@@ -306,6 +306,15 @@ async def test_retries_place_the_same_order_while_the_broker_is_away(runtime: Pa
         await session.place_order("AAPL", BUY, retries=1)
         one, again = asked(broker, "PlaceOrder")[-2:]
         assert one == again
+        # It is back, and its session is not; the first attempt may have been sent all the same.
+        broker.abort = (grpc.StatusCode.UNAVAILABLE, "gone", {})
+        placing = asyncio.ensure_future(session.place_order("AAPL", BUY, retries=2))
+        await broker.until(lambda: broker.abort is None)
+        comparing = {**REFUSED, "ibouncer-code": "TRADING_RECONCILING", "ibouncer-retry": "after"}
+        broker.abort = (grpc.StatusCode.UNAVAILABLE, "comparing", comparing)
+        assert (await placing).order.state is OrderState.SENT
+        one, _, again = asked(broker, "PlaceOrder")[-3:]
+        assert one == again
         # What the broker refuses is not repeated.
         broker.abort = (grpc.StatusCode.FAILED_PRECONDITION, "halted", REFUSED)
         with pytest.raises(ibouncer.BrokerError, match="halted"):

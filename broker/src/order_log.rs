@@ -139,6 +139,22 @@ impl OrderLog {
         Ok(page.0)
     }
 
+    /// Is there an event of this number, or is it the beginning?
+    pub async fn knows(&self, sequence: u64) -> Result<bool, JournalError> {
+        if sequence == 0 || self.is_remembered(sequence) {
+            return Ok(true);
+        }
+        match &self.journal {
+            Some(journal) => journal.has_event(sequence).await,
+            None => Ok(false),
+        }
+    }
+
+    fn is_remembered(&self, sequence: u64) -> bool {
+        let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+        memory.events.binary_search_by_key(&sequence, |event| event.sequence).is_ok()
+    }
+
     /// None if it is older than memory.
     fn remembered(&self, sequence: u64, view: &View, kind: Kind) -> Option<Page> {
         let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
@@ -246,6 +262,9 @@ mod tests {
         let view = View::default();
         let orders = all(&log, 0, &view, Kind::Orders).await;
         assert!(orders.iter().copied().eq((1..=total).filter(|at| at % 10 != 0)));
+        for (sequence, known) in [(0, true), (7, true), (total, true), (total + 1, false)] {
+            assert_eq!(log.knows(sequence).await.unwrap(), known, "{sequence}");
+        }
         let executions = all(&log, 7, &view, Kind::Executions).await;
         assert!(executions.iter().copied().eq((10..=total).step_by(10)));
         assert_eq!(log.newest().borrow().sequence, total);

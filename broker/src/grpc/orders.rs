@@ -22,7 +22,7 @@ use super::servers::order_service_server::OrderService;
 use super::standing::WhileItStands;
 use super::status::status;
 use crate::order_log::{Kind, OrderLog};
-use watch::{Cursor, Watch};
+use watch::{Cursor, Watch, unreadable};
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -50,12 +50,15 @@ impl Orders {
         let Reply::Watch(first, through, view) = reply else {
             return Err(unexpected(&reply));
         };
-        if let Some(after) = after.filter(|after| *after > through) {
-            let what = format!(
-                "after_sequence {after} is above the newest event, {through}: it is not of this \
-                 journal; begin again without it"
-            );
-            return Err(status(&error::invalid(what)));
+        if let Some(after) = after {
+            let known = self.log.knows(after).await.map_err(|error| unreadable(&error))?;
+            if !known {
+                let what = format!(
+                    "after_sequence {after} is no event's number here, the newest is {through}: it \
+                     is not of this journal, or was never on its disk; begin again without it"
+                );
+                return Err(status(&error::invalid(what)));
+            }
         }
         let first = snapshot.then_some(Answer(first));
         let at = after.unwrap_or(through);

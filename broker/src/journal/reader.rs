@@ -31,12 +31,35 @@ impl JournalReader {
         sequence: u64,
         limit: usize,
     ) -> Result<Vec<EventRecord>, JournalError> {
+        self.beside(move |connection| events(connection, sequence, limit)).await
+    }
+
+    /// Is there an event of this number on disk?
+    pub async fn has_event(&self, sequence: u64) -> Result<bool, JournalError> {
+        self.beside(move |connection| {
+            let sql = "SELECT 1 FROM events WHERE sequence = ?1";
+            let found = connection
+                .prepare_cached(sql)
+                .and_then(|mut query| query.exists(params![sequence.cast_signed()]));
+            found.map_err(JournalError::sqlite("read events of"))
+        })
+        .await
+    }
+
+    /// On a thread of its own.
+    async fn beside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
         let reader = self.clone();
-        let read = tokio::task::spawn_blocking(move || reader.read(sequence, limit)).await;
+        let read = tokio::task::spawn_blocking(move || reader.read(read)).await;
         read.unwrap_or_else(|_| Err(JournalError::Untrusted("reading events panicked".into())))
     }
 
-    fn read(&self, sequence: u64, limit: usize) -> Result<Vec<EventRecord>, JournalError> {
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
         let mut slot = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = match slot.take() {
             Some(open) => open,
@@ -47,7 +70,7 @@ impl JournalReader {
         };
         // One that failed is not used again.
         let connection = slot.insert(connection);
-        let found = events(connection, sequence, limit);
+        let found = read(connection);
         if let Err(error) = &found {
             *slot = None;
             self.finder.look_at(error);

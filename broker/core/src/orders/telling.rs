@@ -57,11 +57,8 @@ impl Telling {
         self.told_event = newest_event;
         self.begun = newest_event > 0;
         let clock = unix_millis.unsigned_abs().saturating_mul(NUMBERS_A_MILLISECOND);
-        self.newest_event = match newest_event {
-            0 => 0,
-            newest if newest < clock => clock,
-            newest => newest + UNWRITTEN,
-        };
+        // A new journal, too: there may have been one before.
+        self.newest_event = if newest_event < clock { clock } else { newest_event + UNWRITTEN };
     }
 
     pub(crate) fn write(&mut self, write: Write) {

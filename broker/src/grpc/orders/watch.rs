@@ -104,7 +104,7 @@ fn response(page: &Page) -> BytesMut {
     out
 }
 
-fn unreadable(error: &JournalError) -> Status {
+pub(super) fn unreadable(error: &JournalError) -> Status {
     let why = crate::chain(error);
     tracing::error!(why, "old events about orders cannot be read");
     // The same row is as bad the next time; a disk may come back.

@@ -23,6 +23,8 @@ pub(super) const RATE_EXCEEDED: i32 = 100;
 /// Gateway cannot read a request, or does not take it.
 pub(super) const CANNOT_READ: i32 = 320;
 pub(super) const NOT_VALID: i32 = 321;
+/// It could read it, and fails all the same.
+pub(super) const NOT_PROCESSED: i32 = 322;
 const TICK_BY_TICK_LIMIT: i32 = 10_190;
 const BOOK_HALTED: i32 = 316;
 const BOOK_RESET: i32 = 317;

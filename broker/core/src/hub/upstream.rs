@@ -12,7 +12,7 @@ use ibouncer_proto::tws::messages::{id, incoming};
 use ibouncer_proto::tws::v1::{CurrentTimeRequest, ErrorMessage, MarketDataTypeRequest};
 use prost::Message as _;
 
-use super::line_errors::{CANNOT_READ, NOT_VALID, RATE_EXCEEDED};
+use super::line_errors::{CANNOT_READ, NOT_PROCESSED, NOT_VALID, RATE_EXCEEDED};
 use super::marks::shown;
 use super::{Hub, Output};
 use crate::fields::{field, field_of, is_data};
@@ -273,7 +273,7 @@ impl Hub {
                 let text = format!("Gateway says 1300: {text}; set gateway.address to that port");
                 self.note(NoteKind::Gateway, Severity::Error, text);
             }
-            CANNOT_READ | NOT_VALID if self.on_error_without_id(&notice) => {}
+            CANNOT_READ | NOT_VALID | NOT_PROCESSED if self.on_error_without_id(&notice) => {}
             _ => tracing::info!(code, text, "notice from Gateway"),
         }
     }

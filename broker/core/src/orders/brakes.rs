@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::reconcile::Listing;
 use crate::error::{self, Error, Retry};
 use crate::principals::WhenAway;
 
@@ -61,6 +62,8 @@ pub(crate) struct Brakes {
     pub(crate) audit: Option<String>,
     /// Orders are compared with Gateway's lists for the first time in this session.
     pub(crate) reconciling: bool,
+    /// The list that Gateway has not answered, if that is what it waits for.
+    pub(crate) unlisted: Option<Listing>,
     pub(crate) road: Road,
 }
 
@@ -115,7 +118,15 @@ impl Brakes {
             return Gate::Closed(error::trading_closed("JOURNAL_FAILED", Retry::After, &what));
         }
         let away = match self.road {
-            Road::Open if self.reconciling => "orders are being compared with Gateway's lists",
+            Road::Open if self.reconciling => match self.unlisted {
+                None => "orders are being compared with Gateway's lists",
+                Some(list) => &format!(
+                    "orders are being compared with Gateway's lists, and Gateway has not answered \
+                     {}: it is asked again as soon as a late answer could not be taken for the \
+                     next one's, within 6 minutes, or in a new session",
+                    list.name()
+                ),
+            },
             Road::Open => return Gate::Open,
             Road::RestartWindow if when_away == WhenAway::Allow && !self.reconciling => {
                 return Gate::Open;

@@ -303,12 +303,8 @@ impl Desk {
 
     /// The next order id. What is given out is below the floor on disk before it leaves.
     pub(super) fn take_id(&mut self) -> Result<i32, Error> {
-        if self.next_id >= HIGHEST_ORDER_ID {
-            return Err(error::order_later(
-                "TRADING_HALTED",
-                "order ids are used up: reset them in Gateway (API settings, Reset API order ID \
-                 sequence) while no API order is open",
-            ));
+        if let Some(error) = self.ids_are_used_up() {
+            return Err(error);
         }
         let id = self.next_id;
         self.next_id += 1;
@@ -317,6 +313,16 @@ impl Desk {
             self.save_facts();
         }
         Ok(id)
+    }
+
+    pub(super) fn ids_are_used_up(&self) -> Option<Error> {
+        (self.next_id >= HIGHEST_ORDER_ID).then(|| {
+            error::order_later(
+                "TRADING_HALTED",
+                "order ids are used up: reset them in Gateway (API settings, Reset API order ID \
+                 sequence) while no API order is open",
+            )
+        })
     }
 
     pub(super) fn push(

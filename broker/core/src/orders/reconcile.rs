@@ -27,6 +27,16 @@ pub enum Listing {
     CompletedOrders,
 }
 
+impl Listing {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::OpenOrders => "reqAllOpenOrders",
+            Self::Executions => "reqExecutions",
+            Self::CompletedOrders => "reqCompletedOrders",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// There is no session.
@@ -140,8 +150,12 @@ impl Reconciler {
         self.wanted.take()
     }
 
-    pub(crate) fn is_listing_of(&self, listing: Listing) -> bool {
-        matches!(self.state, State::Listing { what, .. } if what == listing)
+    /// The list that is asked for.
+    pub(crate) fn listing(&self) -> Option<Listing> {
+        match self.state {
+            State::Listing { what, .. } => Some(what),
+            State::Off | State::Idle { .. } => None,
+        }
     }
 
     pub(crate) fn is_listing(&self) -> bool {

@@ -56,6 +56,7 @@ impl Desk {
         }
         self.check_accounts(accounts);
         self.brakes.reconciling = true;
+        self.brakes.unlisted = None;
         self.reconciler.on_session();
         self.doings.push_back(Doing::StatusChanged);
     }
@@ -238,8 +239,17 @@ impl Desk {
 
     /// A list is complete, or will never be.
     pub(crate) fn on_listed(&mut self, complete: bool, now: Instant) {
-        if complete && self.reconciler.is_listing_of(Listing::OpenOrders) {
+        let listing = self.reconciler.listing();
+        if complete && listing == Some(Listing::OpenOrders) {
             self.book.age_foreign();
+        }
+        let unlisted = listing.filter(|_| !complete);
+        if std::mem::replace(&mut self.brakes.unlisted, unlisted) != unlisted {
+            if let Some(list) = unlisted {
+                let text = format!("Gateway has not answered {}; it is asked again", list.name());
+                self.note(Severity::Warning, text);
+            }
+            self.doings.push_back(Doing::StatusChanged);
         }
         let next = now + self.settings.reconcile_every;
         if self.reconciler.on_listed(complete, next, now) == Progress::Done {

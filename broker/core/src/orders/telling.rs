@@ -215,7 +215,11 @@ impl Desk {
         }
         let halt =
             self.facts.halts.get("").map(|halt| format!("halted by {}: {}", halt.by, halt.reason));
-        let (word, because) = match (halt, self.brakes.gate(WhenAway::Reject)) {
+        let gate = match (self.brakes.gate(WhenAway::Reject), self.ids_are_used_up()) {
+            (Gate::Open, Some(error)) => Gate::Closed(error),
+            (gate, _) => gate,
+        };
+        let (word, because) = match (halt, gate) {
             _ if !self.settings.enabled => ("off", "trading.enabled is false; cancels pass".into()),
             (Some(halt), _) => ("halted", halt),
             (None, Gate::Open) => ("on", "orders are taken".to_owned()),

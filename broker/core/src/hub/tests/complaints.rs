@@ -137,4 +137,7 @@ fn an_error_without_an_id_ends_the_only_call_that_has_none() {
     assert_eq!(world.error(1).gateway_code, 321);
     world.pass(1);
     assert_eq!(asked(&world), 2, "the other one is not held for it");
+    // Gateway has several words for it.
+    world.frame(id::ERR_MSG, &ErrorMessage { error_code: Some(322), ..refused });
+    assert_eq!(world.error(2).gateway_code, 322);
 }

@@ -143,3 +143,31 @@ fn what_this_build_does_not_know_of_an_order_is_shown_all_the_same() {
     };
     assert_eq!(has_mark(event), 1);
 }
+
+#[test]
+fn a_list_that_gateway_does_not_answer_is_named_as_what_is_waited_for() {
+    let mut floor = Floor::closed(Loaded::default());
+    floor.session(1, Before::New);
+    floor.desk.on_listed(true, floor.now);
+    floor.desk.on_listed(false, floor.now);
+    let place = floor.place("momentum", "a");
+    let refused = floor.refused(place);
+    assert_eq!(refused.code, "TRADING_RECONCILING");
+    assert!(refused.message.contains("reqExecutions"), "{refused:?}");
+    floor.now += Duration::from_secs(5);
+    floor.desk.handle_timeout(floor.now);
+    floor.reconcile();
+    let (word, _) = floor.desk.status(&Clock { now: floor.now, wall: SystemTime::UNIX_EPOCH });
+    assert_eq!(word, "on");
+}
+
+#[test]
+fn ids_that_are_used_up_are_said_in_the_status() {
+    let mut floor = Floor::open();
+    floor.desk.next_id = HIGHEST_ORDER_ID;
+    let (word, status) = floor.desk.status(&Clock { now: floor.now, wall: SystemTime::UNIX_EPOCH });
+    assert_eq!(word, "halted");
+    assert!(status.unwrap().because.contains("used up"));
+    let place = floor.place("momentum", "a");
+    assert_eq!(floor.refused(place).code, "TRADING_HALTED");
+}

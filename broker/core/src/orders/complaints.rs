@@ -62,6 +62,24 @@ impl Desk {
             kind = OrderEventKind::State;
         }
         self.tell(id, kind, now);
+        if kind == OrderEventKind::State {
+            self.end_attached(id, now);
+        }
         true
+    }
+
+    /// Gateway makes attached orders of what it accepts, and tells of each: of an order that it has
+    /// rejected there are none.
+    fn end_attached(&mut self, parent: i32, now: Instant) {
+        for id in self.book.live() {
+            let Some(order) = self.book.get_mut(id) else {
+                continue;
+            };
+            let never_made = order.record.attached_to == parent && order.record.perm_id == 0;
+            let because = "Gateway has rejected the order that it was attached to";
+            if never_made && order.transition(State::Rejected, because) == Ok(true) {
+                self.tell(id, OrderEventKind::State, now);
+            }
+        }
     }
 }

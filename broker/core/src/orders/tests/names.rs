@@ -178,3 +178,26 @@ fn whoever_may_not_trade_any_more_is_not_told_that_its_order_never_left() {
     let new = floor.place("momentum", "b");
     assert_eq!(floor.refused(new).code, "RIGHT_DENIED");
 }
+
+#[test]
+fn of_an_order_that_gateway_rejects_nothing_was_attached() {
+    for unknown in [false, true] {
+        let mut floor = Floor::open();
+        floor.call("momentum", one(with_attached("a")));
+        floor.placed("momentum", "other");
+        let id = floor.order("momentum", "a").order_id;
+        if unknown {
+            // One of them was lost sight of before.
+            let leg = floor.order("momentum", "a.sl").order_id;
+            let order = floor.desk.book.get_mut(leg).unwrap();
+            order.transition(State::Unknown, "test").unwrap();
+            floor.desk.book.note(leg);
+        }
+        floor.failed(id, 201);
+        for name in ["a", "a.sl", "a.pt"] {
+            assert_eq!(floor.state("momentum", name), State::Rejected, "{name}");
+        }
+        assert_eq!(floor.state("momentum", "other"), State::Sent);
+        assert_eq!(floor.desk.book.live_count("momentum"), 1);
+    }
+}

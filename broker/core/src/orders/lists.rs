@@ -68,12 +68,13 @@ impl Desk {
         let mut executions = BTreeSet::new();
         let mut out = Vec::with_capacity(answer.len());
         for (tag, whole, inside) in fields(answer).ok()? {
+            let owner = ids_of(list, tag, inside).and_then(|ids| self.owner_of(ids));
             if let Some(own) = own
-                && !self.is_own(list, tag, inside, own, &mut executions)
+                && !is_own(list, tag, inside, owner == Some(own), &mut executions)
             {
                 continue;
             }
-            match in_terms_of(own, list, tag, inside) {
+            match in_terms_of(owner, list, tag, inside) {
                 None => out.extend_from_slice(whole),
                 Some(entry) => put_part(&mut out, tag, &entry),
             }
@@ -81,52 +82,62 @@ impl Desk {
         Some(out.into())
     }
 
-    fn is_own(
-        &self,
-        list: List,
-        tag: u32,
-        entry: &[u8],
-        own: &str,
-        executions: &mut BTreeSet<String>,
-    ) -> bool {
-        let is = |ids: Option<Ids>| ids.is_some_and(|ids| self.owner_of(ids) == Some(own));
-        match (list, tag) {
-            (List::Open, MAIN) => is(tws::OpenOrder::decode(entry).ok().map(|told| {
-                let order = told.order.unwrap_or_default();
-                let (client, perm) = (order.client_id(), order.perm_id());
-                Ids { client, perm, order: told.order_id.unwrap_or_default() }
-            })),
-            (List::Open, BESIDE) => is(tws::OrderStatus::decode(entry).ok().map(|told| Ids {
-                client: told.client_id(),
-                order: told.order_id(),
-                perm: told.perm_id(),
-            })),
-            (List::Completed, MAIN) => is(tws::CompletedOrder::decode(entry).ok().map(|told| {
-                let order = told.order.unwrap_or_default();
-                let (client, perm) = (order.client_id(), order.perm_id());
-                Ids { client, perm, order: order.order_id() }
-            })),
-            (List::Executions, MAIN) => {
-                let told = tws::ExecutionDetails::decode(entry).unwrap_or_default();
-                let told = told.execution.unwrap_or_default();
-                let (client, perm) = (told.client_id(), told.perm_id());
-                let own = is(Some(Ids { client, perm, order: told.order_id() }));
-                if own {
-                    executions.insert(told.exec_id().to_owned());
-                }
-                own
-            }
-            (List::Executions, BESIDE) => tws::CommissionAndFeesReport::decode(entry)
-                .is_ok_and(|report| executions.contains(report.exec_id())),
-            _ => true,
-        }
-    }
-
     fn owner_of(&self, ids: Ids) -> Option<&str> {
         let by_perm_id = Some(ids.perm).filter(|id| *id != 0);
         let id = by_perm_id.and_then(|id| self.book.by_perm_id(id));
         let id = id.or((ids.client == self.client_id).then_some(ids.order))?;
         self.book.get(id).map(|order| &order.record.owner[..])
+    }
+}
+
+/// What tells whose this entry is; none where something else does.
+fn ids_of(list: List, tag: u32, entry: &[u8]) -> Option<Ids> {
+    match (list, tag) {
+        (List::Open, MAIN) => tws::OpenOrder::decode(entry).ok().map(|told| {
+            let order = told.order.unwrap_or_default();
+            let (client, perm) = (order.client_id(), order.perm_id());
+            Ids { client, perm, order: told.order_id.unwrap_or_default() }
+        }),
+        (List::Open, BESIDE) => tws::OrderStatus::decode(entry).ok().map(|told| Ids {
+            client: told.client_id(),
+            order: told.order_id(),
+            perm: told.perm_id(),
+        }),
+        (List::Completed, MAIN) => tws::CompletedOrder::decode(entry).ok().map(|told| {
+            let order = told.order.unwrap_or_default();
+            let (client, perm) = (order.client_id(), order.perm_id());
+            Ids { client, perm, order: order.order_id() }
+        }),
+        (List::Executions, MAIN) => tws::ExecutionDetails::decode(entry).ok().map(|told| {
+            let told = told.execution.unwrap_or_default();
+            let (client, perm) = (told.client_id(), told.perm_id());
+            Ids { client, perm, order: told.order_id() }
+        }),
+        _ => None,
+    }
+}
+
+/// Is it shown to whoever wants only what is its own? Commissions go with their executions, and
+/// what is beside the orders is nobody's.
+fn is_own(
+    list: List,
+    tag: u32,
+    entry: &[u8],
+    owned: bool,
+    executions: &mut BTreeSet<String>,
+) -> bool {
+    match (list, tag) {
+        (List::Executions, MAIN) => {
+            if owned {
+                let told = tws::ExecutionDetails::decode(entry).unwrap_or_default();
+                executions.insert(told.execution.unwrap_or_default().exec_id().to_owned());
+            }
+            owned
+        }
+        (List::Executions, BESIDE) => tws::CommissionAndFeesReport::decode(entry)
+            .is_ok_and(|report| executions.contains(report.exec_id())),
+        (List::Open, MAIN | BESIDE) | (List::Completed, MAIN) => owned,
+        _ => true,
     }
 }
 
@@ -140,8 +151,7 @@ pub(super) fn open_order(owner: &str, told: &[u8]) -> Vec<u8> {
     in_terms_of(Some(owner), List::Open, MAIN, told).unwrap_or_else(|| told.to_vec())
 }
 
-/// The entry without our tag, and for its owner without our mark in `ocaGroup`; none if it has
-/// neither.
+/// The entry without our tag, and without its owner's mark in `ocaGroup`; none if it has neither.
 fn in_terms_of(owner: Option<&str>, list: List, tag: u32, entry: &[u8]) -> Option<Vec<u8>> {
     let (inner, order_ref) = match (list, tag) {
         (List::Open, MAIN) => (field::OPEN_ORDER_ORDER, field::ORDER_REF),

@@ -66,6 +66,23 @@ fn our_tag_is_in_no_list_and_what_others_wrote_is() {
 }
 
 #[test]
+fn the_mark_of_an_owner_is_in_no_list_whoever_reads_it() {
+    let (floor, ids) = floor();
+    let mut all = open_orders(&floor, ids);
+    for (one, group) in all.open_orders.iter_mut().zip(["momentum~G", "carry~G", "momentum~G"]) {
+        one.order.as_mut().unwrap().oca_group = Some(group.into());
+    }
+    for own in [None, Some("momentum")] {
+        let seen: v1::ListOpenOrdersResponse = shown(&floor, &calls::ALL_OPEN_ORDERS, &all, own);
+        let groups: Vec<_> =
+            seen.open_orders.iter().map(|one| one.order.as_ref().unwrap().oca_group()).collect();
+        // What another program calls so is its own name for it.
+        let expected = ["G", "G", "momentum~G"];
+        assert_eq!(groups, expected[..groups.len()], "{own:?}");
+    }
+}
+
+#[test]
 fn whoever_asks_for_its_own_gets_its_own() {
     let (mut floor, ids) = floor();
     let all = open_orders(&floor, ids);

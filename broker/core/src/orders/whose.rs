@@ -8,6 +8,7 @@ use ibouncer_proto::tws::v1 as tws;
 use super::brakes::Doubt;
 use super::leaving::What;
 use super::{Desk, HIGHEST_ORDER_ID};
+use crate::notes::Severity;
 
 /// Gateway writes this where there is no order id.
 const NO_ORDER_ID: i32 = i32::MAX;
@@ -46,6 +47,14 @@ impl Desk {
     pub(crate) fn on_next_valid_id(&mut self, order_id: i32) {
         if (1..HIGHEST_ORDER_ID).contains(&order_id) {
             self.next_id = self.next_id.max(order_id);
+        } else if order_id >= HIGHEST_ORDER_ID && self.active {
+            let text = format!(
+                "Gateway's next order id is {order_id}, and ids above {HIGHEST_ORDER_ID} are for \
+                 requests: orders go on from {}. If Gateway refuses them (103), reset its order \
+                 ids (API settings, Reset API order ID sequence) while no API order is open",
+                self.next_id
+            );
+            self.note(Severity::Warning, text);
         }
     }
 

@@ -64,7 +64,10 @@ async fn ask_broker(ask: &Ask, global: &Global, output: &mut Output) -> Result<E
         }
         Ask::Quotes(wishes) => quotes::run(&client.await?, wishes, output).await,
         Ask::Read(read) => read::run(&client.await?, read, output).await,
-        Ask::Trade(order) => trade::run(&client.await?, order, output).await,
+        Ask::Trade(order) => match client.await {
+            Ok(client) => trade::run(&client, order, output).await,
+            Err(error) => Err(trade::unconnected(order, error)),
+        },
         Ask::Clients => clients::run(&client.await?, output).await,
         Ask::Lines { show_accounts } => lines::run(&client.await?, *show_accounts, output).await,
         // It needs no broker.

@@ -89,10 +89,7 @@ impl Output {
             told.push_str(&wrap(
                 match delivery {
                     Delivery::NotSent => "NOT_SENT: nothing of it has left for Gateway, or will",
-                    Delivery::MaybeSent => {
-                        "MAYBE_SENT: it may have left. The same `ibouncer place` with the same --id \
-                         is safe; before anything else look at `ibouncer orders`"
-                    }
+                    Delivery::MaybeSent => "MAYBE_SENT: it may have left for Gateway",
                 },
                 2,
             ));

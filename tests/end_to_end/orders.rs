@@ -1,7 +1,8 @@
 //! Orders through the broker, each checked against the ledger of the simulated Gateway: what it
 //! has is what is real, whatever anyone believes.
 //!
-//! - `flow`: from a call to its end; brackets, previews, the command line.
+//! - `flow`: from a call to its end; brackets, previews.
+//! - `command_line`: the same by hand, and what it says of what may have left.
 //! - `restarts`: five hundred orders while worker and broker are killed.
 //! - `rights`: twenty clients, and what each may not.
 //! - `brakes`: halts, disconnects, a lost IB, a full disk, a journal that does not fit.
@@ -9,6 +10,7 @@
 
 mod adoption;
 mod brakes;
+mod command_line;
 mod flow;
 mod restarts;
 mod rights;

@@ -8,10 +8,10 @@ mod trading;
 mod watch;
 mod whoami;
 
-use ibouncer_client::{Client, api};
+use ibouncer_client::{Client, ConnectError, Delivery, Error, api};
 
 use crate::args::{Orders, OrdersCommand, Trade, Whose};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Complaint, Exit, Failure};
 use crate::output::Output;
 
 /// Of what was just sent, nobody asks whose account it is.
@@ -30,6 +30,32 @@ pub(crate) async fn run(
         Trade::Trading(order) => trading::run(client, order, output).await,
         Trade::Whoami => whoami::run(client, output).await,
     }
+}
+
+/// No connection came about, so nothing has left.
+pub(crate) fn unconnected(order: &Trade, error: ConnectError) -> Failure {
+    let sends = match order {
+        Trade::Place(wishes) => !wishes.preview,
+        Trade::Modify(_) | Trade::Cancel(_) => true,
+        Trade::Orders(_) | Trade::Trading(_) | Trade::Whoami => false,
+    };
+    if sends { not_sent(error) } else { error.into() }
+}
+
+/// What was to be sent was not reached.
+fn not_sent(error: impl Into<Complaint>) -> Failure {
+    Complaint { delivery: Some(Delivery::NotSent), ..error.into() }.into()
+}
+
+/// Of a call that sends; `advice` says how to go on if it is not known whether it has left.
+fn sending<T>(answer: Result<T, Error>, advice: impl FnOnce() -> String) -> Result<T, Failure> {
+    answer.map_err(|error| {
+        let complaint = Complaint::from(error);
+        match complaint.delivery {
+            Some(Delivery::MaybeSent) => complaint.next(advice()).into(),
+            _ => complaint.into(),
+        }
+    })
 }
 
 async fn orders(client: &Client, wishes: &Orders, output: &mut Output) -> Result<Exit, Failure> {

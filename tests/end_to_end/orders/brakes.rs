@@ -20,6 +20,13 @@ async fn refused(client: &Client, name: &str, code: &str) -> Error {
     error
 }
 
+/// The same, where the journal may have lost orders: the same call may have placed it before.
+async fn refused_in_doubt(client: &Client, name: &str) {
+    let error = client.orders().place(resting(name)).await.unwrap_err();
+    let expected = ("TRADING_HALTED", Some(Delivery::MaybeSent));
+    assert_eq!((error.code(), error.delivery()), expected, "{error}");
+}
+
 async fn rests(client: &Client, name: &str) -> i32 {
     client.orders().place(resting(name)).await.unwrap();
     state(client, name, OrderState::Working).await.order_id

@@ -72,7 +72,7 @@ impl Desk {
             OrderRequest::Get(_) | OrderRequest::List(_) | OrderRequest::Watch { .. } => error,
             // The same call may have placed it before, and nobody here would know.
             OrderRequest::Place(_) | OrderRequest::PlaceGroup(_) | OrderRequest::Exercise(_)
-                if self.brakes.forgets_orders() =>
+                if self.blind.is_some() || self.brakes.forgets_orders() =>
             {
                 error::maybe_sent_before(error)
             }

@@ -48,7 +48,7 @@ pub(crate) enum Doubt {
 impl Doubt {
     /// An order that the journal does not know may have been placed all the same.
     fn forgets_orders(self) -> bool {
-        matches!(self, Self::Damaged | Self::Empty | Self::Unaccounted)
+        matches!(self, Self::Empty | Self::Unaccounted)
     }
 }
 

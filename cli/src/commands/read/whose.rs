@@ -26,7 +26,7 @@ impl Whose {
     }
 
     /// The one account of a list that was asked for, if one was.
-    pub(super) fn pick<'a>(
+    pub(crate) fn pick<'a>(
         &self,
         accounts: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<String>, Complaint> {

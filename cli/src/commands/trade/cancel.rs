@@ -3,7 +3,7 @@
 use ibouncer_client::{Client, api};
 use serde_json::json;
 
-use super::{MASKED, rows};
+use super::{MASKED, rows, sending};
 use crate::args::Cancel;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -16,7 +16,8 @@ pub(super) async fn run(
     let owner = wishes.owner.clone().unwrap_or_default();
     let reason = wishes.reason.clone().unwrap_or_default();
     if let Some(words) = &wishes.every_order {
-        client.admin().cancel_every_order(words, reason).await?;
+        let answer = client.admin().cancel_every_order(words, reason).await;
+        sending(answer, again)?;
         if output.json() {
             output.value(&json!({ "cancelling": "every order" }))?;
         } else {
@@ -32,9 +33,9 @@ pub(super) async fn run(
                 reason,
                 ..Default::default()
             };
-            vec![client.orders().cancel_with(request).await?]
+            vec![sending(client.orders().cancel_with(request).await, again)?]
         }
-        None => client.orders().cancel_all(owner, reason).await?,
+        None => sending(client.orders().cancel_all(owner, reason).await, again)?,
     };
     if output.json() {
         let list: Vec<_> = orders.iter().map(|one| rows::as_json(one, &MASKED)).collect();
@@ -53,4 +54,9 @@ pub(super) async fn run(
         }
     }
     Ok(Exit::Good)
+}
+
+fn again() -> String {
+    "give the same cancel again, that is safe; `ibouncer orders --mine` shows what became of it"
+        .to_owned()
 }

@@ -2,7 +2,7 @@
 
 use ibouncer_client::{Client, api, tws};
 
-use super::{rows, say};
+use super::{not_sent, rows, say, sending};
 use crate::args::Modify;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -13,7 +13,7 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let owner = wishes.owner.clone().unwrap_or_default();
-    let known = client.orders().get(&owner, &wishes.id).await?;
+    let known = client.orders().get(&owner, &wishes.id).await.map_err(not_sent)?;
     let request = tws::PlaceOrderRequest {
         contract: known.contract.clone(),
         order: Some(changed(known.order.clone().unwrap_or_default(), wishes)),
@@ -25,7 +25,11 @@ pub(super) async fn run(
         owner,
         reason: wishes.reason.clone().unwrap_or_default(),
     };
-    let order = client.orders().modify_with(request).await?;
+    let advice = || {
+        let id = &wishes.id;
+        format!("look at {id} in `ibouncer orders --mine` before you give the change again")
+    };
+    let order = sending(client.orders().modify_with(request).await, advice)?;
     say(&order, &rows::change(&order), output)?;
     Ok(Exit::Good)
 }

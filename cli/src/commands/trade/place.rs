@@ -1,11 +1,12 @@
 //! `ibouncer place`: one order, or its preview.
 
-use ibouncer_client::{Client, Outcome, order, tws};
+use ibouncer_client::{Client, Delivery, OrderHandle, Outcome, order, tws};
 use serde_json::json;
 
-use super::say;
-use crate::args::{Action, Place};
-use crate::exit::{Exit, Failure};
+use super::{not_sent, say, sending};
+use crate::args::{Action, Place, Whose};
+use crate::commands::until::Until;
+use crate::exit::{Complaint, Exit, Failure};
 use crate::output::Output;
 use crate::output::number::{money, set};
 use crate::output::text::Block;
@@ -17,23 +18,80 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let name = wishes.id.clone().unwrap_or_else(made_up);
-    let named = order::named(name, contract_of(&wishes.symbol.symbol), order_of(wishes));
+    let mut order = order_of(wishes);
+    order.account = in_full(client, wishes.account.as_deref()).await.map_err(not_sent)?;
+    let named = order::named(&name, contract_of(&wishes.symbol.symbol), order);
     if wishes.preview {
         let request = named.request.unwrap_or_default();
         return preview(client, request, output).await;
     }
-    let mut handle = client.orders().place(named).await?;
+    let advice = || {
+        format!(
+            "look at {name} in `ibouncer orders --mine`, or give the same order again with \
+             --id {name}: it is placed once"
+        )
+    };
+    let (orders, mut until) = (client.orders(), Until::new(None)?);
+    let mut handle = tokio::select! {
+        placed = orders.place(named) => sending(placed, advice)?,
+        () = until.over() => return Err(interrupted().next(advice()).into()),
+    };
     if wishes.wait {
-        let outcome = handle.outcome().await?;
-        say(outcome.order(), "", output)?;
-        return Ok(match outcome {
-            Outcome::Filled(_) | Outcome::Cancelled(_) => Exit::Good,
-            Outcome::Rejected(_) | Outcome::NotSent(_) => Exit::Usage,
-            Outcome::Unknown(_) => Exit::NotReady,
-        });
+        return wait(&mut handle, &mut until, output).await;
     }
     say(handle.order(), "", output)?;
     Ok(Exit::Good)
+}
+
+/// Until its end, or the user's patience's; the order lives on without us.
+async fn wait(
+    handle: &mut OrderHandle,
+    until: &mut Until,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let name = handle.client_order_id().to_owned();
+    let outcome = tokio::select! {
+        outcome = handle.outcome() => Some(outcome),
+        () = until.over() => None,
+    };
+    let Some(outcome) = outcome else {
+        say(handle.order(), "", output)?;
+        return Ok(Exit::NotReady);
+    };
+    let outcome = outcome.map_err(|error| Complaint {
+        delivery: Some(Delivery::MaybeSent),
+        ..Complaint::from(error)
+            .next(format!("{name} had left, and lives on: `ibouncer orders --mine` shows it"))
+    })?;
+    say(outcome.order(), "", output)?;
+    Ok(match outcome {
+        Outcome::Filled(_) | Outcome::Cancelled(_) => Exit::Good,
+        Outcome::Rejected(_) | Outcome::NotSent(_) => Exit::Usage,
+        Outcome::Unknown(_) => Exit::NotReady,
+    })
+}
+
+fn interrupted() -> Complaint {
+    Complaint {
+        exit: Exit::NotReady,
+        code: "INTERRUPTED".to_owned(),
+        delivery: Some(Delivery::MaybeSent),
+        ..Complaint::usage("the command was interrupted before the broker had answered")
+    }
+}
+
+/// The account by its whole name; a masked one is looked up.
+async fn in_full(client: &Client, account: Option<&str>) -> Result<Option<String>, Complaint> {
+    let Some(named) = account.filter(|name| name.contains('*')) else {
+        return Ok(account.map(str::to_owned));
+    };
+    let whose = Whose { account: Some(named.to_owned()), show_accounts: false };
+    let listed = client.accounts().list().await?;
+    let mut found = whose.pick(listed.iter().map(|one| one.account.as_str()))?;
+    match found.len() {
+        1 => Ok(found.pop()),
+        _ => Err(Complaint::usage(format!("several accounts look like {named}: name it in full"))),
+    }
 }
 
 fn order_of(wishes: &Place) -> tws::Order {
@@ -55,7 +113,6 @@ fn order_of(wishes: &Place) -> tws::Order {
     tws::Order {
         tif: Some(wishes.tif.clone()),
         outside_rth: wishes.outside_rth.then_some(true),
-        account: wishes.account.clone(),
         ..order
     }
 }

@@ -223,6 +223,20 @@ fn gateways_word_that_the_size_is_zero_ends_an_order() {
 }
 
 #[test]
+fn an_error_that_answers_cancels_ends_no_order_that_was_not_answered() {
+    for code in [161, 10_147, 10_148] {
+        let mut floor = Floor::open();
+        let id = floor.placed("momentum", "a");
+        floor.cancel("momentum", "a");
+        floor.leave();
+        floor.failed(id, code);
+        assert_eq!(changing(&floor, "a"), v1::ChangeState::Failed);
+        floor.failed(id, code);
+        assert_eq!(floor.state("momentum", "a"), State::Sent, "{code} came twice");
+    }
+}
+
+#[test]
 fn an_order_is_shown_as_gateway_knows_it_and_changed_as_it_was_shown() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");

@@ -43,6 +43,7 @@ impl Desk {
         now: Instant,
     ) {
         self.epoch = Some(epoch);
+        self.accounts = accounts.to_vec();
         if !self.active {
             return;
         }
@@ -55,6 +56,7 @@ impl Desk {
             self.tell(id, OrderEventKind::Change, now);
         }
         self.check_accounts(accounts);
+        self.owed.try_again(now);
         self.brakes.reconciling = true;
         self.reconciler.on_session();
         self.doings.push_back(Doing::StatusChanged);
@@ -79,6 +81,7 @@ impl Desk {
         self.lose(&format!("the session ended: {because}"), now);
         self.answers_due.clear();
         self.book.foreign.clear();
+        self.relisted.clear();
         self.reconciler.on_session_down();
         self.brakes.reconciling = false;
         self.reconciled = None;
@@ -238,8 +241,11 @@ impl Desk {
 
     /// A list is complete, or will never be.
     pub(crate) fn on_listed(&mut self, complete: bool, now: Instant) {
-        if complete && self.reconciler.is_listing_of(Listing::OpenOrders) {
-            self.book.age_foreign();
+        if self.reconciler.is_listing_of(Listing::OpenOrders) {
+            self.revive_relisted(complete, now);
+            if complete {
+                self.book.age_foreign();
+            }
         }
         let next = now + self.settings.reconcile_every;
         if self.reconciler.on_listed(complete, next, now) == Progress::Done {

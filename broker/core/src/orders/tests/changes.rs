@@ -247,6 +247,7 @@ fn an_order_is_shown_as_gateway_knows_it_and_changed_as_it_was_shown() {
         order: Some(tws::Order {
             client_id: Some(CLIENT_ID),
             perm_id: Some(77),
+            order_ref: Some(floor.tag(id)),
             ..limit(10.0).order.unwrap()
         }),
         order_state: Some(tws::OrderState {
@@ -325,6 +326,7 @@ fn the_owner_s_words_for_the_contract_hold_after_a_change_in_gateway_s_words() {
             order: Some(tws::Order {
                 client_id: Some(CLIENT_ID),
                 perm_id: Some(77),
+                order_ref: Some(floor.tag(id)),
                 oca_group: Some("3000000004".into()),
                 account: Some("DU0000001".into()),
                 ..limit(price).order.unwrap()

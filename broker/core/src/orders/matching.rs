@@ -199,7 +199,8 @@ fn same_contract(asked: &tws::Contract, told_before: i32, told: &tws::Contract) 
     };
     // What names a bond (a CUSIP) is not what Gateway calls it.
     let is_bond = sec_type(told.sec_type()) == "BOND" || sec_type(asked.sec_type()) == "BOND";
-    let same_strike = asked.strike() == 0.0 || asked.strike() == told.strike();
+    let has_strike = |one: &tws::Contract| one.strike() != 0.0 && one.strike() < 1e300;
+    let same_strike = !has_strike(asked) || !has_strike(told) || asked.strike() == told.strike();
     let rights = [asked, told].map(|one| right(one.right()));
     same(&sec_type(asked.sec_type()), &sec_type(told.sec_type()))
         && same(asked.currency(), told.currency())

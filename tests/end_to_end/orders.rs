@@ -7,6 +7,7 @@
 //! - `rights`: twenty clients, and what each may not.
 //! - `brakes`: halts, disconnects, a lost IB, a full disk, a journal that does not fit.
 //! - `adoption`: live orders, and the next broker.
+//! - `rivals`: another order under one of our numbers.
 
 mod adoption;
 mod brakes;
@@ -14,6 +15,7 @@ mod command_line;
 mod flow;
 mod restarts;
 mod rights;
+mod rivals;
 
 use std::time::{Duration, Instant};
 

@@ -15,7 +15,9 @@
 //! `orders/order.rs` (the machine of one order), `orders/asked.rs` (what is asked), `orders/place.rs`,
 //! `orders/waiting.rs` (what is not taken in yet), `orders/change.rs`, `orders/cancel.rs`,
 //! `orders/authority.rs` (who may act on whose), `orders/leaving.rs` (from the queue to the
-//! link), `orders/evidence.rs` (what Gateway says), `orders/complaints.rs`, `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
+//! link), `orders/evidence.rs` (what Gateway says), `orders/matching.rs` (of which order),
+//! `orders/rivals.rs` (another order under one of our numbers), `orders/revival.rs` (ends that are
+//! taken back), `orders/complaints.rs`, `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
 //! `orders/session.rs` (what its life means for orders), `orders/telling.rs` (journal and events),
 //! `orders/instances.rs`, `orders/lists.rs` (Gateway's lists), and `hub/trading.rs` (the way in and out).
 
@@ -27,6 +29,7 @@ pub mod brakes;
 mod cancel;
 mod change;
 mod complaints;
+mod completed;
 mod departures;
 mod evidence;
 mod executions;
@@ -36,6 +39,7 @@ mod instances;
 pub mod journal;
 mod leaving;
 mod lists;
+mod matching;
 mod operator;
 mod order;
 mod patch;
@@ -44,7 +48,9 @@ mod placement;
 mod preview;
 mod reconcile;
 pub mod request;
+mod revival;
 mod rights;
+mod rivals;
 pub mod session;
 mod telling;
 mod view;
@@ -152,6 +158,10 @@ pub struct Desk {
     reconciler: Reconciler,
     /// The session, if there is one.
     epoch: Option<u64>,
+    /// Accounts that it has.
+    accounts: Vec<String>,
+    /// Orders that have ended and are open in the list that comes now, as it shows them.
+    relisted: BTreeMap<i32, Bytes>,
     reconciled: Option<Instant>,
     /// What waits in the queue or for the disk, by the number under which it waits.
     departures: Departures,
@@ -200,6 +210,8 @@ impl Desk {
             blind: None,
             reconciler: Reconciler::new(),
             epoch: None,
+            accounts: Vec::new(),
+            relisted: BTreeMap::new(),
             reconciled: None,
             departures: Departures::default(),
             previews: BTreeMap::new(),

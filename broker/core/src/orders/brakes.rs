@@ -43,6 +43,8 @@ pub(crate) enum Doubt {
     HighId,
     /// One order has two permIds.
     TwoPermIds,
+    /// An order is told with another contract or side than was placed.
+    Altered,
 }
 
 impl Doubt {

@@ -1,7 +1,7 @@
 //! Cancelling orders, and whose one may cancel.
 //!
-//! A cancel is never held back by anything but the lack of a session: not by a halt, a doubt, a
-//! full disk, or by another change. One of an order that waits for its turn takes it back, and its
+//! A cancel is never held back by anything but the lack of a session in which its id means its
+//! order (`orders/rivals.rs`): not by a halt, a full disk, or by another change. One of an order that waits for its turn takes it back, and its
 //! whole group with it.
 
 use std::time::Instant;
@@ -79,12 +79,25 @@ impl Desk {
             }
         }
         let orders = self.cancel_all_of(&owner, Some(caller), &asked.reason, now);
+        if orders.is_empty()
+            && withdrawn.is_empty()
+            && let Some(error) = self.none_of_them(caller, &owner)
+        {
+            return Err(error);
+        }
         let orders = orders.iter().filter_map(|id| self.book.get(*id));
         let withdrawn = withdrawn.iter().map(prost::Message::encode_to_vec);
         let orders: Vec<_> =
             orders.map(|order| self.shown(&order.record)).chain(withdrawn).collect();
         self.answer_orders(call, &CancelAllOrdersResponse::default(), orders);
         Ok(())
+    }
+
+    /// Why no order of this owner could be cancelled, if there are some.
+    fn none_of_them(&self, caller: &Caller, owner: &str) -> Option<Error> {
+        let seen = |id: &i32| self.may_see(caller, *id).is_ok();
+        let mut seen = self.book.live_of(owner).into_iter().filter(seen);
+        seen.find_map(|id| self.out_of_reach(id))
     }
 
     /// Nothing of this name has left or may have, and a call could still make it leave.
@@ -183,7 +196,7 @@ impl Desk {
             let waits = self.departing(order_id, |what| what == What::Cancel).is_some();
             return Ok(if waits { Cancelling::Leaves } else { self.nothing_leaves(audit) });
         }
-        if let Some(error) = self.brakes.no_way() {
+        if let Some(error) = self.brakes.no_way().or_else(|| self.out_of_reach(order_id)) {
             return Err(error);
         }
         // A modification that waits for its turn is overtaken for good.

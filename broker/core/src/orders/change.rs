@@ -146,6 +146,9 @@ impl Desk {
             );
             return Err(error::order_later("ORDER_UNKNOWN", what));
         }
+        if let Some(error) = self.is_contested(order_id) {
+            return Err(error);
+        }
         if record.exercise {
             return Err(error::order("INVALID_ARGUMENT", "an exercise can be cancelled only"));
         }

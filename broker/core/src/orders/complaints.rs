@@ -17,6 +17,8 @@ const DUPLICATE_ID: i32 = 103;
 const CANCELLED: i32 = 202;
 /// Rejected, and not allowed to trade it.
 const REJECTED: [i32; 2] = [201, 203];
+/// They answer a cancel and never a placement: one that comes again is about no order.
+const ABOUT_CANCELS: [i32; 3] = [161, 10147, 10148];
 /// A warning to ib_async, and the end of an order here: nothing follows it.
 const SIZE_IS_ZERO: i32 = 434;
 
@@ -48,7 +50,7 @@ impl Desk {
         let pending = order.pending().map(Change::kind);
         let changing = order.pending().is_some_and(|one| one.state() != ChangeState::Waiting);
         let rejected = match order.state() {
-            State::Sent => ends && !changing,
+            State::Sent => ends && !changing && !ABOUT_CANCELS.contains(&code),
             // Gateway says Inactive, and then why. Of a modification it rejects only that.
             State::Inactive => REJECTED.contains(&code) && pending != Some(ChangeKind::Modify),
             _ => false,

@@ -1,9 +1,9 @@
 //! What Gateway says of orders: taken as it comes, whether it was asked for or not.
 //!
 //! Every openOrder, orderStatus, execution, commission, completed order and error about an order
-//! passes here, before it goes to whoever asked. What names our client id and an order of the
-//! book moves that order; what names our client id and an order that the book does not have makes
-//! the journal doubtful; everything else is somebody else's order, shown and never touched.
+//! passes here, before it goes to whoever asked. What is one of our orders (`orders/matching.rs`)
+//! moves that order; what names our client id and none of our orders makes the journal doubtful;
+//! everything else is somebody else's order, shown and never touched.
 
 use std::time::Instant;
 
@@ -15,9 +15,9 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::brakes::Doubt;
 use super::journal::OrderRecord;
-use super::order::{follows, meaning};
+use super::matching::Description;
+use super::order::{follows, is_live, meaning};
 use super::patch::{part, with_parts};
 use super::whose::Whose;
 use super::{Desk, Doing};
@@ -26,22 +26,23 @@ use crate::hub::Reply;
 use crate::notes::Severity;
 
 /// What Gateway told of an order, from whichever message.
-struct Told<'a> {
-    status: &'a str,
-    perm_id: i64,
-    filled: Option<&'a str>,
-    remaining: Option<&'a str>,
-    avg_fill_price: Option<f64>,
-    open: Option<&'a tws::OpenOrder>,
+#[derive(Default)]
+pub(super) struct Told<'a> {
+    pub(super) status: &'a str,
+    pub(super) perm_id: i64,
+    pub(super) filled: Option<&'a str>,
+    pub(super) remaining: Option<&'a str>,
+    pub(super) avg_fill_price: Option<f64>,
+    pub(super) open: Option<&'a tws::OpenOrder>,
     /// What is kept of it as it came.
-    raw: Raw,
+    pub(super) raw: Raw,
     /// From the list of orders that have ended.
-    over: bool,
+    pub(super) over: bool,
 }
 
 /// Bodies of Gateway; empty where the message has none.
 #[derive(Default)]
-struct Raw {
+pub(super) struct Raw {
     contract: Bytes,
     order: Bytes,
     order_state: Bytes,
@@ -50,16 +51,20 @@ struct Raw {
 
 impl Raw {
     /// The parts of a message that stand under these numbers.
-    fn of(message: &[u8], contract: u32, order: Option<u32>, order_state: u32) -> Self {
+    pub(super) fn of(message: &[u8], contract: u32, order: Option<u32>, order_state: u32) -> Self {
         let part = |tag| part(message, tag).ok().flatten().unwrap_or_default().into();
         let order = order.map(part).unwrap_or_default();
         Self { contract: part(contract), order, order_state: part(order_state), ..Self::default() }
     }
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    pub(super) fn new(status: &'a str, perm_id: i64) -> Self {
+        Self { status, perm_id, ..Self::default() }
+    }
+
     /// What it says of the state. Inactive can come back, but not from among those that ended.
-    fn state(&self) -> Option<State> {
+    pub(super) fn state(&self) -> Option<State> {
         match meaning(self.status) {
             Some(State::Inactive) if self.over => Some(State::Rejected),
             state => state,
@@ -119,17 +124,18 @@ impl Desk {
         }
         let state = told.order_state.clone().unwrap_or_default();
         let told_of = Told {
-            status: state.status(),
-            perm_id: order.perm_id(),
-            filled: None,
-            remaining: None,
-            avg_fill_price: None,
             open: Some(told),
             raw: Raw::of(message, 2, Some(3), 4),
-            over: false,
+            ..Told::new(state.status(), order.perm_id())
         };
-        match self.ours(order_id, order.client_id()) {
-            Whose::Ours => self.on_told(order_id, &told_of, now),
+        let description = Description::of_order(&order, told.contract.as_ref());
+        match self.whose(order_id, order.client_id(), &description) {
+            Whose::Ours => {
+                self.keep_relisted(order_id, &told_of, message);
+                self.on_told(order_id, &told_of, now);
+            }
+            Whose::Another(unlike) => self.on_another_order(told, message, unlike, now),
+            Whose::Unproven => {}
             Whose::Missing => self.on_unaccounted_order(told, message, now),
             Whose::Foreign => self.on_foreign_order(told, message, now),
         }
@@ -139,21 +145,20 @@ impl Desk {
         let (order_id, now_ms) = (told.order_id(), self.millis(now));
         self.see_id(order_id, told.client_id(), told.perm_id());
         let told_of = Told {
-            status: told.status(),
-            perm_id: told.perm_id(),
             filled: told.filled.as_deref(),
             remaining: told.remaining.as_deref(),
             avg_fill_price: told.avg_fill_price,
-            open: None,
             raw: Raw { order_status: Bytes::copy_from_slice(message), ..Raw::default() },
-            over: false,
+            ..Told::new(told.status(), told.perm_id())
         };
-        match self.ours(order_id, told.client_id()) {
+        let ended = meaning(told.status())
+            .is_some_and(|state| matches!(state, State::Filled | State::Cancelled));
+        match self.whose(order_id, told.client_id(), &Description::bare(told.perm_id())) {
             Whose::Ours => self.on_told(order_id, &told_of, now),
-            Whose::Missing => {}
+            Whose::Another(unlike) if ended => self.on_another(order_id, told.perm_id(), unlike),
+            Whose::Another(unlike) => self.on_another_status(told, message, unlike, now),
+            Whose::Missing | Whose::Unproven => {}
             Whose::Foreign => {
-                let ended = meaning(told.status())
-                    .is_some_and(|state| matches!(state, State::Filled | State::Cancelled));
                 if ended {
                     self.book.foreign.remove(&told.perm_id());
                 } else if let Some(foreign) = self.book.foreign.get_mut(&told.perm_id()) {
@@ -165,76 +170,25 @@ impl Desk {
         }
     }
 
-    fn on_completed(&mut self, told: &tws::CompletedOrder, message: &[u8], now: Instant) {
-        let order = told.order.clone().unwrap_or_default();
-        let state = told.order_state.clone().unwrap_or_default();
-        self.book.foreign.remove(&order.perm_id());
-        // Text Gateways tell neither id; permId, and our tag, find it all the same.
-        let by_id = Some(order.order_id())
-            .filter(|id| order.client_id() == self.client_id && self.book.get(*id).is_some());
-        let found = self.book.by_perm_id(order.perm_id()).or_else(|| self.tagged(told)).or(by_id);
-        // With its ids, it may be one that the journal has forgotten.
-        let order_id = match (found, self.ours(order.order_id(), order.client_id())) {
-            (Some(found), _) => found,
-            (None, Whose::Missing) => order.order_id(),
-            (None, _) => return,
-        };
-        if self.book.get(order_id).is_none() {
-            return self.on_unaccounted(order_id, order.perm_id());
-        }
-        let told_of = Told {
-            status: state.status(),
-            perm_id: order.perm_id(),
-            filled: order.filled_quantity.as_deref(),
-            remaining: None,
-            avg_fill_price: None,
-            open: None,
-            // Its order is without ids; what was told before says more.
-            raw: Raw::of(message, 1, None, 3),
-            over: true,
-        };
-        self.on_told(order_id, &told_of, now);
-    }
-
-    /// The order whose tag this one has. Anybody can write what looks like one, so the rest of it
-    /// must fit as well.
-    fn tagged(&self, told: &tws::CompletedOrder) -> Option<i32> {
-        let order = told.order.as_ref()?;
-        let id = body::tagged(order.order_ref(), &self.facts.journal_id)?;
-        let Some(known) = self.book.get(id) else {
-            return Some(id);
-        };
-        let asked = tws::PlaceOrderRequest::decode(&known.record.request[..]).unwrap_or_default();
-        let (wanted, contract) =
-            (asked.order.unwrap_or_default(), asked.contract.unwrap_or_default());
-        let shown = told.contract.as_ref().map_or("", tws::Contract::symbol);
-        let same_client = order.client_id() == 0 || order.client_id() == self.client_id;
-        let same_perm_id = known.record.perm_id == 0 || known.record.perm_id == order.perm_id();
-        let same_symbol = contract.symbol().is_empty() || contract.symbol() == shown;
-        let fits = same_client && same_perm_id && same_symbol && wanted.action() == order.action();
-        fits.then_some(id)
-    }
-
     /// Gateway told of one of our orders.
-    fn on_told(&mut self, id: i32, told: &Told<'_>, now: Instant) {
+    pub(super) fn on_told(&mut self, id: i32, told: &Told<'_>, now: Instant) {
         let epoch = self.epoch.unwrap_or_default();
+        let next = told.state();
+        if next.is_some_and(|next| !is_live(next)) {
+            self.relisted.remove(&id);
+        }
+        let lowered = self.is_lowered(id, told);
+        let is_short = self.is_short(id, told, lowered);
         let Some(order) = self.book.get_mut(id) else {
             return;
         };
         order.seen_in = epoch;
-        let known = order.record.perm_id;
-        if told.perm_id != 0 && known != 0 && known != told.perm_id {
-            if !self.is_doubtful(told.perm_id) {
-                return;
-            }
-            let what = format!(
-                "Gateway tells permId {} for order {id}, which has permId {known}: there may be \
-                 two orders where one was placed; look at both, then `ibouncer trading adopt-state`",
-                told.perm_id
-            );
-            return self.doubt(Doubt::TwoPermIds, what);
+        if told.perm_id != 0 {
+            order.contested = None;
         }
-        let (from, next) = (order.state_for_gateway(), told.state());
+        order.overruled |= is_short;
+        let from = order.state_for_gateway();
+        order.overruled = false;
         let concluded = order.state();
         let is_older = |next| next != concluded && !follows(from, next);
         if !order.is_live() && next.is_some_and(is_older) {
@@ -250,7 +204,8 @@ impl Desk {
         if !told.status.is_empty() {
             told.status.clone_into(&mut order.record.status);
         }
-        if let Some(filled) = told.filled.filter(|filled| is_more(filled, &order.record.filled)) {
+        let counts = |filled: &&str| lowered || is_more(filled, &order.record.filled);
+        if let Some(filled) = told.filled.filter(counts) {
             filled.clone_into(&mut order.record.filled);
         }
         if let Some(remaining) = told.remaining {
@@ -277,7 +232,12 @@ impl Desk {
         let mut moved = false;
         if let Some(next) = next.filter(|next| follows(from, *next)) {
             let because = format!("Gateway says {}", told.status);
+            order.overruled = from != concluded;
             moved = order.transition(next, &because) == Ok(true);
+            order.overruled = false;
+            if moved && !order.is_live() {
+                order.ended_in = self.reconciler.passes_begun();
+            }
         }
         let changed = self.settle_change(id, next, told.open, now);
         if moved && (matches!(from, State::Rejected | State::NotSent) || from != concluded) {

@@ -7,6 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
 use super::journal::ExecutionRecord;
 
 /// An execution is told without its commission after this time; it comes within milliseconds.
@@ -120,9 +123,46 @@ impl Executions {
         self.untold.values().min().copied()
     }
 
+    /// What the executions of an order add up to, each as it was corrected last.
+    pub(crate) fn sum_of(&self, order_id: i32) -> f64 {
+        let newest = self.newest.values().filter_map(|id| self.records.get(id));
+        let fills = newest.filter(|one| one.order_id == order_id).map(details);
+        let (whole, rest): (Vec<_>, Vec<_>) = fills.partition(is_of_combination);
+        // Fills of legs come beside those of their combination.
+        let counted = if whole.is_empty() { rest } else { whole };
+        counted.iter().map(shares).sum()
+    }
+
+    /// Was one of an order's executions corrected to less?
+    pub(crate) fn is_lowered(&self, order_id: i32) -> bool {
+        let corrections = self.records.values().filter(|one| !one.corrects_exec_id.is_empty());
+        let mut of_it = corrections.filter(|one| one.order_id == order_id);
+        of_it.any(|one| self.less(&one.corrects_exec_id, &one.exec_id) > 0.0)
+    }
+
+    /// By how much less the later execution is than the one that it corrects.
+    pub(crate) fn less(&self, before: &str, after: &str) -> f64 {
+        match (self.records.get(before), self.records.get(after)) {
+            (Some(before), Some(after)) => shares(&details(before)) - shares(&details(after)),
+            _ => 0.0,
+        }
+    }
+
     pub(crate) fn get(&self, id: &str) -> Option<&ExecutionRecord> {
         self.records.get(id)
     }
+}
+
+fn details(record: &ExecutionRecord) -> tws::ExecutionDetails {
+    tws::ExecutionDetails::decode(&record.execution[..]).unwrap_or_default()
+}
+
+fn is_of_combination(told: &tws::ExecutionDetails) -> bool {
+    told.contract.as_ref().is_some_and(|contract| contract.sec_type() == "BAG")
+}
+
+fn shares(told: &tws::ExecutionDetails) -> f64 {
+    told.execution.as_ref().and_then(|fill| fill.shares().parse().ok()).unwrap_or_default()
 }
 
 fn stem(id: &str) -> &str {

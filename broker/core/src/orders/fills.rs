@@ -10,6 +10,7 @@ use super::Desk;
 use super::evidence::{is_more, number};
 use super::executions::News;
 use super::journal::{ExecutionRecord, OrderRecord};
+use super::matching::Description;
 use super::order::follows;
 use super::whose::Whose;
 
@@ -22,15 +23,30 @@ impl Desk {
     ) {
         let execution = told.execution.clone().unwrap_or_default();
         let order_id = execution.order_id();
-        self.see_id(order_id, execution.client_id(), execution.perm_id());
-        let whose = self.ours(order_id, execution.client_id());
-        let found = match whose {
-            Whose::Ours => Some(order_id),
-            _ => self.book.by_perm_id(execution.perm_id()).filter(|_| execution.perm_id() != 0),
+        let perm_id = execution.perm_id();
+        self.see_id(order_id, execution.client_id(), perm_id);
+        let description = Description::of_fill(&execution, told.contract.as_ref());
+        let by_perm_id = self.book.by_perm_id(perm_id).filter(|_| perm_id != 0);
+        let whose = match self.whose(order_id, execution.client_id(), &description) {
+            Whose::Missing | Whose::Foreign => {
+                by_perm_id.map(|id| (id, self.is_it(id, &description)))
+            }
+            whose => Some((order_id, whose)),
         };
-        if whose == Whose::Missing && found.is_none() {
-            self.on_unaccounted(order_id, execution.perm_id());
-        }
+        let found = match whose {
+            Some((id, Whose::Ours)) => Some(id),
+            Some((id, Whose::Another(unlike))) => {
+                self.on_another(id, perm_id, unlike);
+                None
+            }
+            Some(_) => None,
+            None => {
+                if self.is_of_our_client_id(order_id, execution.client_id()) {
+                    self.on_unaccounted(order_id, perm_id);
+                }
+                None
+            }
+        };
         let order = found.and_then(|id| self.book.get(id));
         let record = ExecutionRecord {
             exec_id: execution.exec_id().to_owned(),
@@ -52,7 +68,11 @@ impl Desk {
             self.telling.write(super::journal::Write::Execution(Box::new(record)));
         }
         if let Some(id) = found {
-            self.on_filled(id, told, &execution, now);
+            let less = match &news {
+                News::Corrects(before) => self.executions.less(before, &record.exec_id),
+                _ => 0.0,
+            };
+            self.on_filled(id, told, &execution, less, now);
         }
     }
 
@@ -62,6 +82,7 @@ impl Desk {
         id: i32,
         told: &tws::ExecutionDetails,
         execution: &tws::Execution,
+        less: f64,
         now: Instant,
     ) {
         let epoch = self.epoch.unwrap_or_default();
@@ -78,6 +99,9 @@ impl Desk {
                 && told.contract.as_ref().is_some_and(|contract| contract.sec_type() != "BAG");
         if of_a_leg {
             return;
+        }
+        if less > 0.0 {
+            return self.on_corrected(id, less, execution.avg_price(), now);
         }
         if !is_more(&order.record.filled, execution.cum_qty()) {
             // As much again is a correction of the newest one.
@@ -124,7 +148,7 @@ impl Desk {
 
 /// The most that the order can want: FILLED is for good, and a change may be in force that
 /// Gateway has not answered, or one whose answer was lost.
-fn largest_total(request: &tws::PlaceOrderRequest, record: &OrderRecord) -> Option<f64> {
+pub(super) fn largest_total(request: &tws::PlaceOrderRequest, record: &OrderRecord) -> Option<f64> {
     let asked = |request: &tws::PlaceOrderRequest| {
         request.order.as_ref().and_then(|order| number(order.total_quantity()))
     };

@@ -5,8 +5,8 @@
 //! own downtime is not the client's. Who comes back is forgiven what it owes itself, and not what
 //! an operator has ordered.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use super::Desk;
 use crate::ids::ClientId;
@@ -19,12 +19,26 @@ pub(super) struct Owed {
     left: BTreeMap<String, Instant>,
     /// Because an operator said so.
     ordered: BTreeMap<String, Instant>,
+    /// Those of them that another login was in the way of.
+    put_off: BTreeSet<String>,
 }
+
+/// What another login is in the way of is tried again after this time, and in the next session.
+const PUT_OFF: Duration = Duration::from_secs(60);
 
 impl Owed {
     /// When the next is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.left.values().chain(self.ordered.values()).copied().min()
+    }
+
+    /// A session begins: perhaps it is the one in which what was put off can be done.
+    pub(super) fn try_again(&mut self, now: Instant) {
+        for owner in std::mem::take(&mut self.put_off) {
+            for owed in [&mut self.left, &mut self.ordered] {
+                owed.entry(owner.clone()).and_modify(|at| *at = (*at).min(now));
+            }
+        }
     }
 }
 
@@ -94,19 +108,46 @@ impl Desk {
             owed.iter().filter(|(_, at)| **at <= now).map(|(who, _)| who.clone()).collect()
         };
         for owner in due(&self.owed.left) {
+            self.cancel_owed(&owner, "its owner has left", now);
+            if self.is_put_off(&owner) {
+                self.owed.left.insert(owner, now + PUT_OFF);
+                continue;
+            }
             self.owed.left.remove(&owner);
             self.facts.owed_cancels.retain(|one| *one != owner);
-            self.cancel_owed(&owner, "its owner has left", now);
+            self.save_facts();
         }
         for owner in due(&self.owed.ordered) {
+            self.cancel_owed(&owner, "an operator has ordered it", now);
+            if self.is_put_off(&owner) {
+                self.owed.ordered.insert(owner, now + PUT_OFF);
+                continue;
+            }
             self.owed.ordered.remove(&owner);
             self.facts.ordered_cancels.retain(|one| *one != owner);
-            self.cancel_owed(&owner, "an operator has ordered it", now);
+            self.save_facts();
         }
     }
 
+    /// Another login is in the way of some of what is owed.
+    fn is_put_off(&mut self, owner: &str) -> bool {
+        let put_off = self.any_elsewhere(owner);
+        if put_off && self.owed.put_off.insert(owner.to_owned()) {
+            let text = format!(
+                "open orders of {owner} are to be cancelled, and another login answers: it is done \
+                 once their own is back"
+            );
+            self.note(Severity::Warning, text);
+        }
+        put_off
+    }
+
+    /// Has this owner an order that this session's login does not have?
+    pub(super) fn any_elsewhere(&self, owner: &str) -> bool {
+        self.book.live_of(owner).into_iter().any(|id| self.is_elsewhere(id))
+    }
+
     fn cancel_owed(&mut self, owner: &str, because: &str, now: Instant) {
-        self.save_facts();
         let orders = self.cancel_all_of(owner, None, because, now);
         if !orders.is_empty() {
             let count = orders.len();

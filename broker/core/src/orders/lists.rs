@@ -84,9 +84,17 @@ impl Desk {
 
     fn owner_of(&self, ids: Ids) -> Option<&str> {
         let by_perm_id = Some(ids.perm).filter(|id| *id != 0);
-        let id = by_perm_id.and_then(|id| self.book.by_perm_id(id));
-        let id = id.or((ids.client == self.client_id).then_some(ids.order))?;
-        self.book.get(id).map(|order| &order.record.owner[..])
+        let order = match by_perm_id.and_then(|id| self.book.by_perm_id(id)) {
+            Some(id) => self.book.get(id)?,
+            // Under its number there can be another order.
+            None if ids.client != self.client_id => return None,
+            None => self.book.get(ids.order).filter(|order| {
+                by_perm_id.is_none_or(|id| {
+                    order.record.perm_id == 0 && !self.book.foreign.contains_key(&id)
+                })
+            })?,
+        };
+        Some(&order.record.owner)
     }
 }
 

@@ -68,6 +68,9 @@ impl Desk {
                 let open = self.book.live_count(&owner);
                 if self.may_cancel() {
                     cancels += self.cancel_all_of(&owner, Some(caller), &reason, now).len();
+                    if self.any_elsewhere(&owner) {
+                        self.owe_ordered(&owner, now);
+                    }
                 } else if open > 0 {
                     cancels += open;
                     self.owe_ordered(&owner, now);

@@ -14,8 +14,9 @@
 //! Only an openOrder or an orderStatus of Gateway, a completed order, or a person ends a live
 //! order; an error ends one that Gateway has never told of. Fills are taken after CANCELLED too.
 //! What Gateway tells is stronger than what we concluded: REJECTED and NOT_SENT can be revived by
-//! it, and that is said aloud. Never does silence move anything. Source: protocol fact sheet,
-//! section 7.
+//! it, CANCELLED by a later list of open orders, FILLED once executions were corrected to less; and
+//! that is said aloud (`orders/revival.rs`). Never does silence move anything. Source: protocol
+//! fact sheet, section 7.
 
 use ibouncer_proto::api::v1::OrderState as State;
 use ibouncer_proto::api::v1::{ChangeKind, ChangeState};
@@ -31,6 +32,20 @@ pub(crate) struct Order {
     pub(crate) seen_in: u64,
     /// The journal has it.
     pub(crate) journaled: bool,
+    /// Another order was told under its number.
+    pub(crate) contested: Option<Contested>,
+    /// Pass of Gateway's lists that was begun last when Gateway told of its end.
+    pub(crate) ended_in: u64,
+    /// Gateway's word has proven its end wrong, and may move it.
+    pub(crate) overruled: bool,
+}
+
+/// In which session Gateway told of another order under an order's number, or of the order with
+/// another contract or side; and the permId of what it told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Contested {
+    pub(crate) epoch: u64,
+    pub(crate) perm_id: i64,
 }
 
 /// Why a state may not follow.
@@ -39,7 +54,8 @@ pub(crate) struct Illegal;
 
 impl Order {
     pub(crate) fn new(record: OrderRecord) -> Self {
-        Self { record, seen_in: 0, journaled: false }
+        let (seen_in, ended_in) = (0, 0);
+        Self { record, seen_in, journaled: false, contested: None, ended_in, overruled: false }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -56,9 +72,10 @@ impl Order {
         self.state() == State::NotSent && self.record.change.is_none()
     }
 
-    /// Where Gateway's word finds it: what a person has concluded is as good as UNKNOWN to it.
+    /// Where Gateway's word finds it: what a person has concluded, and what Gateway has proven
+    /// wrong, is as good as UNKNOWN to it.
     pub(crate) fn state_for_gateway(&self) -> State {
-        if self.record.by_person { State::Unknown } else { self.state() }
+        if self.record.by_person || self.overruled { State::Unknown } else { self.state() }
     }
 
     /// It has left, or may have.
@@ -76,6 +93,23 @@ impl Order {
         self.seen_in == epoch
     }
 
+    /// It left in this session.
+    pub(crate) fn left_in(&self, epoch: u64) -> bool {
+        self.record.sending.as_ref().is_some_and(|sending| sending.epoch == epoch)
+    }
+
+    /// Gateway told in this session of something else under its number, and not of it since.
+    pub(crate) fn is_contested_in(&self, epoch: u64) -> bool {
+        self.contested.is_some_and(|one| one.epoch == epoch)
+    }
+
+    /// The same, of an order with another permId.
+    pub(crate) fn is_contested_by_another(&self, epoch: u64) -> bool {
+        let own = self.record.perm_id;
+        self.is_contested_in(epoch)
+            && self.contested.is_some_and(|one| own == 0 || one.perm_id != own)
+    }
+
     /// The only writer of the state. False if it was there already.
     pub(crate) fn transition(&mut self, next: State, because: &str) -> Result<bool, Illegal> {
         let from = self.state();
@@ -91,6 +125,7 @@ impl Order {
         }
         self.record.set_state(next);
         self.record.by_person = false;
+        self.overruled = false;
         because.clone_into(&mut self.record.because);
         tracing::debug!(order = self.record.order_id, ?from, to = ?next, because, "order");
         Ok(true)
@@ -184,8 +219,8 @@ pub(crate) fn allowed(from: State, to: State) -> bool {
             to,
             Acknowledged | Working | Inactive | Filled | Cancelled | Rejected | NotSent
         ),
-        // Filled for good; the others only as Gateway tells.
-        Filled => false,
+        // What its executions said they say no more; the others only as Gateway tells.
+        Filled => matches!(to, Unknown),
         Cancelled => matches!(to, Filled | Working | Acknowledged | Inactive),
         Rejected | NotSent => {
             matches!(to, Acknowledged | Working | Inactive | Filled | Cancelled)
@@ -258,7 +293,7 @@ mod tests {
         "..x.xxxxx.", // WORKING
         "..xx.xxxx.", // INACTIVE
         "..xxx.xxxx", // UNKNOWN
-        "..........", // FILLED
+        ".....x....", // FILLED
         "..xxx.x...", // CANCELLED
         "..xxx.xx..", // REJECTED
         "..xxx.xx..", // NOT_SENT

@@ -60,6 +60,8 @@ pub(crate) struct Reconciler {
     wanted: Option<Listing>,
     /// Something was lost while a run was under way: another one follows.
     again: bool,
+    /// Passes that were begun, ever.
+    begun: u64,
 }
 
 /// How a run goes on.
@@ -72,7 +74,7 @@ pub(crate) enum Progress {
 
 impl Reconciler {
     pub(crate) fn new() -> Self {
-        Self { state: State::Off, passes: 1, wanted: None, again: false }
+        Self { state: State::Off, passes: 1, wanted: None, again: false, begun: 0 }
     }
 
     /// A session began, or was taken over: the first pass counts for nothing.
@@ -102,6 +104,7 @@ impl Reconciler {
     }
 
     fn list(&mut self, what: Listing, more: u8) {
+        self.begun += u64::from(what == Listing::OpenOrders);
         self.state = State::Listing { what, more };
         self.wanted = Some(what);
     }
@@ -156,6 +159,15 @@ impl Reconciler {
             State::Listing { what, .. } => Some(what),
             State::Off | State::Idle { .. } => None,
         }
+    }
+
+    /// No other pass follows in this run.
+    pub(crate) fn is_last_pass(&self) -> bool {
+        matches!(self.state, State::Listing { more: 0, .. })
+    }
+
+    pub(crate) fn passes_begun(&self) -> u64 {
+        self.begun
     }
 
     pub(crate) fn is_listing(&self) -> bool {

@@ -43,6 +43,7 @@ impl Desk {
         now: Instant,
     ) {
         self.epoch = Some(epoch);
+        self.accounts = accounts.to_vec();
         if !self.active {
             return;
         }
@@ -55,6 +56,7 @@ impl Desk {
             self.tell(id, OrderEventKind::Change, now);
         }
         self.check_accounts(accounts);
+        self.owed.try_again(now);
         self.brakes.reconciling = true;
         self.brakes.unlisted = None;
         self.reconciler.on_session();
@@ -80,6 +82,7 @@ impl Desk {
         self.lose(&format!("the session ended: {because}"), now);
         self.answers_due.clear();
         self.book.foreign.clear();
+        self.relisted.clear();
         self.reconciler.on_session_down();
         self.brakes.reconciling = false;
         self.reconciled = None;
@@ -240,8 +243,11 @@ impl Desk {
     /// A list is complete, or will never be.
     pub(crate) fn on_listed(&mut self, complete: bool, now: Instant) {
         let listing = self.reconciler.listing();
-        if complete && listing == Some(Listing::OpenOrders) {
-            self.book.age_foreign();
+        if listing == Some(Listing::OpenOrders) {
+            self.revive_relisted(complete, now);
+            if complete {
+                self.book.age_foreign();
+            }
         }
         let unlisted = listing.filter(|_| !complete);
         if std::mem::replace(&mut self.brakes.unlisted, unlisted) != unlisted {

@@ -5,9 +5,11 @@ mod books;
 mod changes;
 mod lists;
 mod losses;
+mod matches;
 mod names;
 mod owed;
 mod requests;
+mod revivals;
 mod rules;
 mod strangers;
 mod turns;
@@ -297,38 +299,55 @@ impl Floor {
     }
 
     fn opened(&mut self, order_id: i32, status: &str, price: f64) {
-        let open = tws::OpenOrder {
+        let open = self.open_order(order_id, status, price);
+        self.hear(id::OPEN_ORDER, &open);
+    }
+
+    /// One that was placed as [`limit`] says, as Gateway shows it.
+    fn open_order(&self, order_id: i32, status: &str, price: f64) -> tws::OpenOrder {
+        tws::OpenOrder {
             order_id: Some(order_id),
+            contract: Some(tws::Contract { con_id: Some(265_598), ..stock() }),
             order: Some(tws::Order {
                 client_id: Some(CLIENT_ID),
                 order_id: Some(order_id),
                 perm_id: Some(i64::from(order_id) + 1_000_000),
-                lmt_price: Some(price),
-                total_quantity: Some("10".into()),
-                ..Default::default()
+                order_ref: Some(self.tag(order_id)),
+                ..limit(price).order.unwrap()
             }),
             order_state: Some(tws::OrderState {
                 status: Some(status.into()),
                 ..Default::default()
             }),
-            ..Default::default()
-        };
-        self.hear(id::OPEN_ORDER, &open);
+        }
+    }
+
+    fn tag(&self, order_id: i32) -> String {
+        body::tag(&self.desk.facts.journal_id, order_id)
     }
 
     fn executed(&mut self, order_id: i32, exec_id: &str, cum_qty: &str) {
-        let told = tws::ExecutionDetails {
+        let told = self.execution(order_id, exec_id, cum_qty);
+        self.hear(id::EXECUTION_DATA, &told);
+    }
+
+    /// One that comes as it happens.
+    fn execution(&self, order_id: i32, exec_id: &str, cum_qty: &str) -> tws::ExecutionDetails {
+        tws::ExecutionDetails {
             req_id: Some(-1),
             contract: Some(stock()),
             execution: Some(tws::Execution {
                 order_id: Some(order_id),
                 client_id: Some(CLIENT_ID),
+                perm_id: Some(i64::from(order_id) + 1_000_000),
+                order_ref: Some(self.tag(order_id)),
+                side: Some("BOT".into()),
                 exec_id: Some(exec_id.into()),
+                shares: Some(cum_qty.into()),
                 cum_qty: Some(cum_qty.into()),
                 ..Default::default()
             }),
-        };
-        self.hear(id::EXECUTION_DATA, &told);
+        }
     }
 
     fn failed(&mut self, order_id: i32, code: i32) {

@@ -7,7 +7,8 @@ use ibouncer_proto::tws::v1 as tws;
 
 use super::brakes::Doubt;
 use super::leaving::What;
-use super::{Desk, HIGHEST_ORDER_ID};
+use super::matching::{Description, Placed, Unlike};
+use super::{Desk, HIGHEST_ORDER_ID, body};
 use crate::notes::Severity;
 
 /// Gateway writes this where there is no order id.
@@ -16,6 +17,10 @@ const NO_ORDER_ID: i32 = i32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
     Ours,
+    /// It has the number of one of ours, and is another order.
+    Another(Unlike),
+    /// It has the number of one of ours, and nothing yet says that it is that one.
+    Unproven,
     /// Of our client id, and not in the book.
     Missing,
     Foreign,
@@ -58,14 +63,63 @@ impl Desk {
         }
     }
 
-    pub(super) fn ours(&self, order_id: i32, client_id: i32) -> Whose {
-        if client_id != self.client_id || order_id <= 0 || order_id == NO_ORDER_ID {
+    pub(super) fn is_of_our_client_id(&self, order_id: i32, client_id: i32) -> bool {
+        client_id == self.client_id && order_id > 0 && order_id != NO_ORDER_ID
+    }
+
+    /// Whose the order is that Gateway describes so.
+    pub(super) fn whose(&self, order_id: i32, client_id: i32, told: &Description<'_>) -> Whose {
+        if !self.is_of_our_client_id(order_id, client_id) {
             Whose::Foreign
-        } else if self.book.get(order_id).is_some() {
-            Whose::Ours
-        } else {
+        } else if self.book.get(order_id).is_none() {
             Whose::Missing
+        } else if told.is_bare && self.is_known_as_foreign(told.perm_id) {
+            Whose::Foreign
+        } else {
+            self.is_it(order_id, told)
         }
+    }
+
+    fn is_known_as_foreign(&self, perm_id: i64) -> bool {
+        self.book.foreign.contains_key(&perm_id) && self.book.by_perm_id(perm_id).is_none()
+    }
+
+    /// Is what Gateway describes so the order that we know by this id?
+    pub(super) fn is_it(&self, id: i32, told: &Description<'_>) -> Whose {
+        let Some(order) = self.book.get(id) else {
+            return Whose::Missing;
+        };
+        let epoch = self.epoch.unwrap_or_default();
+        let record = &order.record;
+        let both_known = record.perm_id != 0 && told.perm_id != 0;
+        let is_another = both_known && record.perm_id != told.perm_id;
+        if told.is_bare {
+            return if is_another {
+                Whose::Another(Unlike { perm_id: true, ..Unlike::default() })
+            } else if order.is_contested_in(epoch) && !order.is_contested_by_another(epoch) {
+                // What Gateway says of its state may be of what we did not place.
+                Whose::Unproven
+            } else if both_known || order.is_seen_in(epoch) || order.left_in(epoch) {
+                // In the session in which it was placed Gateway refuses the number to others.
+                Whose::Ours
+            } else {
+                Whose::Unproven
+            };
+        }
+        let tag = |id| body::tag(&self.facts.journal_id, id);
+        let mut placed = Placed::of(record, tag(id), &self.facts.accounts);
+        if let Some(parent) = self.book.get(record.attached_to) {
+            let parent = Placed::of(&parent.record, tag(record.attached_to), &[]);
+            placed.refs.extend(parent.refs);
+        }
+        let mut unlike = placed.unlike(told);
+        if both_known && !is_another {
+            // The permId is the order's for ever; what remains is what a change has to keep.
+            let Unlike { contract, side, .. } = unlike;
+            unlike = Unlike { contract: contract && !record.exercise, side, ..Unlike::default() };
+        }
+        unlike.perm_id = is_another;
+        if unlike.is_any() { Whose::Another(unlike) } else { Whose::Ours }
     }
 
     /// Gateway shows an open order of our client id that we do not know.
@@ -108,7 +162,7 @@ impl Desk {
         self.doubt(Doubt::Empty, what);
     }
 
-    fn keep_foreign(&mut self, told: &tws::OpenOrder, message: &[u8], now: Instant) {
+    pub(super) fn keep_foreign(&mut self, told: &tws::OpenOrder, message: &[u8], now: Instant) {
         let now_ms = self.millis(now);
         let perm_id = told.order.as_ref().map_or(0, tws::Order::perm_id);
         let foreign = self.book.foreign.entry(perm_id).or_default();

@@ -223,6 +223,20 @@ fn gateways_word_that_the_size_is_zero_ends_an_order() {
 }
 
 #[test]
+fn an_error_that_answers_cancels_ends_no_order_that_was_not_answered() {
+    for code in [161, 10_147, 10_148] {
+        let mut floor = Floor::open();
+        let id = floor.placed("momentum", "a");
+        floor.cancel("momentum", "a");
+        floor.leave();
+        floor.failed(id, code);
+        assert_eq!(changing(&floor, "a"), v1::ChangeState::Failed);
+        floor.failed(id, code);
+        assert_eq!(floor.state("momentum", "a"), State::Sent, "{code} came twice");
+    }
+}
+
+#[test]
 fn an_order_is_shown_as_gateway_knows_it_and_changed_as_it_was_shown() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");
@@ -233,6 +247,7 @@ fn an_order_is_shown_as_gateway_knows_it_and_changed_as_it_was_shown() {
         order: Some(tws::Order {
             client_id: Some(CLIENT_ID),
             perm_id: Some(77),
+            order_ref: Some(floor.tag(id)),
             ..limit(10.0).order.unwrap()
         }),
         order_state: Some(tws::OrderState {
@@ -311,6 +326,7 @@ fn the_owner_s_words_for_the_contract_hold_after_a_change_in_gateway_s_words() {
             order: Some(tws::Order {
                 client_id: Some(CLIENT_ID),
                 perm_id: Some(77),
+                order_ref: Some(floor.tag(id)),
                 oca_group: Some("3000000004".into()),
                 account: Some("DU0000001".into()),
                 ..limit(price).order.unwrap()

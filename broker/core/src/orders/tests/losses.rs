@@ -74,8 +74,6 @@ fn a_tag_that_somebody_else_wrote_is_no_evidence() {
         }) as fn(&mut tws::CompletedOrder),
         |told| told.order.as_mut().unwrap().action = Some("SELL".into()),
         |told| told.contract.as_mut().unwrap().symbol = Some("MSFT".into()),
-        // This one has a permId of its own already.
-        |_| {},
     ] {
         let mut forged = completed(&floor, id);
         change(&mut forged);

@@ -1,0 +1,176 @@
+//! What becomes of an order of ours when Gateway tells of another one under its number, or of it
+//! with another contract or side: it stays what it was, trading halts, and nothing leaves for it
+//! that could reach the other one.
+//!
+//! On the wire an order is named by its number alone. So a modification waits until Gateway tells
+//! of our order in this session, and a cancel while it shows another one there. In an account that
+//! the session does not have, nothing is ours to touch.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use ibouncer_proto::tws::v1 as tws;
+
+use super::Desk;
+use super::brakes::Doubt;
+use super::leaving::What;
+use super::matching::Unlike;
+use super::order::Contested;
+use crate::error::{self, Error};
+
+impl Desk {
+    /// An openOrder under the number of one of ours is of another order.
+    pub(super) fn on_another_order(
+        &mut self,
+        told: &tws::OpenOrder,
+        message: &[u8],
+        unlike: Unlike,
+        now: Instant,
+    ) {
+        let perm_id = told.order.as_ref().map_or(0, tws::Order::perm_id);
+        if self.book.by_perm_id(perm_id).is_none() {
+            self.keep_foreign(told, message, now);
+        }
+        // Its number reaches one of two that are ours.
+        if !unlike.is_double() {
+            self.contest(told.order_id(), perm_id, now);
+        }
+        self.on_another(told.order_id(), perm_id, unlike);
+    }
+
+    /// An orderStatus under the number of one of ours has another permId.
+    pub(super) fn on_another_status(
+        &mut self,
+        told: &tws::OrderStatus,
+        message: &[u8],
+        unlike: Unlike,
+        now: Instant,
+    ) {
+        let (order_id, perm_id, now_ms) = (told.order_id(), told.perm_id(), self.millis(now));
+        let foreign = self.book.foreign.entry(perm_id).or_default();
+        foreign.told.order_id = told.order_id;
+        let order = tws::Order {
+            client_id: told.client_id,
+            perm_id: told.perm_id,
+            ..tws::Order::default()
+        };
+        foreign.told.order.get_or_insert(order);
+        foreign.on_told(now_ms);
+        foreign.status = told.clone();
+        foreign.order_status = Bytes::copy_from_slice(message);
+        self.contest(order_id, perm_id, now);
+        self.on_another(order_id, perm_id, unlike);
+    }
+
+    /// Trading halts until a person has looked at both.
+    pub(super) fn on_another(&mut self, id: i32, perm_id: i64, unlike: Unlike) {
+        let known = self.book.get(id).map_or(0, |order| order.record.perm_id);
+        if !self.is_doubtful(perm_id) {
+            return;
+        }
+        let words = match unlike.words() {
+            words if words.is_empty() => String::new(),
+            words => format!(", with another {words} than was placed"),
+        };
+        let look = "look at both (`ibouncer orders --broker`, TWS), then `ibouncer trading \
+                    adopt-state --reason …`";
+        let (doubt, what) = if known == 0 {
+            let what = format!(
+                "Gateway shows order {id} (permId {perm_id}) of our client id {}, with another \
+                 {} than was placed with that id: another program used this client id, or ids were \
+                 set back. It is not touched, and ours stays as it was; {look}",
+                self.client_id,
+                unlike.words()
+            );
+            (Doubt::Unaccounted, what)
+        } else if unlike.perm_id {
+            let what = format!(
+                "Gateway tells permId {perm_id} for order {id}, which has permId {known}{words}: \
+                 there may be two orders where one was placed; {look}"
+            );
+            (Doubt::TwoPermIds, what)
+        } else {
+            let what = format!(
+                "Gateway tells another {} for order {id} (permId {known}) than was placed: that is \
+                 not counted, and the order not changed while it is shown so; {look}",
+                unlike.words()
+            );
+            (Doubt::Altered, what)
+        };
+        self.doubt(doubt, what);
+    }
+
+    /// Something else stands under its number now.
+    fn contest(&mut self, id: i32, perm_id: i64, now: Instant) {
+        let (Some(epoch), Some(order)) = (self.epoch, self.book.get_mut(id)) else {
+            return;
+        };
+        order.contested = Some(Contested { epoch, perm_id });
+        let changes = |what| matches!(what, What::Modify | What::Cancel);
+        while let Some(key) = self.departing(id, changes) {
+            let error = match self.departures.get(key).map(|one| one.what) {
+                Some(What::Cancel) => self.out_of_reach(id),
+                _ => self.is_contested(id),
+            };
+            if !error.is_some_and(|error| self.take_back(key, &error, now)) {
+                break;
+            }
+        }
+    }
+
+    /// Why a modification would change something else, if it would.
+    pub(super) fn is_contested(&self, id: i32) -> Option<Error> {
+        let (epoch, order) = (self.epoch?, self.book.get(id)?);
+        let contested = order.contested.filter(|one| one.epoch == epoch)?;
+        let what = match order.is_contested_by_another(epoch) {
+            true => format!("another order (permId {})", contested.perm_id),
+            false => "another contract or side".to_owned(),
+        };
+        let what = format!(
+            "Gateway shows {what} under the id {id} of order {:?}: a change would be one of that. \
+             It can leave once Gateway tells of the order itself; see `ibouncer trading status`",
+            order.record.client_order_id
+        );
+        Some(error::order_later("ORDER_UNKNOWN", what))
+    }
+
+    /// Why a cancel would not reach this order, or would reach another one.
+    pub(super) fn out_of_reach(&self, id: i32) -> Option<Error> {
+        let (epoch, order) = (self.epoch?, self.book.get(id)?);
+        if self.is_elsewhere(id) {
+            let what = format!(
+                "order {:?} is of another login than the one that answers now (`ibouncer trading \
+                 status`), so nothing is cancelled: under its id there can be another program's \
+                 order. Try again once its login is back; it lives on at IB meanwhile",
+                order.record.client_order_id
+            );
+            return Some(error::order_later("NOT_READY", what));
+        }
+        let contested = order.contested.filter(|_| order.is_contested_by_another(epoch))?;
+        if !self.book.foreign.contains_key(&contested.perm_id) {
+            return None;
+        }
+        let what = format!(
+            "Gateway shows another order (permId {}) under the id {id} of order {:?}, and a cancel \
+             would end that one: it can leave once Gateway shows the order itself, or the other \
+             one is gone. If in doubt, cancel in TWS by hand",
+            contested.perm_id, order.record.client_order_id
+        );
+        Some(error::order_later("ORDER_UNKNOWN", what))
+    }
+
+    /// Another login answers, and this order is in an account that it does not have.
+    pub(super) fn is_elsewhere(&self, id: i32) -> bool {
+        let Some(order) = self.book.get(id) else {
+            return false;
+        };
+        let is_here = |account: &String| self.accounts.contains(account);
+        let account = &order.record.account;
+        // One that names none, or a group of them, is in any of the journal's.
+        let here = match self.facts.accounts.contains(account) {
+            true => is_here(account),
+            false => self.facts.accounts.iter().all(is_here),
+        };
+        self.brakes.doubts.contains_key(&Doubt::Accounts) && !here
+    }
+}

@@ -67,7 +67,7 @@ use crate::hub::Reply;
 use crate::ids::{CallId, ClientId};
 use crate::notes::{NoteKind, Severity};
 use crate::pacing::Lane;
-use crate::principals::{Principals, TradingSettings};
+use crate::principals::{Mark, Principals, TradingSettings, stands};
 use book::Book;
 use brakes::{Brakes, Doubt, Road};
 use departures::Departures;
@@ -91,9 +91,16 @@ pub struct Caller {
     pub operator: bool,
     /// What it is, in words.
     pub credential: String,
+    /// What that is compared with after a reload.
+    pub mark: Option<Mark>,
 }
 
 impl Caller {
+    /// Is it still what it was when it called?
+    fn stands(&self, principals: &Principals) -> bool {
+        stands(principals, self.principal.as_deref(), self.mark)
+    }
+
     /// Who it is for people: a name that is proven, or else the one that it chose.
     pub(crate) fn shown(&self) -> &str {
         self.principal.as_deref().unwrap_or(&self.name)

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use ibouncer_core::hub::Input;
 use ibouncer_core::ids::ClientId;
-use ibouncer_core::principals::Credential;
+use ibouncer_core::principals::{Credential, Mark};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tonic::transport::server::Connected;
@@ -100,6 +100,7 @@ struct Identity {
     name: String,
     principal: Option<String>,
     operator: bool,
+    mark: Option<Mark>,
 }
 
 impl Connection {
@@ -234,6 +235,7 @@ impl Doorkeeper {
             name,
             principal: credential.principal.clone(),
             operator: credential.operator,
+            mark: credential.mark,
         };
         let name = identity.name.clone();
         let account = {

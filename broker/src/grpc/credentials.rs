@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::ensure;
-use ibouncer_core::principals::Credential;
+use ibouncer_core::principals::{Credential, Mark, Principals};
 use tonic::Status;
 
 use super::connection::{Peer, Rights};
@@ -34,6 +34,27 @@ struct Known {
     subject: Option<Subject>,
     role: RoleConfig,
     accounts: Vec<String>,
+}
+
+impl Known {
+    fn marks(&self) -> Vec<Mark> {
+        let uid = self.uid.map(mark_of_uid);
+        let token = self.token.as_ref().map(|token| mark_of_token(token.shown().as_bytes()));
+        let subject = self.subject.as_ref().map(mark_of_subject);
+        [uid, token, subject].into_iter().flatten().collect()
+    }
+}
+
+fn mark_of_uid(uid: u32) -> Mark {
+    Mark::of("uid", &uid.to_be_bytes())
+}
+
+fn mark_of_token(token: &[u8]) -> Mark {
+    Mark::of("token", token)
+}
+
+fn mark_of_subject(subject: &Subject) -> Mark {
+    Mark::of("subject", subject.to_string().as_bytes())
 }
 
 /// What a caller is, and what it may see.
@@ -98,6 +119,13 @@ impl Roster {
             self.clients.insert(name.clone(), known);
         }
         Ok(self)
+    }
+
+    /// Tells the core by which credentials callers are these clients now.
+    pub(crate) fn mark(&self, principals: &mut Principals) {
+        for (name, principal) in principals {
+            principal.marks = self.clients.get(name).map(Known::marks).unwrap_or_default();
+        }
     }
 
     /// What a caller is, and what it may see, as [`Self::prove`].
@@ -176,7 +204,8 @@ impl Roster {
             true => "root".into(),
             false => format!("unix user {uid}"),
         };
-        Ok(Credential { principal, operator, shown })
+        let mark = principal.is_some().then(|| mark_of_uid(uid));
+        Ok(Credential { principal, operator, shown, mark })
     }
 
     /// Who has a certificate and no token.
@@ -189,7 +218,8 @@ impl Roster {
             ))
         })?;
         let shown = format!("the certificate of {subject}");
-        Ok(Credential { principal: Some(name.clone()), operator: false, shown })
+        let mark = Some(mark_of_subject(subject));
+        Ok(Credential { principal: Some(name.clone()), operator: false, shown, mark })
     }
 
     fn by_token(&self, authorization: Option<&str>) -> Result<Credential, Status> {
@@ -214,11 +244,12 @@ impl Roster {
         match found {
             _ if own => {
                 let shown = "the broker's own token".into();
-                Ok(Credential { principal: None, operator: true, shown })
+                Ok(Credential { principal: None, operator: true, shown, mark: None })
             }
             Some(name) => {
                 let shown = format!("the token of clients.{name}");
-                Ok(Credential { principal: Some(name.clone()), operator: false, shown })
+                let mark = Some(mark_of_token(given));
+                Ok(Credential { principal: Some(name.clone()), operator: false, shown, mark })
             }
             None => Err(unauthenticated(
                 "wrong token: the broker's own changes with every start, read it again; that of a \
@@ -359,6 +390,40 @@ mod tests {
         ] {
             let error = refused.unwrap_err();
             assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn who_is_a_client_bears_a_mark_of_it_and_who_is_none_does_not() {
+        let mut clients = Principals::default();
+        for name in ["momentum", "risk", "house", "remote", "gone"] {
+            clients.insert(name.into(), Default::default());
+        }
+        roster().mark(&mut clients);
+        assert!(clients["gone"].marks.is_empty());
+        assert_eq!((clients["risk"].marks.len(), clients["remote"].marks.len()), (2, 2));
+        let tcp = Peer::Tcp("127.0.0.1:5000".parse().unwrap());
+        let unix = |uid| Peer::Unix { uid, pid: None };
+        let subject = Some("CN=remote,O=Desk".parse().unwrap());
+        let tls = Peer::Tls { address: "192.0.2.7:5000".parse().unwrap(), subject };
+        for (peer, token, name) in [
+            (unix(2000), None, Some("momentum")),
+            (unix(3000), None, None),
+            (unix(OWN), None, Some("house")),
+            (tcp.clone(), Some("Bearer risk-token"), None),
+            (tcp.clone(), Some("Bearer  remote-token "), None),
+            (tls, None, None),
+        ] {
+            let (proven, _) = roster().prove(&peer, token, name).unwrap();
+            let principal = &clients[proven.principal.as_deref().unwrap()];
+            assert!(principal.marks.contains(&proven.mark.unwrap()), "{peer}");
+            assert!(!format!("{principal:?}").contains("token"), "{principal:?}");
+        }
+        for (peer, token) in
+            [(unix(OWN), None), (unix(4000), None), (tcp, Some("Bearer own-token"))]
+        {
+            let (proven, _) = roster().prove(&peer, token, None).unwrap();
+            assert_eq!((proven.principal, proven.mark), (None, None));
         }
     }
 

@@ -10,6 +10,7 @@ use crate::error::{self, Error};
 use crate::ids::ClientId;
 use crate::orders::Desk;
 use crate::orders::journal::Audit;
+use crate::principals::stands;
 use crate::scope::Scope;
 
 /// How much of an answer its caller sees. Equal requests share one answer all the same.
@@ -53,14 +54,17 @@ impl Hub {
         })
     }
 
-    /// A client that a reload has removed has no limits any more, and no rights either: what it
-    /// asked for just before is refused.
+    /// A client that a reload has removed has no limits any more, and no rights either; nor has a
+    /// caller whose credential is not that client's any more: what it asked for just before is
+    /// refused.
     pub(super) fn check_known(&self, client: ClientId) -> Result<(), Error> {
-        match self.clients.principal(client) {
-            Some(name) if !self.settings.principals.contains_key(name) => {
-                Err(error::rights_changed(Some(name)))
-            }
-            _ => Ok(()),
+        let Some(credential) = self.clients.credential(client) else {
+            return Ok(());
+        };
+        let name = credential.principal.as_deref();
+        match stands(&self.settings.principals, name, credential.mark) {
+            true => Ok(()),
+            false => Err(error::rights_changed(name)),
         }
     }
 

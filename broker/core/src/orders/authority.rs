@@ -6,6 +6,7 @@ use std::time::Instant;
 use ibouncer_proto::api::v1::OrderScope;
 
 use super::change::not_found;
+use super::departures::Departure;
 use super::journal::Audit;
 use super::leaving::What;
 use super::operator::checked_reason;
@@ -42,23 +43,37 @@ impl Desk {
         Err(error::forbidden("RIGHT_DENIED", &what, &format!("clients.{name}.role")))
     }
 
-    /// Who may not send orders any more sends none that waits for its turn either. Limits are those
-    /// of the moment in which an order was taken in.
+    /// Who may not send orders any more sends none that waits for its turn either, nor does a caller
+    /// whose credential a reload has taken away. Limits are those of the moment in which an order
+    /// was taken in.
     pub(super) fn take_back_of_those_without_rights(&mut self, now: Instant) {
-        let sends = |what| matches!(what, What::Place | What::Modify | What::Exercise);
+        let sends = |what| !matches!(what, What::Cancel | What::CancelEvery);
         let waiting: Vec<_> = self
             .departures
             .iter()
             .filter(|(_, one)| sends(one.what) && !one.numbered)
-            .filter_map(|(key, one)| {
-                let owner = &one.audit.owner[..];
-                let known = self.principals.get(owner).map(|principal| (owner, principal));
-                Some((key, rights::may_trade(&self.settings, known).err()?))
-            })
+            .filter_map(|(key, one)| Some((key, self.may_still_leave(one).err()?)))
             .collect();
         for (key, error) in waiting {
             self.take_back(key, &error, now);
         }
+        let principals = &self.principals;
+        let lost = self.waiting.take_out(|one| !one.caller.stands(principals));
+        for one in lost {
+            let error = error::not_sent(error::rights_changed(one.caller.principal.as_deref()));
+            self.refuse(&one.caller, &one.request, &error);
+            self.reply(one.call, Err(error));
+        }
+    }
+
+    fn may_still_leave(&self, departure: &Departure) -> Result<(), Error> {
+        let (caller, audit) = (&departure.caller, &departure.audit);
+        // Of a client that is gone, its rights say that.
+        let known = caller.principal.as_ref().is_some_and(|one| self.principals.contains_key(one));
+        if known && !caller.stands(&self.principals) {
+            return Err(error::rights_changed(caller.principal.as_deref()));
+        }
+        self.may_change_of(caller, &audit.owner, &audit.reason).map(drop)
     }
 
     /// Whose orders this caller may change here, and by whose limits.

@@ -326,6 +326,7 @@ impl Desk {
         // Far below the ids of requests, which wait in the same queue.
         self.next_key = self.next_key % HIGHEST_ORDER_ID + 1;
         let key = self.next_key;
+        let departure = Departure { caller: caller.clone(), ..departure };
         self.departures.insert(key, departure);
         self.doings.push_back(Doing::Push { lane, client: caller.client, key, frames, what });
     }

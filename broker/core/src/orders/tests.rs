@@ -7,6 +7,7 @@ mod lists;
 mod losses;
 mod names;
 mod owed;
+mod reloads;
 mod requests;
 mod rules;
 mod strangers;

@@ -37,6 +37,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use crate::accounts::mask_account;
 use crate::calls::kept::Kept;
 use crate::calls::open::OpenCalls;
 use crate::clients::Clients;
@@ -54,7 +55,6 @@ use crate::pacing::Pacer;
 use crate::routes::Routes;
 use crate::session::{Memory, Session};
 use crate::settings::Settings;
-use crate::status::mask_account;
 use crate::supervisor::Supervisor;
 
 use allotment::Waiter;

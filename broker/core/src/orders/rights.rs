@@ -8,10 +8,10 @@ mod limits;
 
 use ibouncer_proto::tws::v1 as tws;
 
+use crate::accounts::is_paper;
 use crate::contracts::Contracts;
 use crate::error::{self, Error};
 use crate::principals::{Principal, Role, TradingSettings};
-use crate::status::is_paper;
 
 /// What the checks need to know besides the order.
 #[derive(Debug, Clone, Copy)]

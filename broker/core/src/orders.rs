@@ -31,6 +31,7 @@ mod departures;
 mod evidence;
 mod executions;
 mod exercise;
+mod figures;
 mod fills;
 mod instances;
 pub mod journal;

@@ -39,6 +39,7 @@ mod leaving;
 mod lists;
 mod operator;
 mod order;
+mod pace;
 mod patch;
 mod place;
 mod placement;
@@ -167,8 +168,7 @@ pub struct Desk {
     previews: BTreeMap<i32, (CallId, Instant)>,
     /// What is not taken in yet.
     waiting: WaitingRoom,
-    /// When each principal sent an order or a change, for a minute.
-    sent_lately: BTreeMap<String, VecDeque<Instant>>,
+    pace: pace::Pace,
     /// Changes that Gateway should answer by then.
     answers_due: BTreeMap<i32, Instant>,
     /// Instances of each principal that are connected.
@@ -212,7 +212,7 @@ impl Desk {
             departures: Departures::default(),
             previews: BTreeMap::new(),
             waiting: WaitingRoom::default(),
-            sent_lately: BTreeMap::new(),
+            pace: pace::Pace::default(),
             answers_due: BTreeMap::new(),
             instances: BTreeMap::new(),
             owed: instances::Owed::default(),
@@ -250,6 +250,7 @@ impl Desk {
         self.facts.settled |= !self.book.is_empty();
         self.executions = Executions::load(loaded.executions, clock.now);
         self.telling.resume(loaded.newest_event, millis);
+        self.pace = pace::Pace::resume(&self.book, clock.now, millis);
         self.next_id = self.facts.floor.max(self.book.highest_id()) + 1;
         self.forget_intents();
         self.resume_owed(clock.now);

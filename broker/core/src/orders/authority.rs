@@ -32,15 +32,19 @@ impl Desk {
         Ok((named.unwrap_or_default().to_owned(), principal))
     }
 
-    /// Operators, and clients of that role.
+    /// Operators, and clients of that role. `what` says what is for them.
     pub(super) fn administrator(&self, caller: &Caller, what: &str) -> Result<(), Error> {
-        let role = caller.principal.as_ref().and_then(|name| self.principals.get(name));
-        if caller.operator || role.is_some_and(|one| one.role == Role::Admin) {
+        let known = caller.principal.as_ref().and_then(|name| self.principals.get(name));
+        let role = known.map(|one| one.role);
+        if caller.operator || role == Some(Role::Admin) {
             return Ok(());
         }
-        let name = caller.principal.as_deref().unwrap_or("NAME");
-        let what = format!("{what} are for their owner and for administrators");
-        Err(error::forbidden("RIGHT_DENIED", &what, &format!("clients.{name}.role")))
+        let key = format!("clients.{}.role", caller.principal.as_deref().unwrap_or("NAME"));
+        let is = match role {
+            Some(role) => format!("{key} is {:?}", role.name()),
+            None => "this client falls under no [clients.NAME]".to_owned(),
+        };
+        Err(error::forbidden("RIGHT_DENIED", &format!("{what}, and {is}"), &key))
     }
 
     /// Who may not send orders any more sends none that waits for its turn either, nor does a caller
@@ -125,10 +129,7 @@ impl Desk {
     pub(super) fn may_see(&self, caller: &Caller, order_id: i32) -> Result<(), Error> {
         let view = self.view_of(caller, OrderScope::All);
         match self.book.get(order_id).map(|order| &order.record) {
-            Some(record)
-                if caller.principal.as_ref() != Some(&record.owner)
-                    && !view.shows(&record.owner, &record.account) =>
-            {
+            Some(record) if !view.shows(&record.owner, &record.account) => {
                 Err(not_found(&record.client_order_id))
             }
             _ => Ok(()),
@@ -137,7 +138,8 @@ impl Desk {
 
     /// An administrator's reason to touch what is another client's.
     fn for_another(&self, caller: &Caller, reason: &str) -> Result<String, Error> {
-        self.administrator(caller, "another client's orders")?;
+        let what = "another client's orders are for their owner and for administrators";
+        self.administrator(caller, what)?;
         checked_reason(reason)
     }
 }

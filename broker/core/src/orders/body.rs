@@ -262,7 +262,10 @@ mod tests {
     fn the_group_that_gateway_has_made_comes_back_as_it_was_told() {
         let told = |group: &str| {
             let mut request = request();
-            request.order.as_mut().unwrap().oca_group = Some(group.into());
+            let order = request.order.as_mut().unwrap();
+            order.oca_group = Some(group.into());
+            // Told of a child; whose it is goes by the order id.
+            order.parent_perm_id = Some(3_000_000_001);
             request.encode_to_vec()
         };
         let ids = UpstreamIds { order: 1, ..UpstreamIds::default() };
@@ -270,7 +273,7 @@ mod tests {
         for (asked, left) in [("3000000004", "3000000004"), ("exit", "m~exit"), ("", "")] {
             let up = upstream(&told(asked), ids, "m", "t", purpose).unwrap();
             let order = tws::PlaceOrderRequest::decode(&up[..]).unwrap().order.unwrap();
-            assert_eq!(order.oca_group(), left, "{asked}");
+            assert_eq!((order.oca_group(), order.parent_perm_id()), (left, 0), "{asked}");
         }
     }
 

@@ -26,16 +26,7 @@ pub(super) fn check(contract: &tws::Contract, order: &tws::Order) -> Result<(), 
     if order.compete_against_best_offset.is_some_and(f64::is_nan) {
         return Err(none("order.compete_against_best_offset", f64::NAN));
     }
-    for (field, number) in [("strike", contract.strike), ("multiplier", contract.multiplier)] {
-        if number.is_some_and(|number| !number.is_finite()) {
-            return Err(none(&format!("contract.{field}"), number.unwrap_or_default()));
-        }
-    }
-    for leg in &contract.combo_legs {
-        if leg.per_leg_price.is_some_and(|price| !price.is_finite()) {
-            return Err(none("contract.combo_legs.per_leg_price", leg.per_leg_price()));
-        }
-    }
+    self::contract(contract)?;
     for (field, text) in [
         ("filled_quantity", order.filled_quantity()),
         ("fa_percentage", order.fa_percentage()),
@@ -46,6 +37,21 @@ pub(super) fn check(contract: &tws::Contract, order: &tws::Order) -> Result<(), 
         }
     }
     quantity(order)
+}
+
+/// Is each number of the contract one?
+pub(super) fn contract(contract: &tws::Contract) -> Result<(), Error> {
+    for (field, number) in [("strike", contract.strike), ("multiplier", contract.multiplier)] {
+        if number.is_some_and(|number| !number.is_finite()) {
+            return Err(none(&format!("contract.{field}"), number.unwrap_or_default()));
+        }
+    }
+    for leg in &contract.combo_legs {
+        if leg.per_leg_price.is_some_and(|price| !price.is_finite()) {
+            return Err(none("contract.combo_legs.per_leg_price", leg.per_leg_price()));
+        }
+    }
+    Ok(())
 }
 
 /// How much is wanted: by quantity, by cash, or as Gateway computes it.

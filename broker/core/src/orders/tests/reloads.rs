@@ -1,4 +1,5 @@
-//! A reload takes back what waits of callers whose credential is not their client's any more.
+//! What a reload takes: what waits of callers whose credential is not their client's any more; and
+//! not the orders that somebody owns.
 
 use super::*;
 use crate::principals::Mark;
@@ -19,14 +20,6 @@ impl Floor {
         principals.get_mut(who).unwrap().marks = marks;
         self.desk.on_settings(self.desk.settings.clone(), principals, self.now);
         self.settle();
-    }
-
-    fn call_by(&mut self, caller: &Caller, request: &OrderRequest) -> CallId {
-        self.calls += 1;
-        let call = CallId(self.calls);
-        self.ask(caller, call, request);
-        self.settle();
-        call
     }
 
     fn place_by(&mut self, caller: &Caller, name: &str) -> CallId {
@@ -113,4 +106,46 @@ fn changes_and_previews_that_wait_go_with_it_and_cancels_leave() {
 
 fn change_request(name: &str) -> v1::ModifyOrderRequest {
     change(name, limit(9.0))
+}
+
+#[test]
+fn what_a_client_owns_it_sees_and_cancels_also_in_an_account_that_it_has_lost() {
+    let mut floor = Floor::open();
+    floor.accounts.push("DU0000002".into());
+    let mut request = limit(10.0);
+    request.order.as_mut().unwrap().account = Some("DU0000001".into());
+    for who in ["momentum", "carry"] {
+        floor.call(who, OrderRequest::Place(place("a", request.clone())));
+        floor.leave();
+        floor.told(floor.order(who, "a").order_id, "Submitted");
+    }
+    let mut principals = principals();
+    principals.get_mut("momentum").unwrap().accounts = vec!["DU0000002".into()];
+    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    let get = |owner: &str| {
+        let (owner, client_order_id) = (owner.to_owned(), "a".to_owned());
+        OrderRequest::Get(v1::GetOrderRequest { client_order_id, owner })
+    };
+    let own = floor.call("momentum", get(""));
+    floor.answer::<v1::GetOrderResponse>(own);
+    let other = floor.call("momentum", get("carry"));
+    let Err(error) = &floor.replies[&other] else { panic!("it is not its own") };
+    assert_eq!(error.code, "ORDER_NOT_FOUND");
+    for scope in [v1::OrderScope::Own, v1::OrderScope::All] {
+        let asked = v1::ListOrdersRequest { scope: scope.into(), ended: true };
+        let list = floor.call("momentum", OrderRequest::List(asked));
+        let orders = floor.answer::<v1::ListOrdersResponse>(list).orders;
+        assert_eq!(orders.iter().map(|one| &one.owner[..]).collect::<Vec<_>>(), ["momentum"]);
+    }
+    let view = floor.desk.view_of(&caller("momentum"), v1::OrderScope::All);
+    assert!(view.shows("momentum", "DU0000001") && !view.shows("carry", "DU0000001"));
+    assert!(view.shows("carry", "DU0000002") && !view.shows("", "DU0000001"));
+    // The name is taken, and the order is not changed into an account that is not its own.
+    let again = floor.place("momentum", "a");
+    assert_eq!(floor.refused(again).code, "ORDER_EXISTS");
+    let changed = floor.call("momentum", modify("a", 9.0));
+    assert_eq!(floor.refused(changed).code, "RIGHT_DENIED");
+    floor.cancel("momentum", "a");
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
 }

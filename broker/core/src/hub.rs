@@ -199,6 +199,9 @@ impl Hub {
                 self.outputs.push_back(Output::StatusChanged);
             }
             Input::Unproven { name, peer, because } => self.audit_unproven(name, &peer, &because),
+            Input::Denied { client, what, because } => {
+                self.audit_denied(client, what, because, now);
+            }
             Input::ClientLeft { client } => {
                 let left = self.clients.leave(client);
                 if let Some(principal) = left.and_then(|left| left.credential.principal) {

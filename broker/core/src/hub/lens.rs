@@ -1,6 +1,7 @@
 //! How much a caller sees: of an answer, and of what it asks for.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -65,6 +66,26 @@ impl Hub {
         match stands(&self.settings.principals, name, credential.mark) {
             true => Ok(()),
             false => Err(error::rights_changed(name)),
+        }
+    }
+
+    /// A client has asked for what is for operators. Where nobody trades, nothing hangs on it; and of
+    /// a flood as much is written as is read.
+    pub(super) fn audit_denied(
+        &mut self,
+        client: ClientId,
+        what: &'static str,
+        reason: String,
+        now: Instant,
+    ) {
+        let charged = self.clients.charge(client, &self.settings.limits, now);
+        if self.desk.is_active() && charged.is_ok() {
+            self.outputs.push_back(Output::Audit(Box::new(Audit {
+                what,
+                result: "refused",
+                reason,
+                ..Audit::by(&self.clients.caller(client))
+            })));
         }
     }
 

@@ -116,7 +116,7 @@ pub async fn serve(
 
     let now = Instant::now();
     let mut settings = ground.settings(&config, &places)?;
-    roster.mark(&mut settings.principals);
+    roster.imprint(&mut settings.principals);
     let memory = Memory { ledger: ground.ledger.clone(), clock: crate::driver::clock() };
     let (journal, loaded) = ground.open_journal(&config, &places)?;
     let damaged = loaded.damaged.clone();

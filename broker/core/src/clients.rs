@@ -103,7 +103,7 @@ impl Clients {
             principal: client.credential.principal.clone(),
             operator: client.credential.operator,
             credential: client.credential.shown.clone(),
-            mark: client.credential.mark,
+            imprint: client.credential.imprint,
         }
     }
 

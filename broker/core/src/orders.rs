@@ -69,7 +69,7 @@ use crate::hub::Reply;
 use crate::ids::{CallId, ClientId};
 use crate::notes::{NoteKind, Severity};
 use crate::pacing::Lane;
-use crate::principals::{Mark, Principals, TradingSettings, stands};
+use crate::principals::{Imprint, Principals, TradingSettings, stands};
 use book::Book;
 use brakes::{Brakes, Doubt, Road};
 use departures::Departures;
@@ -94,13 +94,13 @@ pub struct Caller {
     /// What it is, in words.
     pub credential: String,
     /// What that is compared with after a reload.
-    pub mark: Option<Mark>,
+    pub imprint: Option<Imprint>,
 }
 
 impl Caller {
     /// Is it still what it was when it called?
     fn stands(&self, principals: &Principals) -> bool {
-        stands(principals, self.principal.as_deref(), self.mark)
+        stands(principals, self.principal.as_deref(), self.imprint)
     }
 
     /// Who it is for people: a name that is proven, or else the one that it chose.

@@ -64,9 +64,9 @@ pub struct OrderLimits {
 
 /// Tells one credential from another, without being it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark([u8; 32]);
+pub struct Imprint([u8; 32]);
 
-impl Mark {
+impl Imprint {
     /// Of what is shown, and of which kind that is.
     pub fn of(kind: &str, shown: &[u8]) -> Self {
         let digest = Sha256::new().chain_update(kind).chain_update([0]).chain_update(shown);
@@ -75,9 +75,9 @@ impl Mark {
 }
 
 /// A short token could be guessed from its digest.
-impl fmt::Debug for Mark {
+impl fmt::Debug for Imprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Mark")
+        formatter.write_str("Imprint")
     }
 }
 
@@ -85,7 +85,7 @@ impl fmt::Debug for Mark {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Principal {
     /// Credentials that make a caller it.
-    pub marks: Vec<Mark>,
+    pub imprints: Vec<Imprint>,
     /// What it is there for.
     pub role: Role,
     /// Accounts that it sees and trades; none: all.
@@ -122,7 +122,7 @@ pub struct Credential {
     /// In words.
     pub shown: String,
     /// Of what makes it that client; none: nothing that a reload could take from it.
-    pub mark: Option<Mark>,
+    pub imprint: Option<Imprint>,
 }
 
 /// All of them, by name.
@@ -130,12 +130,12 @@ pub type Principals = BTreeMap<String, Principal>;
 
 /// Is somebody who was that client by this credential still that client? Who is none is nothing
 /// that could change.
-pub fn stands(principals: &Principals, name: Option<&str>, mark: Option<Mark>) -> bool {
+pub fn stands(principals: &Principals, name: Option<&str>, imprint: Option<Imprint>) -> bool {
     let Some(name) = name else {
         return true;
     };
     let known = principals.get(name);
-    known.is_some_and(|one| mark.is_none_or(|mark| one.marks.contains(&mark)))
+    known.is_some_and(|one| imprint.is_none_or(|imprint| one.imprints.contains(&imprint)))
 }
 
 /// Orders of one client in the queue at once, at the least: a group of them should fit.

@@ -203,7 +203,7 @@ impl ClientConfig {
             },
             cancel_on_disconnect: self.cancel_on_disconnect.then_some(grace),
             // What stands in files and tables is the roster's to know.
-            marks: Vec::new(),
+            imprints: Vec::new(),
         }
     }
 

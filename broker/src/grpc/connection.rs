@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use ibouncer_core::hub::Input;
 use ibouncer_core::ids::ClientId;
-use ibouncer_core::principals::{Credential, Mark};
+use ibouncer_core::principals::{Credential, Imprint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tonic::transport::server::Connected;
@@ -100,7 +100,7 @@ struct Identity {
     name: String,
     principal: Option<String>,
     operator: bool,
-    mark: Option<Mark>,
+    imprint: Option<Imprint>,
 }
 
 impl Connection {
@@ -245,7 +245,7 @@ impl Doorkeeper {
             name,
             principal: credential.principal.clone(),
             operator: credential.operator,
-            mark: credential.mark,
+            imprint: credential.imprint,
         };
         let name = identity.name.clone();
         let account = {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::ensure;
-use ibouncer_core::principals::{Credential, Mark, Principals};
+use ibouncer_core::principals::{Credential, Imprint, Principals};
 use tonic::Status;
 
 use super::connection::{Peer, Rights};
@@ -37,24 +37,24 @@ struct Known {
 }
 
 impl Known {
-    fn marks(&self) -> Vec<Mark> {
-        let uid = self.uid.map(mark_of_uid);
-        let token = self.token.as_ref().map(|token| mark_of_token(token.shown().as_bytes()));
-        let subject = self.subject.as_ref().map(mark_of_subject);
+    fn imprints(&self) -> Vec<Imprint> {
+        let uid = self.uid.map(imprint_of_uid);
+        let token = self.token.as_ref().map(|token| imprint_of_token(token.shown().as_bytes()));
+        let subject = self.subject.as_ref().map(imprint_of_subject);
         [uid, token, subject].into_iter().flatten().collect()
     }
 }
 
-fn mark_of_uid(uid: u32) -> Mark {
-    Mark::of("uid", &uid.to_be_bytes())
+fn imprint_of_uid(uid: u32) -> Imprint {
+    Imprint::of("uid", &uid.to_be_bytes())
 }
 
-fn mark_of_token(token: &[u8]) -> Mark {
-    Mark::of("token", token)
+fn imprint_of_token(token: &[u8]) -> Imprint {
+    Imprint::of("token", token)
 }
 
-fn mark_of_subject(subject: &Subject) -> Mark {
-    Mark::of("subject", subject.to_string().as_bytes())
+fn imprint_of_subject(subject: &Subject) -> Imprint {
+    Imprint::of("subject", subject.to_string().as_bytes())
 }
 
 /// What a caller is, and what it may see.
@@ -122,9 +122,9 @@ impl Roster {
     }
 
     /// Tells the core by which credentials callers are these clients now.
-    pub(crate) fn mark(&self, principals: &mut Principals) {
+    pub(crate) fn imprint(&self, principals: &mut Principals) {
         for (name, principal) in principals {
-            principal.marks = self.clients.get(name).map(Known::marks).unwrap_or_default();
+            principal.imprints = self.clients.get(name).map(Known::imprints).unwrap_or_default();
         }
     }
 
@@ -204,8 +204,8 @@ impl Roster {
             true => "root".into(),
             false => format!("unix user {uid}"),
         };
-        let mark = principal.is_some().then(|| mark_of_uid(uid));
-        Ok(Credential { principal, operator, shown, mark })
+        let imprint = principal.is_some().then(|| imprint_of_uid(uid));
+        Ok(Credential { principal, operator, shown, imprint })
     }
 
     /// Who has a certificate and no token.
@@ -218,8 +218,8 @@ impl Roster {
             ))
         })?;
         let shown = format!("the certificate of {subject}");
-        let mark = Some(mark_of_subject(subject));
-        Ok(Credential { principal: Some(name.clone()), operator: false, shown, mark })
+        let imprint = Some(imprint_of_subject(subject));
+        Ok(Credential { principal: Some(name.clone()), operator: false, shown, imprint })
     }
 
     fn by_token(&self, authorization: Option<&str>) -> Result<Credential, Status> {
@@ -244,12 +244,12 @@ impl Roster {
         match found {
             _ if own => {
                 let shown = "the broker's own token".into();
-                Ok(Credential { principal: None, operator: true, shown, mark: None })
+                Ok(Credential { principal: None, operator: true, shown, imprint: None })
             }
             Some(name) => {
                 let shown = format!("the token of clients.{name}");
-                let mark = Some(mark_of_token(given));
-                Ok(Credential { principal: Some(name.clone()), operator: false, shown, mark })
+                let imprint = Some(imprint_of_token(given));
+                Ok(Credential { principal: Some(name.clone()), operator: false, shown, imprint })
             }
             None => Err(unauthenticated(
                 "wrong token: the broker's own changes with every start, read it again; that of a \

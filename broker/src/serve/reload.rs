@@ -53,7 +53,7 @@ impl Reloader<'_> {
         let waiting = current.fixed_changes(&next);
         let next = next.with_fixed_of(current);
         let mut settings = Box::new(self.ground.settings(&next, self.places)?);
-        roster.mark(&mut settings.principals);
+        roster.imprint(&mut settings.principals);
         let told = self.handle.tell(Command::Reload(settings, windows)).await;
         told.map_err(|error| anyhow::anyhow!(error.message))?;
         // The hub first: whoever is let in is somebody that it knows.

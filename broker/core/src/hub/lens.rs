@@ -63,7 +63,7 @@ impl Hub {
             return Ok(());
         };
         let name = credential.principal.as_deref();
-        match stands(&self.settings.principals, name, credential.mark) {
+        match stands(&self.settings.principals, name, credential.imprint) {
             true => Ok(()),
             false => Err(error::rights_changed(name)),
         }

@@ -15,6 +15,15 @@ pub(super) fn set(number: Option<f64>) -> Option<f64> {
     number.filter(|number| *number != UNSET)
 }
 
+/// As a sentence shows it: what binary numbers add is left out, and large ones are short.
+pub(super) fn shown(number: f64) -> String {
+    if number.abs() >= 1e15 {
+        return format!("{number:e}");
+    }
+    let text = format!("{number:.8}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Is each number of it one?
 pub(super) fn check(contract: &tws::Contract, order: &tws::Order) -> Result<(), Error> {
     for (field, number) in numbers(order) {
@@ -206,6 +215,9 @@ mod tests {
         assert_eq!(midpoint, None);
         assert!(refusal(|_, order| order.compete_against_best_offset = Some(f64::NAN)).is_some());
         assert_eq!(set(Some(1e300)), Some(1e300));
+        let numbers = [100.009_999_999_999_99, 5.0, -0.5, 1.7e308, f64::INFINITY, 0.0, 1000.0];
+        let texts = ["100.01", "5", "-0.5", "1.7e308", "inf", "0", "1000"];
+        assert_eq!(numbers.map(shown), texts);
         assert_eq!((set(Some(UNSET)), set(None)), (None, None));
     }
 }

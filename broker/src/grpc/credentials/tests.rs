@@ -126,14 +126,14 @@ fn a_certificate_is_one_client_and_a_token_counts_beside_it() {
 }
 
 #[test]
-fn who_is_a_client_bears_a_mark_of_it_and_who_is_none_does_not() {
+fn who_is_a_client_bears_an_imprint_of_its_credential_and_who_is_none_does_not() {
     let mut clients = Principals::default();
     for name in ["momentum", "risk", "house", "remote", "gone"] {
         clients.insert(name.into(), Default::default());
     }
-    roster().mark(&mut clients);
-    assert!(clients["gone"].marks.is_empty());
-    assert_eq!((clients["risk"].marks.len(), clients["remote"].marks.len()), (2, 2));
+    roster().imprint(&mut clients);
+    assert!(clients["gone"].imprints.is_empty());
+    assert_eq!((clients["risk"].imprints.len(), clients["remote"].imprints.len()), (2, 2));
     let tcp = Peer::Tcp("127.0.0.1:5000".parse().unwrap());
     let unix = |uid| Peer::Unix { uid, pid: None };
     let subject = Some("CN=remote,O=Desk".parse().unwrap());
@@ -148,12 +148,12 @@ fn who_is_a_client_bears_a_mark_of_it_and_who_is_none_does_not() {
     ] {
         let (proven, _) = roster().prove(&peer, token, name).unwrap();
         let principal = &clients[proven.principal.as_deref().unwrap()];
-        assert!(principal.marks.contains(&proven.mark.unwrap()), "{peer}");
+        assert!(principal.imprints.contains(&proven.imprint.unwrap()), "{peer}");
         assert!(!format!("{principal:?}").contains("token"), "{principal:?}");
     }
     for (peer, token) in [(unix(OWN), None), (unix(4000), None), (tcp, Some("Bearer own-token"))] {
         let (proven, _) = roster().prove(&peer, token, None).unwrap();
-        assert_eq!((proven.principal, proven.mark), (None, None));
+        assert_eq!((proven.principal, proven.imprint), (None, None));
     }
 }
 

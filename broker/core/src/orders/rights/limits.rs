@@ -10,7 +10,7 @@ use super::prices::Prices;
 use super::{Known, has_delta_neutral, instrument};
 use crate::checks;
 use crate::error::{self, Error};
-use crate::orders::figures::set;
+use crate::orders::figures::{set, shown};
 use crate::principals::Principal;
 
 /// Types whose unit is what is traded. Of others, the multiplier decides.
@@ -149,9 +149,9 @@ fn price_band(rule: Rule<'_>, contract: &tws::Contract, order: &tws::Order) -> R
         let over = (limit / quote - 1.0) * 100.0;
         let wrong = if order.action() == "BUY" { over } else { -over };
         if wrong.is_nan() || wrong > rule.limit + ROUNDING_PERCENT {
-            let shown = (wrong * 1e4).round() / 1e4;
+            let (limit, wrong, quote) = (shown(limit), shown(wrong), shown(quote));
             let side =
-                format!("a limit of {limit}, {shown} % on the wrong side of the quote {quote},");
+                format!("a limit of {limit}, {wrong} % on the wrong side of the quote {quote},");
             return Err(rule.over(&side));
         }
     }
@@ -178,12 +178,12 @@ impl Rule<'_> {
 
     /// With its value.
     fn shown(&self) -> String {
-        format!("{} = {}{}", self.key(), self.limit, self.unit)
+        format!("{} = {}{}", self.key(), shown(self.limit), self.unit)
     }
 
     fn at_most(&self, what: &str, value: f64, limit: f64) -> Result<(), Error> {
         // What is no number is not below anything.
-        if value <= limit { Ok(()) } else { Err(self.over(&format!("{what} {value}"))) }
+        if value <= limit { Ok(()) } else { Err(self.over(&format!("{what} {}", shown(value)))) }
     }
 
     fn over(&self, value: &str) -> Error {

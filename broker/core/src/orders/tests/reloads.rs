@@ -2,22 +2,22 @@
 //! not the orders that somebody owns.
 
 use super::*;
-use crate::principals::Mark;
+use crate::principals::Imprint;
 
-fn mark(token: &str) -> Mark {
-    Mark::of("token", token.as_bytes())
+fn imprint(token: &str) -> Imprint {
+    Imprint::of("token", token.as_bytes())
 }
 
 fn by(who: &str, token: &str) -> Caller {
-    Caller { mark: Some(mark(token)), ..caller(who) }
+    Caller { imprint: Some(imprint(token)), ..caller(who) }
 }
 
 impl Floor {
     /// These tokens make callers of this client from now on.
     fn tokens(&mut self, who: &str, tokens: &[&str]) {
         let mut principals = self.desk.principals.clone();
-        let marks = tokens.iter().map(|token| mark(token)).collect();
-        principals.get_mut(who).unwrap().marks = marks;
+        let imprints = tokens.iter().map(|token| imprint(token)).collect();
+        principals.get_mut(who).unwrap().imprints = imprints;
         self.desk.on_settings(self.desk.settings.clone(), principals, self.now);
         self.settle();
     }

@@ -276,7 +276,8 @@ mod tests {
         for sequence in 1..=30 {
             log.push(event(sequence, if sequence < 20 { "other" } else { "momentum" }));
         }
-        let own = View { owner: Some("momentum".into()), accounts: vec!["DU0000001".into()] };
+        let owner = Some("momentum".into());
+        let own = View { owner, accounts: vec!["DU0000001".into()], ..View::default() };
         assert_eq!(all(&log, 0, &own, Kind::Executions).await, [20, 30]);
         let page =
             log.after(0, &View { owner: Some("x".into()), ..own }, Kind::Orders).await.unwrap();

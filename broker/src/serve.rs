@@ -115,7 +115,8 @@ pub async fn serve(
     ground::write_endpoints(&places, tcp_address, tls.is_some())?;
 
     let now = Instant::now();
-    let settings = ground.settings(&config, &places)?;
+    let mut settings = ground.settings(&config, &places)?;
+    roster.imprint(&mut settings.principals);
     let memory = Memory { ledger: ground.ledger.clone(), clock: crate::driver::clock() };
     let (journal, loaded) = ground.open_journal(&config, &places)?;
     let damaged = loaded.damaged.clone();

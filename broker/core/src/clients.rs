@@ -84,7 +84,12 @@ impl Clients {
 
     /// The configured client that it is.
     pub fn principal(&self, id: ClientId) -> Option<&str> {
-        self.table.get(&id)?.credential.principal.as_deref()
+        self.credential(id)?.principal.as_deref()
+    }
+
+    /// What it was proven to be.
+    pub fn credential(&self, id: ClientId) -> Option<&Credential> {
+        Some(&self.table.get(&id)?.credential)
     }
 
     /// Who asks, for the desk.
@@ -98,6 +103,7 @@ impl Clients {
             principal: client.credential.principal.clone(),
             operator: client.credential.operator,
             credential: client.credential.shown.clone(),
+            imprint: client.credential.imprint,
         }
     }
 

@@ -37,6 +37,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use crate::accounts::mask_account;
 use crate::calls::kept::Kept;
 use crate::calls::open::OpenCalls;
 use crate::clients::Clients;
@@ -54,7 +55,6 @@ use crate::pacing::Pacer;
 use crate::routes::Routes;
 use crate::session::{Memory, Session};
 use crate::settings::Settings;
-use crate::status::mask_account;
 use crate::supervisor::Supervisor;
 
 use allotment::Waiter;
@@ -199,6 +199,9 @@ impl Hub {
                 self.outputs.push_back(Output::StatusChanged);
             }
             Input::Unproven { name, peer, because } => self.audit_unproven(name, &peer, &because),
+            Input::Denied { client, what, because } => {
+                self.audit_denied(client, what, because, now);
+            }
             Input::ClientLeft { client } => {
                 let left = self.clients.leave(client);
                 if let Some(principal) = left.and_then(|left| left.credential.principal) {

@@ -24,6 +24,7 @@
 //! a decision, so they stand here.
 #![warn(missing_docs)]
 
+pub mod accounts;
 pub mod attempts;
 pub mod backoff;
 pub mod calls;

@@ -34,6 +34,7 @@ mod departures;
 mod evidence;
 mod executions;
 mod exercise;
+mod figures;
 mod fills;
 mod instances;
 pub mod journal;
@@ -42,6 +43,7 @@ mod lists;
 mod matching;
 mod operator;
 mod order;
+mod pace;
 mod patch;
 mod place;
 mod placement;
@@ -73,7 +75,7 @@ use crate::hub::Reply;
 use crate::ids::{CallId, ClientId};
 use crate::notes::{NoteKind, Severity};
 use crate::pacing::Lane;
-use crate::principals::{Principals, TradingSettings};
+use crate::principals::{Imprint, Principals, TradingSettings, stands};
 use book::Book;
 use brakes::{Brakes, Doubt, Road};
 use departures::Departures;
@@ -97,9 +99,16 @@ pub struct Caller {
     pub operator: bool,
     /// What it is, in words.
     pub credential: String,
+    /// What that is compared with after a reload.
+    pub imprint: Option<Imprint>,
 }
 
 impl Caller {
+    /// Is it still what it was when it called?
+    fn stands(&self, principals: &Principals) -> bool {
+        stands(principals, self.principal.as_deref(), self.imprint)
+    }
+
     /// Who it is for people: a name that is proven, or else the one that it chose.
     pub(crate) fn shown(&self) -> &str {
         self.principal.as_deref().unwrap_or(&self.name)
@@ -169,8 +178,7 @@ pub struct Desk {
     previews: BTreeMap<i32, (CallId, Instant)>,
     /// What is not taken in yet.
     waiting: WaitingRoom,
-    /// When each principal sent an order or a change, for a minute.
-    sent_lately: BTreeMap<String, VecDeque<Instant>>,
+    pace: pace::Pace,
     /// Changes that Gateway should answer by then.
     answers_due: BTreeMap<i32, Instant>,
     /// Instances of each principal that are connected.
@@ -216,7 +224,7 @@ impl Desk {
             departures: Departures::default(),
             previews: BTreeMap::new(),
             waiting: WaitingRoom::default(),
-            sent_lately: BTreeMap::new(),
+            pace: pace::Pace::default(),
             answers_due: BTreeMap::new(),
             instances: BTreeMap::new(),
             owed: instances::Owed::default(),
@@ -254,6 +262,7 @@ impl Desk {
         self.facts.settled |= !self.book.is_empty();
         self.executions = Executions::load(loaded.executions, clock.now);
         self.telling.resume(loaded.newest_event, millis);
+        self.pace = pace::Pace::resume(&self.book, clock.now, millis);
         self.next_id = self.facts.floor.max(self.book.highest_id()) + 1;
         self.forget_intents();
         self.resume_owed(clock.now);

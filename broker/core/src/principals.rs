@@ -6,7 +6,10 @@
 //! keeps them over restarts. Read on in `orders/rights.rs` (what an order is checked for).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
 
 /// What a principal is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -59,9 +62,30 @@ pub struct OrderLimits {
     pub price_band: Option<f64>,
 }
 
+/// Tells one credential from another, without being it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Imprint([u8; 32]);
+
+impl Imprint {
+    /// Of what is shown, and of which kind that is.
+    pub fn of(kind: &str, shown: &[u8]) -> Self {
+        let digest = Sha256::new().chain_update(kind).chain_update([0]).chain_update(shown);
+        Self(digest.finalize().into())
+    }
+}
+
+/// A short token could be guessed from its digest.
+impl fmt::Debug for Imprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Imprint")
+    }
+}
+
 /// One configured client.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Principal {
+    /// Credentials that make a caller it.
+    pub imprints: Vec<Imprint>,
     /// What it is there for.
     pub role: Role,
     /// Accounts that it sees and trades; none: all.
@@ -97,10 +121,22 @@ pub struct Credential {
     pub operator: bool,
     /// In words.
     pub shown: String,
+    /// Of what makes it that client; none: nothing that a reload could take from it.
+    pub imprint: Option<Imprint>,
 }
 
 /// All of them, by name.
 pub type Principals = BTreeMap<String, Principal>;
+
+/// Is somebody who was that client by this credential still that client? Who is none is nothing
+/// that could change.
+pub fn stands(principals: &Principals, name: Option<&str>, imprint: Option<Imprint>) -> bool {
+    let Some(name) = name else {
+        return true;
+    };
+    let known = principals.get(name);
+    known.is_some_and(|one| imprint.is_none_or(|imprint| one.imprints.contains(&imprint)))
+}
 
 /// Orders of one client in the queue at once, at the least: a group of them should fit.
 pub const LEAST_SHARE: usize = 8;

@@ -15,6 +15,7 @@ use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
 };
 
+use crate::accounts::mask_accounts;
 use crate::calls::{self, CallKind};
 use crate::error::{self, Error};
 use crate::fields::field;
@@ -31,8 +32,8 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The wish as this client may have it.
-    pub fn wanted(&self, wanted: Wanted) -> Result<Wanted, Error> {
+    /// The wish as this client may have it; `login` are all accounts of the session.
+    pub fn wanted(&self, wanted: Wanted, login: &[String]) -> Result<Wanted, Error> {
         let body = &wanted.body[..];
         let named = if *wanted.kind == kind::ACCOUNT_UPDATES {
             tws::AccountDataRequest::decode(body).map(|one| one.acct_code().to_owned())
@@ -45,6 +46,11 @@ impl Scope {
         } else if *wanted.kind == kind::PNL_SINGLE {
             tws::PnLSingleRequest::decode(body).map(|one| one.account().to_owned())
         } else if *wanted.kind == kind::POSITIONS || *wanted.kind == kind::ACCOUNT_SUMMARY {
+            let asked = tws::AccountSummaryRequest::decode(body).unwrap_or_default();
+            // Of a group of accounts it is shown its own; a group can be one account, too.
+            if login.iter().any(|one| one == asked.group()) && !self.has(asked.group()) {
+                return Err(self.refusal("the group is an account that is not among them"));
+            }
             let filter = wanted.filter.within(Arc::clone(&self.accounts));
             return Ok(Wanted { filter, ..wanted });
         } else {
@@ -58,7 +64,14 @@ impl Scope {
     }
 
     /// May this client ask so?
-    pub fn call(&self, kind: &CallKind) -> Result<(), Error> {
+    pub fn call(&self, kind: &CallKind, body: &[u8]) -> Result<(), Error> {
+        if *kind == calls::EXECUTIONS {
+            let asked = tws::ExecutionRequest::decode(body).unwrap_or_default();
+            let filter = asked.execution_filter.unwrap_or_default();
+            if !filter.acct_code().is_empty() && !self.has(filter.acct_code()) {
+                return Err(self.refusal("the filter's acct_code is not among them"));
+            }
+        }
         if *kind == calls::ADVISOR_CONFIGURATION || *kind == calls::USER_INFO {
             return Err(self.refusal("this is about all accounts"));
         }
@@ -109,7 +122,8 @@ impl Scope {
     }
 
     fn refusal(&self, what: &str) -> Error {
-        error::forbidden("RIGHT_DENIED", &format!("{} is set: {what}", self.key), &self.key)
+        let accounts = mask_accounts(self.accounts.iter());
+        error::forbidden("RIGHT_DENIED", &format!("{} = {accounts}: {what}", self.key), &self.key)
     }
 }
 
@@ -214,23 +228,46 @@ mod tests {
         Scope { key: "clients.m.accounts".into(), accounts: Arc::new(vec!["DU0000001".into()]) }
     }
 
+    fn wanted(wanted: Wanted) -> Result<Wanted, Error> {
+        scope().wanted(wanted, &["DU0000001".to_owned(), "DU0000002".to_owned()])
+    }
+
     #[test]
     fn requests_that_name_another_account_or_none_are_refused() {
         let pnl = |account: &str| {
             Wanted::pnl(tws::PnLRequest { account: Some(account.into()), ..Default::default() })
                 .unwrap()
         };
-        scope().wanted(pnl("DU0000001")).unwrap();
-        let refused = scope().wanted(pnl("DU0000002")).unwrap_err();
+        wanted(pnl("DU0000001")).unwrap();
+        let refused = wanted(pnl("DU0000002")).unwrap_err();
         assert_eq!(refused.code, "RIGHT_DENIED");
-        let refused = scope().wanted(Wanted::account_updates("").unwrap()).unwrap_err();
+        let refused = wanted(Wanted::account_updates("").unwrap()).unwrap_err();
         assert!(refused.message.contains("must name"), "{}", refused.message);
-        assert!(scope().call(&calls::ADVISOR_CONFIGURATION).is_err());
+        assert!(refused.message.contains("clients.m.accounts = [DU***001]"), "{}", refused.message);
+        assert!(scope().call(&calls::ADVISOR_CONFIGURATION, &[]).is_err());
+        let executions = |account: &str| {
+            let acct_code = Some(account.to_owned());
+            let filter = tws::ExecutionFilter { acct_code, ..Default::default() };
+            let asked = tws::ExecutionRequest { execution_filter: Some(filter), req_id: None };
+            scope().call(&calls::EXECUTIONS, &asked.encode_to_vec())
+        };
+        executions("").unwrap();
+        executions("DU0000001").unwrap();
+        assert_eq!(executions("DU0000002").unwrap_err().code, "RIGHT_DENIED");
+        let summary = |group: &str| {
+            let group = Some(group.to_owned());
+            let asked = tws::AccountSummaryRequest { group, ..Default::default() };
+            wanted(Wanted::account_summary(asked).unwrap())
+        };
+        for group in ["", "All", "Everyone", "DU0000001"] {
+            assert!(summary(group).unwrap().filter.is_limited(), "{group}");
+        }
+        assert_eq!(summary("DU0000002").unwrap_err().code, "RIGHT_DENIED");
     }
 
     #[test]
     fn positions_and_summaries_of_others_do_not_pass() {
-        let wanted = scope().wanted(Wanted::positions()).unwrap();
+        let wanted = wanted(Wanted::positions()).unwrap();
         let position = |account: &str| {
             tws::Position { account: Some(account.into()), ..Default::default() }.encode_to_vec()
         };

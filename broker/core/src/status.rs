@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ibouncer_proto::api::v1;
 
+use crate::accounts::{mask_account, mode};
 use crate::attempts::{Attempt, stage_name};
 pub use crate::clock::Clock;
 use crate::hub::Hub;
@@ -61,7 +62,7 @@ impl Hub {
             handshake: newest.map(|attempt| self.handshake(attempt, clock)),
             attempts: session.history().iter().map(|one| attempt_view(one, clock)).collect(),
             accounts: session.accounts().iter().map(|account| mask_account(account)).collect(),
-            mode: mode(session.accounts()),
+            mode: mode(session.accounts()).map(str::to_owned),
             trading: trading.into(),
             trading_status,
             clients: self.clients.len() as u32,
@@ -286,30 +287,6 @@ pub fn transition_view(transition: &Transition, clock: &Clock) -> v1::Transition
     }
 }
 
-/// `DU0000001` as `DU***001`.
-pub fn mask_account(account: &str) -> String {
-    let characters: Vec<char> = account.chars().collect();
-    if characters.len() < 6 {
-        return "***".into();
-    }
-    let head: String = characters[..2].iter().collect();
-    let tail: String = characters[characters.len() - 3..].iter().collect();
-    format!("{head}***{tail}")
-}
-
-/// Is this a paper-trading account? Interactive Brokers begins those with D.
-pub fn is_paper(account: &str) -> bool {
-    account.starts_with('D')
-}
-
-fn mode(accounts: &[String]) -> Option<String> {
-    if accounts.is_empty() {
-        return None;
-    }
-    let paper = accounts.iter().all(|account| is_paper(account));
-    Some(if paper { "paper" } else { "live" }.into())
-}
-
 fn attempt_view(attempt: &Attempt, clock: &Clock) -> v1::Attempt {
     v1::Attempt {
         epoch: attempt.epoch.0,
@@ -379,18 +356,4 @@ fn unknown(status: &v1::Status, sight: &Sight) -> BTreeMap<String, String> {
     let waits = matches!(status.next, Some(v1::NextAction { at: None, .. }));
     note(waits, "next.at", "it waits for an event, not for a time");
     causes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accounts_are_masked_and_their_kind_is_known() {
-        assert_eq!(mask_account("DU0000001"), "DU***001");
-        assert_eq!(mask_account("U1"), "***");
-        assert_eq!(mode(&["DU0000001".into()]).as_deref(), Some("paper"));
-        assert_eq!(mode(&["DU0000001".into(), "U0000001".into()]).as_deref(), Some("live"));
-        assert_eq!(mode(&[]), None);
-    }
 }

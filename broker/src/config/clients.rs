@@ -202,6 +202,8 @@ impl ClientConfig {
                 WhenAwayConfig::Allow => WhenAway::Allow,
             },
             cancel_on_disconnect: self.cancel_on_disconnect.then_some(grace),
+            // What stands in files and tables is the roster's to know.
+            imprints: Vec::new(),
         }
     }
 

@@ -66,7 +66,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ListClientsRequest>,
     ) -> Result<Response<ListClientsResponse>, Status> {
-        self.doorkeeper.admit_admin(&request).await?;
+        self.doorkeeper.admit_admin(&request, "ListClients").await?;
         let clients = self.handle.ask(Command::Clients).await.map_err(|error| status(&error))?;
         Ok(Response::new(ListClientsResponse { clients }))
     }
@@ -75,7 +75,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ListLinesRequest>,
     ) -> Result<Response<ListLinesResponse>, Status> {
-        self.doorkeeper.admit_admin(&request).await?;
+        self.doorkeeper.admit_admin(&request, "ListLines").await?;
         let lines = self.handle.ask(Command::Lines).await.map_err(|error| status(&error))?;
         Ok(Response::new(ListLinesResponse { lines }))
     }
@@ -84,7 +84,7 @@ impl AdminService for Admin {
         &self,
         request: Request<RestartWorkerRequest>,
     ) -> Result<Response<RestartWorkerResponse>, Status> {
-        self.doorkeeper.admit_admin(&request).await?;
+        self.doorkeeper.admit_admin(&request, "RestartWorker").await?;
         let RestartWorkerRequest { reason, drop_live_session } = request.into_inner();
         let reason = checked_reason(&reason)?;
         if reason.is_empty() {
@@ -105,7 +105,7 @@ impl AdminService for Admin {
         &self,
         request: Request<RetryRequest>,
     ) -> Result<Response<RetryResponse>, Status> {
-        self.doorkeeper.admit_admin(&request).await?;
+        self.doorkeeper.admit_admin(&request, "Retry").await?;
         let reason = checked_reason(&request.get_ref().reason)?;
         let reply = self
             .handle
@@ -122,7 +122,7 @@ impl AdminService for Admin {
         &self,
         request: Request<HoldSessionRequest>,
     ) -> Result<Response<HoldSessionResponse>, Status> {
-        self.doorkeeper.admit_admin(&request).await?;
+        self.doorkeeper.admit_admin(&request, "HoldSession").await?;
         let HoldSessionRequest { reason, drop_live_session } = request.into_inner();
         let reason = checked_reason(&reason)?;
         if reason.is_empty() {
@@ -143,7 +143,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ReleaseSessionRequest>,
     ) -> Result<Response<ReleaseSessionResponse>, Status> {
-        self.doorkeeper.admit_admin(&request).await?;
+        self.doorkeeper.admit_admin(&request, "ReleaseSession").await?;
         let reason = checked_reason(&request.get_ref().reason)?;
         let reply = self
             .handle
@@ -160,7 +160,7 @@ impl AdminService for Admin {
         &self,
         request: Request<HandOverRequest>,
     ) -> Result<Response<HandOverResponse>, Status> {
-        self.doorkeeper.admit_admin(&request).await?;
+        self.doorkeeper.admit_admin(&request, "HandOver").await?;
         let refuse = |what: String| status(&error::invalid(what));
         let binary = match request.get_ref().binary.as_str() {
             "" => {
@@ -186,7 +186,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ListConnectionsRequest>,
     ) -> Result<Response<ListConnectionsResponse>, Status> {
-        self.doorkeeper.admit_admin(&request).await?;
+        self.doorkeeper.admit_admin(&request, "ListConnections").await?;
         let observed =
             self.handle.ask(Command::Connections).await.map_err(|error| status(&error))?;
         Ok(Response::new(view::response(&observed.sight, &observed.short)))
@@ -199,7 +199,7 @@ impl AdminService for Admin {
         &self,
         request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        let caller = self.doorkeeper.admit_admin(&request).await?;
+        let caller = self.doorkeeper.admit_admin(&request, "WatchEvents").await?;
         let lost = caller.lost();
         let WatchEventsRequest { follow, mut after } = request.into_inner();
         let handle = self.handle.clone();

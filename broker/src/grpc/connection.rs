@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use ibouncer_core::hub::Input;
 use ibouncer_core::ids::ClientId;
-use ibouncer_core::principals::Credential;
+use ibouncer_core::principals::{Credential, Imprint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tonic::transport::server::Connected;
@@ -100,6 +100,7 @@ struct Identity {
     name: String,
     principal: Option<String>,
     operator: bool,
+    imprint: Option<Imprint>,
 }
 
 impl Connection {
@@ -211,15 +212,25 @@ impl Doorkeeper {
         Ok(Caller { client, account, rights, connection, proof: Arc::new(proof) })
     }
 
-    /// As [`Self::admit`], for operators.
-    pub async fn admit_admin<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+    /// As [`Self::admit`], for operators; `what` is asked for.
+    pub async fn admit_admin<T>(
+        &self,
+        request: &Request<T>,
+        what: &'static str,
+    ) -> Result<Caller, Status> {
+        const FOR: &str = "AdminService is for the broker's own user on its Unix socket, for its \
+                           token, and for clients with role = \"admin\"";
         let caller = self.admit(request).await?;
         match caller.rights {
             Rights::Admin => Ok(caller),
-            Rights::Observe => Err(permission_denied(
-                "AdminService is for the broker's own user on its Unix socket, for its token, and \
-                 for clients with role = \"admin\"",
-            )),
+            Rights::Observe => {
+                let because = format!("PERMISSION_DENIED: {FOR}");
+                let denied = Input::Denied { client: caller.client, what, because };
+                // Whoever is answered can be read of: in the order in which it was asked.
+                let told = self.handle.tell(Command::Input(denied)).await;
+                told.map_err(|error| status(&error))?;
+                Err(permission_denied(FOR))
+            }
         }
     }
 
@@ -234,6 +245,7 @@ impl Doorkeeper {
             name,
             principal: credential.principal.clone(),
             operator: credential.operator,
+            imprint: credential.imprint,
         };
         let name = identity.name.clone();
         let account = {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::ensure;
-use ibouncer_core::principals::Credential;
+use ibouncer_core::principals::{Credential, Imprint, Principals};
 use tonic::Status;
 
 use super::connection::{Peer, Rights};
@@ -34,6 +34,27 @@ struct Known {
     subject: Option<Subject>,
     role: RoleConfig,
     accounts: Vec<String>,
+}
+
+impl Known {
+    fn imprints(&self) -> Vec<Imprint> {
+        let uid = self.uid.map(imprint_of_uid);
+        let token = self.token.as_ref().map(|token| imprint_of_token(token.shown().as_bytes()));
+        let subject = self.subject.as_ref().map(imprint_of_subject);
+        [uid, token, subject].into_iter().flatten().collect()
+    }
+}
+
+fn imprint_of_uid(uid: u32) -> Imprint {
+    Imprint::of("uid", &uid.to_be_bytes())
+}
+
+fn imprint_of_token(token: &[u8]) -> Imprint {
+    Imprint::of("token", token)
+}
+
+fn imprint_of_subject(subject: &Subject) -> Imprint {
+    Imprint::of("subject", subject.to_string().as_bytes())
 }
 
 /// What a caller is, and what it may see.
@@ -98,6 +119,13 @@ impl Roster {
             self.clients.insert(name.clone(), known);
         }
         Ok(self)
+    }
+
+    /// Tells the core by which credentials callers are these clients now.
+    pub(crate) fn imprint(&self, principals: &mut Principals) {
+        for (name, principal) in principals {
+            principal.imprints = self.clients.get(name).map(Known::imprints).unwrap_or_default();
+        }
     }
 
     /// What a caller is, and what it may see, as [`Self::prove`].
@@ -176,7 +204,8 @@ impl Roster {
             true => "root".into(),
             false => format!("unix user {uid}"),
         };
-        Ok(Credential { principal, operator, shown })
+        let imprint = principal.is_some().then(|| imprint_of_uid(uid));
+        Ok(Credential { principal, operator, shown, imprint })
     }
 
     /// Who has a certificate and no token.
@@ -189,7 +218,8 @@ impl Roster {
             ))
         })?;
         let shown = format!("the certificate of {subject}");
-        Ok(Credential { principal: Some(name.clone()), operator: false, shown })
+        let imprint = Some(imprint_of_subject(subject));
+        Ok(Credential { principal: Some(name.clone()), operator: false, shown, imprint })
     }
 
     fn by_token(&self, authorization: Option<&str>) -> Result<Credential, Status> {
@@ -214,11 +244,12 @@ impl Roster {
         match found {
             _ if own => {
                 let shown = "the broker's own token".into();
-                Ok(Credential { principal: None, operator: true, shown })
+                Ok(Credential { principal: None, operator: true, shown, imprint: None })
             }
             Some(name) => {
                 let shown = format!("the token of clients.{name}");
-                Ok(Credential { principal: Some(name.clone()), operator: false, shown })
+                let imprint = Some(imprint_of_token(given));
+                Ok(Credential { principal: Some(name.clone()), operator: false, shown, imprint })
             }
             None => Err(unauthenticated(
                 "wrong token: the broker's own changes with every start, read it again; that of a \
@@ -236,149 +267,4 @@ fn is_instance(given: &str, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OWN: u32 = 1000;
-
-    fn roster() -> Roster {
-        let mut roster = Roster::new(OWN, "own-token");
-        for (name, uid, token, admin) in [
-            ("momentum", Some(2000), None, false),
-            ("momentum-eu", Some(2000), None, false),
-            ("risk", Some(3000), Some("risk-token"), true),
-            ("house", Some(OWN), None, false),
-            ("remote", None, Some("remote-token"), false),
-        ] {
-            let token = token.map(Secret::of);
-            let subject = (name == "remote").then(|| "CN=remote,O=Desk".parse().unwrap());
-            let role = if admin { RoleConfig::Admin } else { RoleConfig::Observe };
-            let known = Known { uid, token, subject, role, accounts: Vec::new() };
-            roster.clients.insert(name.into(), known);
-        }
-        roster
-    }
-
-    fn unix(uid: u32, name: Option<&str>) -> Result<(Option<String>, bool, Rights), String> {
-        let proven = roster().prove(&Peer::Unix { uid, pid: Some(7) }, None, name);
-        let proven = proven.map_err(|status| status.message().to_owned());
-        proven.map(|(proven, rights)| (proven.principal, proven.operator, rights))
-    }
-
-    fn tcp(token: &str, name: Option<&str>) -> Result<(Option<String>, bool, Rights), String> {
-        let peer = Peer::Tcp("127.0.0.1:5000".parse().unwrap());
-        let header = format!("Bearer {token}");
-        let proven = roster().prove(&peer, Some(&header), name);
-        let proven = proven.map_err(|status| status.message().to_owned());
-        proven.map(|(proven, rights)| (proven.principal, proven.operator, rights))
-    }
-
-    #[test]
-    fn a_user_chooses_by_name_among_its_own_clients_only() {
-        let observes = |name: &str| Ok((Some(name.to_owned()), false, Rights::Observe));
-        assert_eq!(unix(2000, Some("momentum")), observes("momentum"));
-        assert_eq!(unix(2000, Some("momentum/2")), observes("momentum"));
-        assert_eq!(unix(2000, Some("momentum.py@host:17")), observes("momentum"));
-        assert_eq!(unix(2000, Some("momentum-eu")), observes("momentum-eu"));
-        assert_eq!(unix(2000, Some("momentum-eu:3")), observes("momentum-eu"));
-        for unnamed in [Some("momentums"), None] {
-            let error = unix(2000, unnamed).unwrap_err();
-            assert!(error.contains("(momentum, momentum-eu)"), "{unnamed:?}: {error}");
-        }
-        let nobody = Ok((None, false, Rights::Observe));
-        assert_eq!(unix(4000, Some("quotes")), nobody);
-        let risk = Ok((Some("risk".to_owned()), false, Rights::Admin));
-        assert_eq!(unix(3000, Some("anything")), risk, "the only client of that user");
-        assert_eq!(unix(3000, None), risk);
-    }
-
-    #[test]
-    fn the_own_user_and_root_are_operators_and_a_client_only_by_name() {
-        for (uid, name, principal) in [
-            (OWN, Some("house@host"), Some("house")),
-            (OWN, Some("ibouncer@host:5"), None),
-            (OWN, None, None),
-            (0, Some("quotes"), None),
-        ] {
-            let proven = (principal.map(str::to_owned), true, Rights::Admin);
-            assert_eq!(unix(uid, name), Ok(proven), "{uid} {name:?}");
-        }
-    }
-
-    #[test]
-    fn nobody_takes_the_name_of_a_client_that_it_is_not() {
-        for refused in [
-            unix(2000, Some("risk")),
-            unix(OWN, Some("momentum")),
-            unix(0, Some("house")),
-            unix(3000, Some("momentum-eu")),
-            tcp("own-token", Some("risk")),
-            tcp("risk-token", Some("remote")),
-        ] {
-            let error = refused.unwrap_err();
-            assert!(error.contains("is the name of a configured client"), "{error}");
-            assert!(!error.contains("uid = ") && !error.contains("3000,"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_token_is_one_client_and_an_unknown_one_is_nobody() {
-        assert_eq!(tcp("own-token", Some("cli")), Ok((None, true, Rights::Admin)));
-        let remote = Ok((Some("remote".to_owned()), false, Rights::Observe));
-        assert_eq!(tcp("remote-token", None), remote);
-        assert_eq!(tcp("remote-token", Some("remote-7")), remote);
-        assert_eq!(tcp("risk-token", None).unwrap().2, Rights::Admin);
-        for wrong in ["remote-toke", "remote-token2", "", "remote-tokem"] {
-            assert!(tcp(wrong, None).unwrap_err().contains("wrong token"), "{wrong}");
-        }
-        let peer = Peer::Tcp("127.0.0.1:5000".parse().unwrap());
-        for header in [None, Some("Basic own-token")] {
-            assert!(roster().prove(&peer, header, None).is_err());
-        }
-    }
-
-    #[test]
-    fn a_certificate_is_one_client_and_a_token_counts_beside_it() {
-        let prove = |subject: Option<&str>, token: Option<&str>, name: Option<&str>| {
-            let address = "192.0.2.7:5000".parse().unwrap();
-            let subject = subject.map(|text| text.parse().unwrap());
-            let header = token.map(|token| format!("Bearer {token}"));
-            let peer = Peer::Tls { address, subject };
-            let proven = roster().prove(&peer, header.as_deref(), name);
-            proven.map(|(one, _)| one.principal).map_err(|status| status.message().to_owned())
-        };
-        let remote = Some("CN=remote,O=Desk");
-        assert_eq!(prove(remote, None, Some("remote-7")), Ok(Some("remote".into())));
-        assert_eq!(prove(remote, Some("risk-token"), None), Ok(Some("risk".into())));
-        assert_eq!(prove(None, Some("remote-token"), None), Ok(Some("remote".into())));
-        for (refused, why) in [
-            (prove(Some("CN=remote"), None, None), "is no client's"),
-            (prove(None, None, None), "no token"),
-            (prove(remote, Some("wrong"), None), "wrong token"),
-            (prove(remote, None, Some("risk")), "the certificate of CN=remote,O=Desk"),
-        ] {
-            let error = refused.unwrap_err();
-            assert!(error.contains(why), "{error}");
-        }
-    }
-
-    #[test]
-    fn clients_with_one_token_are_refused_and_tokens_are_not_shown() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = |other: &str| {
-            let path = |name: &str| folder.path().join(name).display().to_string();
-            let text = format!(
-                "[clients.a]\ntoken_file = {:?}\n[clients.b]\ntoken_file = {:?}\n",
-                path("a.token"),
-                path(other)
-            );
-            toml::from_str::<Config>(&text).unwrap()
-        };
-        let roster = Roster::new(OWN, "own").with_clients(&config("b.token")).unwrap();
-        let token = std::fs::read_to_string(folder.path().join("a.token")).unwrap();
-        assert!(!format!("{roster:?}").contains(token.trim()));
-        std::fs::copy(folder.path().join("a.token"), folder.path().join("c.token")).unwrap();
-        let error = Roster::new(OWN, "own").with_clients(&config("c.token")).unwrap_err();
-        assert!(error.to_string().contains("the token of a"), "{error}");
-    }
-}
+mod tests;

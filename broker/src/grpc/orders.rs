@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ibouncer_core::calls::Asked;
 use ibouncer_core::error;
 use ibouncer_core::hub::{Input, Reply};
-use ibouncer_core::orders::request::OrderRequest;
+use ibouncer_core::orders::request::{OrderRequest, scope as scope_of};
 use ibouncer_proto::api::v1::{self as api, OrderScope};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
@@ -39,10 +39,11 @@ impl Orders {
         &self,
         request: Request<T>,
         kind: Kind,
-        asked: impl FnOnce(T) -> (OrderScope, Option<u64>),
+        asked: impl FnOnce(T) -> (i32, Option<u64>),
     ) -> Result<Response<Watched>, Status> {
         let caller = self.reader.doorkeeper.admit(&request).await?;
         let (scope, after) = asked(request.into_inner());
+        let scope = scope_of(scope).map_err(|error| status(&error))?;
         let snapshot = kind == Kind::Orders && after.is_none();
         let request = OrderRequest::Watch { scope, snapshot };
         let made = |call| Input::Order { client: caller.client, call, request };
@@ -100,7 +101,7 @@ service! {
         &self,
         request: Request<api::WatchOrdersRequest>,
     ) -> Result<Response<Watched>, Status> {
-        let asked = |asked: api::WatchOrdersRequest| (asked.scope(), asked.after_sequence);
+        let asked = |asked: api::WatchOrdersRequest| (asked.scope, asked.after_sequence);
         self.watch(request, Kind::Orders, asked).await
     }
 
@@ -110,7 +111,7 @@ service! {
         &self,
         request: Request<api::WatchExecutionsRequest>,
     ) -> Result<Response<Watched>, Status> {
-        let asked = |asked: api::WatchExecutionsRequest| (asked.scope(), asked.after_sequence);
+        let asked = |asked: api::WatchExecutionsRequest| (asked.scope, asked.after_sequence);
         self.watch(request, Kind::Executions, asked).await
     }
 
@@ -119,8 +120,9 @@ service! {
         request: Request<api::ListOpenOrdersRequest>,
     ) -> Result<Response<Answer>, Status> {
         let ask = |asked: api::ListOpenOrdersRequest| {
-            let own = asked.scope() == OrderScope::Own;
-            Ok(Asked::open_orders(own || asked.scope() == OrderScope::Session).for_owner(own))
+            let scope = scope_of(asked.scope)?;
+            let own = scope == OrderScope::Own;
+            Ok(Asked::open_orders(own || scope == OrderScope::Session).for_owner(own))
         };
         self.reader.answer(request, ask).await
     }
@@ -140,8 +142,9 @@ service! {
         request: Request<api::ListExecutionsRequest>,
     ) -> Result<Response<Answer>, Status> {
         let ask = |asked: api::ListExecutionsRequest| {
-            let own = asked.scope() == OrderScope::Own;
-            let own_only = asked.scope() == OrderScope::Session;
+            let scope = scope_of(asked.scope)?;
+            let own = scope == OrderScope::Own;
+            let own_only = scope == OrderScope::Session;
             let request = asked.request.unwrap_or_default();
             Ok(Asked::executions(request, own_only)?.for_owner(own))
         };

@@ -2,11 +2,11 @@
 //! served is in [`super::reader`]; what may be asked, in `ibouncer_core::calls::asked` and
 //! `ibouncer_core::lines::wanted`.
 
+use ibouncer_core::accounts::is_paper;
 use ibouncer_core::calls::Asked;
 use ibouncer_core::hub::{Input, Reply};
 use ibouncer_core::lines::wanted::Wanted;
 use ibouncer_core::orders::request::OrderRequest;
-use ibouncer_core::status::is_paper;
 use ibouncer_proto::api::v1 as api;
 use tonic::{Request, Response, Status};
 

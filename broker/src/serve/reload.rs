@@ -52,7 +52,8 @@ impl Reloader<'_> {
         let windows = next.restart_windows()?;
         let waiting = current.fixed_changes(&next);
         let next = next.with_fixed_of(current);
-        let settings = Box::new(self.ground.settings(&next, self.places)?);
+        let mut settings = Box::new(self.ground.settings(&next, self.places)?);
+        roster.imprint(&mut settings.principals);
         let told = self.handle.tell(Command::Reload(settings, windows)).await;
         told.map_err(|error| anyhow::anyhow!(error.message))?;
         // The hub first: whoever is let in is somebody that it knows.

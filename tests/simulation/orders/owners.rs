@@ -99,7 +99,7 @@ impl Owner {
             return;
         }
         self.through = record.sequence;
-        let view = View { owner: Some(name.to_owned()), accounts: Vec::new() };
+        let view = View { owner: Some(name.to_owned()), ..View::default() };
         if !view.shows(&record.owner, &record.account) {
             return;
         }

@@ -124,7 +124,7 @@ impl Hub {
         self.check_known(client)?;
         let lens = self.lens(client, &asked);
         if let Some(scope) = &lens.scope {
-            let allowed = scope.call(asked.kind);
+            let allowed = scope.call(asked.kind, &asked.body);
             allowed.map_err(|error| self.audit_sight(client, asked.kind.tws, error))?;
         }
         self.charge_call(client, now)?;

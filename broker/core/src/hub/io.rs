@@ -90,6 +90,15 @@ pub enum Input {
         /// Why it was refused.
         because: String,
     },
+    /// A program has asked for what is for operators.
+    Denied {
+        /// Which one.
+        client: ClientId,
+        /// What it asked for.
+        what: &'static str,
+        /// Why it was refused.
+        because: String,
+    },
     /// It left; its streams and calls have been closed before.
     ClientLeft {
         /// Which one.

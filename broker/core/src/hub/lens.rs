@@ -1,6 +1,7 @@
 //! How much a caller sees: of an answer, and of what it asks for.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -10,6 +11,7 @@ use crate::error::{self, Error};
 use crate::ids::ClientId;
 use crate::orders::Desk;
 use crate::orders::journal::Audit;
+use crate::principals::stands;
 use crate::scope::Scope;
 
 /// How much of an answer its caller sees. Equal requests share one answer all the same.
@@ -53,14 +55,37 @@ impl Hub {
         })
     }
 
-    /// A client that a reload has removed has no limits any more, and no rights either: what it
-    /// asked for just before is refused.
+    /// A client that a reload has removed has no limits any more, and no rights either; nor has a
+    /// caller whose credential is not that client's any more: what it asked for just before is
+    /// refused.
     pub(super) fn check_known(&self, client: ClientId) -> Result<(), Error> {
-        match self.clients.principal(client) {
-            Some(name) if !self.settings.principals.contains_key(name) => {
-                Err(error::rights_changed(Some(name)))
-            }
-            _ => Ok(()),
+        let Some(credential) = self.clients.credential(client) else {
+            return Ok(());
+        };
+        let name = credential.principal.as_deref();
+        match stands(&self.settings.principals, name, credential.imprint) {
+            true => Ok(()),
+            false => Err(error::rights_changed(name)),
+        }
+    }
+
+    /// A client has asked for what is for operators. Where nobody trades, nothing hangs on it; and of
+    /// a flood as much is written as is read.
+    pub(super) fn audit_denied(
+        &mut self,
+        client: ClientId,
+        what: &'static str,
+        reason: String,
+        now: Instant,
+    ) {
+        let charged = self.clients.charge(client, &self.settings.limits, now);
+        if self.desk.is_active() && charged.is_ok() {
+            self.outputs.push_back(Output::Audit(Box::new(Audit {
+                what,
+                result: "refused",
+                reason,
+                ..Audit::by(&self.clients.caller(client))
+            })));
         }
     }
 

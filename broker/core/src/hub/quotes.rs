@@ -49,4 +49,6 @@ fn is_same(one: &tws::Contract, other: &tws::Contract, contracts: &Contracts) ->
         && one.last_trade_date_or_contract_month() == other.last_trade_date_or_contract_month()
         && one.strike() == other.strike()
         && one.right() == other.right()
+        // The words of a combination are free.
+        && one.combo_legs == other.combo_legs
 }

@@ -176,7 +176,7 @@ impl Hub {
         let mut wanted = match self.scope_of(client) {
             Some(scope) => {
                 let what = wanted.kind.tws;
-                let allowed = scope.wanted(wanted);
+                let allowed = scope.wanted(wanted, self.session.accounts());
                 allowed.map_err(|error| self.audit_sight(client, what, error))?
             }
             None => wanted,

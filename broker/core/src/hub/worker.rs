@@ -7,6 +7,7 @@ use ibouncer_proto::link::v1::{Hello, Stage};
 
 use super::trading::is_desk;
 use super::{Hub, Output, WorkerEvent};
+use crate::accounts::{is_paper, mask_account};
 use crate::heartbeat::Beat;
 use crate::ids::Epoch;
 use crate::notes::{NoteKind, Severity};
@@ -14,7 +15,6 @@ use crate::orders::session::Before;
 use crate::routes::Route;
 use crate::session::{StateKind, Transition, Wish};
 use crate::settings::Expect;
-use crate::status::{is_paper, mask_account};
 use crate::supervisor::Order;
 
 /// Data frames after which the worker is told that they have arrived.

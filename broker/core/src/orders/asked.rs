@@ -14,8 +14,8 @@ use super::change::not_found;
 use super::journal::{Audit, OrderRecord};
 use super::patch::{part, parts, with_parts};
 use super::place::sha256;
-use super::request::{OrderRequest, View};
-use super::{Caller, Desk, Doing, Surroundings, view};
+use super::request::{self, OrderRequest, View};
+use super::{Caller, Desk, Doing, Surroundings, cancel, view};
 use crate::error::{self, Error};
 use crate::hub::Reply;
 use crate::ids::CallId;
@@ -140,7 +140,8 @@ impl Desk {
             }
             OrderScope::All | OrderScope::Session => None,
         };
-        View { owner, accounts: accounts.unwrap_or_default() }
+        let own = caller.principal.clone().unwrap_or_default();
+        View { own, owner, accounts: accounts.unwrap_or_default() }
     }
 
     fn show_one(
@@ -170,7 +171,8 @@ impl Desk {
         asked: &ListOrdersRequest,
         now: Instant,
     ) -> Result<(), Error> {
-        let view = self.view_of(caller, asked.scope());
+        let scope = request::scope(asked.scope)?;
+        let view = self.view_of(caller, scope);
         let mut orders: Vec<_> = self
             .book
             .iter()
@@ -178,7 +180,7 @@ impl Desk {
             .filter(|order| view.shows(&order.record.owner, &order.record.account))
             .map(|order| self.shown(&order.record))
             .collect();
-        if asked.scope() == OrderScope::All {
+        if scope == OrderScope::All {
             let foreign = self.book.foreign.values().filter(|one| {
                 let account = one.told.order.as_ref().map_or("", |order| order.account());
                 view.shows("", account)
@@ -313,7 +315,10 @@ fn named(request: &OrderRequest) -> Named {
             let body = inside(raw, 2);
             Named { body, ..about("ExerciseOptions", "", &asked.client_order_id) }
         }
-        OrderRequest::Cancel(asked) => about("CancelOrder", &asked.owner, &asked.client_order_id),
+        OrderRequest::Cancel(asked) => {
+            let body = cancel::details(asked);
+            Named { body, ..about("CancelOrder", &asked.owner, &asked.client_order_id) }
+        }
         OrderRequest::CancelAll(asked) => about("CancelAllOrders", &asked.owner, ""),
         OrderRequest::Halt(asked) => about("HaltTrading", &asked.client, ""),
         OrderRequest::Resume(asked) => about("ResumeTrading", &asked.client, ""),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use ibouncer_proto::api::v1::OrderScope;
 
 use super::change::not_found;
+use super::departures::Departure;
 use super::journal::Audit;
 use super::leaving::What;
 use super::operator::checked_reason;
@@ -31,34 +32,52 @@ impl Desk {
         Ok((named.unwrap_or_default().to_owned(), principal))
     }
 
-    /// Operators, and clients of that role.
+    /// Operators, and clients of that role. `what` says what is for them.
     pub(super) fn administrator(&self, caller: &Caller, what: &str) -> Result<(), Error> {
-        let role = caller.principal.as_ref().and_then(|name| self.principals.get(name));
-        if caller.operator || role.is_some_and(|one| one.role == Role::Admin) {
+        let known = caller.principal.as_ref().and_then(|name| self.principals.get(name));
+        let role = known.map(|one| one.role);
+        if caller.operator || role == Some(Role::Admin) {
             return Ok(());
         }
-        let name = caller.principal.as_deref().unwrap_or("NAME");
-        let what = format!("{what} are for their owner and for administrators");
-        Err(error::forbidden("RIGHT_DENIED", &what, &format!("clients.{name}.role")))
+        let key = format!("clients.{}.role", caller.principal.as_deref().unwrap_or("NAME"));
+        let is = match role {
+            Some(role) => format!("{key} is {:?}", role.name()),
+            None => "this client falls under no [clients.NAME]".to_owned(),
+        };
+        Err(error::forbidden("RIGHT_DENIED", &format!("{what}, and {is}"), &key))
     }
 
-    /// Who may not send orders any more sends none that waits for its turn either. Limits are those
-    /// of the moment in which an order was taken in.
+    /// Who may not send orders any more sends none that waits for its turn either, nor does a caller
+    /// whose credential a reload has taken away. Limits are those of the moment in which an order
+    /// was taken in.
     pub(super) fn take_back_of_those_without_rights(&mut self, now: Instant) {
-        let sends = |what| matches!(what, What::Place | What::Modify | What::Exercise);
+        let sends = |what| !matches!(what, What::Cancel | What::CancelEvery);
         let waiting: Vec<_> = self
             .departures
             .iter()
             .filter(|(_, one)| sends(one.what) && !one.numbered)
-            .filter_map(|(key, one)| {
-                let owner = &one.audit.owner[..];
-                let known = self.principals.get(owner).map(|principal| (owner, principal));
-                Some((key, rights::may_trade(&self.settings, known).err()?))
-            })
+            .filter_map(|(key, one)| Some((key, self.may_still_leave(one).err()?)))
             .collect();
         for (key, error) in waiting {
             self.take_back(key, &error, now);
         }
+        let principals = &self.principals;
+        let lost = self.waiting.take_out(|one| !one.caller.stands(principals));
+        for one in lost {
+            let error = error::not_sent(error::rights_changed(one.caller.principal.as_deref()));
+            self.refuse(&one.caller, &one.request, &error);
+            self.reply(one.call, Err(error));
+        }
+    }
+
+    fn may_still_leave(&self, departure: &Departure) -> Result<(), Error> {
+        let (caller, audit) = (&departure.caller, &departure.audit);
+        // Of a client that is gone, its rights say that.
+        let known = caller.principal.as_ref().is_some_and(|one| self.principals.contains_key(one));
+        if known && !caller.stands(&self.principals) {
+            return Err(error::rights_changed(caller.principal.as_deref()));
+        }
+        self.may_change_of(caller, &audit.owner, &audit.reason).map(drop)
     }
 
     /// Whose orders this caller may change here, and by whose limits.
@@ -110,10 +129,7 @@ impl Desk {
     pub(super) fn may_see(&self, caller: &Caller, order_id: i32) -> Result<(), Error> {
         let view = self.view_of(caller, OrderScope::All);
         match self.book.get(order_id).map(|order| &order.record) {
-            Some(record)
-                if caller.principal.as_ref() != Some(&record.owner)
-                    && !view.shows(&record.owner, &record.account) =>
-            {
+            Some(record) if !view.shows(&record.owner, &record.account) => {
                 Err(not_found(&record.client_order_id))
             }
             _ => Ok(()),
@@ -122,7 +138,8 @@ impl Desk {
 
     /// An administrator's reason to touch what is another client's.
     fn for_another(&self, caller: &Caller, reason: &str) -> Result<String, Error> {
-        self.administrator(caller, "another client's orders")?;
+        let what = "another client's orders are for their owner and for administrators";
+        self.administrator(caller, what)?;
         checked_reason(reason)
     }
 }

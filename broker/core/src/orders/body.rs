@@ -7,6 +7,7 @@
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::figures;
 use super::patch::{Put, part, patched};
 use crate::error::{self, Error};
 
@@ -26,6 +27,7 @@ mod order {
     pub(super) const ORDER_REF: u32 = 28;
     pub(super) const WHAT_IF: u32 = 65;
     pub(super) const TRANSMIT: u32 = 66;
+    pub(super) const PARENT_PERM_ID: u32 = 121;
 }
 
 /// Fields of `AttachedOrders`.
@@ -58,10 +60,14 @@ pub(crate) enum Purpose<'a> {
 /// A new order of a client, checked for what it may not say.
 pub(crate) fn checked(body: &[u8]) -> Result<tws::PlaceOrderRequest, Error> {
     let request = checked_change(body)?;
+    let order = request.order.as_ref();
+    let parent = order.map_or(0, tws::Order::parent_perm_id);
     for (what, id) in [
-        ("request.order_id", request.order_id()),
-        ("request.order.order_id", request.order.as_ref().map_or(0, tws::Order::order_id)),
-        ("request.order.parent_id", request.order.as_ref().map_or(0, tws::Order::parent_id)),
+        ("request.order_id", i64::from(request.order_id())),
+        ("request.order.order_id", order.map_or(0, tws::Order::order_id).into()),
+        ("request.order.parent_id", order.map_or(0, tws::Order::parent_id).into()),
+        // What some clients write where there is none.
+        ("request.order.parent_perm_id", if parent == i64::MAX { 0 } else { parent }),
     ] {
         if id != 0 {
             return Err(error::invalid(format!(
@@ -83,21 +89,8 @@ pub(crate) fn checked_change(body: &[u8]) -> Result<tws::PlaceOrderRequest, Erro
     crate::checks::contract(request.contract.as_ref())?;
     crate::checks::one_of("order.action", order.action(), &["BUY", "SELL", "SSHORT"])?;
     crate::checks::needed("order.order_type", order.order_type(), "LMT")?;
-    let quantity = order.total_quantity();
-    let cash = order.cash_qty.is_some_and(|cash| cash > 0.0);
-    // Of a hedge, and of some allocations, Gateway computes the quantity itself.
-    let computed = !order.hedge_type().is_empty() || !order.fa_group().is_empty();
-    if !cash && !computed && !quantity.parse::<f64>().is_ok_and(|quantity| quantity > 0.0) {
-        return Err(error::invalid(format!(
-            "request.order.total_quantity {quantity:?} is not a number above 0"
-        )));
-    }
-    for (what, price) in [("lmt_price", order.lmt_price), ("aux_price", order.aux_price)] {
-        if price.is_some_and(|price| !price.is_finite()) {
-            return Err(error::invalid(format!("request.order.{what} is not a number")));
-        }
-    }
-    if order.order_type() == "LMT" && order.lmt_price.is_none() {
+    figures::check(request.contract.as_ref().unwrap_or(&tws::Contract::default()), order)?;
+    if order.order_type() == "LMT" && figures::set(order.lmt_price).is_none() {
         return Err(error::invalid("request.order.lmt_price is missing: a LMT order needs it"));
     }
     if is_tag(order.order_ref()) {
@@ -129,6 +122,7 @@ pub(crate) fn upstream(
         (order::ORDER_ID, Put::id(ids.order)),
         (order::PERM_ID, Put::Nothing),
         (order::PARENT_ID, if ids.parent == 0 { Put::Nothing } else { Put::id(ids.parent) }),
+        (order::PARENT_PERM_ID, Put::Nothing),
         (order::WHAT_IF, Put::Number(u64::from(purpose == Purpose::WhatIf))),
     ];
     let gateways = matches!(purpose, Purpose::Change { group } if group == order.oca_group());
@@ -268,7 +262,10 @@ mod tests {
     fn the_group_that_gateway_has_made_comes_back_as_it_was_told() {
         let told = |group: &str| {
             let mut request = request();
-            request.order.as_mut().unwrap().oca_group = Some(group.into());
+            let order = request.order.as_mut().unwrap();
+            order.oca_group = Some(group.into());
+            // Told of a child; whose it is goes by the order id.
+            order.parent_perm_id = Some(3_000_000_001);
             request.encode_to_vec()
         };
         let ids = UpstreamIds { order: 1, ..UpstreamIds::default() };
@@ -276,7 +273,7 @@ mod tests {
         for (asked, left) in [("3000000004", "3000000004"), ("exit", "m~exit"), ("", "")] {
             let up = upstream(&told(asked), ids, "m", "t", purpose).unwrap();
             let order = tws::PlaceOrderRequest::decode(&up[..]).unwrap().order.unwrap();
-            assert_eq!(order.oca_group(), left, "{asked}");
+            assert_eq!((order.oca_group(), order.parent_perm_id()), (left, 0), "{asked}");
         }
     }
 
@@ -317,6 +314,9 @@ mod tests {
         assert!(order(|order| order.total_quantity = Some("0".into())).contains("quantity"));
         assert!(order(|order| order.lmt_price = None).contains("lmt_price"));
         assert!(order(|order| order.parent_id = Some(4)).contains("parent_client_order_id"));
+        let by_perm_id = order(|order| order.parent_perm_id = Some(3_000_000_001));
+        assert!(by_perm_id.contains("parent_perm_id is 3000000001"), "{by_perm_id}");
+        assert!(order(|order| order.lmt_price = Some(f64::MAX)).contains("lmt_price is missing"));
         assert!(refused(&|request| request.order_id = Some(4)).contains("order_id"));
         assert!(refused(&|request| request.contract = None).contains("contract"));
     }

@@ -17,6 +17,7 @@ use super::change::{ended, not_found};
 use super::departures::Departure;
 use super::journal::Audit;
 use super::leaving::{Ask, What};
+use super::place::sha256;
 use super::waiting::Waiting;
 use super::{Caller, Desk, Doing};
 use crate::error::{self, Error};
@@ -46,6 +47,7 @@ impl Desk {
         let order_id = self.own(&owner, name)?;
         self.may_see(caller, order_id)?;
         let audit = self.cancel_audit(caller, &owner, order_id, &asked.reason);
+        let audit = Audit { body_sha256: sha256(&details(asked)), ..audit };
         match self.cancel_one(Some(caller), order_id, asked.order_cancel.clone(), audit, now)? {
             Cancelling::Leaves => {
                 let key = self.departing(order_id, |what| what == What::Cancel);
@@ -89,6 +91,10 @@ impl Desk {
         let withdrawn = withdrawn.iter().map(prost::Message::encode_to_vec);
         let orders: Vec<_> =
             orders.map(|order| self.shown(&order.record)).chain(withdrawn).collect();
+        if orders.is_empty() {
+            // Each cancel is a line of its own, and this would leave none.
+            self.done(caller, "CancelAllOrders", &owner, "", &asked.reason);
+        }
         self.answer_orders(call, &CancelAllOrdersResponse::default(), orders);
         Ok(())
     }
@@ -273,6 +279,11 @@ pub(super) enum Cancelling {
     Leaves,
     /// There is nothing to send.
     Over,
+}
+
+/// What of a cancel leaves as it was asked for; empty if nothing was said.
+pub(super) fn details(asked: &CancelOrderRequest) -> Vec<u8> {
+    asked.order_cancel.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default()
 }
 
 pub(super) fn the_broker() -> Caller {

@@ -98,7 +98,7 @@ impl Desk {
         let frames = wire::unkeyed(id::PLACE_ORDER, &frame_body);
         self.push(Lane::Order, caller, departure, frames, ("placeOrder", checks::label(&contract)));
         if own {
-            self.count_sent(&owner, 1, around.now);
+            self.pace.count(&owner, 1, around.now);
         }
         Ok(())
     }

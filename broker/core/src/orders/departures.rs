@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Caller;
 use super::journal::Audit;
 use super::leaving::{Ask, What};
 use crate::ids::CallId;
@@ -20,13 +21,16 @@ pub(crate) struct Departure {
     pub(super) messages: usize,
     /// Gateway keeps it back (`transmit` is false) and does not say that it has it.
     pub(super) held: bool,
+    /// Who asked for it.
+    pub(super) caller: Caller,
     /// Who is named in the audit log.
     pub(super) audit: Audit,
 }
 
 impl Departure {
     pub(super) fn new(what: What, orders: Vec<i32>, audit: Audit) -> Self {
-        Self { what, orders, waiters: Vec::new(), numbered: false, messages: 1, held: false, audit }
+        let (waiters, caller) = (Vec::new(), Caller::default());
+        Self { what, orders, waiters, numbered: false, messages: 1, held: false, caller, audit }
     }
 
     pub(super) fn waiter(mut self, waiter: Option<(CallId, Ask)>) -> Self {

@@ -15,7 +15,7 @@ use super::patch::{Put, part, patched};
 use super::place::Admitted;
 use super::placement::{checked_name, unreadable};
 use super::request::OrderRequest;
-use super::{Caller, Desk, Surroundings, rights};
+use super::{Caller, Desk, Surroundings, figures, rights};
 use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
@@ -34,7 +34,7 @@ impl Desk {
         let name = checked_name("client_order_id", &request.client_order_id)?;
         let body = part(raw, 2).map_err(unreadable)?.unwrap_or_default();
         let asked = request.request.unwrap_or_default();
-        checks::contract(asked.contract.as_ref())?;
+        figures::contract(checks::contract(asked.contract.as_ref())?)?;
         if !matches!(asked.exercise_action(), 1 | 2) || asked.exercise_quantity() <= 0 {
             return Err(error::invalid(
                 "request.exercise_action must be 1 (exercise) or 2 (lapse), and \
@@ -46,7 +46,8 @@ impl Desk {
         if let Some(owner) = &caller.principal
             && let Some(known) = self.known_one(owner, &name, &fingerprint)?
         {
-            return self.already_placed(call, Ask::Exercise { again: true }, &[known]);
+            let audit = self.audit(caller, What::Exercise, owner, &name, known, &body);
+            return self.already_placed(call, Ask::Exercise { again: true }, &[known], audit);
         }
         let (owner, principal) = self.trader(caller)?;
         let again = || OrderRequest::Exercise(raw.clone());
@@ -82,7 +83,7 @@ impl Desk {
             .waiter(Some((call, Ask::Exercise { again: false })));
         let frames = wire::unkeyed(id::EXERCISE_OPTIONS, &frame_body);
         self.push(Lane::Order, caller, departure, frames, ("exerciseOptions", name));
-        self.count_sent(&owner, 1, around.now);
+        self.pace.count(&owner, 1, around.now);
         Ok(())
     }
 }

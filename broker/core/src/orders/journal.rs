@@ -48,7 +48,7 @@ pub struct Audit {
     pub credential: String,
     /// Name of the call, or what the broker did by itself.
     pub what: &'static str,
-    /// "done", "refused", "not-sent".
+    /// "sent", "done", "refused", "not-sent", "withdrawn", "repeated".
     pub result: &'static str,
     /// Why: of a refusal the rule, of an order by a person what that person said.
     pub reason: String,

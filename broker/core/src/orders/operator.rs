@@ -15,6 +15,7 @@ use super::departures::Departure;
 use super::journal::{Audit, Halt};
 use super::leaving::What;
 use super::{Caller, Desk, Doing};
+use crate::accounts::mask_accounts;
 use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::notes::Severity;
@@ -28,7 +29,15 @@ pub(super) const CONFIRMATION: &str = "cancel every order of every program";
 const LONGEST_REASON: usize = 500;
 
 impl Desk {
-    fn done(&mut self, caller: &Caller, what: &'static str, owner: &str, name: &str, reason: &str) {
+    /// Writes down that something was done for which nothing leaves.
+    pub(super) fn done(
+        &mut self,
+        caller: &Caller,
+        what: &'static str,
+        owner: &str,
+        name: &str,
+        reason: &str,
+    ) {
         self.doings.push_back(Doing::Audit(Box::new(Audit {
             what,
             result: "done",
@@ -46,7 +55,7 @@ impl Desk {
         asked: &HaltTradingRequest,
         now: Instant,
     ) -> Result<(), Error> {
-        self.administrator(caller, "halts")?;
+        self.administrator(caller, "a halt is for administrators to order")?;
         self.only_enabled()?;
         let reason = checked_reason(&asked.reason)?;
         if !asked.client.is_empty() && !self.principals.contains_key(&asked.client) {
@@ -130,7 +139,7 @@ impl Desk {
         client: &str,
         reason: &str,
     ) -> Result<(), Error> {
-        self.administrator(caller, "halts")?;
+        self.administrator(caller, "a halt is for administrators to end")?;
         if client.is_empty() {
             // Anybody may brake for all; to let go is another matter.
             self.everywhere(caller)?;
@@ -158,7 +167,7 @@ impl Desk {
         reason: &str,
         accounts: &[String],
     ) -> Result<(), Error> {
-        self.administrator(caller, "the journal's state")?;
+        self.administrator(caller, "the journal's state is for administrators to adopt")?;
         self.everywhere(caller)?;
         self.only_enabled()?;
         let reason = checked_reason(reason)?;
@@ -195,14 +204,17 @@ impl Desk {
         asked: &ResolveOrderRequest,
         now: Instant,
     ) -> Result<(), Error> {
-        self.administrator(caller, "resolutions")?;
+        self.administrator(caller, "an order is for administrators to resolve")?;
         let reason = checked_reason(&asked.reason)?;
         let next = match asked.resolution() {
             Resolution::Filled => State::Filled,
             Resolution::Cancelled => State::Cancelled,
             Resolution::NeverArrived => State::NotSent,
             Resolution::Unspecified => {
-                let what = "resolution is missing: filled, cancelled or never-arrived";
+                let what = format!(
+                    "resolution is {}: use 1 (filled), 2 (cancelled) or 3 (never arrived)",
+                    asked.resolution
+                );
                 return Err(error::order("INVALID_ARGUMENT", what));
             }
         };
@@ -236,8 +248,9 @@ impl Desk {
         call: CallId,
         asked: &CancelEveryOrderRequest,
     ) -> Result<(), Error> {
-        self.administrator(caller, "all orders of the login")?;
-        self.everywhere(caller)?;
+        self.administrator(caller, "all orders of the login are for administrators to cancel")?;
+        // It touches orders outside of the accounts: whoever the caller is besides.
+        self.of_all_accounts(caller)?;
         self.only_enabled()?;
         let reason = checked_reason(&asked.reason)?;
         if asked.confirmation != CONFIRMATION {
@@ -259,15 +272,21 @@ impl Desk {
         Ok(())
     }
 
-    /// What concerns the whole login is not for who is limited to some of its accounts.
+    /// What concerns the whole login, and touches no order, is not for who is limited to some of its
+    /// accounts, unless it is the broker's own user.
     fn everywhere(&self, caller: &Caller) -> Result<(), Error> {
+        if caller.operator { Ok(()) } else { self.of_all_accounts(caller) }
+    }
+
+    fn of_all_accounts(&self, caller: &Caller) -> Result<(), Error> {
         let named = caller.principal.as_deref().unwrap_or_default();
-        let limited = self.principals.get(named).is_some_and(|one| !one.accounts.is_empty());
-        if !limited || caller.operator {
+        let accounts = self.principals.get(named).map(|one| &one.accounts[..]).unwrap_or_default();
+        if accounts.is_empty() {
             return Ok(());
         }
         let key = format!("clients.{named}.accounts");
-        let what = format!("{key} is set, and this concerns all accounts of the login");
+        let shown = mask_accounts(accounts);
+        let what = format!("{key} = {shown}, and this concerns all accounts of the login");
         Err(error::forbidden("RIGHT_DENIED", &what, &key))
     }
 

@@ -4,7 +4,7 @@
 //! leaves in one frame. The same name with the same request is the same order; so a caller that
 //! does not know whether its call arrived simply makes it again.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use ibouncer_proto::tws::messages::id;
@@ -27,9 +27,6 @@ use crate::ids::CallId;
 use crate::pacing::Lane;
 use crate::principals::WhenAway;
 use crate::wire;
-
-/// What limits of a minute count.
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Most requests of one client that wait, for trading to open or for their share.
 const MOST_WAITING: usize = 1_000;
@@ -58,7 +55,9 @@ impl Desk {
         if let (Some(owner), Ok(placements)) = (&caller.principal, &placements)
             && let Some(known) = self.known(owner, placements)?
         {
-            return self.already_placed(call, ask(true), &known);
+            let first = &placements[0];
+            let audit = self.audit(caller, What::Place, owner, &first.name, known[0], &first.body);
+            return self.already_placed(call, ask(true), &known, audit);
         }
         let (owner, principal) = self.trader(caller)?;
         let placements = placements?;
@@ -139,7 +138,7 @@ impl Desk {
             name: owner,
             accounts: around.accounts,
             open_orders: self.book.live_count(owner),
-            last_minute: self.sent_in_last_minute(owner, around.now),
+            last_minute: self.pace.of_last_minute(owner, around.now),
             quote,
             contracts: around.contracts,
         }
@@ -210,7 +209,10 @@ impl Desk {
         call: CallId,
         ask: Ask,
         known: &[i32],
+        audit: Audit,
     ) -> Result<(), Error> {
+        let audit = Audit { result: "repeated", ..audit };
+        self.doings.push_back(Doing::Audit(Box::new(audit)));
         let waits = self
             .departures
             .iter_mut()
@@ -276,7 +278,7 @@ impl Desk {
         departure.held = placements.last().is_some_and(|last| is_held(&last.request));
         let label = first.request.contract.as_ref().map(checks::label).unwrap_or_default();
         self.push(Lane::Order, caller, departure, frames.freeze(), ("placeOrder", label));
-        self.count_sent(owner, messages, now);
+        self.pace.count(owner, messages, now);
         Ok(())
     }
 
@@ -336,21 +338,9 @@ impl Desk {
         // Far below the ids of requests, which wait in the same queue.
         self.next_key = self.next_key % HIGHEST_ORDER_ID + 1;
         let key = self.next_key;
+        let departure = Departure { caller: caller.clone(), ..departure };
         self.departures.insert(key, departure);
         self.doings.push_back(Doing::Push { lane, client: caller.client, key, frames, what });
-    }
-
-    pub(super) fn count_sent(&mut self, owner: &str, count: usize, now: Instant) {
-        let lately = self.sent_lately.entry(owner.to_owned()).or_default();
-        while lately.front().is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE) {
-            lately.pop_front();
-        }
-        lately.extend(std::iter::repeat_n(now, count));
-    }
-
-    pub(super) fn sent_in_last_minute(&self, owner: &str, now: Instant) -> usize {
-        let old = |at: &Instant| now.saturating_duration_since(*at) >= MINUTE;
-        self.sent_lately.get(owner).map_or(0, |sent| sent.len() - sent.partition_point(old))
     }
 
     pub(super) fn audit(

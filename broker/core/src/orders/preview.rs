@@ -62,7 +62,7 @@ impl Desk {
         let label = checks::label(&contract);
         let frames = wire::unkeyed(id::PLACE_ORDER, &frame_body);
         self.push(Lane::Order, caller, departure, frames, ("whatIf", label));
-        self.count_sent(&owner, 1, around.now);
+        self.pace.count(&owner, 1, around.now);
         Ok(())
     }
 

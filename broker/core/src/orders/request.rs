@@ -8,6 +8,8 @@ use ibouncer_proto::api::v1::{
     ResumeTradingRequest,
 };
 
+use crate::error::{self, Error};
+
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OrderRequest {
@@ -50,9 +52,18 @@ pub enum OrderRequest {
     CancelEvery(CancelEveryOrderRequest),
 }
 
-/// Which events a watch shows.
+/// The scope of this number. One that is not known is not taken for all of the login.
+pub fn scope(number: i32) -> Result<OrderScope, Error> {
+    OrderScope::try_from(number).map_err(|_| {
+        error::invalid(format!("scope is {number}: use 1 (all), 2 (session) or 3 (own)"))
+    })
+}
+
+/// Which orders and events somebody is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
+    /// Who looks: what is its own is shown whatever its account. Empty if it is no client.
+    pub own: String,
     /// Only of this owner; none: of all.
     pub owner: Option<String>,
     /// Only of these accounts; none: of all.
@@ -62,7 +73,8 @@ pub struct View {
 impl View {
     /// Does it show this?
     pub fn shows(&self, owner: &str, account: &str) -> bool {
-        self.owner.as_ref().is_none_or(|one| one == owner)
-            && (self.accounts.is_empty() || self.accounts.iter().any(|one| one == account))
+        let own = !self.own.is_empty() && self.own == owner;
+        let sees = self.accounts.is_empty() || self.accounts.iter().any(|one| one == account);
+        self.owner.as_ref().is_none_or(|one| one == owner) && (own || sees)
     }
 }

@@ -1,17 +1,20 @@
 //! What one order is checked for: whether this client may send it, into this account, of this
 //! kind, this large, at this price. A refusal names the rule, its value, and who can change it.
 //!
-//! Read on in `rights/instrument.rs` (what is traded) and `rights/limits.rs` (how much of it).
+//! Read on in `rights/instrument.rs` (what is traded), `rights/limits.rs` (how much of it) and
+//! `rights/prices.rs` (at what price).
 
 mod instrument;
 mod limits;
+mod prices;
 
 use ibouncer_proto::tws::v1 as tws;
 
+use super::figures::set;
+use crate::accounts::{is_paper, mask_account, mask_accounts};
 use crate::contracts::Contracts;
 use crate::error::{self, Error};
 use crate::principals::{Principal, Role, TradingSettings};
-use crate::status::is_paper;
 
 /// What the checks need to know besides the order.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +70,7 @@ pub(crate) fn check(
     order: &tws::Order,
 ) -> Result<(), Error> {
     account(settings, principal, known, order)?;
-    instrument::check(principal, known, contract)?;
+    instrument::check(principal, known, contract, order)?;
     limits::check(principal, known, contract, order)
 }
 
@@ -85,7 +88,7 @@ pub(crate) fn check_exercise(
     let order = tws::Order { account: request.account.clone(), ..tws::Order::default() };
     account(settings, principal, known, &order)?;
     let contract = request.contract.clone().unwrap_or_default();
-    instrument::check(principal, known, &contract)?;
+    instrument::check(principal, known, &contract, &order)?;
     limits::check_exercise(principal, known, request.exercise_quantity())
 }
 
@@ -95,19 +98,9 @@ fn account(
     known: Known<'_>,
     order: &tws::Order,
 ) -> Result<(), Error> {
-    let key = format!("clients.{}.accounts", known.name);
     let named = order.account();
     if !principal.accounts.is_empty() {
-        if !order.fa_group().is_empty() {
-            let what = format!("{key} is set, so an order may name no fa_group");
-            return Err(denied(&what, &key));
-        }
-        if named.is_empty() {
-            return Err(denied(&format!("{key} is set, so an order must name one account"), &key));
-        }
-        if !principal.sees(named) {
-            return Err(denied(&format!("the order's account is not in {key}"), &key));
-        }
+        of_its_accounts(principal, known, order)?;
     }
     if !named.is_empty() && !known.accounts.iter().any(|account| account == named) {
         return Err(error::order("INVALID_ARGUMENT", "the order's account is not of this login"));
@@ -122,16 +115,68 @@ fn account(
             return Err(denied(what, "trading.allow_live"));
         }
         if !settings.live_accounts.contains(account) {
-            let what = if named.is_empty() {
-                "the login has a live account that is not in trading.live_accounts, and the order \
-                 names none"
-            } else {
-                "this is a live account that is not in trading.live_accounts"
-            };
-            return Err(denied(what, "trading.live_accounts"));
+            let names = if named.is_empty() { ", and the order names none" } else { "" };
+            let which = if principal.sees(account) { &mask_account(account)[..] } else { "there" };
+            let what = format!(
+                "{which} is a live account of the login that is not in trading.live_accounts = \
+                 {}{names}",
+                seen(principal, &settings.live_accounts)
+            );
+            return Err(denied(&what, "trading.live_accounts"));
         }
     }
     Ok(())
+}
+
+/// Whoever is limited to accounts says which of them is meant, and no other.
+fn of_its_accounts(
+    principal: &Principal,
+    known: Known<'_>,
+    order: &tws::Order,
+) -> Result<(), Error> {
+    let key = format!("clients.{}.accounts", known.name);
+    let refuse = |what: &str| {
+        Err(denied(&format!("{key} = {}, {what}", mask_accounts(&principal.accounts)), &key))
+    };
+    if !order.fa_group().is_empty() {
+        return refuse(&format!("so an order may name no fa_group ({:?})", order.fa_group()));
+    }
+    if order.account().is_empty() {
+        return refuse("so an order must name one account");
+    }
+    for (field, account) in [
+        ("account", order.account()),
+        ("clearing_account", order.clearing_account()),
+        ("customer_account", order.customer_account()),
+    ] {
+        if !account.is_empty() && !principal.sees(account) {
+            return refuse(&format!(
+                "and the order's {field} {} is not among them",
+                mask_account(account)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Accounts as this client may be shown them: how many there are beside its own.
+fn seen<'a>(principal: &Principal, accounts: impl IntoIterator<Item = &'a String>) -> String {
+    let (own, others): (Vec<_>, Vec<_>) =
+        accounts.into_iter().partition(|account| principal.sees(account));
+    match (own.len(), others.len()) {
+        (_, 0) => mask_accounts(own),
+        (0, count) => format!("[{count} that this client does not see]"),
+        (_, count) => format!("{} and {count} that this client does not see", mask_accounts(own)),
+    }
+}
+
+/// Does Gateway make another order of it, of something else?
+fn has_delta_neutral(contract: &tws::Contract, order: &tws::Order) -> bool {
+    let kind = order.delta_neutral_order_type();
+    contract.delta_neutral_contract.is_some()
+        || !(kind.is_empty() || kind.eq_ignore_ascii_case("None"))
+        || order.delta_neutral_con_id() != 0
+        || set(order.delta_neutral_aux_price).is_some_and(|price| price != 0.0)
 }
 
 fn denied(what: &str, key: &str) -> Error {

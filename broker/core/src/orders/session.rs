@@ -12,9 +12,9 @@ use super::cancel::the_broker;
 use super::placement::is_held;
 use super::reconcile::{Listing, Progress};
 use super::{Desk, Doing};
+use crate::accounts::mask_accounts;
 use crate::error;
 use crate::notes::Severity;
-use crate::status::mask_account;
 
 /// What is known of what left before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,14 +203,12 @@ impl Desk {
             self.save_facts();
             return;
         }
-        let shown =
-            |all: &[String]| all.iter().map(|one| mask_account(one)).collect::<Vec<_>>().join(", ");
         let what = format!(
             "the journal of orders belongs to {}, and Gateway shows {}: another login answers on \
              this port, or the login has changed. If that is meant, `ibouncer trading adopt-state \
              --reason …`",
-            shown(&self.facts.accounts),
-            shown(&accounts)
+            mask_accounts(&self.facts.accounts),
+            mask_accounts(&accounts)
         );
         self.doubt(Doubt::Accounts, what);
     }

@@ -1,6 +1,7 @@
 //! The desk by hand: a queue, a link, a disk and a Gateway that do what the test says.
 
 mod administrators;
+mod audited;
 mod books;
 mod changes;
 mod lists;
@@ -8,6 +9,8 @@ mod losses;
 mod matches;
 mod names;
 mod owed;
+mod pace;
+mod reloads;
 mod requests;
 mod revivals;
 mod rules;
@@ -57,6 +60,12 @@ struct Floor {
     accounts: Vec<String>,
 }
 
+/// When all of these tests begin.
+fn start() -> Instant {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    *START
+}
+
 fn principals() -> Principals {
     let trader = Principal { role: Role::Trade, ..Principal::default() };
     let patient = Principal { when_away: WhenAway::Queue, ..trader.clone() };
@@ -87,8 +96,12 @@ impl Floor {
 
     /// There is no session.
     fn closed(loaded: Loaded) -> Self {
-        let now = Instant::now();
-        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000);
+        Self::closed_at(loaded, start())
+    }
+
+    /// At this time, which both clocks show.
+    fn closed_at(loaded: Loaded, now: Instant) -> Self {
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000) + (now - start());
         let clock = Clock { now, wall };
         let settings = TradingSettings { enabled: true, ..TradingSettings::default() };
         let mut desk = Desk::new(settings, principals(), CLIENT_ID, clock);
@@ -225,9 +238,13 @@ impl Floor {
     }
 
     fn call(&mut self, who: &str, request: OrderRequest) -> CallId {
+        self.call_by(&caller(who), &request)
+    }
+
+    fn call_by(&mut self, caller: &Caller, request: &OrderRequest) -> CallId {
         self.calls += 1;
         let call = CallId(self.calls);
-        self.ask(&caller(who), call, &request);
+        self.ask(caller, call, request);
         self.settle();
         call
     }

@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn watch(log: &Arc<OrderLog>, owner: &str, at: u64, first: Option<Answer>) -> Watch {
-        let view = View { owner: Some(owner.into()), accounts: Vec::new() };
+        let view = View { owner: Some(owner.into()), ..View::default() };
         Watch::new(first, Cursor::new(Arc::clone(log), view, Kind::Orders, at, None))
     }
 

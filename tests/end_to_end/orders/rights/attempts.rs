@@ -1,6 +1,8 @@
 //! What is beyond each client's rights: who, what, and how it is refused.
 
-use ibouncer_client::api::{CancelOrderRequest, ModifyOrderRequest, NewOrder, Resolution};
+use ibouncer_client::api::{
+    CancelOrderRequest, ModifyOrderRequest, NewOrder, OrderScope, Resolution,
+};
 use ibouncer_client::{Client, Error, contract, tws};
 
 use super::clients::{bid, named};
@@ -36,6 +38,10 @@ pub(super) enum Attempt {
     Resolve,
     /// With this confirmation.
     CancelEvery(&'static str),
+    /// What is for operators.
+    ListClients,
+    /// Of this account.
+    ExecutionsOf(&'static str),
 }
 
 /// Words beside those that are looked at first.
@@ -62,6 +68,16 @@ pub(super) enum Twist {
     Tag,
     /// Its stop loss has its own name.
     SameName,
+    /// Its parent by a number of Gateway.
+    ParentPermId,
+    /// An order of something else beside it.
+    DeltaNeutralOrder,
+    /// A stop that trails from far above the market, and a limit that follows it.
+    TrailStop,
+    /// A stop that is adjusted to one with a limit far away.
+    Adjusted,
+    /// What it may pay besides.
+    Discretion,
 }
 
 const DENIED: &str = "RIGHT_DENIED";
@@ -118,6 +134,22 @@ pub(super) const ATTEMPTS: &[(&str, Attempt, &str)] = {
         ("small", PlaceTwisted(Twist::Hedge), LIMIT),
         ("plain", PlaceTwisted(Twist::Tag), WRONG),
         ("plain", PlaceTwisted(Twist::SameName), WRONG),
+        ("plain", PlaceTwisted(Twist::ParentPermId), WRONG),
+        ("plain", Place("x", "AAPL", "inf", 1.0, ONE), WRONG),
+        ("small", Place("x", "AAPL", "Infinity", 1.0, ONE), WRONG),
+        ("cheap", Place("x", "AAPL", "nan", 0.0, ONE), WRONG),
+        ("apple", PlaceTwisted(Twist::DeltaNeutralOrder), DENIED),
+        ("stocks", PlaceTwisted(Twist::DeltaNeutralOrder), DENIED),
+        ("cheap", PlaceTwisted(Twist::TrailStop), LIMIT),
+        ("cheap", PlaceTwisted(Twist::Adjusted), LIMIT),
+        ("banded", Place("x", "AAPL", "10", 1.7e308, ONE), LIMIT),
+        ("banded", PlaceTwisted(Twist::Discretion), LIMIT),
+        ("banded", PlaceTwisted(Twist::TrailStop), LIMIT),
+        ("banded", PlaceTwisted(Twist::Adjusted), LIMIT),
+        ("watcher", ListClients, "PERMISSION_DENIED"),
+        ("plain", ListClients, "PERMISSION_DENIED"),
+        ("watcher-one", ExecutionsOf(TWO), DENIED),
+        ("one", ExecutionsOf(TWO), DENIED),
         ("tech", Place("x", "TSLA", "10", 1.0, ONE), DENIED),
         ("small", Place("x", "AAPL", "11", 1.0, ONE), LIMIT),
         ("small", Modify("own", "AAPL", "11", 1.0, ONE), LIMIT),
@@ -185,6 +217,8 @@ impl Attempt {
             Self::AdoptState => "AdoptTradingState",
             Self::Resolve => "ResolveOrder",
             Self::CancelEvery(_) => "CancelEveryOrder",
+            Self::ListClients => "ListClients",
+            Self::ExecutionsOf(_) => "reqExecutions",
         }
     }
 
@@ -257,6 +291,12 @@ impl Attempt {
                 admin.resolve_order("other", "own", fate, "why not").await
             }
             Self::CancelEvery(words) => admin.cancel_every_order(words, "why not").await,
+            Self::ListClients => admin.clients().await.map(drop),
+            Self::ExecutionsOf(account) => {
+                let acct_code = Some(account.into());
+                let filter = tws::ExecutionFilter { acct_code, ..Default::default() };
+                orders.executions(filter, OrderScope::All).await.map(drop)
+            }
         }
     }
 }
@@ -305,6 +345,28 @@ impl Twist {
                 contract.multiplier = Some(0.0001);
             }
             Self::Hedge => order.hedge_type = Some("D".into()),
+            Self::ParentPermId => order.parent_perm_id = Some(3_000_000_001),
+            Self::DeltaNeutralOrder => {
+                order.order_type = Some("VOL".into());
+                order.delta_neutral_order_type = Some("MKT".into());
+                order.delta_neutral_con_id = Some(272_093);
+            }
+            Self::TrailStop => {
+                order.order_type = Some("TRAIL LIMIT".into());
+                order.lmt_price = None;
+                order.aux_price = Some(1.0);
+                order.trail_stop_price = Some(4_000.0);
+                order.lmt_price_offset = Some(1.0);
+            }
+            Self::Adjusted => {
+                order.order_type = Some("STP".into());
+                order.lmt_price = None;
+                order.aux_price = Some(100.0);
+                order.adjusted_order_type = Some("STP LMT".into());
+                order.adjusted_stop_price = Some(4_000.0);
+                order.adjusted_stop_limit_price = Some(4_000.0);
+            }
+            Self::Discretion => order.discretionary_amt = Some(5_000.0),
             Self::Tag => order.order_ref = Some("ibouncer:00000000:1".into()),
             Self::SameName => {
                 request.attached_orders = Some(tws::AttachedOrders {

@@ -10,7 +10,7 @@ use ibouncer_tests::harness::wait::PATIENCE;
 use ibouncer_tests::harness::{Broker, Principal, Sim};
 
 use super::super::super::stream::Reader;
-use super::super::{OrderState, TRADE, plan_for, sim, state};
+use super::super::{OrderState, TRADE, ledger_now, plan_for, sim, state};
 use super::{ONE, TWO, clients};
 
 const OBSERVE: &str = "role = \"observe\"";
@@ -166,6 +166,39 @@ async fn a_reload_ends_the_streams_of_those_whose_rights_it_changes_and_of_nobod
     place_in_both(&trader, ["three", "four"]).await;
     accounts_until(&mut stayed.orders, "four").await;
     stayed.quotes.live_tick().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_waits_goes_with_the_token_that_placed_it() {
+    const QUEUE: &str = "role = \"trade\"\nwhen_away = \"queue\"";
+    let mut sim = sim(&["--accounts", "DU0000001,DU0000002"]);
+    let clients =
+        || [Principal::with_token("patient", QUEUE), Principal::with_token("stays", QUEUE)];
+    let mut broker = plan_for(&sim, &clients()).start();
+    broker.wait_trading();
+    sim.happen("1100");
+    broker.wait_status("IB is lost", |status| status["trading"] == "down");
+    let mut waits = Vec::new();
+    for name in ["patient", "stays"] {
+        let client = broker.client_by_token(name).await;
+        let orders = client.orders();
+        let bid = clients::named("waits", clients::bid("AAPL", "10", 1.0, ONE));
+        waits.push(tokio::spawn(async move { orders.place(bid).await }));
+        // It has been asked for before this is answered.
+        assert!(super::super::all_of(&client).await.is_empty());
+    }
+    let [lost, kept] = <[_; 2]>::try_from(waits).unwrap();
+    // A reload that changes nothing takes nothing back.
+    broker.reload_clients(&clients());
+    assert!(!lost.is_finished());
+    std::fs::remove_file(broker.home().path().join("patient.token")).unwrap();
+    broker.reload_clients(&clients());
+    let error = lost.await.unwrap().unwrap_err();
+    assert!(["RIGHTS_CHANGED", "UNAUTHENTICATED"].contains(&error.code()), "{error}");
+    sim.happen("1102");
+    broker.wait_trading();
+    kept.await.unwrap().unwrap();
+    assert_eq!(ledger_now(&mut sim).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -76,6 +76,11 @@ async fn a_client_that_is_limited_to_an_account_sees_nothing_of_the_other() {
         assert_eq!(seen, expected, "{name}");
         let refused = client.accounts().account_updates(foreign).await.unwrap_err();
         assert_eq!(refused.code(), "RIGHT_DENIED", "{name}: {refused}");
+        let acct_code = Some(foreign.to_owned());
+        let filter = tws::ExecutionFilter { acct_code, ..Default::default() };
+        let refused = client.orders().executions(filter, OrderScope::All).await.unwrap_err();
+        assert_eq!(refused.code(), "RIGHT_DENIED", "{name}: {refused}");
+        assert!(!refused.message().contains(foreign), "{refused}");
         let request = tws::PnLRequest { account: Some(foreign.into()), ..Default::default() };
         let mut events = client.accounts().stream_pnl(request).await.unwrap();
         let event = events.next().await.unwrap().expect("why it ended");
@@ -91,7 +96,7 @@ async fn a_client_that_is_limited_to_an_account_sees_nothing_of_the_other() {
             |line: &&serde_json::Value| line["principal"] == name && line["result"] == "refused";
         let what: BTreeSet<_> =
             audit.iter().filter(refused).map(|line| line["what"].to_string()).collect();
-        assert!(what.len() >= 2, "{name} looked at account updates and PnL: {what:?}");
+        assert!(what.len() >= 3, "{name} looked at account updates, executions and PnL: {what:?}");
     }
     // That something is missing could only be seen because it is there.
     for place in ["accounts", "positions", "summary", "open orders", "executions"]

@@ -189,3 +189,27 @@ fn in_a_restart_window_each_policy_does_what_it_says() {
     assert_eq!(placed(&world).len(), 2);
     assert!(world.replies[&CallId(2)].is_ok());
 }
+
+#[test]
+fn whoever_asks_for_what_is_for_operators_is_written_down_as_often_as_it_is_read() {
+    let denied = |world: &mut World| {
+        let because = "PERMISSION_DENIED: it is for operators".to_owned();
+        world.hub.handle_input(
+            Input::Denied { client: CLIENT, what: "ListClients", because },
+            world.now,
+        );
+        let mut lines = Vec::new();
+        while let Some(output) = world.hub.poll_output() {
+            if let Output::Audit(audit) = output {
+                lines.push((audit.principal, audit.what, audit.result));
+            }
+        }
+        lines
+    };
+    let mut world = trading();
+    assert_eq!(denied(&mut world), [("momentum".to_owned(), "ListClients", "refused")]);
+    let lines: usize = (0..10_000).map(|_| denied(&mut world).len()).sum();
+    assert!((1..10_000).contains(&lines), "{lines}");
+    let mut world = World::new(Settings::default());
+    assert!(denied(&mut world).is_empty(), "where nobody trades nothing is written");
+}

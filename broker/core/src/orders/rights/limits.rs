@@ -1,26 +1,26 @@
 //! How large an order may be, how many, and at what price.
 //!
 //! Whatever Gateway would compute by itself is over every limit, and so is what cannot be valued:
-//! a limit that holds only for those who mean well is none.
+//! a limit that holds only for those who mean well is none. Read on in `rights/prices.rs` (what an
+//! order may come to pay).
 
 use ibouncer_proto::tws::v1 as tws;
 
-use super::{Known, instrument};
+use super::prices::Prices;
+use super::{Known, has_delta_neutral, instrument};
 use crate::checks;
 use crate::error::{self, Error};
+use crate::orders::figures::{set, shown};
 use crate::principals::Principal;
-
-/// Orders that are bought at their limit price at worst.
-const BOUNDED: [&str; 4] = ["LMT", "LOC", "LIT", "STP LMT"];
-
-/// Types of orders that have no limit price, whatever stands in its field.
-const WITHOUT_LIMIT: [&str; 6] = ["MKT", "STP", "MOC", "MOO", "MIT", "TRAIL"];
 
 /// Types whose unit is what is traded. Of others, the multiplier decides.
 const WITHOUT_MULTIPLIER: [&str; 7] = ["STK", "CASH", "CRYPTO", "CFD", "FUND", "CMDTY", "BOND"];
 
-/// Unset, in the form that some clients send.
-const UNSET: f64 = 1e300;
+/// What binary numbers make of a value that is exactly at its limit, of its size.
+const ROUNDING: f64 = 1e-12;
+
+/// And of a percentage.
+const ROUNDING_PERCENT: f64 = 1e-9;
 
 pub(super) fn check(
     principal: &Principal,
@@ -29,26 +29,26 @@ pub(super) fn check(
     order: &tws::Order,
 ) -> Result<(), Error> {
     counts(principal, known)?;
-    let given = order.total_quantity().parse::<f64>().ok().filter(|one| *one > 0.0);
-    // Of a hedge and of a change in percent, Gateway computes the quantity.
-    let computed = !order.hedge_type().is_empty() || !order.fa_percentage().is_empty();
-    let quantity = given.filter(|_| !computed);
-    if let Some(limit) = principal.limits.quantity {
-        match quantity {
-            None => return unknown_size(known, "max_quantity", "it names no quantity of its own"),
-            Some(quantity) => at_most(known, "max_quantity", quantity, limit)?,
+    let limits = &principal.limits;
+    let rule = |name, limit| Rule { known, name, limit, unit: "" };
+    if let Some(limit) = limits.quantity {
+        let rule = rule("max_quantity", limit);
+        let quantity = quantity(order).ok_or_else(|| rule.hidden(NO_QUANTITY))?;
+        rule.without_delta_neutral(contract, order)?;
+        rule.at_most("quantity", quantity, limit)?;
+    }
+    if let Some(limit) = limits.notional {
+        let rule = rule("max_notional", limit);
+        let value = value(rule, contract, order)?;
+        rule.without_delta_neutral(contract, order)?;
+        rule.at_most("a value of", value, limit * (1.0 + ROUNDING))?;
+    }
+    match limits.price_band {
+        Some(limit) => {
+            price_band(Rule { unit: " %", ..rule("price_band", limit) }, contract, order)
         }
+        None => Ok(()),
     }
-    if let Some(limit) = principal.limits.notional {
-        let value = value(known, contract, order, quantity)?;
-        at_most(known, "max_notional", value, limit)?;
-    }
-    if (principal.limits.quantity.is_some() || principal.limits.notional.is_some())
-        && has_delta_neutral(contract, order)
-    {
-        return unknown_size(known, "max_quantity", "Gateway adds a delta neutral order to it");
-    }
-    price_band(principal, known, contract, order)
 }
 
 /// An exercise has a quantity, and no price.
@@ -59,139 +59,165 @@ pub(super) fn check_exercise(
 ) -> Result<(), Error> {
     counts(principal, known)?;
     match principal.limits.quantity {
-        Some(limit) => at_most(known, "max_quantity", f64::from(quantity), limit),
+        Some(limit) => {
+            let rule = Rule { known, name: "max_quantity", limit, unit: "" };
+            rule.at_most("quantity", f64::from(quantity), limit)
+        }
         None => Ok(()),
     }
 }
 
 fn counts(principal: &Principal, known: Known<'_>) -> Result<(), Error> {
     let limits = &principal.limits;
-    if let Some(limit) = limits.open_orders.filter(|limit| known.open_orders >= *limit as usize) {
-        let value = format!("one more than the {} open orders", known.open_orders);
-        return exceeded(known, "max_open_orders", value, limit.to_string());
-    }
-    if let Some(limit) =
-        limits.orders_per_minute.filter(|limit| known.last_minute >= *limit as usize)
-    {
-        let value = format!("one more than the {} of the last minute", known.last_minute);
-        return exceeded(known, "max_orders_per_minute", value, limit.to_string());
+    for (name, limit, count, what) in [
+        ("max_open_orders", limits.open_orders, known.open_orders, "open orders"),
+        (
+            "max_orders_per_minute",
+            limits.orders_per_minute,
+            known.last_minute,
+            "of the last minute",
+        ),
+    ] {
+        if let Some(limit) = limit.filter(|limit| count >= *limit as usize) {
+            let rule = Rule { known, name, limit: f64::from(limit), unit: "" };
+            return Err(rule.over(&format!("one more than the {count} {what}")));
+        }
     }
     Ok(())
 }
 
+const NO_QUANTITY: &str = "it names no quantity of its own";
+
+/// What the order itself says; of a hedge, and of a change in percent, Gateway computes it.
+fn quantity(order: &tws::Order) -> Option<f64> {
+    let computed = !order.hedge_type().is_empty() || !order.fa_percentage().is_empty();
+    let given = order.total_quantity().parse::<f64>().ok();
+    given.filter(|one| *one > 0.0 && one.is_finite() && !computed)
+}
+
 /// The most that the order can be worth, as far as quotes tell.
-fn value(
-    known: Known<'_>,
-    contract: &tws::Contract,
-    order: &tws::Order,
-    quantity: Option<f64>,
-) -> Result<f64, Error> {
-    const RULE: &str = "max_notional";
-    let key = format!("clients.{}.{RULE}", known.name);
-    if !contract.combo_legs.is_empty() || contract.sec_type().eq_ignore_ascii_case("BAG") {
-        return unknown_size(known, RULE, "the value of a combination is that of its legs");
+fn value(rule: Rule<'_>, contract: &tws::Contract, order: &tws::Order) -> Result<f64, Error> {
+    let known = rule.known;
+    if is_combination(contract) {
+        return Err(rule.hidden("the value of a combination is that of its legs"));
     }
-    let cash = order.cash_qty.filter(|cash| *cash > 0.0);
-    let Some(quantity) = quantity else {
+    let cash = set(order.cash_qty).filter(|cash| *cash > 0.0);
+    let Some(quantity) = quantity(order) else {
         return match cash.filter(|_| order.hedge_type().is_empty()) {
             Some(cash) => Ok(cash),
-            None => unknown_size(known, RULE, "it names no quantity of its own"),
+            None => Err(rule.hidden(NO_QUANTITY)),
         };
     };
-    let meant = instrument::meant(known, contract, &key)?;
+    let meant = instrument::meant(known, contract, &rule.key(), &rule.shown())?;
     let multiplier = meant.multiplier.filter(|one| *one > 0.0);
     let multiplier = if WITHOUT_MULTIPLIER.contains(&meant.sec_type()) {
         multiplier.unwrap_or(1.0).max(1.0)
     } else {
         // Said by Gateway, not by the client.
-        match multiplier.filter(|_| contract.con_id() != 0) {
-            Some(multiplier) => multiplier,
-            None => {
-                let what = "its multiplier is known only by con_id, after GetContractDetails";
-                return unknown_size(known, RULE, what);
-            }
-        }
+        let said = multiplier.filter(|_| contract.con_id() != 0);
+        said.ok_or_else(|| {
+            rule.hidden("its multiplier is known only by con_id, after GetContractDetails")
+        })?
     };
-    let set = |price: Option<f64>| price.filter(|price| price.abs() < UNSET);
-    let limit = set(order.lmt_price);
-    let kind = order.order_type().to_ascii_uppercase();
-    let price = match limit.filter(|_| order.action() == "BUY" && BOUNDED.contains(&&kind[..])) {
-        // It may pay so much more without showing it.
-        Some(limit) => limit.abs() + set(order.discretionary_amt).unwrap_or(0.0).max(0.0),
+    let prices = Prices::of(order);
+    if let Some(because) = prices.hidden(contract) {
+        return Err(rule.hidden(&because));
+    }
+    let price = match prices.bound() {
+        Some(price) => price,
         // A sale can fetch more than its limit, and a stop fills where the market is.
-        None => {
-            let quote = known.quote.filter(|quote| *quote > 0.0);
-            let Some(quote) = quote else {
-                return Err(no_quote(known.name, RULE, contract));
-            };
-            [limit, set(order.aux_price)]
-                .into_iter()
-                .flatten()
-                .fold(quote, |most, price| most.max(price.abs()))
-        }
+        None => prices.highest(rule.quote(contract)?),
     };
-    Ok((quantity * price * multiplier).max(cash.unwrap_or(0.0)))
+    let value = quantity * price * multiplier;
+    // What is no number stays none: the larger of it and a number would be the number.
+    Ok(cash.filter(|cash| *cash > value).unwrap_or(value))
 }
 
-fn price_band(
-    principal: &Principal,
-    known: Known<'_>,
-    contract: &tws::Contract,
-    order: &tws::Order,
-) -> Result<(), Error> {
-    let limit_price = order.lmt_price.filter(|price| price.abs() < UNSET);
-    let (Some(band), Some(limit_price)) = (principal.limits.price_band, limit_price) else {
-        return Ok(());
-    };
-    let kind = order.order_type().to_ascii_uppercase();
-    if WITHOUT_LIMIT.contains(&&kind[..]) {
-        // Gateway tells such an order with a limit of 0, and it may come back so.
-        return Ok(());
+fn price_band(rule: Rule<'_>, contract: &tws::Contract, order: &tws::Order) -> Result<(), Error> {
+    let prices = Prices::of(order);
+    if let Some(because) = prices.hidden(contract) {
+        return Err(rule.hidden(&because));
     }
-    let Some(quote) = known.quote.filter(|quote| *quote > 0.0) else {
-        return Err(no_quote(known.name, "price_band", contract));
+    rule.without_delta_neutral(contract, order)?;
+    // Whether there is a limit can be told without a quote, how far away it is cannot.
+    let quote = match prices.limits(1.0) {
+        Ok(none) if none.is_empty() => return Ok(()),
+        _ => rule.quote(contract)?,
     };
-    let over = (limit_price / quote - 1.0) * 100.0;
-    let wrong = if order.action() == "BUY" { over } else { -over };
-    if wrong > band {
-        let value = format!("{limit_price}, {wrong:.2} % on the wrong side of {quote},");
-        return exceeded(known, "price_band", value, format!("{band} %"));
+    let limits = prices.limits(quote).map_err(|because| rule.hidden(because))?;
+    for limit in limits {
+        let over = (limit / quote - 1.0) * 100.0;
+        let wrong = if order.action() == "BUY" { over } else { -over };
+        if wrong.is_nan() || wrong > rule.limit + ROUNDING_PERCENT {
+            let (limit, wrong, quote) = (shown(limit), shown(wrong), shown(quote));
+            let side =
+                format!("a limit of {limit}, {wrong} % on the wrong side of the quote {quote},");
+            return Err(rule.over(&side));
+        }
     }
     Ok(())
 }
 
-fn has_delta_neutral(contract: &tws::Contract, order: &tws::Order) -> bool {
-    let kind = order.delta_neutral_order_type();
-    contract.delta_neutral_contract.is_some()
-        || !(kind.is_empty() || kind.eq_ignore_ascii_case("None"))
-        || order.delta_neutral_con_id() != 0
+fn is_combination(contract: &tws::Contract) -> bool {
+    !contract.combo_legs.is_empty() || contract.sec_type().eq_ignore_ascii_case("BAG")
 }
 
-fn at_most(known: Known<'_>, rule: &str, value: f64, limit: f64) -> Result<(), Error> {
-    if value <= limit {
-        return Ok(());
+/// A limit that is set.
+#[derive(Debug, Clone, Copy)]
+struct Rule<'a> {
+    known: Known<'a>,
+    name: &'static str,
+    limit: f64,
+    unit: &'static str,
+}
+
+impl Rule<'_> {
+    fn key(&self) -> String {
+        format!("clients.{}.{}", self.known.name, self.name)
     }
-    let what = if rule == "max_quantity" { "quantity" } else { "a value of" };
-    exceeded(known, rule, format!("{what} {value}"), limit.to_string())
-}
 
-fn exceeded<T>(known: Known<'_>, rule: &str, value: String, limit: String) -> Result<T, Error> {
-    let key = format!("clients.{}.{rule}", known.name);
-    Err(error::forbidden("LIMIT_EXCEEDED", &format!("{value} is over {key} = {limit}"), &key))
-}
+    /// With its value.
+    fn shown(&self) -> String {
+        format!("{} = {}{}", self.key(), shown(self.limit), self.unit)
+    }
 
-fn unknown_size<T>(known: Known<'_>, rule: &str, because: &str) -> Result<T, Error> {
-    let key = format!("clients.{}.{rule}", known.name);
-    let what = format!("{key} is set, and the order cannot be measured: {because}");
-    Err(error::forbidden("LIMIT_EXCEEDED", &what, &key))
-}
+    fn at_most(&self, what: &str, value: f64, limit: f64) -> Result<(), Error> {
+        // What is no number is not below anything.
+        if value <= limit { Ok(()) } else { Err(self.over(&format!("{what} {}", shown(value)))) }
+    }
 
-fn no_quote(name: &str, rule: &str, contract: &tws::Contract) -> Error {
-    let key = format!("clients.{name}.{rule}");
-    let what = format!(
-        "{key} is set, and there is no quote of {} to compare with: subscribe to its market data \
-         first",
-        checks::label(contract)
-    );
-    error::forbidden("LIMIT_EXCEEDED", &what, &key)
+    fn over(&self, value: &str) -> Error {
+        self.refusal(&format!("{value} is over {}", self.shown()))
+    }
+
+    fn hidden(&self, because: &str) -> Error {
+        self.refusal(&format!("{}, and the order cannot be measured: {because}", self.shown()))
+    }
+
+    fn without_delta_neutral(
+        &self,
+        contract: &tws::Contract,
+        order: &tws::Order,
+    ) -> Result<(), Error> {
+        match has_delta_neutral(contract, order) {
+            true => Err(self.hidden("Gateway adds a delta neutral order to it")),
+            false => Ok(()),
+        }
+    }
+
+    fn quote(&self, contract: &tws::Contract) -> Result<f64, Error> {
+        let quote = self.known.quote.filter(|quote| *quote > 0.0 && quote.is_finite());
+        quote.ok_or_else(|| {
+            self.refusal(&format!(
+                "{}, and there is no quote of {} to compare with: subscribe to its market data \
+                 first",
+                self.shown(),
+                checks::label(contract)
+            ))
+        })
+    }
+
+    fn refusal(&self, what: &str) -> Error {
+        error::forbidden("LIMIT_EXCEEDED", what, &self.key())
+    }
 }

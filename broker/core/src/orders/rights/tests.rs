@@ -1,5 +1,7 @@
 //! Each rule, with what passes it and what does not.
 
+mod prices;
+
 use super::*;
 use crate::principals::OrderLimits;
 
@@ -120,6 +122,15 @@ fn a_right_that_is_not_given_is_refused_by_name() {
     assert!(none.contains("must name one account"), "{none}");
     let group = refusal(&one, |order, _, _| order.fa_group = Some("All".into())).unwrap();
     assert!(group.contains("fa_group"), "{group}");
+    for refused in [&other, &none, &group] {
+        assert!(refused.contains("clients.m.accounts = [DU***001]"), "{refused}");
+    }
+    let clearing = refusal(&one, |order, _, _| order.clearing_account = Some("DU0000002".into()));
+    assert!(clearing.unwrap().contains("clearing_account DU***002"));
+    assert_eq!(
+        refusal(&one, |order, _, _| order.clearing_account = Some("DU0000001".into())),
+        None
+    );
 }
 
 #[test]
@@ -132,7 +143,17 @@ fn a_live_account_needs_both_switches() {
         live(order);
         settings.allow_live = true;
     });
-    assert!(refused.unwrap().contains("trading.live_accounts"));
+    assert!(refused.unwrap().contains(
+        "U0***001 is a live account of the login that is not in trading.live_accounts = []"
+    ));
+    // Of accounts that are not its own a client hears how many there are.
+    let own = Principal { accounts: vec!["U0000001".into()], ..any.clone() };
+    let refused = refusal(&own, |order, _, settings| {
+        live(order);
+        settings.allow_live = true;
+        settings.live_accounts = vec!["U0000002".into(), "U0000003".into()];
+    });
+    assert!(refused.unwrap().contains("trading.live_accounts = [2 that this client does not see]"));
     let meant = |settings: &mut TradingSettings| {
         settings.allow_live = true;
         settings.live_accounts = vec!["U0000001".into()];
@@ -180,6 +201,18 @@ fn words_beside_what_gateway_goes_by_prove_nothing() {
     let delta = Some(tws::DeltaNeutralContract { con_id: Some(2), ..Default::default() });
     let delta = tws::Contract { delta_neutral_contract: delta, ..stock() };
     assert!(refusal(&delta).unwrap().contains("delta_neutral_contract"));
+    for change in [
+        (|order| order.delta_neutral_con_id = Some(2)) as fn(&mut tws::Order),
+        |order| order.delta_neutral_order_type = Some("MKT".into()),
+        |order| order.delta_neutral_aux_price = Some(1.0),
+    ] {
+        for listed in [list(&["STK"], &[]), list(&[], &["AAPL"])] {
+            let refused = refusal_of(&listed, &stock(), change).unwrap();
+            assert!(refused.contains("delta neutral") && refused.contains(" = ["), "{refused}");
+        }
+    }
+    let none = |order: &mut tws::Order| order.delta_neutral_order_type = Some("None".into());
+    assert_eq!(refusal_of(&listed, &stock(), none), None, "as Gateway tells it");
     let any = Principal { role: Role::Trade, ..Default::default() };
     assert_eq!(refusal_of(&any, &with_con_id(9), |_| {}), None, "nothing is limited");
 }
@@ -328,8 +361,8 @@ fn limits_hold_to_the_value_and_not_beyond() {
         })
     };
     assert!(sell(94.0).is_some() && sell(200.0).is_none());
-    // A field that is not set, and one that says nothing in this type of order.
-    assert!(sell(f64::MAX).is_none());
+    // A limit order without a limit, and a limit that says nothing in this type of order.
+    assert!(sell(f64::MAX).unwrap().contains("no limit price"));
     for kind in ["STP", "mkt"] {
         let told = refusal(&band, |order, _, _| {
             order.action = Some("SELL".into());

@@ -165,3 +165,35 @@ fn an_administrator_of_some_accounts_brakes_for_all_and_lets_go_of_nothing_for_a
     let call = floor.call("risk", resume("momentum"));
     floor.answer::<v1::ResumeTradingResponse>(call);
 }
+
+#[test]
+fn the_brokers_own_user_under_a_name_with_accounts_lets_go_for_all_and_cancels_not_everything() {
+    let mut floor = Floor::open();
+    let mut principals = principals();
+    principals.get_mut("risk").unwrap().accounts = vec!["DU0000001".into()];
+    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    let operator = Caller { operator: true, ..caller("risk") };
+    let reason = || "all is well".to_owned();
+    floor.call_by(&operator, &super::rules::halt("", false));
+    let resume = v1::ResumeTradingRequest { client: String::new(), reason: reason() };
+    let resumed = floor.call_by(&operator, &OrderRequest::Resume(resume));
+    floor.answer::<v1::ResumeTradingResponse>(resumed);
+    let adopt = v1::AdoptTradingStateRequest { reason: reason() };
+    let adopted = floor.call_by(&operator, &OrderRequest::AdoptState(adopt));
+    floor.answer::<v1::AdoptTradingStateResponse>(adopted);
+    let every = || {
+        let confirmation = operator::CONFIRMATION.into();
+        OrderRequest::CancelEvery(v1::CancelEveryOrderRequest { confirmation, reason: reason() })
+    };
+    let call = floor.call_by(&operator, &every());
+    let refused = floor.refused(call);
+    assert_eq!(refused.code, "RIGHT_DENIED");
+    assert!(refused.message.contains("clients.risk.accounts = [DU***001]"), "{}", refused.message);
+    floor.leave();
+    assert!(floor.left.is_empty());
+    // Without the name it is nobody's.
+    let unnamed = Caller { principal: None, ..operator };
+    floor.call_by(&unnamed, &every());
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::REQ_GLOBAL_CANCEL);
+}

@@ -1,0 +1,108 @@
+//! What is in the audit log, and what is said of a refusal.
+
+use super::*;
+
+fn last(floor: &Floor) -> (&'static str, &'static str, &str, &str) {
+    let audit = floor.audit.last().unwrap();
+    (audit.what, audit.result, &audit.owner, &audit.client_order_id)
+}
+
+#[test]
+fn a_call_that_is_made_again_has_a_line_of_its_own() {
+    let mut floor = Floor::open();
+    let first = floor.place("momentum", "a");
+    floor.place("momentum", "a");
+    assert_eq!(last(&floor), ("PlaceOrder", "repeated", "momentum", "a"), "it waits still");
+    floor.leave();
+    let sent = floor.audit.iter().find(|one| one.result == "sent").unwrap().clone();
+    floor.answer::<v1::PlaceOrderResponse>(first);
+    floor.place("momentum", "a");
+    let again = floor.audit.last().unwrap();
+    assert_eq!((again.result, again.order_id), ("repeated", sent.order_id));
+    assert_eq!(again.body_sha256, sent.body_sha256);
+    assert_eq!(floor.audit.len(), 3);
+    assert_eq!(floor.placements().len(), 1);
+}
+
+#[test]
+fn a_cancel_of_all_has_a_line_also_if_there_is_nothing_to_cancel() {
+    let mut floor = Floor::open();
+    let all = |owner: &str, reason: &str| {
+        let (owner, reason) = (owner.to_owned(), reason.to_owned());
+        OrderRequest::CancelAll(v1::CancelAllOrdersRequest { owner, reason })
+    };
+    floor.call("momentum", all("", ""));
+    assert_eq!(last(&floor), ("CancelAllOrders", "done", "momentum", ""));
+    floor.call("risk", all("momentum", "to be sure"));
+    let audit = floor.audit.last().unwrap();
+    assert_eq!((&audit.principal[..], &audit.reason[..]), ("risk", "to be sure"));
+    floor.placed("momentum", "a");
+    floor.call("momentum", all("", ""));
+    floor.leave();
+    assert_eq!(last(&floor), ("CancelOrder", "sent", "momentum", "a"));
+}
+
+#[test]
+fn what_a_cancel_says_besides_is_hashed_whether_it_leaves_or_not() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    let details = tws::OrderCancel { ext_operator: Some("desk 5".into()), ..Default::default() };
+    let hash = super::place::sha256(&details.encode_to_vec());
+    for (name, result) in [("none", "refused"), ("a", "sent")] {
+        let order_cancel = Some(details.clone());
+        let client_order_id = name.to_owned();
+        let cancel = CancelOrderRequest { client_order_id, order_cancel, ..Default::default() };
+        floor.call("momentum", OrderRequest::Cancel(cancel));
+        floor.leave();
+        let audit = floor.audit.last().unwrap();
+        assert_eq!((audit.result, &audit.body_sha256), (result, &hash));
+    }
+    floor.placed("momentum", "b");
+    floor.cancel("momentum", "b");
+    floor.leave();
+    assert_eq!(floor.audit.last().unwrap().body_sha256, "", "nothing was said");
+}
+
+#[test]
+fn what_is_for_administrators_is_refused_in_a_sentence_with_the_role_that_it_needs() {
+    let mut floor = Floor::open();
+    let reason = || "why not".to_owned();
+    let adopt = OrderRequest::AdoptState(v1::AdoptTradingStateRequest { reason: reason() });
+    let resume = v1::ResumeTradingRequest { client: String::new(), reason: reason() };
+    for (request, what) in [
+        (super::rules::halt("", false), "a halt is for administrators to order"),
+        (OrderRequest::Resume(resume), "a halt is for administrators to end"),
+        (adopt, "the journal's state is for administrators to adopt"),
+    ] {
+        let call = floor.call("momentum", request.clone());
+        let said = format!("{what}, and clients.momentum.role is \"trade\"; the operator");
+        assert!(floor.refused(call).message.starts_with(&said), "{:?}", floor.refused(call));
+        let call = floor.call("nobody", request);
+        let said = format!("{what}, and this client falls under no [clients.NAME];");
+        assert!(floor.refused(call).message.starts_with(&said), "{:?}", floor.refused(call));
+    }
+}
+
+#[test]
+fn a_number_that_is_no_scope_and_no_resolution_is_not_taken_for_one() {
+    let mut floor = Floor::open();
+    let asked = v1::ListOrdersRequest { scope: 99, ended: true };
+    let call = floor.call("momentum", OrderRequest::List(asked));
+    let Err(error) = &floor.replies[&call] else { panic!("there is no such scope") };
+    assert_eq!(error.code, "INVALID_ARGUMENT");
+    assert!(error.message.contains("scope is 99"), "{}", error.message);
+    for (number, scope) in [(0, v1::OrderScope::Unspecified), (3, v1::OrderScope::Own)] {
+        assert_eq!(super::request::scope(number).unwrap(), scope);
+    }
+    floor.placed("momentum", "a");
+    let resolve = v1::ResolveOrderRequest {
+        owner: "momentum".into(),
+        client_order_id: "a".into(),
+        resolution: 99,
+        reason: "why not".into(),
+    };
+    let call = floor.call("risk", OrderRequest::Resolve(resolve));
+    assert_eq!(floor.refused(call).code, "INVALID_ARGUMENT");
+    assert_eq!(floor.state("momentum", "a"), State::Sent);
+}

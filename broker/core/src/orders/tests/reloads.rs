@@ -1,0 +1,151 @@
+//! What a reload takes: what waits of callers whose credential is not their client's any more; and
+//! not the orders that somebody owns.
+
+use super::*;
+use crate::principals::Imprint;
+
+fn imprint(token: &str) -> Imprint {
+    Imprint::of("token", token.as_bytes())
+}
+
+fn by(who: &str, token: &str) -> Caller {
+    Caller { imprint: Some(imprint(token)), ..caller(who) }
+}
+
+impl Floor {
+    /// These tokens make callers of this client from now on.
+    fn tokens(&mut self, who: &str, tokens: &[&str]) {
+        let mut principals = self.desk.principals.clone();
+        let imprints = tokens.iter().map(|token| imprint(token)).collect();
+        principals.get_mut(who).unwrap().imprints = imprints;
+        self.desk.on_settings(self.desk.settings.clone(), principals, self.now);
+        self.settle();
+    }
+
+    fn place_by(&mut self, caller: &Caller, name: &str) -> CallId {
+        self.call_by(caller, &OrderRequest::Place(place(name, limit(10.0))))
+    }
+
+    fn lost(&self, call: CallId) {
+        let error = self.refused(call);
+        assert_eq!((&error.code[..], error.retry()), ("RIGHTS_CHANGED", crate::error::Retry::Now));
+    }
+}
+
+#[test]
+fn what_waits_for_its_turn_or_its_share_goes_with_the_credential_that_placed_it() {
+    let mut floor = Floor::open();
+    floor.tokens("momentum", &["old", "other"]);
+    let (old, other) = (by("momentum", "old"), by("momentum", "other"));
+    let lost: Vec<_> = (0..12).map(|at| floor.place_by(&old, &format!("o{at}"))).collect();
+    let kept = floor.place_by(&other, "kept");
+    // The old one still counts: nothing is taken back.
+    floor.tokens("momentum", &["new", "old", "other"]);
+    assert!(floor.replies.is_empty());
+    floor.tokens("momentum", &["new", "other"]);
+    for call in lost {
+        floor.lost(call);
+    }
+    let audited = floor.audit.iter().filter(|one| one.client_order_id.starts_with('o'));
+    assert!(audited.clone().all(|one| one.reason.contains("changed by a reload")));
+    assert_eq!(audited.count(), 12);
+    floor.leave();
+    floor.answer::<v1::PlaceOrderResponse>(kept);
+    assert_eq!(floor.placements().len(), 1);
+}
+
+#[test]
+fn what_waits_for_trading_to_open_goes_with_it_too() {
+    let mut floor = Floor::closed(Loaded::default());
+    floor.tokens("patient", &["old"]);
+    let lost = floor.place_by(&by("patient", "old"), "lost");
+    floor.tokens("patient", &["new"]);
+    floor.lost(lost);
+    let kept = floor.place_by(&by("patient", "new"), "kept");
+    floor.session(1, Before::New);
+    floor.reconcile();
+    floor.leave();
+    floor.answer::<v1::PlaceOrderResponse>(kept);
+    assert_eq!(floor.placements().len(), 1);
+}
+
+#[test]
+fn changes_and_previews_that_wait_go_with_it_and_cancels_leave() {
+    let mut floor = Floor::open();
+    floor.tokens("momentum", &["old"]);
+    floor.tokens("risk", &["old"]);
+    for name in ["a", "b", "c"] {
+        let id = floor.placed("momentum", name);
+        floor.opened(id, "Submitted", 10.0);
+    }
+    floor.left.clear();
+    let (own, admin) = (by("momentum", "old"), by("risk", "old"));
+    let change = floor.call_by(&own, &modify("a", 11.0));
+    let by_admin = v1::ModifyOrderRequest {
+        owner: "momentum".into(),
+        reason: "too close".into(),
+        ..change_request("b")
+    };
+    let by_admin = OrderRequest::Modify(by_admin.encode_to_vec().into());
+    let by_admin = floor.call_by(&admin, &by_admin);
+    let preview = v1::PreviewOrderRequest { request: Some(limit(10.0)) };
+    let preview = floor.call_by(&own, &OrderRequest::Preview(preview.encode_to_vec().into()));
+    let cancel = CancelOrderRequest { client_order_id: "c".into(), ..Default::default() };
+    let cancel = floor.call_by(&own, &OrderRequest::Cancel(cancel));
+    // An administrator's change is its own, whoever's the order is.
+    floor.tokens("momentum", &["new"]);
+    floor.lost(change);
+    floor.lost(preview);
+    assert!(!floor.replies.contains_key(&by_admin));
+    floor.tokens("risk", &["new"]);
+    floor.lost(by_admin);
+    floor.leave();
+    floor.answer::<v1::CancelOrderResponse>(cancel);
+    assert_eq!(floor.left.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id::CANCEL_ORDER]);
+}
+
+fn change_request(name: &str) -> v1::ModifyOrderRequest {
+    change(name, limit(9.0))
+}
+
+#[test]
+fn what_a_client_owns_it_sees_and_cancels_also_in_an_account_that_it_has_lost() {
+    let mut floor = Floor::open();
+    floor.accounts.push("DU0000002".into());
+    let mut request = limit(10.0);
+    request.order.as_mut().unwrap().account = Some("DU0000001".into());
+    for who in ["momentum", "carry"] {
+        floor.call(who, OrderRequest::Place(place("a", request.clone())));
+        floor.leave();
+        floor.told(floor.order(who, "a").order_id, "Submitted");
+    }
+    let mut principals = principals();
+    principals.get_mut("momentum").unwrap().accounts = vec!["DU0000002".into()];
+    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    let get = |owner: &str| {
+        let (owner, client_order_id) = (owner.to_owned(), "a".to_owned());
+        OrderRequest::Get(v1::GetOrderRequest { client_order_id, owner })
+    };
+    let own = floor.call("momentum", get(""));
+    floor.answer::<v1::GetOrderResponse>(own);
+    let other = floor.call("momentum", get("carry"));
+    let Err(error) = &floor.replies[&other] else { panic!("it is not its own") };
+    assert_eq!(error.code, "ORDER_NOT_FOUND");
+    for scope in [v1::OrderScope::Own, v1::OrderScope::All] {
+        let asked = v1::ListOrdersRequest { scope: scope.into(), ended: true };
+        let list = floor.call("momentum", OrderRequest::List(asked));
+        let orders = floor.answer::<v1::ListOrdersResponse>(list).orders;
+        assert_eq!(orders.iter().map(|one| &one.owner[..]).collect::<Vec<_>>(), ["momentum"]);
+    }
+    let view = floor.desk.view_of(&caller("momentum"), v1::OrderScope::All);
+    assert!(view.shows("momentum", "DU0000001") && !view.shows("carry", "DU0000001"));
+    assert!(view.shows("carry", "DU0000002") && !view.shows("", "DU0000001"));
+    // The name is taken, and the order is not changed into an account that is not its own.
+    let again = floor.place("momentum", "a");
+    assert_eq!(floor.refused(again).code, "ORDER_EXISTS");
+    let changed = floor.call("momentum", modify("a", 9.0));
+    assert_eq!(floor.refused(changed).code, "RIGHT_DENIED");
+    floor.cancel("momentum", "a");
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+}

@@ -23,7 +23,8 @@ pub(crate) async fn current<E: Event, T: Default>(
     open: impl AsyncFnMut() -> Result<Subscription<E>, Error>,
     take: impl FnMut(E, &mut T) -> bool,
 ) -> Result<T, Error> {
-    gather(Asked { service, open, events: None }, take).await
+    // Requests are large, and are held until the end.
+    Box::pin(gather(Asked { service, open, events: None }, take)).await
 }
 
 fn check(status: &Status) -> Result<(), Error> {

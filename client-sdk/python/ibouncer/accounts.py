@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
+from ibouncer import errors
 from ibouncer._pb.ibouncer.v1 import account_pb2
 from ibouncer._pb.tws.v1 import account_pb2 as tws_account_pb2
 from ibouncer._pb.tws.v1 import advisor_pb2, pnl_pb2, position_pb2
@@ -303,10 +304,16 @@ class AccountCalls(Calls):
         self, kind: Literal["groups", "aliases"] = "groups", *, timeout: float = GATEWAY_TIMEOUT
     ) -> str:
         """Groups or aliases of a financial advisor, as XML (TWS: requestFA)."""
+        data = ADVISOR_DATA.get(kind)
+        if data is None:
+            raise errors.ClientError(
+                f'{kind!r} is no advisor data; there are "groups", "aliases"',
+                code="INVALID_ARGUMENT",
+            )
         response = await self._ask(
             lambda opened: opened.account.GetAdvisorConfiguration,
             account_pb2.GetAdvisorConfigurationRequest(
-                request=advisor_pb2.FARequest(fa_data_type=ADVISOR_DATA[kind])
+                request=advisor_pb2.FARequest(fa_data_type=data)
             ),
             timeout=timeout,
             read=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ibouncer import errors
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
 
 
@@ -55,5 +56,9 @@ def index(symbol: str, exchange: str, currency: str = "USD") -> Contract:
 
 
 def as_contract(given: Contract | str) -> Contract:
-    """A string means a US stock, routed by SMART."""
-    return stock(given) if isinstance(given, str) else given
+    """A string means a US stock, routed by SMART. Raises ClientError for what is neither."""
+    if isinstance(given, str):
+        return stock(given)
+    if not isinstance(given, Contract):
+        raise errors.ClientError(f"{given!r} is no contract and no symbol", code="INVALID_ARGUMENT")
+    return given

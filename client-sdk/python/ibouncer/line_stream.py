@@ -20,7 +20,7 @@ from ibouncer.batched import Batched
 from ibouncer.connection import Comeback, Connection, Opened
 from ibouncer.continuity import Carried, Continuity
 from ibouncer.marks import Info, Mark, MarkKind, Notice, mark_from, notice_from, without_contract
-from ibouncer.streams import Reader
+from ibouncer.streams import OneReader, Reader
 
 Item = TypeVar("Item")
 
@@ -71,35 +71,37 @@ class LineStream(Batched[Item]):
         self._comeback = Comeback(connection, reconnect=reconnect)
         self._continuity = Continuity(lambda _: None)
         self._reader: Reader[Any] | None = None
+        self._one_reader = OneReader()
         self._own_marks: list[Any] = []
         self._broken = False
         self._ended: Mark | None = None
 
     async def next_batch(self) -> list[Item] | None:
-        while not self._comeback.closing.is_set():
-            if self._own_marks:
-                marks, self._own_marks = self._own_marks, []
-                return marks
-            if self._ended is not None:
-                await self.aclose()
-                if self._ended.error is not None:
-                    raise self._ended.error
-                return None
-            try:
-                if self._reader is None:
-                    if not self._broken or await self._comeback.wait():
-                        self._open()
+        with self._one_reader:
+            while not self._comeback.closing.is_set():
+                if self._own_marks:
+                    marks, self._own_marks = self._own_marks, []
+                    return marks
+                if self._ended is not None:
+                    await self.aclose()
+                    if self._ended.error is not None:
+                        raise self._ended.error
+                    return None
+                try:
+                    if self._reader is None:
+                        if not self._broken or await self._comeback.wait():
+                            self._open()
+                        continue
+                    response = await self._reader.read()
+                except errors.IBouncerError as error:
+                    self._on_broken(error)
                     continue
-                response = await self._reader.read()
-            except errors.IBouncerError as error:
-                self._on_broken(error)
-                continue
-            if response is None:
-                return None
-            batch = self._take(response.events)
-            if batch:
-                return batch
-        return None
+                if response is None:
+                    return None
+                batch = self._take(response.events)
+                if batch:
+                    return batch
+            return None
 
     async def aclose(self) -> None:
         self._comeback.closing.set()

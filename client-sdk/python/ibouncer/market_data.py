@@ -26,7 +26,7 @@ from ibouncer.bulk import decode_bytes, read_columns
 from ibouncer.connection import Comeback, Connection
 from ibouncer.continuity import Continuity
 from ibouncer.contracts import as_contract
-from ibouncer.streams import Reader
+from ibouncer.streams import OneReader, Reader
 from ibouncer.subscribing import TickByTickKind
 from ibouncer.tick_columns import TickColumns, in_columns
 from ibouncer.ticks import Event, Feed
@@ -60,6 +60,7 @@ class MarketDataStream(Batched[Event]):
         self._last_id = 0
         self._call: Call | None = None
         self._reader: Reader[bytes] | None = None
+        self._one_reader = OneReader()
         self._writing = asyncio.Lock()
         self._writers: set[asyncio.Future[None]] = set()
         self._own_marks: list[Event] = []
@@ -176,29 +177,30 @@ class MarketDataStream(Batched[Event]):
         return await self._next(self._columns_of)
 
     async def _next(self, read: Callable[[bytes], list[Any]]) -> list[Any] | None:
-        while not self._comeback.closing.is_set():
-            if self._own_marks:
-                marks, self._own_marks = self._own_marks, []
-                return marks
-            try:
-                if self._reader is None:
-                    if not self._broken or await self._comeback.wait():
-                        await self._open()
+        with self._one_reader:
+            while not self._comeback.closing.is_set():
+                if self._own_marks:
+                    marks, self._own_marks = self._own_marks, []
+                    return marks
+                try:
+                    if self._reader is None:
+                        if not self._broken or await self._comeback.wait():
+                            await self._open()
+                        continue
+                    response = await self._reader.read()
+                except errors.IBouncerError as error:
+                    self._on_broken(error)
                     continue
-                response = await self._reader.read()
-            except errors.IBouncerError as error:
-                self._on_broken(error)
-                continue
-            if response is None:
-                return None
-            try:
-                batch = read(response)
-            except DecodeError as error:
-                await self.close()
-                raise errors.malformed("the batch of market data", error) from error
-            if batch:
-                return batch
-        return None
+                if response is None:
+                    return None
+                try:
+                    batch = read(response)
+                except DecodeError as error:
+                    await self.close()
+                    raise errors.malformed("the batch of market data", error) from error
+                if batch:
+                    return batch
+            return None
 
     def _events_of(self, response: bytes) -> list[Event]:
         continuity = self._continuity

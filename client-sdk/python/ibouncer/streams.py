@@ -19,6 +19,23 @@ from ibouncer.connection import Comeback, Connection, Opened
 Response = TypeVar("Response")
 
 
+class OneReader:
+    """Around each wait for the next message: a second task would take them from the first."""
+
+    def __init__(self) -> None:
+        self._taken = False
+
+    def __enter__(self) -> None:
+        if self._taken:
+            raise RuntimeError(
+                "another task reads this stream: read it in one task, or open one for each"
+            )
+        self._taken = True
+
+    def __exit__(self, *_: object) -> None:
+        self._taken = False
+
+
 class Reader(Generic[Response]):
     """The reading side of one call, for one reader at a time."""
 
@@ -79,6 +96,7 @@ class Watch(Generic[Response]):
         self._ends = ends
         self._away = False
         self._reader: Reader[Response] | None = None
+        self._one_reader = OneReader()
         self._open()
 
     def _call(self, opened: Opened) -> Any:
@@ -90,23 +108,24 @@ class Watch(Generic[Response]):
 
     async def _next(self) -> Response | errors.IBouncerError | None:
         """The next message; an error, once, if the broker is away; None after `aclose`."""
-        while not self._comeback.closing.is_set():
-            try:
-                if self._reader is None:
-                    if await self._comeback.wait():
-                        self._open()
-                    continue
-                response = await self._reader.read()
-            except errors.IBouncerError as error:
-                self._reader = None
-                self._comeback.on_broken(error)
-                if self._away:
-                    continue
-                self._away = True
-                return error
-            self._away = False
-            return response
-        return None
+        with self._one_reader:
+            while not self._comeback.closing.is_set():
+                try:
+                    if self._reader is None:
+                        if await self._comeback.wait():
+                            self._open()
+                        continue
+                    response = await self._reader.read()
+                except errors.IBouncerError as error:
+                    self._reader = None
+                    self._comeback.on_broken(error)
+                    if self._away:
+                        continue
+                    self._away = True
+                    return error
+                self._away = False
+                return response
+            return None
 
     async def aclose(self) -> None:
         """Ends the call."""

@@ -291,3 +291,29 @@ def test_tick_types_have_the_names_of_ib() -> None:
         [pb.MarketDataEvent(subscription_id=1, tick_price=tick)], {1: ibouncer.stock("A")}
     )
     assert isinstance(decoded, Tick) and decoded.field == "tick_500" and decoded.size is None
+
+
+async def test_a_second_reader_is_refused_and_the_first_one_goes_on(runtime: Path) -> None:
+    async with served(runtime, auto_ticks=False) as (broker, session):
+        stream = session.market_data()
+        await stream.subscribe("AAPL")
+        assert await stream.next_batch()
+        first = asyncio.ensure_future(stream.next_batch())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="another task reads this stream"):
+            await stream.next_batch()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        # Whoever comes behind it gets what it was waiting for.
+        again = asyncio.ensure_future(stream.next_batch())
+        broker.streams[0].push(price(1, 9, 1, 190.0))
+        assert [event.sequence for event in (await again or [])] == [9]
+
+
+async def test_what_is_no_contract_is_refused(runtime: Path) -> None:
+    async with served(runtime) as (_, session):
+        with pytest.raises(ibouncer.ClientError, match="None is no contract and no symbol"):
+            session.quotes(None)  # type: ignore[arg-type]
+        with pytest.raises(ibouncer.ClientError, match='"groups", "aliases"'):
+            await session.advisor_configuration("profiles")  # type: ignore[arg-type]

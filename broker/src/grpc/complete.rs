@@ -1,18 +1,31 @@
 //! Errors that gRPC's own layer makes (an unknown method, a message that is too large or cannot
-//! be read) get the same trailers as ours, so that a client finds them on every error.
+//! be read) get the same trailers as ours, and a sentence, so that a client finds them on every
+//! error.
 
 use http::{HeaderValue, Response};
 use tonic::Code;
 
 const CODE: &str = "ibouncer-code";
+const MESSAGE: &str = "grpc-message";
+
+/// In gRPC's percent encoding.
+const NO_SUCH_CALL: &str = "this broker has no such call: is the client made for another version?";
 
 /// Adds what is missing.
 pub fn complete<B>(mut response: Response<B>) -> Response<B> {
     let headers = response.headers_mut();
     let status = headers.get("grpc-status").map(|status| Code::from_bytes(status.as_bytes()));
-    if let Some(name) = status.and_then(name_of)
+    if let Some(mut name) = status.and_then(name_of)
         && !headers.contains_key(CODE)
     {
+        // Of a method that is not there it says nothing; of an encoding that is not, it does.
+        match (status, headers.contains_key(MESSAGE)) {
+            (Some(Code::Unimplemented), false) => {
+                headers.insert(MESSAGE, HeaderValue::from_static(NO_SUCH_CALL));
+            }
+            (Some(Code::Unimplemented), true) => name = "BAD_REQUEST",
+            _ => {}
+        }
         headers.insert(CODE, HeaderValue::from_static(name));
         headers.insert("ibouncer-source", HeaderValue::from_static("client"));
         headers.insert("ibouncer-retry", HeaderValue::from_static("never"));
@@ -42,6 +55,9 @@ mod tests {
             complete(Response::builder().header("grpc-status", status).body(()).unwrap())
         };
         assert_eq!(made("12").headers()[CODE], "UNKNOWN_METHOD");
+        assert!(made("12").headers()[MESSAGE].to_str().unwrap().contains("no such call"));
+        let encoded = Response::builder().header("grpc-status", "12").header(MESSAGE, "gzip");
+        assert_eq!(complete(encoded.body(()).unwrap()).headers()[CODE], "BAD_REQUEST");
         assert_eq!(made("11").headers()["ibouncer-retry"], "never");
         assert_eq!(made("11").headers()["ibouncer-delivery"], "not-sent");
         for not_of_requests in ["0", "5"] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args as ClapArgs, Subcommand};
 
 use super::periods::{size, span};
-use super::values::duration;
+use super::values::{duration, price};
 
 /// What is asked of Gateway.
 #[derive(Debug, Subcommand)]
@@ -115,10 +115,10 @@ pub(crate) struct Scan {
           value_parser = clap::value_parser!(i32).range(1..=50))]
     pub(crate) rows: i32,
     /// Only above this price.
-    #[arg(long, value_name = "PRICE")]
+    #[arg(long, value_name = "PRICE", value_parser = price)]
     pub(crate) above_price: Option<f64>,
     /// Only below this price.
-    #[arg(long, value_name = "PRICE")]
+    #[arg(long, value_name = "PRICE", value_parser = price)]
     pub(crate) below_price: Option<f64>,
     /// Only above this volume of the day.
     #[arg(long, value_name = "N")]

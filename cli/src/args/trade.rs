@@ -4,6 +4,7 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use ibouncer_client::api::Resolution;
 
 use super::read::{Symbol, Whose};
+use super::values::price;
 
 /// What sends, and what says who may.
 #[derive(Debug, Subcommand)]
@@ -34,10 +35,10 @@ pub(crate) struct Place {
     #[command(flatten)]
     pub(crate) symbol: Symbol,
     /// At this price or better [default: at the market].
-    #[arg(long, value_name = "PRICE")]
+    #[arg(long, value_name = "PRICE", value_parser = price)]
     pub(crate) limit: Option<f64>,
     /// Once this price is touched.
-    #[arg(long, value_name = "PRICE")]
+    #[arg(long, value_name = "PRICE", value_parser = price)]
     pub(crate) stop: Option<f64>,
     /// How long it is good: DAY, GTC, IOC, FOK, …
     #[arg(long, value_name = "TIF", default_value = "DAY")]
@@ -79,10 +80,10 @@ pub(crate) struct Modify {
     #[arg(long, value_name = "QUANTITY")]
     pub(crate) quantity: Option<String>,
     /// At this price or better.
-    #[arg(long, value_name = "PRICE")]
+    #[arg(long, value_name = "PRICE", value_parser = price)]
     pub(crate) limit: Option<f64>,
     /// Once this price is touched.
-    #[arg(long, value_name = "PRICE")]
+    #[arg(long, value_name = "PRICE", value_parser = price)]
     pub(crate) stop: Option<f64>,
     /// How long it is good: DAY, GTC, IOC, FOK, …
     #[arg(long, value_name = "TIF")]

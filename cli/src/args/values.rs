@@ -26,6 +26,12 @@ impl From<FeedName> for Feed {
     }
 }
 
+/// A price: a number that is one.
+pub(super) fn price(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().map_err(|error| error.to_string())?;
+    if number.is_finite() { Ok(number) } else { Err("a price is a finite number".into()) }
+}
+
 /// `90s`, `5m`, or a bare number of seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {

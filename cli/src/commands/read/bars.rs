@@ -64,9 +64,9 @@ fn as_json(wishes: &Bars, found: &Found) -> Value {
                 "high": bar.high,
                 "low": bar.low,
                 "close": bar.close,
-                "volume": decimal(bar.volume()),
-                "wap": decimal(bar.wap()),
-                "count": bar.bar_count,
+                "volume": decimal(traded(bar.volume())),
+                "wap": decimal(traded(bar.wap())),
+                "count": bar.bar_count.filter(|count| *count >= 0),
             })
         })
         .collect();
@@ -79,12 +79,19 @@ fn as_json(wishes: &Bars, found: &Found) -> Value {
     })
 }
 
+/// Where nothing is traded, as of midpoints, Gateway writes -1.
+fn traded(figure: &str) -> &str {
+    if figure.starts_with('-') { "" } else { figure }
+}
+
 fn as_csv(bars: &[HistoricalDataBar]) -> String {
     let mut text = String::from("date,open,high,low,close,volume,wap,count");
     let figure = |figure: Option<f64>| figure.map(|figure| figure.to_string()).unwrap_or_default();
     for bar in bars {
         let prices = [bar.open, bar.high, bar.low, bar.close].map(figure).join(",");
-        let (volume, wap, count) = (bar.volume(), bar.wap(), bar.bar_count());
+        let (volume, wap) = (traded(bar.volume()), traded(bar.wap()));
+        let count = bar.bar_count.filter(|count| *count >= 0);
+        let count = count.map(|count| count.to_string()).unwrap_or_default();
         text.push_str(&format!("\n{},{prices},{volume},{wap},{count}", bar.date()));
     }
     text
@@ -101,7 +108,7 @@ fn as_text(bars: &[HistoricalDataBar]) -> String {
                 price(bar.high),
                 price(bar.low),
                 price(bar.close),
-                bar.volume().to_owned(),
+                traded(bar.volume()).to_owned(),
             ]
         })
         .collect();

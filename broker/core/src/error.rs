@@ -31,6 +31,14 @@ pub fn invalid(what: impl Into<String>) -> Error {
     error("INVALID_ARGUMENT", Source::Client, Retry::Never, what.into())
 }
 
+/// The login does not have this account.
+pub fn no_such_account(account: &str) -> Error {
+    invalid(format!(
+        "account {account} is none of this login; ListAccounts has those, and without an account the \
+         first of them is meant"
+    ))
+}
+
 /// A subscription id is taken, or does not exist.
 pub fn subscription_id(what: impl Into<String>) -> Error {
     error("BAD_SUBSCRIPTION_ID", Source::Client, Retry::Never, what.into())

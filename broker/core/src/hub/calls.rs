@@ -224,14 +224,26 @@ impl Hub {
         }
     }
 
-    /// Gateway does not take a request that has no id. If only one such call is open, it is that one;
-    /// false if it cannot be told.
-    pub(super) fn on_error_without_id(&mut self, gateway: &tws::ErrorMessage) -> bool {
+    /// Gateway does not take a request that has no id. If only one such is open, it is that one, and
+    /// account updates are it also if their account is named; false if it cannot be told.
+    pub(super) fn on_error_without_id(
+        &mut self,
+        gateway: &tws::ErrorMessage,
+        now: Instant,
+    ) -> bool {
         let waits =
             |open: &Open| open.left.is_some() && open.asked.kind.unkeyed && open.is_unanswered();
         let requests = self.calls.requests().into_iter();
         let mut open = requests.filter(|id| self.calls.get(*id).is_some_and(waits));
-        let (Some(request), None) = (open.next(), open.next()) else {
+        let (first, second) = (open.next(), open.next());
+        if let Some((slot, line)) = self.unanswered_updates() {
+            let is_it = first.is_none() || gateway.error_msg().contains(line.label());
+            if is_it {
+                self.end_line_by_error(slot, gateway, now);
+            }
+            return is_it;
+        }
+        let (Some(request), None) = (first, second) else {
             return false;
         };
         self.fail_call(request, &error::gateway(gateway.error_code(), gateway.error_msg()));

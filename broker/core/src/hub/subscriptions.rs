@@ -8,7 +8,7 @@ use super::allotment::Waiter;
 use super::{Hub, Output};
 use crate::error::{self, Error};
 use crate::ids::{ClientId, StreamId};
-use crate::lines::kind::{self, Allowance};
+use crate::lines::kind::Allowance;
 use crate::lines::wanted::Wanted;
 use crate::lines::{Subscriber, Upstream};
 use crate::notes::{NoteKind, Severity};
@@ -186,6 +186,7 @@ impl Hub {
         if let Some(first) = &first {
             wanted = wanted.with_account(first);
         }
+        self.check_account(&wanted)?;
         self.clients.charge(client, &self.settings.limits, now)?;
         let limit = self.settings.limits.subscriptions as usize;
         if self.load_of(client).1 >= limit {
@@ -202,11 +203,10 @@ impl Hub {
         manner: Manner,
         now: Instant,
     ) {
-        if let Some((account, instead)) = self.second_account(&wanted) {
+        if let Some((now_of, instead)) = self.second_account(&wanted) {
             let because = format!(
-                "Gateway sends account updates of one account at a time, now of {}; this one is told \
-                 by account_update_multi and position_multi, without market prices and profits",
-                self.mask_accounts(&account)
+                "Gateway sends account updates of one account at a time, now of {now_of}; this one is \
+                 told by account_update_multi and position_multi, without market prices and profits"
             );
             let Some((slot, _)) = self.streams.find(stream) else {
                 return;
@@ -222,16 +222,6 @@ impl Hub {
             return;
         }
         self.attach_line(stream, subscription, wanted, manner, now);
-    }
-
-    /// A wish for the updates of another account than the one that Gateway sends now: what it is
-    /// served from.
-    fn second_account(&self, wanted: &Wanted) -> Option<(String, [Wanted; 2])> {
-        if *wanted.kind != kind::ACCOUNT_UPDATES || self.lines.find(wanted).is_some() {
-            return None;
-        }
-        let (_, line) = self.lines.only(&kind::ACCOUNT_UPDATES)?;
-        Some((line.label().to_owned(), Wanted::instead_of_updates(wanted)))
     }
 
     fn attach_line(
@@ -263,7 +253,7 @@ impl Hub {
         self.join_line(slot, (client, stream_slot), subscription, wanted, manner);
     }
 
-    fn join_line(
+    pub(super) fn join_line(
         &mut self,
         slot: u32,
         (client, stream): (ClientId, u32),
@@ -366,7 +356,9 @@ impl Hub {
     /// Takes a line back from Gateway; somebody may have waited for its place.
     pub(super) fn give_up_line(&mut self, slot: u32, now: Instant) {
         self.cancel_upstream(slot);
-        self.lines.close(slot);
+        if let Some(line) = self.lines.close(slot) {
+            self.on_line_over(&line, None);
+        }
         self.serve_waiters(now);
     }
 

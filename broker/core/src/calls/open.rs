@@ -1,7 +1,8 @@
 //! One-shot requests that are open, who waits for each, and what has come of their answers.
 //!
 //! Equal requests share one. An answer without an id belongs to the one open request that knows
-//! its message: those are sent one at a time (`pacing/gates.rs`).
+//! its message, those are sent one at a time (`pacing/gates.rs`); or to that which it names
+//! (`calls/answer_key.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ const COMMISSIONS: Duration = Duration::from_secs(1);
 
 /// A request without an id whose answer did not come in time keeps others of its group back for
 /// so long, because a late answer would be taken for theirs.
-const LATE: Duration = Duration::from_secs(300);
+pub const LATE: Duration = Duration::from_secs(300);
 
 /// One request.
 #[derive(Debug)]
@@ -178,7 +179,7 @@ impl OpenCalls {
             return self.executions.get(report.exec_id()).copied();
         }
         self.unkeyed.iter().copied().find(|request| {
-            self.open.get(request).is_some_and(|open| open.asked.kind.knows(message_id))
+            self.open.get(request).is_some_and(|open| open.asked.is_answered_by(message_id, body))
         })
     }
 

@@ -10,6 +10,7 @@ use super::lines::listeners;
 use super::marks::shown;
 use super::upstream::{Located, because};
 use super::{Hub, Output};
+use crate::calls::open::Open;
 use crate::error::{self, Error};
 use crate::fields::field;
 use crate::notes::{NoteKind, Severity};
@@ -130,6 +131,31 @@ impl Hub {
         again
     }
 
+    /// Gateway does not take a request that has no id. If only one such is open, or named in the text,
+    /// it is that one; false if it cannot be told.
+    pub(super) fn on_error_without_id(&mut self, gateway: &ErrorMessage, now: Instant) -> bool {
+        let text = gateway.error_msg();
+        let waits =
+            |open: &Open| open.left.is_some() && open.asked.kind.unkeyed && open.is_unanswered();
+        let open =
+            self.calls.requests().into_iter().filter_map(|id| Some((id, self.calls.get(id)?)));
+        let open: Vec<_> = open.filter(|(_, open)| waits(open)).collect();
+        let updates = self.unanswered_updates();
+        if let Some((slot, _)) =
+            updates.filter(|(_, line)| open.is_empty() || names(text, line.label()))
+        {
+            self.end_line_by_error(slot, gateway, now);
+            return true;
+        }
+        let named = open.iter().find(|(_, open)| names(text, &open.asked.label));
+        let only = open.first().filter(|_| open.len() == 1 && updates.is_none());
+        let Some((request, _)) = named.or(only) else {
+            return false;
+        };
+        self.fail_call(*request, &error::gateway(gateway.error_code(), text));
+        true
+    }
+
     /// What an error of Gateway means to those who wait for an answer.
     pub(super) fn call_error(&self, gateway: &ErrorMessage) -> Error {
         let (code, text) = (gateway.error_code(), gateway.error_msg());
@@ -175,6 +201,11 @@ impl Hub {
         self.serve_waiters(now);
         self.outputs.push_back(Output::StatusChanged);
     }
+}
+
+/// Does a text have this as a word of its own?
+fn names(text: &str, label: &str) -> bool {
+    text.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == label)
 }
 
 /// Is it about a history that came too early? The code has other meanings.

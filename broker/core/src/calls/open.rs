@@ -40,6 +40,8 @@ pub struct Open {
     pub left: Option<Instant>,
     /// How often Gateway put it off before.
     pub put_off: u8,
+    /// Gateway's newest warning about it.
+    pub notice: Option<tws::ErrorMessage>,
     answer: BytesMut,
     deadline: Option<Instant>,
     /// Its time is over; only a late answer is waited for.
@@ -129,6 +131,7 @@ impl OpenCalls {
             waiters: Vec::new(),
             left: None,
             put_off: 0,
+            notice: None,
             answer: BytesMut::new(),
             deadline: None,
             late: false,
@@ -219,6 +222,7 @@ impl OpenCalls {
         if let Some(open) = self.open.get_mut(&request)
             && open.answer.len() + body.len() <= LARGEST
         {
+            open.notice = tws::ErrorMessage::decode(body).ok();
             put(NOTICES, body, &mut open.answer);
         }
     }

@@ -317,6 +317,7 @@ impl Hub {
         };
         let kind = open.asked.kind;
         let error = error::deadline(kind.tws, kind.deadline.as_secs_f64());
+        let error = error::with_notice(error, open.notice.as_ref());
         if kind.is_anonymous() {
             for waiter in self.await_late(request, now) {
                 self.reply(waiter.call, Err(error.clone()));

@@ -30,7 +30,8 @@ const TICK_BY_TICK_LIMIT: i32 = 10_190;
 const BOOK_HALTED: i32 = 316;
 const BOOK_RESET: i32 = 317;
 const BARS_LOST: i32 = 10_182;
-const COMPETING_SESSION: i32 = 10_197;
+/// Another login of this user takes the market data. No data comes, and nothing ends.
+pub(super) const COMPETING_SESSION: i32 = 10_197;
 const BARS_BUSTED: i32 = 10_225;
 
 impl Hub {
@@ -98,15 +99,16 @@ impl Hub {
             }
             BOOK_RESET => self.reset_book(slot, &because(code, text)),
             BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
-            COMPETING_SESSION => {
-                let text = format!(
-                    "Gateway says 10197: {text}; another login of this user takes the market data"
-                );
-                self.note(NoteKind::Gateway, Severity::Error, text);
-            }
+            COMPETING_SESSION => self.note_competing_session(text),
             _ if ends_request(code) => self.end_line_by_error(slot, error, now),
             _ => {}
         }
+    }
+
+    pub(super) fn note_competing_session(&mut self, text: &str) {
+        let text =
+            format!("Gateway says 10197: {text}; another login of this user takes the market data");
+        self.note(NoteKind::Gateway, Severity::Error, text);
     }
 
     /// Gateway takes one tick-by-tick request for an instrument in 15 s, and has rules like it for

@@ -11,6 +11,7 @@ mod outage;
 mod reads;
 mod rules;
 mod sight;
+mod snapshots;
 mod taken_back;
 mod troubled;
 

@@ -273,6 +273,7 @@ impl Hub {
         self.expire_snapshots(now);
         self.expire_calls(now);
         self.expire_lines(now);
+        self.expire_refusals(now);
         self.expire_trading(now);
         self.settle(now);
     }
@@ -293,6 +294,7 @@ impl Hub {
             self.pacing_timeout().map(|at| (at, "pacing")),
             self.calls.poll_timeout().map(|at| (at, "answer")),
             self.lines.poll_timeout().map(|at| (at, "line without listeners")),
+            self.refusals_timeout().map(|at| (at, "line that Gateway had not")),
             self.trading_timeout().map(|at| (at, "orders")),
         ]
         .into_iter()

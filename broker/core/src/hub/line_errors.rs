@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ibouncer_proto::tws::v1::ErrorMessage;
 use prost::Message as _;
 
+use super::allotment::takes_line;
 use super::lines::listeners;
 use super::marks::shown;
 use super::upstream::{Located, because};
@@ -21,6 +22,8 @@ pub(super) const MOST_PUT_OFF: u8 = 2;
 
 /// Gateway's codes with a meaning of their own here. Source: protocol fact sheet, section 8.
 pub(super) const RATE_EXCEEDED: i32 = 100;
+/// It has no more lines of market data.
+const NO_MORE_LINES: i32 = 101;
 /// Gateway cannot read a request, or does not take it.
 pub(super) const CANNOT_READ: i32 = 320;
 pub(super) const NOT_VALID: i32 = 321;
@@ -195,6 +198,11 @@ impl Hub {
         for subscriber in &line.subscribers {
             if let Some(stream) = self.streams.get_mut(subscriber.stream) {
                 stream.subscriptions.remove(&subscriber.subscription);
+            }
+            if subscriber.waits && gateway.error_code() == NO_MORE_LINES && takes_line(line.kind())
+            {
+                self.wait_for_gateway(&line, subscriber, gateway, now);
+                continue;
             }
             let masked = masked.as_ref().filter(|_| subscriber.filter.is_limited());
             self.end_subscription(&line, subscriber, masked.unwrap_or(&error).clone());

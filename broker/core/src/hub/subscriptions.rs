@@ -241,7 +241,8 @@ impl Hub {
             Err(obstacle) => {
                 let error = self.explain(&obstacle);
                 if manner.wait {
-                    let waiter = Waiter { stream, client, subscription, wanted, manner };
+                    let waiter =
+                        Waiter { stream, client, subscription, wanted, manner, refused: None };
                     return self.wait_for_line(stream_slot, waiter, error.message);
                 }
                 return self.refuse(stream_slot, subscription, error);
@@ -287,6 +288,7 @@ impl Hub {
             subscription,
             told_stale: why_not.is_some(),
             told_gap: None,
+            waits: manner.wait,
             resumable: manner.resumable,
             filter: wanted.filter,
             took: wanted.took,
@@ -355,9 +357,11 @@ impl Hub {
 
     /// Takes a line back from Gateway; somebody may have waited for its place.
     pub(super) fn give_up_line(&mut self, slot: u32, now: Instant) {
+        let was = self.lines.get(slot).map(|line| line.upstream);
         self.cancel_upstream(slot);
         if let Some(line) = self.lines.close(slot) {
             self.on_line_over(&line, None);
+            self.on_line_given_back(line.kind(), was);
         }
         self.serve_waiters(now);
     }

@@ -170,7 +170,7 @@ fn method_of(tws: &str) -> String {
 fn call_row(call: &CallKind) -> [String; 4] {
     let sharing = match call.sharing {
         Sharing::Private => "private",
-        _ if call.unkeyed => "one at a time, equal ones joined",
+        _ if call.is_anonymous() => "one at a time, equal ones joined",
         _ => "equal ones joined",
     };
     let kept = match call.sharing {

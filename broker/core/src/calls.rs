@@ -6,6 +6,7 @@
 //! `calls/open.rs` (what is open), `hub/calls.rs` (what becomes of it).
 
 mod answer;
+mod answer_key;
 pub mod asked;
 pub mod kept;
 pub mod open;
@@ -17,6 +18,7 @@ use ibouncer_proto::tws::messages::id;
 use crate::lines::kind::Cancel;
 use crate::pacing::Lane;
 
+pub use answer_key::AnswerKey;
 pub use asked::Asked;
 
 /// A kind of one-shot request.
@@ -36,6 +38,8 @@ pub struct CallKind {
     pub end: End,
     /// The request has no id, and its answers neither.
     pub unkeyed: bool,
+    /// What such an answer says of its request all the same.
+    pub answer_key: Option<AnswerKey>,
     /// What of it may be shared.
     pub sharing: Sharing,
     /// Where it waits.
@@ -95,6 +99,7 @@ const fn call(
         answers,
         end,
         unkeyed: false,
+        answer_key: None,
         sharing: Sharing::Private,
         lane: Lane::Data,
         deadline: SHORT,
@@ -137,7 +142,9 @@ calls! {
     /// Price increments.
     MARKET_RULE = call(
         "reqMarketRule", id::REQ_MARKET_RULE, &[(id::MARKET_RULE, 1)], End::First,
-    ), { unkeyed: true, sharing: Sharing::Session };
+    ), {
+        unkeyed: true, answer_key: Some(AnswerKey::MarketRule), sharing: Sharing::Session,
+    };
     /// Exchanges behind letters.
     SMART_COMPONENTS = call(
         "reqSmartComponents", id::REQ_SMART_COMPONENTS, &[(id::SMART_COMPONENTS, 1)], End::First,
@@ -237,7 +244,9 @@ calls! {
     /// Groups and aliases.
     ADVISOR_CONFIGURATION = call(
         "requestFA", id::REQ_FA, &[(id::RECEIVE_FA, 1)], End::First,
-    ), { unkeyed: true, sharing: Sharing::Joined };
+    ), {
+        unkeyed: true, answer_key: Some(AnswerKey::AdvisorData), sharing: Sharing::Joined,
+    };
     /// Open orders of our client id.
     OPEN_ORDERS = call(
         "reqOpenOrders",
@@ -318,6 +327,11 @@ calls! {
 }
 
 impl CallKind {
+    /// Its answer could not be told from one to another such request: one is open at a time.
+    pub fn is_anonymous(&self) -> bool {
+        self.unkeyed && self.answer_key.is_none()
+    }
+
     /// The field that a message becomes, if it is part of the answer.
     pub fn field_of(&self, message_id: u32) -> Option<u8> {
         self.answers.iter().find(|(message, _)| *message == message_id).map(|(_, field)| *field)

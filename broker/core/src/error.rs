@@ -9,6 +9,7 @@ use ibouncer_proto::api::v1;
 pub use ibouncer_proto::api::v1::{
     Error, ErrorDelivery as Delivery, ErrorRetry as Retry, ErrorSource as Source,
 };
+use ibouncer_proto::tws::v1::ErrorMessage;
 
 use crate::ids::{Epoch, LineId};
 use crate::lines::Full;
@@ -29,6 +30,14 @@ fn error(code: &str, source: Source, retry: Retry, message: String) -> v1::Error
 /// The request itself is wrong.
 pub fn invalid(what: impl Into<String>) -> Error {
     error("INVALID_ARGUMENT", Source::Client, Retry::Never, what.into())
+}
+
+/// The login does not have this account.
+pub fn no_such_account(account: &str) -> Error {
+    invalid(format!(
+        "account {account} is none of this login; ListAccounts has those, and without an account the \
+         first of them is meant"
+    ))
 }
 
 /// A subscription id is taken, or does not exist.
@@ -156,6 +165,16 @@ pub fn answer_lost(epoch: Epoch, because: &str) -> Error {
 pub fn deadline(what: &str, seconds: f64) -> Error {
     let message = format!("Gateway did not complete {what} within {seconds:.0} s");
     error("GATEWAY_DEADLINE", Source::Upstream, Retry::After, message)
+}
+
+/// The same error, with the newest warning that Gateway gave about the request: it may be why.
+pub fn with_notice(mut error: Error, notice: Option<&ErrorMessage>) -> Error {
+    if let Some(notice) = notice {
+        let (code, text) = (notice.error_code(), notice.error_msg());
+        error.message += &format!("; the last that it said of it: {code}: {text}");
+        error.gateway_code = code;
+    }
+    error
 }
 
 /// Gateway answered with an error.

@@ -8,10 +8,12 @@
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
 //! from Gateway), `hub/line_errors.rs`, `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
+//! `hub/accounts.rs` (account updates),
 //! `hub/doubts.rs` (1100, 2103), `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
 //! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
 //! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, `hub/trading.rs` (orders), and [`crate::status`].
 
+mod accounts;
 mod adoption;
 mod allotment;
 mod calls;
@@ -107,6 +109,8 @@ pub struct Hub {
     contracts: Contracts,
     /// Wishes that wait for a line to become free.
     line_waiters: VecDeque<Waiter>,
+    /// Nobody has Gateway's one place for account updates any more.
+    updates_freed: bool,
     left_lately: LeftLately,
     /// What is known of orders that left before the session that comes up next.
     before: Before,
@@ -161,6 +165,7 @@ impl Hub {
             kept: Kept::default(),
             contracts: Contracts::default(),
             line_waiters: VecDeque::new(),
+            updates_freed: false,
             left_lately: LeftLately::default(),
             before: Before::New,
             desk,
@@ -268,6 +273,7 @@ impl Hub {
         self.expire_snapshots(now);
         self.expire_calls(now);
         self.expire_lines(now);
+        self.expire_refusals(now);
         self.expire_trading(now);
         self.settle(now);
     }
@@ -288,6 +294,7 @@ impl Hub {
             self.pacing_timeout().map(|at| (at, "pacing")),
             self.calls.poll_timeout().map(|at| (at, "answer")),
             self.lines.poll_timeout().map(|at| (at, "line without listeners")),
+            self.refusals_timeout().map(|at| (at, "line that Gateway had not")),
             self.trading_timeout().map(|at| (at, "orders")),
         ]
         .into_iter()

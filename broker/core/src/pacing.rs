@@ -146,6 +146,12 @@ impl Pacer {
         self.held_until = None;
     }
 
+    /// It was not answered in time; until then others of its kind may have to wait for that.
+    pub fn on_late(&mut self, request: RequestId, until: Instant) {
+        self.gates.on_late(request, until);
+        self.held_until = None;
+    }
+
     /// The next message that may leave now.
     pub fn pop(&mut self, now: Instant) -> Option<Waiting> {
         self.refill(now);

@@ -38,6 +38,12 @@ impl Asked {
         }
     }
 
+    /// Is this, which came without an id, of its answer?
+    pub fn is_answered_by(&self, message_id: u32, body: &[u8]) -> bool {
+        let fits = |key: calls::AnswerKey| key.fits(&self.body, body);
+        self.kind.knows(message_id) && self.kind.answer_key.is_none_or(fits)
+    }
+
     fn alone(self, group: Group) -> Self {
         Self { gate: Gate::Alone(group), ..self }
     }
@@ -86,7 +92,7 @@ impl Asked {
             ));
         }
         let label = request.market_rule_id().to_string();
-        Ok(Self::new(&calls::MARKET_RULE, &request, &label).alone(Group::MarketRule))
+        Ok(Self::new(&calls::MARKET_RULE, &request, &label))
     }
 
     /// Exchanges behind letters.
@@ -202,7 +208,7 @@ impl Asked {
             )));
         }
         let label = if request.fa_data_type() == 1 { "groups" } else { "aliases" };
-        Ok(Self::new(&calls::ADVISOR_CONFIGURATION, &request, label).alone(Group::Advisor))
+        Ok(Self::new(&calls::ADVISOR_CONFIGURATION, &request, label))
     }
 
     /// Open orders of all, or of the session's client id.

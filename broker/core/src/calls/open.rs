@@ -1,7 +1,8 @@
 //! One-shot requests that are open, who waits for each, and what has come of their answers.
 //!
 //! Equal requests share one. An answer without an id belongs to the one open request that knows
-//! its message: those are sent one at a time (`pacing/gates.rs`).
+//! its message, those are sent one at a time (`pacing/gates.rs`); or to that which it names
+//! (`calls/answer_key.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ const COMMISSIONS: Duration = Duration::from_secs(1);
 
 /// A request without an id whose answer did not come in time keeps others of its group back for
 /// so long, because a late answer would be taken for theirs.
-const LATE: Duration = Duration::from_secs(300);
+pub const LATE: Duration = Duration::from_secs(300);
 
 /// One request.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Open {
     pub left: Option<Instant>,
     /// How often Gateway put it off before.
     pub put_off: u8,
+    /// Gateway's newest warning about it.
+    pub notice: Option<tws::ErrorMessage>,
     answer: BytesMut,
     deadline: Option<Instant>,
     /// Its time is over; only a late answer is waited for.
@@ -128,6 +131,7 @@ impl OpenCalls {
             waiters: Vec::new(),
             left: None,
             put_off: 0,
+            notice: None,
             answer: BytesMut::new(),
             deadline: None,
             late: false,
@@ -178,7 +182,7 @@ impl OpenCalls {
             return self.executions.get(report.exec_id()).copied();
         }
         self.unkeyed.iter().copied().find(|request| {
-            self.open.get(request).is_some_and(|open| open.asked.kind.knows(message_id))
+            self.open.get(request).is_some_and(|open| open.asked.is_answered_by(message_id, body))
         })
     }
 
@@ -218,6 +222,7 @@ impl OpenCalls {
         if let Some(open) = self.open.get_mut(&request)
             && open.answer.len() + body.len() <= LARGEST
         {
+            open.notice = tws::ErrorMessage::decode(body).ok();
             put(NOTICES, body, &mut open.answer);
         }
     }

@@ -1,14 +1,17 @@
 //! Who gets a line: Gateway's allowances, each client's limit, and those who wait.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use ibouncer_proto::tws::v1::ErrorMessage;
 
 use super::Hub;
 use super::subscriptions::Manner;
+use super::upstream::because;
 use crate::error::{self, Error};
 use crate::ids::{ClientId, StreamId};
-use crate::lines::Full;
 use crate::lines::kind::{Allowance, Kind};
 use crate::lines::wanted::Wanted;
+use crate::lines::{Full, Line, Subscriber, Upstream};
 
 /// Why a line cannot be opened now.
 pub(super) enum Obstacle {
@@ -26,7 +29,13 @@ pub(super) struct Waiter {
     pub(super) subscription: u32,
     pub(super) wanted: Wanted,
     pub(super) manner: Manner,
+    /// Gateway has said that it has no more lines: until when it is not asked again, if none of ours
+    /// becomes free, and what it said.
+    pub(super) refused: Option<(Instant, String)>,
 }
+
+/// Other programs hold lines, too, and say nothing when they give one back.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The same, for people.
 pub(crate) struct WaitsForLine<'a> {
@@ -95,9 +104,10 @@ impl Hub {
     /// Those who wait for a line, in their order, and what for.
     pub(crate) fn waiters(&self) -> Vec<WaitsForLine<'_>> {
         let waiters = self.line_waiters.iter();
-        let waits = waiters.map(|Waiter { client, wanted, .. }| {
-            let obstacle = self.obstacle(*client, wanted);
-            let because = obstacle.map_or_else(String::new, |why| self.explain(&why).message);
+        let waits = waiters.map(|Waiter { client, wanted, refused, .. }| {
+            let obstacle = self.obstacle(*client, wanted).map(|why| self.explain(&why).message);
+            let refused = refused.as_ref().map(|(_, because)| because.clone());
+            let because = refused.or(obstacle).unwrap_or_default();
             WaitsForLine { client: *client, kind: wanted.kind, label: &wanted.about.label, because }
         });
         waits.collect()
@@ -106,11 +116,12 @@ impl Hub {
     /// Those who wait for a line, first come first served.
     pub(super) fn serve_waiters(&mut self, now: Instant) {
         let mut rest = std::mem::take(&mut self.line_waiters);
-        while let Some(waiter) = rest.pop_front() {
-            if self.obstacle(waiter.client, &waiter.wanted).is_some() {
+        while let Some(mut waiter) = rest.pop_front() {
+            waiter.refused.take_if(|(until, _)| *until <= now);
+            if waiter.refused.is_some() || self.obstacle(waiter.client, &waiter.wanted).is_some() {
                 self.line_waiters.push_back(waiter);
             } else {
-                let Waiter { stream, client: _, subscription, wanted, manner } = waiter;
+                let Waiter { stream, subscription, wanted, manner, .. } = waiter;
                 self.attach(stream, subscription, wanted, manner, now);
             }
         }
@@ -120,6 +131,60 @@ impl Hub {
         let place = self.line_waiters.len() as u32;
         self.queued_mark(slot, waiter.subscription, place, because);
         self.line_waiters.push_back(waiter);
+    }
+
+    /// Gateway has no more lines (101), whatever we think that it has. Who waits for a line does so
+    /// for this one, too: before those who were not tried yet.
+    pub(super) fn wait_for_gateway(
+        &mut self,
+        line: &Line,
+        one: &Subscriber,
+        said: &ErrorMessage,
+        now: Instant,
+    ) {
+        let (Some(stream), Some(client)) =
+            (self.streams.id(one.stream), self.streams.client(one.stream))
+        else {
+            return;
+        };
+        let because = format!(
+            "{}; it is asked again when a line of this broker becomes free, or after {} s, since other \
+             programs hold lines, too",
+            because(said.error_code(), said.error_msg()),
+            ASK_AGAIN.as_secs()
+        );
+        let wanted =
+            Wanted { filter: one.filter.clone(), took: one.took.clone(), ..line.wanted.clone() };
+        let manner = Manner { wait: true, resumable: one.resumable, resume: None };
+        let place = self.line_waiters.iter().take_while(|one| one.refused.is_some()).count();
+        self.queued_mark(one.stream, one.subscription, place as u32, because.clone());
+        let (subscription, refused) = (one.subscription, Some((now + ASK_AGAIN, because)));
+        let waiter = Waiter { stream, client, subscription, wanted, manner, refused };
+        self.line_waiters.insert(place, waiter);
+    }
+
+    /// A line is given back to Gateway, which has one for another now.
+    pub(super) fn on_line_given_back(&mut self, kind: &Kind, was: Option<Upstream>) {
+        let had_none = matches!(was, None | Some(Upstream::Stale | Upstream::Queued(_)));
+        if had_none || !takes_line(kind) {
+            return;
+        }
+        let refused = self.line_waiters.iter_mut().find(|one| one.refused.is_some());
+        if let Some(first) = refused {
+            first.refused = None;
+        }
+    }
+
+    /// Gateway is asked again for what it had no line for.
+    pub(super) fn expire_refusals(&mut self, now: Instant) {
+        if self.refusals_timeout().is_some_and(|until| until <= now) {
+            self.serve_waiters(now);
+        }
+    }
+
+    pub(super) fn refusals_timeout(&self) -> Option<Instant> {
+        let refused = self.line_waiters.iter().filter_map(|one| one.refused.as_ref());
+        refused.map(|(until, _)| *until).min()
     }
 
     pub(super) fn is_waiting(&self, stream: StreamId, subscription: u32) -> bool {
@@ -144,4 +209,9 @@ impl Hub {
         holders.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
         holders
     }
+}
+
+/// Is it one of those that Gateway counts (101)?
+pub(super) fn takes_line(kind: &Kind) -> bool {
+    kind.uses.contains(&Allowance::MarketData)
 }

@@ -12,7 +12,7 @@ use super::line_errors::{MOST_PUT_OFF, RATE_EXCEEDED, ends_request, is_pacing_vi
 use super::trading::LISTING;
 use super::upstream::Located;
 use super::{Hub, Output, Reply};
-use crate::calls::open::{Open, Overdue, Progress, Waiter};
+use crate::calls::open::{LATE, Open, Overdue, Progress, Waiter};
 use crate::calls::{self, Asked, CallKind};
 use crate::error::{self, Error};
 use crate::ids::{CallId, ClientId, RequestId};
@@ -224,26 +224,13 @@ impl Hub {
         }
     }
 
-    /// Gateway does not take a request that has no id. If only one such call is open, it is that one;
-    /// false if it cannot be told.
-    pub(super) fn on_error_without_id(&mut self, gateway: &tws::ErrorMessage) -> bool {
-        let waits =
-            |open: &Open| open.left.is_some() && open.asked.kind.unkeyed && open.is_unanswered();
-        let requests = self.calls.requests().into_iter();
-        let mut open = requests.filter(|id| self.calls.get(*id).is_some_and(waits));
-        let (Some(request), None) = (open.next(), open.next()) else {
-            return false;
-        };
-        self.fail_call(request, &error::gateway(gateway.error_code(), gateway.error_msg()));
-        true
-    }
-
     /// Makes a request again under another id, for the same callers, if it has no answer yet.
     /// One without an id is left to its deadline: an answer to it could not be told from one to
     /// the next.
     pub(super) fn call_again(&mut self, request: RequestId, rejected: bool) {
-        let waits =
-            |open: &Open| open.left.is_some() && !open.asked.kind.unkeyed && open.is_unanswered();
+        let waits = |open: &Open| {
+            open.left.is_some() && !open.asked.kind.is_anonymous() && open.is_unanswered()
+        };
         if !self.calls.get(request).is_some_and(waits) {
             return;
         }
@@ -309,7 +296,7 @@ impl Hub {
         }
     }
 
-    fn fail_call(&mut self, request: RequestId, error: &Error) {
+    pub(super) fn fail_call(&mut self, request: RequestId, error: &Error) {
         let Some((open, _)) = self.calls.close(request) else {
             return;
         };
@@ -330,8 +317,9 @@ impl Hub {
         };
         let kind = open.asked.kind;
         let error = error::deadline(kind.tws, kind.deadline.as_secs_f64());
-        if kind.unkeyed {
-            for waiter in self.calls.await_late(request, now) {
+        let error = error::with_notice(error, open.notice.as_ref());
+        if kind.is_anonymous() {
+            for waiter in self.await_late(request, now) {
                 self.reply(waiter.call, Err(error.clone()));
             }
         } else if let Some((open, _)) = self.calls.close(request) {
@@ -347,18 +335,24 @@ impl Hub {
         if self.calls.is_late(request) {
             self.give_up(request);
         } else {
-            self.calls.await_late(request, now);
+            self.await_late(request, now);
         }
+    }
+
+    /// What comes of it must not be taken for an answer to the next one, which waits.
+    fn await_late(&mut self, request: RequestId, now: Instant) -> Vec<Waiter> {
+        self.pacer.on_late(request, now + LATE);
+        self.calls.await_late(request, now)
     }
 
     /// The last who waited for it is gone.
     fn abandon(&mut self, request: RequestId) {
-        let unkeyed = self
+        let anonymous = self
             .calls
             .get(request)
-            .is_some_and(|open| open.left.is_some() && open.asked.kind.unkeyed);
+            .is_some_and(|open| open.left.is_some() && open.asked.kind.is_anonymous());
         // Without an id its answer comes all the same, and must not be taken for another's.
-        if !unkeyed {
+        if !anonymous {
             self.give_up(request);
         }
     }

@@ -6,10 +6,12 @@ use bytes::Bytes;
 use ibouncer_proto::tws::v1::ErrorMessage;
 use prost::Message as _;
 
+use super::allotment::takes_line;
 use super::lines::listeners;
 use super::marks::shown;
 use super::upstream::{Located, because};
 use super::{Hub, Output};
+use crate::calls::open::Open;
 use crate::error::{self, Error};
 use crate::fields::field;
 use crate::notes::{NoteKind, Severity};
@@ -20,6 +22,8 @@ pub(super) const MOST_PUT_OFF: u8 = 2;
 
 /// Gateway's codes with a meaning of their own here. Source: protocol fact sheet, section 8.
 pub(super) const RATE_EXCEEDED: i32 = 100;
+/// It has no more lines of market data.
+const NO_MORE_LINES: i32 = 101;
 /// Gateway cannot read a request, or does not take it.
 pub(super) const CANNOT_READ: i32 = 320;
 pub(super) const NOT_VALID: i32 = 321;
@@ -29,7 +33,8 @@ const TICK_BY_TICK_LIMIT: i32 = 10_190;
 const BOOK_HALTED: i32 = 316;
 const BOOK_RESET: i32 = 317;
 const BARS_LOST: i32 = 10_182;
-const COMPETING_SESSION: i32 = 10_197;
+/// Another login of this user takes the market data. No data comes, and nothing ends.
+pub(super) const COMPETING_SESSION: i32 = 10_197;
 const BARS_BUSTED: i32 = 10_225;
 
 impl Hub {
@@ -97,15 +102,16 @@ impl Hub {
             }
             BOOK_RESET => self.reset_book(slot, &because(code, text)),
             BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
-            COMPETING_SESSION => {
-                let text = format!(
-                    "Gateway says 10197: {text}; another login of this user takes the market data"
-                );
-                self.note(NoteKind::Gateway, Severity::Error, text);
-            }
+            COMPETING_SESSION => self.note_competing_session(text),
             _ if ends_request(code) => self.end_line_by_error(slot, error, now),
             _ => {}
         }
+    }
+
+    pub(super) fn note_competing_session(&mut self, text: &str) {
+        let text =
+            format!("Gateway says 10197: {text}; another login of this user takes the market data");
+        self.note(NoteKind::Gateway, Severity::Error, text);
     }
 
     /// Gateway takes one tick-by-tick request for an instrument in 15 s, and has rules like it for
@@ -128,6 +134,31 @@ impl Hub {
             self.request_line(slot);
         }
         again
+    }
+
+    /// Gateway does not take a request that has no id. If only one such is open, or named in the text,
+    /// it is that one; false if it cannot be told.
+    pub(super) fn on_error_without_id(&mut self, gateway: &ErrorMessage, now: Instant) -> bool {
+        let text = gateway.error_msg();
+        let waits =
+            |open: &Open| open.left.is_some() && open.asked.kind.unkeyed && open.is_unanswered();
+        let open =
+            self.calls.requests().into_iter().filter_map(|id| Some((id, self.calls.get(id)?)));
+        let open: Vec<_> = open.filter(|(_, open)| waits(open)).collect();
+        let updates = self.unanswered_updates();
+        if let Some((slot, _)) =
+            updates.filter(|(_, line)| open.is_empty() || names(text, line.label()))
+        {
+            self.end_line_by_error(slot, gateway, now);
+            return true;
+        }
+        let named = open.iter().find(|(_, open)| names(text, &open.asked.label));
+        let only = open.first().filter(|_| open.len() == 1 && updates.is_none());
+        let Some((request, _)) = named.or(only) else {
+            return false;
+        };
+        self.fail_call(*request, &error::gateway(gateway.error_code(), text));
+        true
     }
 
     /// What an error of Gateway means to those who wait for an answer.
@@ -168,12 +199,23 @@ impl Hub {
             if let Some(stream) = self.streams.get_mut(subscriber.stream) {
                 stream.subscriptions.remove(&subscriber.subscription);
             }
+            if subscriber.waits && gateway.error_code() == NO_MORE_LINES && takes_line(line.kind())
+            {
+                self.wait_for_gateway(&line, subscriber, gateway, now);
+                continue;
+            }
             let masked = masked.as_ref().filter(|_| subscriber.filter.is_limited());
             self.end_subscription(&line, subscriber, masked.unwrap_or(&error).clone());
         }
+        self.on_line_over(&line, gateway.error_code);
         self.serve_waiters(now);
         self.outputs.push_back(Output::StatusChanged);
     }
+}
+
+/// Does a text have this as a word of its own?
+fn names(text: &str, label: &str) -> bool {
+    text.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == label)
 }
 
 /// Is it about a history that came too early? The code has other meanings.

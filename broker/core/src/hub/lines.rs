@@ -1,6 +1,5 @@
 //! Lines at Gateway: asked for, asked for again, lost, given back.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,7 +7,6 @@ use ibouncer_proto::api::v1::{MarkKind, UnknownMessage};
 use prost::Message as _;
 
 use super::complaint::LeftLately;
-use super::subscriptions::SECOND;
 use super::upstream::Located;
 use super::{Hub, Output};
 use crate::error;
@@ -35,32 +33,6 @@ impl Hub {
             self.request_line(slot);
         }
         self.end_those_of_another_login(now);
-    }
-
-    /// Who named no account meant the first of the login. Another login has another first one, and
-    /// nobody is to take its figures for those of the one before.
-    fn end_those_of_another_login(&mut self, now: Instant) {
-        let accounts = self.session.accounts().to_vec();
-        if accounts.is_empty() {
-            return;
-        }
-        let is_left = |took: &Arc<str>| !accounts.iter().any(|one| **one == **took);
-        for slot in self.lines.slots() {
-            let subscribers = self.lines.get(slot).map(|line| line.subscribers.clone());
-            for one in subscribers.unwrap_or_default() {
-                if !one.took.as_ref().is_some_and(is_left) {
-                    continue;
-                }
-                // Of a subscription with two lines one end is told.
-                if one.subscription < SECOND {
-                    self.end_with(slot, one.stream, one.subscription, error::login_changed());
-                }
-                if let Some(stream) = self.streams.get_mut(one.stream) {
-                    stream.subscriptions.remove(&one.subscription);
-                }
-                self.leave_line(slot, one.stream, one.subscription, false, now);
-            }
-        }
     }
 
     /// Nothing flows any more: all who listen are told, all who wait are answered.

@@ -10,12 +10,12 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::line_errors::ends_request;
+use super::line_errors::{COMPETING_SESSION, ends_request};
 use super::upstream::Located;
 use super::{Hub, Output, Reply};
 use crate::checks;
 use crate::error::{self, Error};
-use crate::fields::{Loss, field, field_of, loss_of, tick_type};
+use crate::fields::{Loss, field, field_of, is_data, loss_of, tick_type};
 use crate::ids::{CallId, ClientId, RequestId};
 use crate::lines::kind::Cancel;
 use crate::lines::wanted::checked_feed;
@@ -40,6 +40,8 @@ pub(super) struct Snapshot {
     /// The last value of each kind, with its arrival.
     events: Vec<(u8, u32, MarketDataEvent)>,
     arrivals: u64,
+    /// Gateway's newest warning about it.
+    notice: Option<tws::ErrorMessage>,
 }
 
 impl Hub {
@@ -77,6 +79,7 @@ impl Hub {
             deadline: None,
             events: Vec::new(),
             arrivals: 0,
+            notice: None,
         };
         self.snapshots.insert(call, snapshot);
     }
@@ -97,11 +100,19 @@ impl Hub {
             self.counters.malformed_frames += 1;
             return;
         };
-        if let Body::Error(error) = &body
-            && ends_request(error.error_code())
-        {
-            let error = error::gateway(error.error_code(), error.error_msg());
-            return self.answer_snapshot(call, Err(error));
+        if let Body::Error(error) = &body {
+            let (code, text) = (error.error_code(), error.error_msg());
+            if ends_request(code) {
+                return self.answer_snapshot(call, Err(error::gateway(code, text)));
+            }
+            // Another login has the data, and Gateway sends no end of what it does not collect.
+            if code == COMPETING_SESSION && !snapshot.events.iter().any(|(of, ..)| is_data(*of)) {
+                self.note_competing_session(text);
+                self.drop_snapshot(call);
+                let failed = Err(error::gateway(code, text));
+                return self.outputs.push_back(Output::Reply(call, failed));
+            }
+            snapshot.notice = Some(error.clone());
         }
         if matches!(body, Body::SnapshotEnd(_)) {
             let mut events = std::mem::take(&mut snapshot.events);
@@ -183,8 +194,10 @@ impl Hub {
             .map(|(call, _)| *call)
             .collect();
         for call in due {
+            let notice = self.snapshots.get_mut(&call).and_then(|snapshot| snapshot.notice.take());
             self.drop_snapshot(call);
             let error = error::deadline("the snapshot", SNAPSHOT_DEADLINE.as_secs_f64());
+            let error = error::with_notice(error, notice.as_ref());
             self.outputs.push_back(Output::Reply(call, Err(error)));
         }
     }

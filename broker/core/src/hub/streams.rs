@@ -75,6 +75,11 @@ impl Streams {
         streams.filter(move |stream| stream.client == client).map(|stream| (stream.id, stream))
     }
 
+    pub(super) fn has(&self, slot: u32, subscription: u32) -> bool {
+        let stream = self.slots.get(slot as usize).and_then(Option::as_ref);
+        stream.is_some_and(|stream| stream.subscriptions.contains_key(&subscription))
+    }
+
     pub(super) fn client(&self, slot: u32) -> Option<ClientId> {
         Some(self.slots.get(slot as usize)?.as_ref()?.client)
     }

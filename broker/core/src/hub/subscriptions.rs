@@ -8,7 +8,7 @@ use super::allotment::Waiter;
 use super::{Hub, Output};
 use crate::error::{self, Error};
 use crate::ids::{ClientId, StreamId};
-use crate::lines::kind::{self, Allowance};
+use crate::lines::kind::Allowance;
 use crate::lines::wanted::Wanted;
 use crate::lines::{Subscriber, Upstream};
 use crate::notes::{NoteKind, Severity};
@@ -186,6 +186,7 @@ impl Hub {
         if let Some(first) = &first {
             wanted = wanted.with_account(first);
         }
+        self.check_account(&wanted)?;
         self.clients.charge(client, &self.settings.limits, now)?;
         let limit = self.settings.limits.subscriptions as usize;
         if self.load_of(client).1 >= limit {
@@ -202,11 +203,10 @@ impl Hub {
         manner: Manner,
         now: Instant,
     ) {
-        if let Some((account, instead)) = self.second_account(&wanted) {
+        if let Some((now_of, instead)) = self.second_account(&wanted) {
             let because = format!(
-                "Gateway sends account updates of one account at a time, now of {}; this one is told \
-                 by account_update_multi and position_multi, without market prices and profits",
-                self.mask_accounts(&account)
+                "Gateway sends account updates of one account at a time, now of {now_of}; this one is \
+                 told by account_update_multi and position_multi, without market prices and profits"
             );
             let Some((slot, _)) = self.streams.find(stream) else {
                 return;
@@ -222,16 +222,6 @@ impl Hub {
             return;
         }
         self.attach_line(stream, subscription, wanted, manner, now);
-    }
-
-    /// A wish for the updates of another account than the one that Gateway sends now: what it is
-    /// served from.
-    fn second_account(&self, wanted: &Wanted) -> Option<(String, [Wanted; 2])> {
-        if *wanted.kind != kind::ACCOUNT_UPDATES || self.lines.find(wanted).is_some() {
-            return None;
-        }
-        let (_, line) = self.lines.only(&kind::ACCOUNT_UPDATES)?;
-        Some((line.label().to_owned(), Wanted::instead_of_updates(wanted)))
     }
 
     fn attach_line(
@@ -251,7 +241,8 @@ impl Hub {
             Err(obstacle) => {
                 let error = self.explain(&obstacle);
                 if manner.wait {
-                    let waiter = Waiter { stream, client, subscription, wanted, manner };
+                    let waiter =
+                        Waiter { stream, client, subscription, wanted, manner, refused: None };
                     return self.wait_for_line(stream_slot, waiter, error.message);
                 }
                 return self.refuse(stream_slot, subscription, error);
@@ -263,7 +254,7 @@ impl Hub {
         self.join_line(slot, (client, stream_slot), subscription, wanted, manner);
     }
 
-    fn join_line(
+    pub(super) fn join_line(
         &mut self,
         slot: u32,
         (client, stream): (ClientId, u32),
@@ -297,6 +288,7 @@ impl Hub {
             subscription,
             told_stale: why_not.is_some(),
             told_gap: None,
+            waits: manner.wait,
             resumable: manner.resumable,
             filter: wanted.filter,
             took: wanted.took,
@@ -365,8 +357,12 @@ impl Hub {
 
     /// Takes a line back from Gateway; somebody may have waited for its place.
     pub(super) fn give_up_line(&mut self, slot: u32, now: Instant) {
+        let was = self.lines.get(slot).map(|line| line.upstream);
         self.cancel_upstream(slot);
-        self.lines.close(slot);
+        if let Some(line) = self.lines.close(slot) {
+            self.on_line_over(&line, None);
+            self.on_line_given_back(line.kind(), was);
+        }
         self.serve_waiters(now);
     }
 

@@ -1,6 +1,7 @@
 //! The hub as a whole, driven by hand: what each of two clients sees of one shared line.
 
 mod accounts;
+mod answers;
 mod complaints;
 mod farms;
 mod first_data;
@@ -10,6 +11,7 @@ mod outage;
 mod reads;
 mod rules;
 mod sight;
+mod snapshots;
 mod taken_back;
 mod troubled;
 

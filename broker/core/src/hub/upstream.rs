@@ -200,13 +200,6 @@ impl Hub {
                 .is_some_and(|of| of != line.label() && is_known(&of))
     }
 
-    /// Another API client has the one subscription to account updates that Gateway gives.
-    fn on_account_updates_refused(&mut self, notice: &ErrorMessage, now: Instant) {
-        if let Some((slot, _)) = self.lines.only(&kind::ACCOUNT_UPDATES) {
-            self.end_line_by_error(slot, notice, now);
-        }
-    }
-
     /// A message of Gateway about the connection as a whole.
     fn on_notice(&mut self, body: &[u8], correlation: Option<i32>, now: Instant) {
         let Ok(notice) = ErrorMessage::decode(body) else {
@@ -262,7 +255,7 @@ impl Hub {
                 }
             }
             RATE_EXCEEDED => self.on_rate_exceeded(None, text, now),
-            2100 | 2101 => self.on_account_updates_refused(&notice, now),
+            2100 | 2101 => self.on_account_updates_taken(&notice, now),
             1300 => {
                 tracing::error!(
                     text,
@@ -273,7 +266,7 @@ impl Hub {
                 let text = format!("Gateway says 1300: {text}; set gateway.address to that port");
                 self.note(NoteKind::Gateway, Severity::Error, text);
             }
-            CANNOT_READ | NOT_VALID | NOT_PROCESSED if self.on_error_without_id(&notice) => {}
+            CANNOT_READ | NOT_VALID | NOT_PROCESSED if self.on_error_without_id(&notice, now) => {}
             _ => tracing::info!(code, text, "notice from Gateway"),
         }
     }

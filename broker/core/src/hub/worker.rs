@@ -107,6 +107,7 @@ impl Hub {
                 break;
             }
         }
+        self.hand_on_updates(now);
         self.drive_desk(now);
         self.send_what_may_leave(now);
         self.drive_desk(now);

@@ -72,6 +72,8 @@ pub struct Subscriber {
     pub told_stale: bool,
     /// The newest event before the GAP that it was told last.
     pub told_gap: Option<u64>,
+    /// It waits if there is no line for it.
+    pub waits: bool,
     /// Keep the line for a while if its stream breaks.
     pub resumable: bool,
     /// What it wants of the line.

@@ -24,6 +24,10 @@ const TICK_BY_TICK: Duration = Duration::from_millis(15_200);
 /// Regulatory snapshots and symbol searches: one a second.
 const ONE_A_SECOND: Duration = Duration::from_millis(1_050);
 
+/// Why a request waits behind one that was not answered in time.
+const LATE_ANSWER: &str =
+    "one such request was not answered in time, and a late answer would be taken for this one's";
+
 /// What a request must pass besides the budget.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Gate {
@@ -77,8 +81,6 @@ pub enum Group {
     NewsProviders,
     FamilyCodes,
     MarketDepthExchanges,
-    MarketRule,
-    Advisor,
     CurrentTime,
     Wsh,
     RegulatorySnapshot,
@@ -102,7 +104,8 @@ pub struct Gates {
     history: HistoryRules,
     bars: VecDeque<Instant>,
     instruments: BTreeMap<String, Instant>,
-    alone: BTreeMap<Group, RequestId>,
+    /// What is open; with the time when it is given up, once only its late answer is waited for.
+    alone: BTreeMap<Group, (RequestId, Option<Instant>)>,
     seconds: BTreeMap<Group, Instant>,
 }
 
@@ -122,10 +125,11 @@ impl Gates {
         match gate {
             Gate::Open => Verdict::Go,
             Gate::History(history) => self.history.check(history, client, now),
-            Gate::Alone(group) if self.alone.contains_key(group) => {
-                Verdict::Later("Gateway answers one such request at a time")
-            }
-            Gate::Alone(_) => Verdict::Go,
+            Gate::Alone(group) => match self.alone.get(group) {
+                Some((_, Some(until))) if now < *until => Verdict::At(*until, LATE_ANSWER),
+                Some((_, None)) => Verdict::Later("Gateway answers one such request at a time"),
+                _ => Verdict::Go,
+            },
             Gate::RealTimeBars => {
                 let recent = |at: &&Instant| now < **at + BARS_WINDOW;
                 if self.bars.iter().filter(recent).count() < REAL_TIME_BARS {
@@ -156,7 +160,7 @@ impl Gates {
         match gate {
             Gate::Open => {}
             Gate::History(history) => self.history.on_left(history, request, client, now),
-            Gate::Alone(group) => drop(self.alone.insert(*group, request)),
+            Gate::Alone(group) => drop(self.alone.insert(*group, (request, None))),
             Gate::RealTimeBars => self.bars.push_back(now),
             Gate::TickByTick(instrument) => {
                 self.instruments.insert(instrument.name().to_owned(), now);
@@ -194,10 +198,16 @@ impl Gates {
         self.history.on_violated(now);
     }
 
+    /// It was not answered in time; until then its late answer holds others of its group back.
+    pub fn on_late(&mut self, request: RequestId, until: Instant) {
+        let its = self.alone.values_mut().filter(|(open, _)| *open == request);
+        its.for_each(|(_, late)| *late = Some(until));
+    }
+
     /// It is answered, or cancelled.
     pub fn on_done(&mut self, request: RequestId) {
         self.history.on_done(request);
-        self.alone.retain(|_, open| *open != request);
+        self.alone.retain(|_, (open, _)| *open != request);
     }
 
     /// The session is gone, and all that was open. Gateway remembers when requests came.

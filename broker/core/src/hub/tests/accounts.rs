@@ -48,6 +48,24 @@ impl World {
         assert!(self.hub.session.is_up());
     }
 
+    /// Codes of the errors in its marks.
+    fn errors(&mut self, stream: StreamId) -> Vec<String> {
+        let code = |event: MarketDataEvent| match event.body {
+            Some(Body::Mark(mark)) => mark.error.map(|error| error.code),
+            _ => None,
+        };
+        self.events(stream).into_iter().filter_map(code).collect()
+    }
+
+    /// The marks of a stream, and what was told with each.
+    fn marks(&mut self, stream: StreamId) -> Vec<(MarkKind, String)> {
+        let mark = |event: MarketDataEvent| match event.body {
+            Some(Body::Mark(mark)) => Some((mark.kind(), mark.because)),
+            _ => None,
+        };
+        self.events(stream).into_iter().filter_map(mark).collect()
+    }
+
     fn value(&mut self, account: &str, value: &str) {
         let value = tws::AccountValue {
             key: Some("NetLiquidation".into()),
@@ -216,18 +234,112 @@ fn whoever_named_no_account_is_not_told_of_the_one_before_once_another_login_fol
             world.events(unnamed);
             again(&mut world, "DU0000009");
             assert!(world.heard(unnamed).is_empty());
-            let ends: Vec<_> = world
-                .events(unnamed)
-                .into_iter()
-                .filter_map(|event| match event.body {
-                    Some(Body::Mark(mark)) => mark.error.map(|error| error.code),
-                    _ => None,
-                })
-                .collect();
-            assert_eq!(ends, ["LOGIN_CHANGED"], "{before_ready} {other:?}");
-            assert!(!world.heard(named).is_empty(), "Gateway is to say what becomes of that one");
+            assert_eq!(world.errors(unnamed), ["LOGIN_CHANGED"], "{before_ready} {other:?}");
+            assert!(world.heard(named).is_empty(), "the login has no such account any more");
+            let told = world.errors(named);
+            assert_eq!(told, ["INVALID_ARGUMENT"]);
             world.updates(unnamed, "");
             assert!(world.heard(unnamed).iter().all(|(_, account)| account == "DU0000009"));
         }
     }
+}
+
+#[test]
+fn an_account_that_the_login_does_not_have_never_gets_the_one_place() {
+    let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND]);
+    let (mistyped, other) = (world.open(1), world.open(2));
+    world.updates(mistyped, "DU0000009");
+    assert_eq!(world.errors(mistyped), ["INVALID_ARGUMENT"]);
+    world.updates(other, SECOND);
+    assert_eq!(world.heard(other), whole(SECOND));
+    // An advisor asks for all of its accounts by a name that is none of the list.
+    for account in ["DU0000001A", "DF0000009A", "All"] {
+        let advisor = world.open(3);
+        world.updates(advisor, account);
+        assert_eq!(world.heard(advisor), instead(account));
+        world.input(Input::StreamClosed { stream: advisor });
+    }
+
+    // Before READY the accounts are not known.
+    let mut world = World::new(Settings::default());
+    let (mistyped, other) = (world.open(1), world.open(2));
+    world.updates(mistyped, "DU0000009");
+    world.updates(other, SECOND);
+    assert_eq!(world.heard(other), instead(SECOND));
+    let told = world.marks(other);
+    assert!(told.iter().any(|(_, because)| because.contains("now of DU***009")), "{told:?}");
+    world.come_up(215, &[FIRST, SECOND]);
+    assert!(world.heard(mistyped).is_empty());
+    assert_eq!(world.errors(mistyped), ["INVALID_ARGUMENT"]);
+    assert_eq!(world.heard(other), whole(SECOND));
+}
+
+#[test]
+fn whoever_was_served_from_other_requests_gets_the_updates_once_their_place_is_free() {
+    let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND, "DU0000003"]);
+    let (first, second, same) = (world.open(1), world.open(2), world.open(3));
+    let (third, values) = (world.open(4), world.open(5));
+    world.updates(first, FIRST);
+    for stream in [second, same] {
+        world.updates(stream, SECOND);
+        world.events(stream);
+    }
+    world.updates(third, "DU0000003");
+    // One who asked for those values themselves keeps them.
+    let request = tws::AccountUpdatesMultiRequest {
+        account: Some(SECOND.into()),
+        ..tws::AccountUpdatesMultiRequest::default()
+    };
+    world.want(values, 1, Wanted::account_updates_multi(request), Manner::default());
+    world.pass(1);
+    world.input(Input::StreamClosed { stream: first });
+    world.pass(1);
+    for stream in [second, same] {
+        assert_eq!(world.heard(stream), whole(SECOND));
+        let kinds: Vec<_> = world.marks(stream).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, [MarkKind::Reset, MarkKind::Subscribed]);
+    }
+    assert_eq!(world.heard(third), instead("DU0000003"));
+    assert_eq!(world.heard(values).len(), 1);
+    assert_eq!(world.sent_of(id::REQ_ACCT_DATA).len(), 3, "asked, cancelled, asked");
+    assert_eq!(world.sent_of(id::CANCEL_POSITIONS_MULTI).len(), 1);
+    assert!(world.sent_of(id::CANCEL_ACCOUNT_UPDATES_MULTI).is_empty(), "one is left");
+    world.value(SECOND, "1");
+    assert_eq!(world.events(second).len(), 1);
+    world.input(Input::Unsubscribe { stream: second, subscription: 0 });
+    assert_eq!(world.heard(third), instead("DU0000003"), "another has the place still");
+    world.input(Input::Unsubscribe { stream: same, subscription: 0 });
+    assert_eq!(world.heard(third), whole("DU0000003"));
+}
+
+#[test]
+fn updates_that_gateway_refuses_are_told_and_leave_their_place() {
+    for code in [321, 2100, 2101] {
+        let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND]);
+        let (first, second) = (world.open(1), world.open(2));
+        world.updates(first, FIRST);
+        world.updates(second, SECOND);
+        world.pass(1);
+        world.about(-1, code, "Error validating request: invalid account code");
+        assert!(world.heard(first).is_empty());
+        assert_eq!(world.errors(first), ["GATEWAY_ERROR"]);
+        // Where another program has the place, asking for it would end what serves them.
+        let served = if code == 321 { whole(SECOND) } else { instead(SECOND) };
+        assert_eq!(world.heard(second), served, "{code}");
+    }
+}
+
+#[test]
+fn an_error_without_an_id_is_about_account_updates_if_it_names_them_or_nothing_else_is_open() {
+    let mut world = World::at(Settings::default(), 215, &[FIRST]);
+    let stream = world.open(1);
+    world.updates(stream, FIRST);
+    world.call(1, Ok(crate::calls::Asked::family_codes()));
+    world.pass(1);
+    world.about(-1, 321, "Error validating request");
+    assert!(world.errors(stream).is_empty() && world.replies.is_empty(), "it may be either");
+    world.about(-1, 321, "Error validating request: account code 'DU0000001'");
+    assert_eq!(world.errors(stream), ["GATEWAY_ERROR"]);
+    world.about(-1, 321, "Error validating request");
+    assert_eq!(world.error(1).gateway_code, 321);
 }

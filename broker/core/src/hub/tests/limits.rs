@@ -199,3 +199,37 @@ fn a_refusal_names_who_holds_most_and_counts_the_others() {
         assert!(mark.because.contains(said), "{}", mark.because);
     }
 }
+
+#[test]
+fn whoever_waits_for_a_line_waits_also_if_gateway_says_that_it_has_none() {
+    let mut world = World::ready();
+    let (holder, waits, other) = (world.open(1), world.open(2), world.open(3));
+    let quotes = |symbol: &str| {
+        let contract = Contract { symbol: Some(symbol.into()), ..Contract::default() };
+        let request = MarketDataRequest { contract: Some(contract), ..Default::default() };
+        Wanted::market_data(request, 0)
+    };
+    world.subscribe(holder, 1, "IBM");
+    world.tick(world.line(), 1.0);
+    world.want(waits, 1, quotes(AAPL), Manner { wait: true, ..Manner::default() });
+    world.want(other, 1, quotes(AAPL), Manner::default());
+    let full = |world: &mut World| world.about(world.line(), 101, "Max number of tickers");
+    full(&mut world);
+    assert_eq!(world.story(waits), ["Subscribed 1", "error 101", "Queued 1"]);
+    assert_eq!(world.story(other), ["Subscribed 1", "error 101", "Ended 1"]);
+    let queue = world.hub.queue("", world.now);
+    assert!(queue.requests[0].because.contains("Gateway says 101"), "{queue:?}");
+    world.pass(59);
+    assert_eq!(world.asked(), 2, "it is not asked in a loop");
+    world.pass(2);
+    assert_eq!(world.asked(), 3);
+    full(&mut world);
+    assert_eq!(world.story(waits), ["Subscribed 1", "error 101", "Queued 1"]);
+    world.pass(1);
+    world.input(Input::Unsubscribe { stream: holder, subscription: 1 });
+    world.pass(1);
+    assert_eq!(world.asked(), 4, "one of ours has become free");
+    world.tick(world.line(), 2.0);
+    assert_eq!(world.story(waits), ["Subscribed 1", "new 2"]);
+    assert!(world.hub.refusals_timeout().is_none());
+}

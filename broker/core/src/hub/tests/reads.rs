@@ -23,7 +23,7 @@ impl World {
         self.input(Input::Call { client, call, asked: asked.map(Box::new) });
     }
 
-    fn answer<T: prost::Message + Default>(&mut self, call: u64) -> T {
+    pub(super) fn answer<T: prost::Message + Default>(&mut self, call: u64) -> T {
         match self.replies.remove(&CallId(call)) {
             Some(Ok(Reply::Answer(answer) | Reply::Paced(answer, _))) => T::decode(answer).unwrap(),
             other => panic!("{other:?}"),

@@ -72,6 +72,30 @@ impl Wanted {
         })
     }
 
+    /// The updates that these values stand for, of one who `took` the account's name from the login.
+    pub fn updates_instead(&self, took: Option<Arc<str>>) -> Option<Self> {
+        let updates = match self.unnamed {
+            true => Self::updates_of(""),
+            false => Self::updates_of(&self.account()?),
+        };
+        Some(Self { took, ..updates })
+    }
+
+    /// The account that a wish for account updates, or for what stands for them, is about; empty if
+    /// it names none.
+    pub fn account(&self) -> Option<String> {
+        let body = &self.body[..];
+        if *self.kind == kind::ACCOUNT_UPDATES {
+            tws::AccountDataRequest::decode(body).ok()?.acct_code
+        } else if *self.kind == kind::ACCOUNT_UPDATES_MULTI {
+            tws::AccountUpdatesMultiRequest::decode(body).ok()?.account
+        } else if *self.kind == kind::POSITIONS_MULTI {
+            tws::PositionsMultiRequest::decode(body).ok()?.account
+        } else {
+            None
+        }
+    }
+
     fn updates_of(account: &str) -> Self {
         let unnamed = account.is_empty();
         let body =

@@ -7,7 +7,7 @@
 //!
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
-//! from Gateway), `hub/line_errors.rs`, `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
+//! from Gateway), `hub/unreadable.rs` (what no client could read), `hub/line_errors.rs`, `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
 //! `hub/doubts.rs` (1100, 2103), `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
 //! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
 //! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, `hub/trading.rs` (orders), and [`crate::status`].
@@ -28,6 +28,7 @@ mod snapshot;
 mod streams;
 mod subscriptions;
 mod trading;
+mod unreadable;
 mod upstream;
 mod worker;
 
@@ -108,6 +109,7 @@ pub struct Hub {
     /// Wishes that wait for a line to become free.
     line_waiters: VecDeque<Waiter>,
     left_lately: LeftLately,
+    said: unreadable::Said,
     /// What is known of orders that left before the session that comes up next.
     before: Before,
     pub(crate) desk: Desk,
@@ -161,6 +163,7 @@ impl Hub {
             kept: Kept::default(),
             contracts: Contracts::default(),
             line_waiters: VecDeque::new(),
+            said: unreadable::Said::default(),
             left_lately: LeftLately::default(),
             before: Before::New,
             desk,

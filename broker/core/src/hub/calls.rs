@@ -309,7 +309,7 @@ impl Hub {
         }
     }
 
-    fn fail_call(&mut self, request: RequestId, error: &Error) {
+    pub(super) fn fail_call(&mut self, request: RequestId, error: &Error) {
         let Some((open, _)) = self.calls.close(request) else {
             return;
         };

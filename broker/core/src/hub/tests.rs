@@ -12,6 +12,7 @@ mod rules;
 mod sight;
 mod taken_back;
 mod troubled;
+mod unreadable;
 
 use std::time::Duration;
 

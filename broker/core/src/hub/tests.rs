@@ -1,6 +1,7 @@
 //! The hub as a whole, driven by hand: what each of two clients sees of one shared line.
 
 mod accounts;
+mod commissions;
 mod complaints;
 mod farms;
 mod first_data;

@@ -3,6 +3,7 @@
 //! - [`frame`]: four bytes of length, then the body; cutting a stream into frames.
 //! - [`envelope`]: message id and correlation id of a frame, and replacing the latter.
 //! - [`messages`]: what every message id means, in both directions.
+//! - [`readable`]: is a body one that every reader of protobuf accepts?
 //! - [`handshake`]: the opening, in the client's role and in the server's.
 //! - [`v1`]: the protobuf bodies.
 
@@ -10,6 +11,7 @@ pub mod envelope;
 pub mod frame;
 pub mod handshake;
 pub mod messages;
+pub mod readable;
 mod varint;
 
 /// Bodies of the messages, package `tws.v1`.

@@ -8,6 +8,7 @@
 mod answer;
 mod answer_key;
 pub mod asked;
+mod commissions;
 pub mod kept;
 pub mod open;
 
@@ -76,6 +77,9 @@ pub enum Sharing {
 
 /// Field of every response for warnings of Gateway.
 pub const NOTICES: u8 = 15;
+
+/// Field of a list of executions for their commissions.
+const COMMISSION: u8 = 2;
 
 /// Server version with cancels of contract details and historical ticks.
 const CANCELS_OF_ONE_SHOTS: i32 = 215;
@@ -272,7 +276,7 @@ calls! {
     EXECUTIONS = call(
         "reqExecutions",
         id::REQ_EXECUTIONS,
-        &[(id::EXECUTION_DATA, 1), (id::COMMISSION_AND_FEES_REPORT, 2)],
+        &[(id::EXECUTION_DATA, 1), (id::COMMISSION_AND_FEES_REPORT, COMMISSION)],
         End::Commissions(id::EXECUTION_DATA_END),
     ), { sharing: Sharing::Joined };
     /// News providers.

@@ -51,6 +51,23 @@ pub mod field {
     pub const SCANNER_DATA: u8 = 44;
 }
 
+/// Bits from one field to another.
+const fn through(from: u8, to: u8) -> u64 {
+    (1 << (to + 1)) - (1 << from)
+}
+
+/// Fields that every event has, beside the mark, which is no message of Gateway.
+const COMMON: u64 = 1 << field::ERROR | 1 << field::UNKNOWN;
+
+/// Messages that each event can carry: a bit for each field.
+pub(crate) const MARKET_DATA_EVENT: u64 = COMMON
+    | through(field::TICK_PRICE, field::SNAPSHOT_END)
+    | through(field::MARKET_DEPTH, field::REROUTE_MARKET_DEPTH);
+pub(crate) const HISTORY_EVENT: u64 = COMMON | through(field::BARS, field::BARS_UPDATE);
+pub(crate) const ACCOUNT_EVENT: u64 = COMMON | through(field::ACCOUNT_VALUE, field::PNL_SINGLE);
+pub(crate) const NEWS_EVENT: u64 = COMMON | 1 << field::BULLETIN;
+pub(crate) const SCANNER_EVENT: u64 = COMMON | 1 << field::SCANNER_DATA;
+
 /// Messages and their fields.
 const FIELDS: &[(u32, u8)] = &[
     (id::TICK_PRICE, field::TICK_PRICE),
@@ -190,6 +207,26 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
+
+    #[test]
+    fn each_event_carries_what_the_schema_says() {
+        let files = prost_types::FileDescriptorSet::decode(ibouncer_proto::FILE_DESCRIPTOR_SET);
+        let mut bits = BTreeMap::new();
+        for message in files.unwrap().file.iter().flat_map(|file| &file.message_type) {
+            let body = message.field.iter().filter(|field| field.oneof_index.is_some());
+            let set = body.fold(0_u64, |set, field| set | 1 << field.number().min(63));
+            bits.insert(message.name().to_owned(), set & !(1 << field::MARK));
+        }
+        for (name, set) in [
+            ("MarketDataEvent", MARKET_DATA_EVENT),
+            ("HistoryEvent", HISTORY_EVENT),
+            ("AccountEvent", ACCOUNT_EVENT),
+            ("NewsEvent", NEWS_EVENT),
+            ("ScannerEvent", SCANNER_EVENT),
+        ] {
+            assert_eq!(bits[name], set, "{name}");
+        }
+    }
 
     /// Every field of every event's body: number to the name of its message.
     fn schema() -> BTreeMap<u8, String> {

@@ -7,8 +7,8 @@
 //!
 //! Owns every decision; carries out none. News of a worker that is not the current one is
 //! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
-//! from Gateway), `hub/line_errors.rs`, `hub/subscriptions.rs`, `hub/allotment.rs` (who gets a line), `hub/lines.rs`,
-//! `hub/accounts.rs` (account updates),
+//! from Gateway), `hub/unreadable.rs` (what no client could read), `hub/line_errors.rs`, `hub/subscriptions.rs`,
+//! `hub/allotment.rs` (who gets a line), `hub/lines.rs`, `hub/accounts.rs` (account updates),
 //! `hub/doubts.rs` (1100, 2103), `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
 //! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
 //! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, `hub/trading.rs` (orders), and [`crate::status`].
@@ -30,6 +30,7 @@ mod snapshot;
 mod streams;
 mod subscriptions;
 mod trading;
+mod unreadable;
 mod upstream;
 mod worker;
 
@@ -112,6 +113,7 @@ pub struct Hub {
     /// Nobody has Gateway's one place for account updates any more.
     updates_freed: bool,
     left_lately: LeftLately,
+    said: unreadable::Said,
     /// What is known of orders that left before the session that comes up next.
     before: Before,
     pub(crate) desk: Desk,
@@ -166,6 +168,7 @@ impl Hub {
             contracts: Contracts::default(),
             line_waiters: VecDeque::new(),
             updates_freed: false,
+            said: unreadable::Said::default(),
             left_lately: LeftLately::default(),
             before: Before::New,
             desk,

@@ -118,6 +118,13 @@ pub fn write_message(message_id: u32, body: &impl Message, out: &mut BytesMut) {
     body.encode(out).expect("room was reserved for the encoded length");
 }
 
+/// Where nearly every message has its request id: field 1, if it stands first. For messages that no
+/// table knows.
+pub fn first_id(body: &[u8]) -> Option<i32> {
+    let value = body.strip_prefix(&[0x08])?;
+    varint::read(value).map(|(value, _)| value as i32)
+}
+
 /// Number of the field that correlates a message; `None` for messages without one, and for ids
 /// that are not known: an unknown message is never guessed at.
 #[inline]

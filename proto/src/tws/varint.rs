@@ -2,9 +2,9 @@
 
 /// Wire type of varints.
 pub(super) const VARINT: u8 = 0;
-const FIXED64: u8 = 1;
-const LENGTH_DELIMITED: u8 = 2;
-const FIXED32: u8 = 5;
+pub(super) const FIXED64: u8 = 1;
+pub(super) const LENGTH_DELIMITED: u8 = 2;
+pub(super) const FIXED32: u8 = 5;
 
 /// Reads one varint; returns it and the rest, or nothing if it is cut off or over ten bytes.
 #[inline]

@@ -100,7 +100,8 @@ impl Backlog {
 
     /// Does nothing wait to leave?
     pub fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.leaving.is_empty() && self.data.is_empty()
+        let has_gap = self.linked && self.gap.is_some();
+        !has_gap && self.control.is_empty() && self.leaving.is_empty() && self.data.is_empty()
     }
 
     /// The broker has dealt with every frame up to this number.
@@ -157,6 +158,8 @@ impl Backlog {
     /// Something begun is finished first.
     pub fn piece(&mut self) -> &[u8] {
         if self.leaving.is_empty() {
+            // Not before something can leave: what is dropped during one stall is one gap.
+            self.tell_gap();
             if !self.control.is_empty() {
                 self.leaving = self.control.split().freeze();
             } else if let Some(Piece { number, frames, .. }) = self.data.pop_front() {
@@ -200,7 +203,6 @@ impl Backlog {
             self.thin_out(target, |id| !reserved.contains(&id));
             self.reserved = reserved;
         }
-        self.tell_gap();
     }
 
     fn thin_out(&mut self, target: usize, goes: impl Fn(u32) -> bool) {

@@ -13,6 +13,7 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::answer::{is_last_page, put};
+use super::commissions::Commissions;
 use super::kept::{Key, key_of};
 use super::{Asked, End, NOTICES, Sharing};
 use crate::ids::{CallId, ClientId, RequestId};
@@ -109,8 +110,7 @@ pub struct OpenCalls {
     /// Those without an id that have left.
     unkeyed: Vec<RequestId>,
     deadlines: BTreeSet<(Instant, RequestId)>,
-    /// Executions whose commission has not come.
-    executions: BTreeMap<String, RequestId>,
+    commissions: Commissions,
 }
 
 impl OpenCalls {
@@ -176,10 +176,9 @@ impl OpenCalls {
     }
 
     /// The one that a message without an id belongs to.
-    pub fn for_message(&self, message_id: u32, body: &[u8]) -> Option<RequestId> {
+    pub fn for_message(&mut self, message_id: u32, body: &[u8]) -> Option<RequestId> {
         if message_id == id::COMMISSION_AND_FEES_REPORT {
-            let report = tws::CommissionAndFeesReport::decode(body).ok()?;
-            return self.executions.get(report.exec_id()).copied();
+            return self.commissions.call_for(body, self.lists_executions());
         }
         self.unkeyed.iter().copied().find(|request| {
             self.open.get(request).is_some_and(|open| open.asked.is_answered_by(message_id, body))
@@ -321,7 +320,7 @@ impl OpenCalls {
             *waiting.entry(*client).or_default() += 1;
         }
         assert_eq!(self.waiting, waiting);
-        for request in self.by_key.values().chain(&self.unkeyed).chain(self.executions.values()) {
+        for request in self.by_key.values().chain(&self.unkeyed).chain(self.commissions.calls()) {
             assert!(self.open.contains_key(request), "{request} is open");
         }
         for (at, request) in &self.deadlines {
@@ -346,13 +345,15 @@ impl OpenCalls {
                     return Progress::Unreadable;
                 };
                 let execution = details.execution.unwrap_or_default().exec_id().to_owned();
-                open.missing.insert(execution.clone());
-                self.executions.insert(execution, request);
+                match self.commissions.report_of(&execution, request) {
+                    Some(report) => put(super::COMMISSION, &report, &mut open.answer),
+                    None => drop(open.missing.insert(execution)),
+                }
             }
             id::COMMISSION_AND_FEES_REPORT => {
                 if let Ok(report) = tws::CommissionAndFeesReport::decode(body) {
                     open.missing.remove(report.exec_id());
-                    self.executions.remove(report.exec_id());
+                    self.commissions.on_report(report.exec_id());
                 }
             }
             _ if message_id == end => {
@@ -365,6 +366,12 @@ impl OpenCalls {
             _ => {}
         }
         if open.complete && open.missing.is_empty() { Progress::Complete } else { Progress::More }
+    }
+
+    /// Is a list of executions on its way?
+    fn lists_executions(&self) -> bool {
+        let lists = |open: &Open| *open.asked.kind == super::EXECUTIONS && !open.complete;
+        self.open.values().any(lists)
     }
 
     fn remove_waiter(&mut self, call: CallId) -> Option<RequestId> {
@@ -392,7 +399,7 @@ impl OpenCalls {
         }
         self.unkeyed.retain(|other| *other != request);
         if matches!(open.asked.kind.end, End::Commissions(_)) {
-            self.executions.retain(|_, of| *of != request);
+            self.commissions.forget(request, self.lists_executions());
         }
     }
 }

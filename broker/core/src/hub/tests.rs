@@ -2,6 +2,7 @@
 
 mod accounts;
 mod answers;
+mod commissions;
 mod complaints;
 mod farms;
 mod first_data;
@@ -14,6 +15,7 @@ mod sight;
 mod snapshots;
 mod taken_back;
 mod troubled;
+mod unreadable;
 
 use std::time::Duration;
 

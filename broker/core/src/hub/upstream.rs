@@ -6,9 +6,10 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use ibouncer_proto::tws::envelope::{Direction, Envelope};
+use ibouncer_proto::tws::envelope::{Direction, Envelope, first_id};
 use ibouncer_proto::tws::frame;
 use ibouncer_proto::tws::messages::{id, incoming};
+use ibouncer_proto::tws::readable;
 use ibouncer_proto::tws::v1::{CurrentTimeRequest, ErrorMessage, MarketDataTypeRequest};
 use prost::Message as _;
 
@@ -51,13 +52,17 @@ impl Hub {
                 self.counters.malformed_frames += 1;
                 continue;
             };
-            self.on_message(Located { batch, message_id, body }, now);
+            let message = Located { batch, message_id, body };
+            match readable::check(message_id, body) {
+                Ok(()) => self.on_message(message, now),
+                Err(fault) => self.on_unreadable(message, fault, now),
+            }
         }
         self.flush(batch);
     }
 
     #[inline]
-    fn on_message(&mut self, message: Located<'_>, now: Instant) {
+    pub(super) fn on_message(&mut self, message: Located<'_>, now: Instant) {
         let envelope = Envelope { message_id: message.message_id, body: message.body };
         let correlation = match envelope.correlation_id(Direction::FromGateway) {
             Ok(correlation) => correlation,
@@ -100,7 +105,7 @@ impl Hub {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
-        let field = field_of(message.message_id);
+        let field = line.kind().field_of(message.message_id);
         if !matches!(line.upstream, Upstream::Live(_)) {
             if is_data(field) {
                 self.on_first_data(slot, message.batch);
@@ -172,6 +177,10 @@ impl Hub {
             id::NEXT_VALID_ID | id::MANAGED_ACCTS => {}
             known if incoming(known).is_some() => self.counters.unrouted_frames += 1,
             unknown => {
+                let request = first_id(message.body);
+                if let Some(Route::Line(slot)) = request.and_then(|id| self.routes.get(id)) {
+                    return self.on_line_event(slot, message);
+                }
                 self.counters.unknown_messages += 1;
                 tracing::debug!(message_id = unknown, "Gateway sent a message of an unknown id");
             }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 
+use crate::fields::{self, field};
 use crate::ids::RequestId;
 use crate::memory::Memory;
 use crate::pacing::Lane;
@@ -30,6 +31,8 @@ pub struct Kind {
     /// Where its request waits.
     pub lane: Lane,
     pub(super) remembers: Remembers,
+    /// Fields of its events, as bits.
+    carries: u64,
 }
 
 /// What is remembered.
@@ -125,6 +128,14 @@ impl Kind {
         self.uses.iter().any(is)
     }
 
+    /// The field of its events that carries a message from Gateway. What has none there, though other
+    /// events have one, is a message that the line does not know.
+    #[inline]
+    pub fn field_of(&self, message_id: u32) -> u8 {
+        let field = fields::field_of(message_id);
+        if self.carries >> field & 1 == 1 { field } else { field::UNKNOWN }
+    }
+
     /// An empty memory for a line of this kind.
     pub fn memory(&self) -> Memory {
         match self.remembers {
@@ -144,7 +155,23 @@ const fn kind(
     cancel: Cancel,
     remembers: Remembers,
 ) -> Kind {
-    Kind { name, tws, request, cancel, answers: &[], uses: &[], lane: Lane::Data, remembers }
+    let carries = carries(request);
+    let (answers, uses, lane) = (&[], &[], Lane::Data);
+    Kind { name, tws, request, cancel, answers, uses, lane, remembers, carries }
+}
+
+/// Which event the answers to a request become, by its fields.
+const fn carries(request: u32) -> u64 {
+    match request {
+        id::REQ_MKT_DATA
+        | id::REQ_MKT_DEPTH
+        | id::REQ_TICK_BY_TICK_DATA
+        | id::REQ_REAL_TIME_BARS => fields::MARKET_DATA_EVENT,
+        id::REQ_HISTORICAL_DATA => fields::HISTORY_EVENT,
+        id::REQ_NEWS_BULLETINS => fields::NEWS_EVENT,
+        id::REQ_SCANNER_SUBSCRIPTION => fields::SCANNER_EVENT,
+        _ => fields::ACCOUNT_EVENT,
+    }
 }
 
 /// Quotes.

@@ -211,6 +211,35 @@ fn a_gap_is_told_again_until_whoever_heard_it_has_acknowledged_what_came_behind(
 }
 
 #[test]
+fn what_is_dropped_while_nothing_can_leave_is_one_gap() {
+    let tick = message(201);
+    let mut backlog = configured(tick.len() * 10);
+    backlog.push_data(tick.clone());
+    let half = backlog.piece().len() / 2;
+    backlog.consume(half);
+    for _ in 0..60 {
+        backlog.push_data(tick.clone());
+        assert!(!backlog.piece().is_empty(), "the first one has not left");
+    }
+    let rest = backlog.piece().len();
+    backlog.consume(rest);
+    let frames = drain_from(&mut backlog, usize::MAX, 2);
+    let gaps: Vec<_> = frames
+        .iter()
+        .filter_map(|frame| match frame {
+            LinkFrame::Control(body) => Some(read_control::<ToBroker>(body).unwrap()),
+            LinkFrame::Data { .. } => None,
+        })
+        .collect();
+    let [ToBroker { message: Some(to_broker::Message::Gap(gap)) }] = &gaps[..] else {
+        panic!("one gap: {gaps:?}")
+    };
+    let left = frames.len() as u64 - 1;
+    assert_eq!(gap.frames + left, 60, "the figures add up: {gap:?}");
+    assert!(backlog.is_empty());
+}
+
+#[test]
 fn a_full_backlog_drops_ticks_counts_them_and_keeps_orders() {
     let tick = message(201);
     let mut backlog = configured(tick.len() * 10);

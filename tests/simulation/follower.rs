@@ -160,7 +160,9 @@ impl Follower {
                 life.resetting = !stale;
                 None
             }
-            (MarkKind::Queued, None) => {
+            // Also one that had a line, which Gateway then had not (101).
+            (MarkKind::Queued, _) => {
+                self.lives.remove(&seen.subscription);
                 assert!(self.waiting.insert(seen.subscription), "it waits already: {seen:?}");
                 None
             }

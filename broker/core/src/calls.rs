@@ -11,6 +11,7 @@ pub mod asked;
 mod commissions;
 pub mod kept;
 pub mod open;
+mod progress;
 
 use std::time::Duration;
 

@@ -15,6 +15,7 @@ use prost::Message as _;
 use super::answer::{is_last_page, put};
 use super::commissions::Commissions;
 use super::kept::{Key, key_of};
+pub use super::progress::{Overdue, Progress};
 use super::{Asked, End, NOTICES, Sharing};
 use crate::ids::{CallId, ClientId, RequestId};
 
@@ -73,30 +74,6 @@ impl Open {
     pub fn is_unanswered(&self) -> bool {
         self.answer.is_empty() && !self.complete && !self.late
     }
-}
-
-/// What a message means for its request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// More is to come.
-    More,
-    /// That was all.
-    Complete,
-    /// It is larger than anybody can take.
-    TooLarge,
-    /// It cannot be read.
-    Unreadable,
-}
-
-/// What has become of a request at its deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overdue {
-    /// It is complete but for some commissions.
-    Complete,
-    /// It was not answered in time.
-    Unanswered,
-    /// Its late answer is not waited for any more.
-    GivenUp,
 }
 
 /// All of them.

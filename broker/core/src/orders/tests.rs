@@ -8,6 +8,7 @@ mod lists;
 mod losses;
 mod matches;
 mod names;
+mod outcome;
 mod owed;
 mod pace;
 mod reloads;
@@ -376,29 +377,5 @@ impl Floor {
         };
         self.desk.on_error(order_id, &told, self.now);
         self.settle();
-    }
-
-    fn order_events(&self) -> Vec<OrderEvent> {
-        let orders = self.events.iter().filter_map(|event| match &event.event {
-            Some(Event::Order(body)) => Some(OrderEvent::decode(body.clone()).unwrap()),
-            _ => None,
-        });
-        orders.collect()
-    }
-
-    fn execution_events(&self) -> Vec<ExecutionEvent> {
-        let executions = self.events.iter().filter_map(|event| match &event.event {
-            Some(Event::Execution(body)) => Some(ExecutionEvent::decode(body.clone()).unwrap()),
-            _ => None,
-        });
-        executions.collect()
-    }
-
-    /// Order ids of the placements that left.
-    fn placements(&self) -> Vec<i32> {
-        let placed = self.left.iter().filter(|(message, _)| *message == id::PLACE_ORDER);
-        placed
-            .map(|(_, body)| tws::PlaceOrderRequest::decode(body.clone()).unwrap().order_id())
-            .collect()
     }
 }

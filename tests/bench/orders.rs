@@ -49,8 +49,8 @@ fn sim() -> Sim {
         "message_rate=off",
         "--limit",
         "active_orders=off",
-        "--own-client-id",
-        "55",
+        // A new journal beside one of another program would halt trading.
+        "--no-orders",
     ];
     Sim::start(binary(), &arguments)
 }

@@ -159,6 +159,10 @@ impl Field<'_> {
 fn walk(shape: &Shape, body: &[u8]) -> Result<(), Fault> {
     let mut rest = body;
     while !rest.is_empty() {
+        if let Some(behind) = plain(shape, rest) {
+            rest = behind;
+            continue;
+        }
         let field = next(shape, rest).ok_or(Fault::Malformed)?;
         match (field.wire_type, field.kind) {
             (LENGTH_DELIMITED, Kind::Text) => check_text(field.value)?,
@@ -171,6 +175,32 @@ fn walk(shape: &Shape, body: &[u8]) -> Result<(), Fault> {
         rest = field.rest;
     }
     Ok(())
+}
+
+/// What is behind a field of the kinds of which ticks are made, if it is as it should be: a small
+/// number, a double, a short text in ASCII. Everything else, and all faults, are for [`next`], which
+/// costs four times as much.
+#[inline]
+fn plain<'a>(shape: &Shape, body: &'a [u8]) -> Option<&'a [u8]> {
+    let (&tag, behind) = body.split_first()?;
+    if tag >= 0x80 || tag < 8 {
+        return None;
+    }
+    let kind = *shape.fields.get(usize::from(tag >> 3))?;
+    match (tag & 7, kind) {
+        (VARINT, Kind::Varint) => {
+            // At most five bytes: no over-long one has fewer than ten.
+            let end = behind.iter().take(5).position(|byte| *byte < 0x80)?;
+            Some(&behind[end + 1..])
+        }
+        (FIXED64, Kind::Fixed64) => behind.get(8..),
+        (LENGTH_DELIMITED, Kind::Text) => {
+            let (&length, behind) = behind.split_first()?;
+            let (text, behind) = behind.split_at_checked(usize::from(length))?;
+            (length < 0x80 && text.is_ascii()).then_some(behind)
+        }
+        _ => None,
+    }
 }
 
 #[inline]

@@ -183,7 +183,7 @@ fn walk(shape: &Shape, body: &[u8]) -> Result<(), Fault> {
 #[inline]
 fn plain<'a>(shape: &Shape, body: &'a [u8]) -> Option<&'a [u8]> {
     let (&tag, behind) = body.split_first()?;
-    if tag >= 0x80 || tag < 8 {
+    if !(8..0x80).contains(&tag) {
         return None;
     }
     let kind = *shape.fields.get(usize::from(tag >> 3))?;

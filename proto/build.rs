@@ -75,7 +75,7 @@ fn shapes(files: &[FileDescriptorProto]) -> Result<String, Box<dyn Error>> {
             fields[usize::try_from(field.number())?] = kind(field, &messages)?;
         }
         let short = name.trim_start_matches(".tws.v1.");
-        writeln!(table, "    Shape {{ name: {short:?}, fields: &[{}] }},", fields.join(", "))?;
+        writeln!(table, "    Shape::new({short:?}, &[{}]),", fields.join(", "))?;
     }
     table.push_str("]\n");
     Ok(table)

@@ -12,52 +12,25 @@
 //!
 //! Owns: the book, the order ids, who may do what to which order, whether trading is open. Never
 //! decides when a message leaves (the pacer does), and never sees a socket or a file. Read on in
-//! `orders/order.rs` (the machine of one order), `orders/asked.rs` (what is asked), `orders/place.rs`,
-//! `orders/waiting.rs` (what is not taken in yet), `orders/change.rs`, `orders/cancel.rs`,
-//! `orders/authority.rs` (who may act on whose), `orders/leaving.rs` (from the queue to the
-//! link), `orders/evidence.rs` (what Gateway says), `orders/matching.rs` (of which order),
-//! `orders/rivals.rs` (another order under one of our numbers), `orders/revival.rs` (ends that are
-//! taken back), `orders/complaints.rs`, `orders/reconcile.rs`, `orders/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
+//! `orders/book/order.rs` (the machine of one order), `orders/asked.rs` (what is asked), `orders/asked/place.rs`,
+//! `orders/asked/waiting.rs` (what is not taken in yet), `orders/asked/change.rs`, `orders/asked/cancel.rs`,
+//! `orders/asked/authority.rs` (who may act on whose), `orders/leaving.rs` (from the queue to the
+//! link), `orders/evidence.rs` (what Gateway says), `orders/evidence/matching.rs` (of which order),
+//! `orders/evidence/rivals.rs` (another order under one of our numbers), `orders/evidence/revival.rs` (ends that are
+//! taken back), `orders/evidence/complaints.rs`, `orders/session/reconcile.rs`, `orders/asked/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
 //! `orders/session.rs` (what its life means for orders), `orders/telling.rs` (journal and events),
-//! `orders/instances.rs`, `orders/lists.rs` (Gateway's lists), and `hub/trading.rs` (the way in and out).
+//! `orders/session/instances.rs`, `orders/telling/lists.rs` (Gateway's lists), and `hub/trading.rs` (the way in and out).
 
 mod asked;
-mod authority;
 mod body;
 mod book;
 pub mod brakes;
-mod cancel;
-mod change;
-mod complaints;
-mod completed;
-mod departures;
 mod evidence;
-mod executions;
-mod exercise;
-mod figures;
-mod fills;
-mod instances;
 pub mod journal;
 mod leaving;
-mod lists;
-mod matching;
-mod operator;
-mod order;
-mod pace;
-mod patch;
-mod place;
-mod placement;
-mod preview;
-mod reconcile;
-pub mod request;
-mod revival;
 mod rights;
-mod rivals;
 pub mod session;
 mod telling;
-mod view;
-mod waiting;
-mod whose;
 
 #[cfg(test)]
 mod tests;
@@ -76,15 +49,18 @@ use crate::ids::{CallId, ClientId};
 use crate::notes::{NoteKind, Severity};
 use crate::pacing::Lane;
 use crate::principals::{Imprint, Principals, TradingSettings, stands};
+pub use asked::request;
+use asked::request::OrderRequest;
+use asked::waiting::WaitingRoom;
 use book::Book;
+use book::executions::Executions;
 use brakes::{Brakes, Doubt, Road};
-use departures::Departures;
-use executions::Executions;
 use journal::{Audit, EventRecord, Facts, Loaded, Write};
-pub use reconcile::Listing;
-use reconcile::Reconciler;
-use request::OrderRequest;
-use waiting::WaitingRoom;
+use leaving::departures::Departures;
+use leaving::pace::Pace;
+use session::instances;
+pub use session::reconcile::Listing;
+use session::reconcile::Reconciler;
 
 /// Who asks.
 #[derive(Debug, Clone, Default)]
@@ -178,7 +154,7 @@ pub struct Desk {
     previews: BTreeMap<i32, (CallId, Instant)>,
     /// What is not taken in yet.
     waiting: WaitingRoom,
-    pace: pace::Pace,
+    pace: Pace,
     /// Changes that Gateway should answer by then.
     answers_due: BTreeMap<i32, Instant>,
     /// Instances of each principal that are connected.
@@ -224,7 +200,7 @@ impl Desk {
             departures: Departures::default(),
             previews: BTreeMap::new(),
             waiting: WaitingRoom::default(),
-            pace: pace::Pace::default(),
+            pace: Pace::default(),
             answers_due: BTreeMap::new(),
             instances: BTreeMap::new(),
             owed: instances::Owed::default(),
@@ -262,7 +238,7 @@ impl Desk {
         self.facts.settled |= !self.book.is_empty();
         self.executions = Executions::load(loaded.executions, clock.now);
         self.telling.resume(loaded.newest_event, millis);
-        self.pace = pace::Pace::resume(&self.book, clock.now, millis);
+        self.pace = Pace::resume(&self.book, clock.now, millis);
         self.next_id = self.facts.floor.max(self.book.highest_id()) + 1;
         self.forget_intents();
         self.resume_owed(clock.now);

@@ -1,6 +1,18 @@
 //! What is asked of the desk, and to whom it goes; and what only looks: who am I, what is there.
 //! A refusal is audited as well.
 
+mod authority;
+pub(super) mod cancel;
+mod change;
+mod exercise;
+pub(super) mod operator;
+pub(super) mod place;
+pub(super) mod placement;
+pub(super) mod preview;
+mod refusals;
+pub mod request;
+pub(super) mod waiting;
+
 use std::time::Instant;
 
 use ibouncer_proto::api::v1::{
@@ -9,17 +21,18 @@ use ibouncer_proto::api::v1::{
 };
 use prost::Message as _;
 
+use super::body::patch::{part, parts, with_parts};
 use super::brakes::Road;
-use super::change::not_found;
 use super::journal::{Audit, OrderRecord};
-use super::patch::{part, parts, with_parts};
-use super::place::sha256;
-use super::request::{self, OrderRequest, View};
-use super::{Caller, Desk, Doing, Surroundings, cancel, view};
+use super::telling::view;
+use super::{Caller, Desk, Doing, Surroundings};
 use crate::error::{self, Error};
 use crate::hub::Reply;
 use crate::ids::CallId;
 use crate::principals::{Principal, Role};
+use place::sha256;
+use refusals::not_found;
+use request::{OrderRequest, View};
 
 /// Where every response about orders has them.
 const ORDERS: u32 = 1;

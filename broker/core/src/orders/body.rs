@@ -4,12 +4,14 @@
 //! In the client's terms an order has no ids of Gateway, its `ocaGroup` is its own, and its
 //! `orderRef` is what the client wrote. Source of the fields: protocol fact sheet, section 4.1.
 
+pub(super) mod figures;
+pub(super) mod patch;
+
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::figures;
-use super::patch::{Put, part, patched};
 use crate::error::{self, Error};
+use patch::{Put, part, patched};
 
 /// Fields of `PlaceOrderRequest`.
 const ORDER_ID: u32 = 1;

@@ -1,6 +1,9 @@
 //! All orders, found by id, by their owner's name for them, and by permId; and those that others
 //! placed, as far as Gateway tells of them.
 
+pub(super) mod executions;
+pub(super) mod order;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -8,7 +11,7 @@ use ibouncer_proto::api::v1::OrderState as State;
 use ibouncer_proto::tws::v1 as tws;
 
 use super::journal::OrderRecord;
-use super::order::Order;
+use order::Order;
 
 /// An open order that was not placed through this broker.
 #[derive(Debug, Clone, Default, PartialEq)]

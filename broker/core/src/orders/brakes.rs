@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::reconcile::Listing;
+use super::session::reconcile::Listing;
 use crate::error::{self, Error, Retry};
 use crate::principals::WhenAway;
 

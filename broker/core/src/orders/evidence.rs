@@ -1,9 +1,17 @@
 //! What Gateway says of orders: taken as it comes, whether it was asked for or not.
 //!
 //! Every openOrder, orderStatus, execution, commission, completed order and error about an order
-//! passes here, before it goes to whoever asked. What is one of our orders (`orders/matching.rs`)
+//! passes here, before it goes to whoever asked. What is one of our orders (`orders/evidence/matching.rs`)
 //! moves that order; what names our client id and none of our orders makes the journal doubtful;
 //! everything else is somebody else's order, shown and never touched.
+
+mod complaints;
+mod completed;
+mod fills;
+mod matching;
+mod revival;
+mod rivals;
+mod whose;
 
 use std::time::Instant;
 
@@ -15,15 +23,16 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::body;
+use super::body::patch::{part, with_parts};
+use super::book::order::{follows, is_live, meaning};
 use super::journal::OrderRecord;
-use super::matching::Description;
-use super::order::{follows, is_live, meaning};
-use super::patch::{part, with_parts};
-use super::whose::Whose;
+use super::telling::lists;
 use super::{Desk, Doing};
-use super::{body, lists};
 use crate::hub::Reply;
 use crate::notes::Severity;
+use matching::Description;
+use whose::Whose;
 
 /// What Gateway told of an order, from whichever message.
 #[derive(Default)]

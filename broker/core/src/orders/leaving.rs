@@ -3,53 +3,24 @@
 //! The number of the link frame and the intent are one row, on disk before the frame leaves. A
 //! frame whose row cannot be written is withheld. Cancels do not wait for a disk that fails.
 
-use std::time::Instant;
+pub(super) mod departures;
+pub(super) mod pace;
+
+use std::time::{Duration, Instant};
 
 use ibouncer_proto::api::v1::{
     CancelOrderResponse, ChangeState, ExerciseOptionsResponse, ModifyOrderResponse, OrderEventKind,
     OrderState as State, PlaceOrderResponse, PlaceOrdersResponse,
 };
 
-use super::departures::Departure;
 use super::journal::Sending;
-use super::preview::PREVIEW;
 use super::{Desk, Doing};
 use crate::error::{self, Error};
 use crate::ids::CallId;
+use departures::{Ask, Departure, What};
 
-/// What leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
-    Place,
-    Exercise,
-    Modify,
-    Cancel,
-    Preview,
-    CancelEvery,
-}
-
-impl What {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Place => "PlaceOrder",
-            Self::Exercise => "ExerciseOptions",
-            Self::Modify => "ModifyOrder",
-            Self::Cancel => "CancelOrder",
-            Self::Preview => "PreviewOrder",
-            Self::CancelEvery => "CancelEveryOrder",
-        }
-    }
-}
-
-/// The answer that a caller waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
-    Place { again: bool },
-    Group { again: bool },
-    Exercise { again: bool },
-    Modify,
-    Cancel,
-}
+/// How long Gateway may take over a preview.
+pub(in crate::orders) const PREVIEW: Duration = Duration::from_secs(20);
 
 /// A frame that got its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

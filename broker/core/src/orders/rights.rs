@@ -10,7 +10,7 @@ mod prices;
 
 use ibouncer_proto::tws::v1 as tws;
 
-use super::figures::set;
+use super::body::figures::set;
 use crate::accounts::{is_paper, mask_account, mask_accounts};
 use crate::contracts::Contracts;
 use crate::error::{self, Error};

@@ -1,20 +1,23 @@
 //! What the life of the session means for orders: what is lost with it, what is proven by the
 //! link's numbers, and what has to be compared before trading opens.
 
+pub(super) mod instances;
+pub(super) mod reconcile;
+
 use std::time::{Duration, Instant};
 
 use ibouncer_proto::api::v1::{ChangeKind, ChangeState, OrderEventKind, OrderState as State};
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::asked::cancel::the_broker;
+use super::asked::placement::is_held;
 use super::brakes::Doubt;
-use super::cancel::the_broker;
-use super::placement::is_held;
-use super::reconcile::{Listing, Progress};
 use super::{Desk, Doing};
 use crate::accounts::mask_accounts;
 use crate::error;
 use crate::notes::Severity;
+use reconcile::{Listing, Progress};
 
 /// What is known of what left before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,9 @@
 //! While the journal cannot be written, events are shown all the same: owners must hear of their
 //! fills. Their numbers are then not on disk, so the numbers of the next process begin far above.
 
+pub(super) mod lists;
+pub(super) mod view;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -15,10 +18,10 @@ use ibouncer_proto::api::v1::{
 };
 use prost::Message;
 
+use super::body::patch::{put_part, with_parts};
 use super::brakes::{Doubt, Gate};
 use super::journal::{EventRecord, Write};
-use super::patch::{put_part, with_parts};
-use super::{Desk, Doing, lists, view};
+use super::{Desk, Doing};
 use crate::clock::Clock;
 use crate::error;
 use crate::hub::Reply;

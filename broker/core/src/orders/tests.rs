@@ -32,6 +32,7 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::asked::operator;
 use super::journal::{EventRecord, OrderRecord};
 use super::session::Before;
 use super::*;

@@ -10,7 +10,7 @@ use super::prices::Prices;
 use super::{Known, has_delta_neutral, instrument};
 use crate::checks;
 use crate::error::{self, Error};
-use crate::orders::figures::{set, shown};
+use crate::orders::body::figures::{set, shown};
 use crate::principals::Principal;
 
 /// Types whose unit is what is traded. Of others, the multiplier decides.

@@ -7,7 +7,7 @@
 
 use ibouncer_proto::tws::v1 as tws;
 
-use crate::orders::figures::set;
+use crate::orders::body::figures::set;
 
 /// What decides at which price it is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

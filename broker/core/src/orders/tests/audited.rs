@@ -48,7 +48,7 @@ fn what_a_cancel_says_besides_is_hashed_whether_it_leaves_or_not() {
     let id = floor.placed("momentum", "a");
     floor.told(id, "Submitted");
     let details = tws::OrderCancel { ext_operator: Some("desk 5".into()), ..Default::default() };
-    let hash = super::place::sha256(&details.encode_to_vec());
+    let hash = super::asked::place::sha256(&details.encode_to_vec());
     for (name, result) in [("none", "refused"), ("a", "sent")] {
         let order_cancel = Some(details.clone());
         let client_order_id = name.to_owned();

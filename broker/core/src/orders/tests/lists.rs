@@ -140,9 +140,9 @@ fn what_this_build_does_not_know_of_an_order_is_shown_all_the_same() {
             perm_id: Some(i64::from(order_id) + 1_000_000),
             ..Default::default()
         };
-        let order = crate::orders::patch::with_parts(&order, 9_999, [MARK]);
+        let order = crate::orders::body::patch::with_parts(&order, 9_999, [MARK]);
         let open = tws::OpenOrder { order_id: Some(order_id), ..Default::default() };
-        crate::orders::patch::with_parts(&open, 3, [order])
+        crate::orders::body::patch::with_parts(&open, 3, [order])
     };
     assert!(floor.desk.on_message(id::OPEN_ORDER, &told(id, CLIENT_ID), floor.now));
     assert!(floor.desk.on_message(id::OPEN_ORDER, &told(by_hand, 7), floor.now));

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::patch::{Put, fields, part, patched, put_part};
-use super::{Desk, body};
 use crate::calls::{self, CallKind};
+use crate::orders::body::patch::{Put, fields, part, patched, put_part};
+use crate::orders::{Desk, body};
 
 /// Where a list has its orders or executions, and what goes with them.
 const MAIN: u32 = 1;
@@ -17,12 +17,12 @@ const BESIDE: u32 = 2;
 
 /// Fields of `OpenOrder`, `CompletedOrder`, `ExecutionDetails`, and of what is in them.
 mod field {
-    pub(super) const OPEN_ORDER_ORDER: u32 = 3;
-    pub(super) const COMPLETED_ORDER_ORDER: u32 = 2;
-    pub(super) const EXECUTION: u32 = 3;
-    pub(super) const OCA_GROUP: u32 = 27;
-    pub(super) const ORDER_REF: u32 = 28;
-    pub(super) const EXECUTION_ORDER_REF: u32 = 14;
+    pub(in crate::orders) const OPEN_ORDER_ORDER: u32 = 3;
+    pub(in crate::orders) const COMPLETED_ORDER_ORDER: u32 = 2;
+    pub(in crate::orders) const EXECUTION: u32 = 3;
+    pub(in crate::orders) const OCA_GROUP: u32 = 27;
+    pub(in crate::orders) const ORDER_REF: u32 = 28;
+    pub(in crate::orders) const EXECUTION_ORDER_REF: u32 = 14;
 }
 
 /// A list of Gateway about orders.
@@ -150,12 +150,12 @@ fn is_own(
 }
 
 /// An execution without our tag.
-pub(super) fn execution(told: &[u8]) -> Vec<u8> {
+pub(in crate::orders) fn execution(told: &[u8]) -> Vec<u8> {
     in_terms_of(None, List::Executions, MAIN, told).unwrap_or_else(|| told.to_vec())
 }
 
 /// An open order in its owner's terms.
-pub(super) fn open_order(owner: &str, told: &[u8]) -> Vec<u8> {
+pub(in crate::orders) fn open_order(owner: &str, told: &[u8]) -> Vec<u8> {
     in_terms_of(Some(owner), List::Open, MAIN, told).unwrap_or_else(|| told.to_vec())
 }
 

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use ibouncer_proto::tws::v1 as tws;
 
-use super::evidence::{Raw, Told};
 use super::matching::Description;
 use super::whose::Whose;
-use super::{Desk, body};
+use super::{Raw, Told};
+use crate::orders::{Desk, body};
 
 impl Desk {
-    pub(super) fn on_completed(
+    pub(in crate::orders) fn on_completed(
         &mut self,
         told: &tws::CompletedOrder,
         message: &[u8],

@@ -11,26 +11,25 @@ use ibouncer_proto::api::v1::{
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 
-use super::departures::Departure;
-use super::journal::{Audit, Halt};
-use super::leaving::What;
-use super::{Caller, Desk, Doing};
 use crate::accounts::mask_accounts;
 use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::notes::Severity;
+use crate::orders::journal::{Audit, Halt};
+use crate::orders::leaving::departures::{Departure, What};
+use crate::orders::{Caller, Desk, Doing};
 use crate::pacing::Lane;
 use crate::wire;
 
 /// What an administrator types to cancel everything of everybody.
-pub(super) const CONFIRMATION: &str = "cancel every order of every program";
+pub(in crate::orders) const CONFIRMATION: &str = "cancel every order of every program";
 
 /// Longest reason that is kept.
 const LONGEST_REASON: usize = 500;
 
 impl Desk {
     /// Writes down that something was done for which nothing leaves.
-    pub(super) fn done(
+    pub(in crate::orders) fn done(
         &mut self,
         caller: &Caller,
         what: &'static str,
@@ -48,7 +47,7 @@ impl Desk {
         })));
     }
 
-    pub(super) fn halt(
+    pub(in crate::orders) fn halt(
         &mut self,
         caller: &Caller,
         call: CallId,
@@ -114,7 +113,7 @@ impl Desk {
     }
 
     fn withdraw_of(&mut self, client: &str, reason: &str, now: Instant) {
-        let error = super::brakes::halted(&format!("trading was halted: {reason}"));
+        let error = crate::orders::brakes::halted(&format!("trading was halted: {reason}"));
         let of_client = |owner: &str| client.is_empty() || owner == client;
         let keys: Vec<i32> = self
             .departures
@@ -132,7 +131,7 @@ impl Desk {
         }
     }
 
-    pub(super) fn resume(
+    pub(in crate::orders) fn resume(
         &mut self,
         caller: &Caller,
         call: CallId,
@@ -160,7 +159,7 @@ impl Desk {
         Ok(())
     }
 
-    pub(super) fn adopt_state(
+    pub(in crate::orders) fn adopt_state(
         &mut self,
         caller: &Caller,
         call: CallId,
@@ -171,7 +170,7 @@ impl Desk {
         self.everywhere(caller)?;
         self.only_enabled()?;
         let reason = checked_reason(reason)?;
-        if self.brakes.doubts.contains_key(&super::brakes::Doubt::Damaged) {
+        if self.brakes.doubts.contains_key(&crate::orders::brakes::Doubt::Damaged) {
             return Err(error::order(
                 "TRADING_HALTED",
                 "the journal cannot be read: repair it or move it away, and start the broker anew",
@@ -197,7 +196,7 @@ impl Desk {
         Ok(())
     }
 
-    pub(super) fn resolve(
+    pub(in crate::orders) fn resolve(
         &mut self,
         caller: &Caller,
         call: CallId,
@@ -242,7 +241,7 @@ impl Desk {
         Ok(())
     }
 
-    pub(super) fn cancel_every(
+    pub(in crate::orders) fn cancel_every(
         &mut self,
         caller: &Caller,
         call: CallId,
@@ -257,7 +256,7 @@ impl Desk {
             let what = format!("confirmation must be {CONFIRMATION:?}");
             return Err(error::order("INVALID_ARGUMENT", what));
         }
-        if self.brakes.road == super::brakes::Road::Down {
+        if self.brakes.road == crate::orders::brakes::Road::Down {
             return Err(error::order_later("NOT_READY", "there is no session with Gateway"));
         }
         let audit = self.audit(caller, What::CancelEvery, "", "", 0, b"");
@@ -302,7 +301,7 @@ impl Desk {
     }
 }
 
-pub(super) fn checked_reason(reason: &str) -> Result<String, Error> {
+pub(in crate::orders) fn checked_reason(reason: &str) -> Result<String, Error> {
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
         let what = format!("reason must have 1 to {LONGEST_REASON} characters: say why");

@@ -9,11 +9,11 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::Desk;
-use super::body::{self, UpstreamIds};
-use super::journal::OrderRecord;
-use super::patch::{part, parts};
 use crate::error::{self, Error};
+use crate::orders::Desk;
+use crate::orders::body::patch::{part, parts};
+use crate::orders::body::{self, UpstreamIds};
+use crate::orders::journal::OrderRecord;
 
 /// Most orders of a group: they leave at once, and Gateway takes 50 messages a second.
 const LARGEST_GROUP: usize = 10;
@@ -22,34 +22,34 @@ const LARGEST_GROUP: usize = 10;
 const LONGEST_NAME: usize = 64;
 
 /// An order of a request, read and checked by itself.
-pub(super) struct Placement {
-    pub(super) name: String,
+pub(in crate::orders) struct Placement {
+    pub(in crate::orders) name: String,
     /// As it came.
-    pub(super) body: Vec<u8>,
-    pub(super) request: tws::PlaceOrderRequest,
-    pub(super) parent: String,
-    pub(super) attached: Vec<Attached>,
-    pub(super) fingerprint: Vec<u8>,
+    pub(in crate::orders) body: Vec<u8>,
+    pub(in crate::orders) request: tws::PlaceOrderRequest,
+    pub(in crate::orders) parent: String,
+    pub(in crate::orders) attached: Vec<Attached>,
+    pub(in crate::orders) fingerprint: Vec<u8>,
 }
 
 /// An order that Gateway is to make of another one.
-pub(super) struct Attached {
-    pub(super) role: Role,
-    pub(super) name: String,
+pub(in crate::orders) struct Attached {
+    pub(in crate::orders) role: Role,
+    pub(in crate::orders) name: String,
     /// Its order type.
-    pub(super) wanted: String,
+    pub(in crate::orders) wanted: String,
 }
 
 /// What an attached order is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::orders) enum Role {
     StopLoss,
     ProfitTaker,
 }
 
 impl Placement {
     /// Names of all orders that come of it.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::orders) fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.name[..]).chain(self.attached.iter().map(|one| &one.name[..]))
     }
 }
@@ -57,7 +57,7 @@ impl Placement {
 impl Desk {
     /// The order that had this name never left, and makes room. One of which only a person says so
     /// is kept, under a name that no client can give: if it lives after all, it has an owner.
-    pub(super) fn free_name(&mut self, owner: &str, name: &str, now: Instant) {
+    pub(in crate::orders) fn free_name(&mut self, owner: &str, name: &str, now: Instant) {
         let before = self.book.named(owner, name).and_then(|id| self.book.get(id));
         match before.map(|order| (order.record.order_id, order.record.by_person)) {
             Some((id, true)) => {
@@ -68,7 +68,7 @@ impl Desk {
         }
     }
 
-    pub(super) fn record(
+    pub(in crate::orders) fn record(
         &self,
         owner: &str,
         placement: &Placement,
@@ -92,7 +92,7 @@ impl Desk {
     }
 
     /// An order that Gateway makes of another one, under an id that we reserve.
-    pub(super) fn attached_record(
+    pub(in crate::orders) fn attached_record(
         &self,
         owner: &str,
         placement: &Placement,
@@ -130,7 +130,7 @@ impl Desk {
     }
 }
 
-pub(super) fn read(raw: &Bytes, group: bool) -> Result<Vec<Placement>, Error> {
+pub(in crate::orders) fn read(raw: &Bytes, group: bool) -> Result<Vec<Placement>, Error> {
     let orders = parts(raw, 1).map_err(unreadable)?;
     if orders.is_empty() {
         return Err(error::invalid("the request has no order"));
@@ -220,11 +220,11 @@ fn attached(
 }
 
 /// Gateway is to hold it back until another one of its group comes, or a change.
-pub(super) fn is_held(request: &tws::PlaceOrderRequest) -> bool {
+pub(in crate::orders) fn is_held(request: &tws::PlaceOrderRequest) -> bool {
     request.order.as_ref().is_some_and(|order| order.transmit == Some(false))
 }
 
-pub(super) fn checked_name(field: &str, name: &str) -> Result<String, Error> {
+pub(in crate::orders) fn checked_name(field: &str, name: &str) -> Result<String, Error> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/".contains(&byte);
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(good) {
         let shown: String = name.chars().take(LONGEST_NAME).collect();
@@ -238,6 +238,6 @@ pub(super) fn checked_name(field: &str, name: &str) -> Result<String, Error> {
     Ok(name.to_owned())
 }
 
-pub(super) fn unreadable(error: prost::DecodeError) -> Error {
+pub(in crate::orders) fn unreadable(error: prost::DecodeError) -> Error {
     error::invalid(format!("the request could not be read: {error}"))
 }

@@ -8,13 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::Desk;
 use crate::ids::ClientId;
 use crate::notes::Severity;
+use crate::orders::Desk;
 
 /// Whose orders are to be cancelled, and when.
 #[derive(Debug, Default)]
-pub(super) struct Owed {
+pub(in crate::orders) struct Owed {
     /// Because its last instance left.
     left: BTreeMap<String, Instant>,
     /// Because an operator said so.
@@ -28,12 +28,12 @@ const PUT_OFF: Duration = Duration::from_secs(60);
 
 impl Owed {
     /// When the next is due.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(in crate::orders) fn poll_timeout(&self) -> Option<Instant> {
         self.left.values().chain(self.ordered.values()).copied().min()
     }
 
     /// A session begins: perhaps it is the one in which what was put off can be done.
-    pub(super) fn try_again(&mut self, now: Instant) {
+    pub(in crate::orders) fn try_again(&mut self, now: Instant) {
         for owner in std::mem::take(&mut self.put_off) {
             for owed in [&mut self.left, &mut self.ordered] {
                 owed.entry(owner.clone()).and_modify(|at| *at = (*at).min(now));
@@ -45,7 +45,7 @@ impl Owed {
 impl Desk {
     /// What was owed before the broker started, and to whom it may be owed now: of nobody it is
     /// known yet whether it still runs.
-    pub(super) fn resume_owed(&mut self, now: Instant) {
+    pub(in crate::orders) fn resume_owed(&mut self, now: Instant) {
         for owner in self.facts.ordered_cancels.clone() {
             self.owed.ordered.insert(owner, now);
         }
@@ -84,7 +84,7 @@ impl Desk {
     }
 
     /// What a halt wants cancelled, and cannot be now.
-    pub(super) fn owe_ordered(&mut self, owner: &str, now: Instant) {
+    pub(in crate::orders) fn owe_ordered(&mut self, owner: &str, now: Instant) {
         self.owed.ordered.insert(owner.to_owned(), now);
         if !self.facts.ordered_cancels.iter().any(|one| one == owner) {
             self.facts.ordered_cancels.push(owner.to_owned());
@@ -100,7 +100,7 @@ impl Desk {
         }
     }
 
-    pub(super) fn cancel_what_is_owed(&mut self, now: Instant) {
+    pub(in crate::orders) fn cancel_what_is_owed(&mut self, now: Instant) {
         if !self.may_cancel() {
             return;
         }
@@ -143,7 +143,7 @@ impl Desk {
     }
 
     /// Has this owner an order that this session's login does not have?
-    pub(super) fn any_elsewhere(&self, owner: &str) -> bool {
+    pub(in crate::orders) fn any_elsewhere(&self, owner: &str) -> bool {
         self.book.live_of(owner).into_iter().any(|id| self.is_elsewhere(id))
     }
 

@@ -13,19 +13,19 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::authority::Acting;
-use super::body::{self, Purpose, UpstreamIds};
-use super::departures::Departure;
-use super::journal::Audit;
-use super::leaving::{Ask, What};
-use super::patch::{Put, part, patched};
 use super::place::Admitted;
 use super::placement::{is_held, unreadable};
+use super::refusals::{ended, not_found};
 use super::request::OrderRequest;
-use super::rights::{self, Known};
-use super::{Caller, Desk, Surroundings};
 use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
+use crate::orders::body::patch::{Put, part, patched};
+use crate::orders::body::{self, Purpose, UpstreamIds};
+use crate::orders::journal::Audit;
+use crate::orders::leaving::departures::{Ask, Departure, What};
+use crate::orders::rights::{self, Known};
+use crate::orders::{Caller, Desk, Surroundings};
 use crate::pacing::Lane;
 use crate::principals::WhenAway;
 use crate::wire;
@@ -34,7 +34,7 @@ use crate::wire;
 const CONTRACT: u32 = 2;
 
 impl Desk {
-    pub(super) fn modify(
+    pub(in crate::orders) fn modify(
         &mut self,
         caller: &Caller,
         call: CallId,
@@ -176,7 +176,7 @@ impl Desk {
     }
 
     /// What waits to change an order that has ended meanwhile does not leave.
-    pub(super) fn take_back_change(&mut self, order_id: i32, now: Instant) {
+    pub(in crate::orders) fn take_back_change(&mut self, order_id: i32, now: Instant) {
         let changes = |what| matches!(what, What::Modify | What::Cancel);
         if let Some(key) = self.departing(order_id, changes) {
             let because = error::order("ORDER_ENDED", "the order has ended meanwhile");
@@ -185,17 +185,21 @@ impl Desk {
     }
 
     /// The frame of this kind in which this order waits for its turn or for the disk.
-    pub(super) fn departing(&self, order_id: i32, kind: impl Fn(What) -> bool) -> Option<i32> {
+    pub(in crate::orders) fn departing(
+        &self,
+        order_id: i32,
+        kind: impl Fn(What) -> bool,
+    ) -> Option<i32> {
         let found = self.departures.iter().find(|(_, one)| kind(one.what) && one.holds(order_id));
         found.map(|(key, _)| key)
     }
 
-    pub(super) fn own(&self, owner: &str, client_order_id: &str) -> Result<i32, Error> {
+    pub(in crate::orders) fn own(&self, owner: &str, client_order_id: &str) -> Result<i32, Error> {
         self.book.named(owner, client_order_id).ok_or_else(|| not_found(client_order_id))
     }
 
     /// Gateway has not answered a change in time: it is looked for.
-    pub(super) fn on_unanswered(&mut self, id: i32, now: Instant) {
+    pub(in crate::orders) fn on_unanswered(&mut self, id: i32, now: Instant) {
         let Some(order) = self.book.get_mut(id) else {
             return;
         };
@@ -205,13 +209,4 @@ impl Desk {
             self.reconciler.begin();
         }
     }
-}
-
-pub(super) fn not_found(name: &str) -> Error {
-    error::order("ORDER_NOT_FOUND", format!("this client has no order {name:?}"))
-}
-
-pub(super) fn ended(name: &str, state: State) -> Error {
-    let state = state.as_str_name().trim_start_matches("ORDER_STATE_");
-    error::order("ORDER_ENDED", format!("order {name:?} has ended: it is {state}"))
 }

@@ -3,42 +3,75 @@
 
 use std::collections::BTreeMap;
 
-use super::Caller;
-use super::journal::Audit;
-use super::leaving::{Ask, What};
 use crate::ids::CallId;
+use crate::orders::Caller;
+use crate::orders::journal::Audit;
+
+/// What leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Place,
+    Exercise,
+    Modify,
+    Cancel,
+    Preview,
+    CancelEvery,
+}
+
+impl What {
+    pub(in crate::orders) const fn name(self) -> &'static str {
+        match self {
+            Self::Place => "PlaceOrder",
+            Self::Exercise => "ExerciseOptions",
+            Self::Modify => "ModifyOrder",
+            Self::Cancel => "CancelOrder",
+            Self::Preview => "PreviewOrder",
+            Self::CancelEvery => "CancelEveryOrder",
+        }
+    }
+}
+
+/// The answer that a caller waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Place { again: bool },
+    Group { again: bool },
+    Exercise { again: bool },
+    Modify,
+    Cancel,
+}
 
 /// One frame on its way.
 #[derive(Debug)]
 pub(crate) struct Departure {
-    pub(super) what: What,
+    pub(in crate::orders) what: What,
     /// In the order in which they lie in the frame.
-    pub(super) orders: Vec<i32>,
-    pub(super) waiters: Vec<(CallId, Ask)>,
+    pub(in crate::orders) orders: Vec<i32>,
+    pub(in crate::orders) waiters: Vec<(CallId, Ask)>,
     /// It has its number, and waits for the disk.
-    pub(super) numbered: bool,
+    pub(in crate::orders) numbered: bool,
     /// TWS messages in it.
-    pub(super) messages: usize,
+    pub(in crate::orders) messages: usize,
     /// Gateway keeps it back (`transmit` is false) and does not say that it has it.
-    pub(super) held: bool,
+    pub(in crate::orders) held: bool,
     /// Who asked for it.
-    pub(super) caller: Caller,
+    pub(in crate::orders) caller: Caller,
     /// Who is named in the audit log.
-    pub(super) audit: Audit,
+    pub(in crate::orders) audit: Audit,
 }
 
 impl Departure {
-    pub(super) fn new(what: What, orders: Vec<i32>, audit: Audit) -> Self {
+    pub(in crate::orders) fn new(what: What, orders: Vec<i32>, audit: Audit) -> Self {
         let (waiters, caller) = (Vec::new(), Caller::default());
         Self { what, orders, waiters, numbered: false, messages: 1, held: false, caller, audit }
     }
 
-    pub(super) fn waiter(mut self, waiter: Option<(CallId, Ask)>) -> Self {
+    pub(in crate::orders) fn waiter(mut self, waiter: Option<(CallId, Ask)>) -> Self {
         self.waiters.extend(waiter);
         self
     }
 
-    pub(super) fn holds(&self, id: i32) -> bool {
+    pub(in crate::orders) fn holds(&self, id: i32) -> bool {
         self.orders.contains(&id)
     }
 
@@ -50,32 +83,32 @@ impl Departure {
 
 /// All of them. What one is, and whose, does not change while it is in here.
 #[derive(Debug, Default)]
-pub(super) struct Departures {
+pub(in crate::orders) struct Departures {
     all: BTreeMap<i32, Departure>,
     counted: BTreeMap<String, usize>,
 }
 
 impl Departures {
     /// Orders and changes of this client.
-    pub(super) fn count_of(&self, owner: &str) -> usize {
+    pub(in crate::orders) fn count_of(&self, owner: &str) -> usize {
         self.counted.get(owner).copied().unwrap_or(0)
     }
 
-    pub(super) fn insert(&mut self, key: i32, departure: Departure) {
+    pub(in crate::orders) fn insert(&mut self, key: i32, departure: Departure) {
         if departure.counts() {
             *self.counted.entry(departure.audit.owner.clone()).or_default() += 1;
         }
         self.all.insert(key, departure);
     }
 
-    pub(super) fn remove(&mut self, key: i32) -> Option<Departure> {
+    pub(in crate::orders) fn remove(&mut self, key: i32) -> Option<Departure> {
         let departure = self.all.remove(&key)?;
         self.uncount(&departure);
         Some(departure)
     }
 
     /// Removes the first.
-    pub(super) fn pop_first(&mut self) -> Option<Departure> {
+    pub(in crate::orders) fn pop_first(&mut self) -> Option<Departure> {
         let (_, departure) = self.all.pop_first()?;
         self.uncount(&departure);
         Some(departure)
@@ -93,19 +126,19 @@ impl Departures {
         }
     }
 
-    pub(super) fn get(&self, key: i32) -> Option<&Departure> {
+    pub(in crate::orders) fn get(&self, key: i32) -> Option<&Departure> {
         self.all.get(&key)
     }
 
-    pub(super) fn get_mut(&mut self, key: i32) -> Option<&mut Departure> {
+    pub(in crate::orders) fn get_mut(&mut self, key: i32) -> Option<&mut Departure> {
         self.all.get_mut(&key)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (i32, &Departure)> {
+    pub(in crate::orders) fn iter(&self) -> impl Iterator<Item = (i32, &Departure)> {
         self.all.iter().map(|(key, one)| (*key, one))
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (i32, &mut Departure)> {
+    pub(in crate::orders) fn iter_mut(&mut self) -> impl Iterator<Item = (i32, &mut Departure)> {
         self.all.iter_mut().map(|(key, one)| (*key, one))
     }
 }

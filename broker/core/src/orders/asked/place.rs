@@ -10,20 +10,19 @@ use bytes::{Bytes, BytesMut};
 use ibouncer_proto::tws::messages::id;
 use sha2::{Digest as _, Sha256};
 
-use super::body::{self, Purpose, UpstreamIds};
-use super::brakes::{self, Gate};
-use super::departures::Departure;
-use super::journal::Audit;
-use super::leaving::{Ask, What};
-use super::order::Order;
 use super::placement::{Placement, Role, is_held, read, unreadable};
 use super::request::OrderRequest;
-use super::rights::{self, Known};
 use super::waiting::Waiting;
-use super::{Caller, Desk, Doing, HIGHEST_ORDER_ID, Surroundings};
 use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
+use crate::orders::body::{self, Purpose, UpstreamIds};
+use crate::orders::book::order::Order;
+use crate::orders::brakes::{self, Gate};
+use crate::orders::journal::Audit;
+use crate::orders::leaving::departures::{Ask, Departure, What};
+use crate::orders::rights::{self, Known};
+use crate::orders::{Caller, Desk, Doing, HIGHEST_ORDER_ID, Surroundings};
 use crate::pacing::Lane;
 use crate::principals::WhenAway;
 use crate::wire;
@@ -35,13 +34,13 @@ const MOST_WAITING: usize = 1_000;
 const FLOOR_STEP: i32 = 64;
 
 /// Whether a request is taken now.
-pub(super) enum Admitted {
+pub(in crate::orders) enum Admitted {
     Now,
     Later,
 }
 
 impl Desk {
-    pub(super) fn place(
+    pub(in crate::orders) fn place(
         &mut self,
         caller: &Caller,
         call: CallId,
@@ -83,7 +82,7 @@ impl Desk {
     }
 
     /// Whether what is new is taken now, waits, or is refused.
-    pub(super) fn admit(
+    pub(in crate::orders) fn admit(
         &mut self,
         owner: &str,
         when_away: WhenAway,
@@ -113,7 +112,7 @@ impl Desk {
     }
 
     /// Halts and everything else that can close trading for this owner.
-    pub(super) fn gate(&self, owner: &str, when_away: WhenAway) -> Gate {
+    pub(in crate::orders) fn gate(&self, owner: &str, when_away: WhenAway) -> Gate {
         for (who, name) in [("all clients", ""), ("this client", owner)] {
             if let Some(halt) = self.facts.halts.get(name) {
                 let whose = if name.is_empty() { "" } else { &format!("--client {name} ") };
@@ -128,7 +127,7 @@ impl Desk {
         self.brakes.gate(when_away)
     }
 
-    pub(super) fn known_of<'a>(
+    pub(in crate::orders) fn known_of<'a>(
         &self,
         owner: &'a str,
         around: &Surroundings<'a>,
@@ -170,7 +169,7 @@ impl Desk {
 
     /// The order of this name, if the same request has placed it. None if there is none, or if it
     /// never left and its owner did not end it: the same call may send it after all.
-    pub(super) fn known_one(
+    pub(in crate::orders) fn known_one(
         &self,
         owner: &str,
         name: &str,
@@ -204,7 +203,7 @@ impl Desk {
         Ok(())
     }
 
-    pub(super) fn already_placed(
+    pub(in crate::orders) fn already_placed(
         &mut self,
         call: CallId,
         ask: Ask,
@@ -304,7 +303,7 @@ impl Desk {
     }
 
     /// The next order id. What is given out is below the floor on disk before it leaves.
-    pub(super) fn take_id(&mut self) -> Result<i32, Error> {
+    pub(in crate::orders) fn take_id(&mut self) -> Result<i32, Error> {
         if let Some(error) = self.ids_are_used_up() {
             return Err(error);
         }
@@ -317,7 +316,7 @@ impl Desk {
         Ok(id)
     }
 
-    pub(super) fn ids_are_used_up(&self) -> Option<Error> {
+    pub(in crate::orders) fn ids_are_used_up(&self) -> Option<Error> {
         (self.next_id >= HIGHEST_ORDER_ID).then(|| {
             error::order_later(
                 "TRADING_HALTED",
@@ -327,7 +326,7 @@ impl Desk {
         })
     }
 
-    pub(super) fn push(
+    pub(in crate::orders) fn push(
         &mut self,
         lane: Lane,
         caller: &Caller,
@@ -343,7 +342,7 @@ impl Desk {
         self.doings.push_back(Doing::Push { lane, client: caller.client, key, frames, what });
     }
 
-    pub(super) fn audit(
+    pub(in crate::orders) fn audit(
         &self,
         caller: &Caller,
         what: What,
@@ -365,7 +364,7 @@ impl Desk {
 }
 
 /// In hex; empty if there is nothing.
-pub(super) fn sha256(body: &[u8]) -> String {
+pub(in crate::orders) fn sha256(body: &[u8]) -> String {
     use std::fmt::Write as _;
     if body.is_empty() {
         return String::new();

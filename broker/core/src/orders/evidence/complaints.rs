@@ -6,11 +6,11 @@ use ibouncer_proto::api::v1::{ChangeKind, ChangeState, OrderEventKind, OrderStat
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::Desk;
-use super::journal::Change;
 use crate::error;
 use crate::hub::ends_request;
 use crate::notes::Severity;
+use crate::orders::Desk;
+use crate::orders::journal::Change;
 
 /// Gateway's codes with a meaning of their own for orders. Source: protocol fact sheet, section 8.
 const DUPLICATE_ID: i32 = 103;

@@ -28,7 +28,7 @@ pub enum Listing {
 }
 
 impl Listing {
-    pub(super) const fn name(self) -> &'static str {
+    pub(in crate::orders) const fn name(self) -> &'static str {
         match self {
             Self::OpenOrders => "reqAllOpenOrders",
             Self::Executions => "reqExecutions",

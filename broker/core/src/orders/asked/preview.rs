@@ -8,28 +8,25 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ibouncer_proto::tws::messages::id;
 
-use super::body::{self, Purpose, UpstreamIds};
-use super::departures::Departure;
-use super::leaving::What;
-use super::patch::part;
 use super::place::Admitted;
 use super::placement::unreadable;
 use super::request::OrderRequest;
-use super::{Caller, Desk, Surroundings, rights};
 use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
+use crate::orders::body::patch::part;
+use crate::orders::body::{self, Purpose, UpstreamIds};
+use crate::orders::leaving::PREVIEW;
+use crate::orders::leaving::departures::{Departure, What};
+use crate::orders::{Caller, Desk, Surroundings, rights};
 use crate::pacing::Lane;
 use crate::wire;
-
-/// How long a preview may take.
-pub(super) const PREVIEW: Duration = Duration::from_secs(20);
 
 /// While it waits for its turn, a preview has no deadline that matters.
 const WAITS: Duration = Duration::from_secs(3600);
 
 impl Desk {
-    pub(super) fn preview(
+    pub(in crate::orders) fn preview(
         &mut self,
         caller: &Caller,
         call: CallId,
@@ -66,7 +63,7 @@ impl Desk {
         Ok(())
     }
 
-    pub(super) fn expire_previews(&mut self, now: Instant) {
+    pub(in crate::orders) fn expire_previews(&mut self, now: Instant) {
         let late: Vec<i32> =
             self.previews.iter().filter(|(_, (_, at))| *at <= now).map(|(id, _)| *id).collect();
         for id in late {

@@ -1,7 +1,7 @@
 //! Cancelling orders, and whose one may cancel.
 //!
 //! A cancel is never held back by anything but the lack of a session in which its id means its
-//! order (`orders/rivals.rs`): not by a halt, a full disk, or by another change. One of an order that waits for its turn takes it back, and its
+//! order (`orders/evidence/rivals.rs`): not by a halt, a full disk, or by another change. One of an order that waits for its turn takes it back, and its
 //! whole group with it.
 
 use std::time::Instant;
@@ -13,20 +13,19 @@ use ibouncer_proto::api::v1::{
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 
-use super::change::{ended, not_found};
-use super::departures::Departure;
-use super::journal::Audit;
-use super::leaving::{Ask, What};
 use super::place::sha256;
+use super::refusals::{ended, not_found};
 use super::waiting::Waiting;
-use super::{Caller, Desk, Doing};
 use crate::error::{self, Error};
 use crate::ids::CallId;
+use crate::orders::journal::Audit;
+use crate::orders::leaving::departures::{Ask, Departure, What};
+use crate::orders::{Caller, Desk, Doing};
 use crate::pacing::Lane;
 use crate::wire;
 
 impl Desk {
-    pub(super) fn cancel(
+    pub(in crate::orders) fn cancel(
         &mut self,
         caller: &Caller,
         call: CallId,
@@ -60,7 +59,7 @@ impl Desk {
         Ok(())
     }
 
-    pub(super) fn cancel_all(
+    pub(in crate::orders) fn cancel_all(
         &mut self,
         caller: &Caller,
         call: CallId,
@@ -109,7 +108,7 @@ impl Desk {
     /// Nothing of this name has left or may have, and a call could still make it leave.
     fn is_unsent(&self, owner: &str, name: &str) -> bool {
         let known = self.book.named(owner, name).and_then(|id| self.book.get(id));
-        known.is_none_or(super::order::Order::may_leave_after_all)
+        known.is_none_or(crate::orders::book::order::Order::may_leave_after_all)
     }
 
     /// What waits, and has never left, is not taken in any more; a call that was made again for an
@@ -147,7 +146,7 @@ impl Desk {
     }
 
     /// Cancels for all live orders of an owner; by the broker itself if nobody asked.
-    pub(super) fn cancel_all_of(
+    pub(in crate::orders) fn cancel_all_of(
         &mut self,
         owner: &str,
         caller: Option<&Caller>,
@@ -169,7 +168,7 @@ impl Desk {
     }
 
     /// One cancel: taken back, put into the queue, or over already.
-    pub(super) fn cancel_one(
+    pub(in crate::orders) fn cancel_one(
         &mut self,
         caller: Option<&Caller>,
         order_id: i32,
@@ -253,7 +252,7 @@ impl Desk {
         Cancelling::Over
     }
 
-    pub(super) fn cancel_audit(
+    pub(in crate::orders) fn cancel_audit(
         &self,
         caller: &Caller,
         owner: &str,
@@ -267,14 +266,14 @@ impl Desk {
     }
 
     /// Is there a way for cancels?
-    pub(super) fn may_cancel(&self) -> bool {
+    pub(in crate::orders) fn may_cancel(&self) -> bool {
         self.brakes.no_way().is_none() && !self.brakes.reconciling
     }
 }
 
 /// What became of a cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cancelling {
+pub(in crate::orders) enum Cancelling {
     /// It is in the queue.
     Leaves,
     /// There is nothing to send.
@@ -282,10 +281,10 @@ pub(super) enum Cancelling {
 }
 
 /// What of a cancel leaves as it was asked for; empty if nothing was said.
-pub(super) fn details(asked: &CancelOrderRequest) -> Vec<u8> {
+pub(in crate::orders) fn details(asked: &CancelOrderRequest) -> Vec<u8> {
     asked.order_cancel.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default()
 }
 
-pub(super) fn the_broker() -> Caller {
+pub(in crate::orders) fn the_broker() -> Caller {
     Caller { name: "broker".into(), ..Caller::default() }
 }

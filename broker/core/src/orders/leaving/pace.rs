@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use ibouncer_proto::api::v1::ChangeKind;
 
-use super::book::Book;
+use crate::orders::book::Book;
 
 /// What limits of a minute count.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Of all clients.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(in crate::orders) struct Pace {
     /// When each sent something, the oldest first.
     sent: BTreeMap<String, VecDeque<Instant>>,
 }
@@ -21,7 +21,7 @@ pub(super) struct Pace {
 impl Pace {
     /// As far as the journal tells: orders, and the newest change of each. Previews and earlier
     /// changes are not in it; a change counts from the newest event of its order.
-    pub(super) fn resume(book: &Book, now: Instant, now_ms: i64) -> Self {
+    pub(in crate::orders) fn resume(book: &Book, now: Instant, now_ms: i64) -> Self {
         let mut found: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
         let mut note = |owner: &str, at_ms: i64| {
             // A clock that was set back makes nothing older than it is.
@@ -38,7 +38,7 @@ impl Pace {
             if record.attached_to == 0 {
                 note(&record.owner, record.created_ms);
             }
-            let own = |change: &&super::journal::Change| {
+            let own = |change: &&crate::orders::journal::Change| {
                 change.kind() == ChangeKind::Modify && change.by.is_empty()
             };
             if record.change.as_ref().filter(own).is_some() {
@@ -53,7 +53,7 @@ impl Pace {
     }
 
     /// So many leave now.
-    pub(super) fn count(&mut self, owner: &str, count: usize, now: Instant) {
+    pub(in crate::orders) fn count(&mut self, owner: &str, count: usize, now: Instant) {
         let lately = self.sent.entry(owner.to_owned()).or_default();
         while lately.front().is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE) {
             lately.pop_front();
@@ -61,7 +61,7 @@ impl Pace {
         lately.extend(std::iter::repeat_n(now, count));
     }
 
-    pub(super) fn of_last_minute(&self, owner: &str, now: Instant) -> usize {
+    pub(in crate::orders) fn of_last_minute(&self, owner: &str, now: Instant) -> usize {
         let old = |at: &Instant| now.saturating_duration_since(*at) >= MINUTE;
         self.sent.get(owner).map_or(0, |sent| sent.len() - sent.partition_point(old))
     }

@@ -9,24 +9,24 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
-use super::Caller;
 use super::request::OrderRequest;
 use crate::ids::CallId;
+use crate::orders::Caller;
 
 /// A request that waits.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) call: CallId,
-    pub(super) caller: Caller,
-    pub(super) request: OrderRequest,
+pub(in crate::orders) struct Waiting {
+    pub(in crate::orders) call: CallId,
+    pub(in crate::orders) caller: Caller,
+    pub(in crate::orders) request: OrderRequest,
     /// Whose orders it would place, and their names.
-    pub(super) owner: String,
-    pub(super) names: Vec<String>,
+    pub(in crate::orders) owner: String,
+    pub(in crate::orders) names: Vec<String>,
 }
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct WaitingRoom {
+pub(in crate::orders) struct WaitingRoom {
     /// For trading to open.
     closed: VecDeque<Waiting>,
     /// Those of them that may try again.
@@ -39,22 +39,22 @@ pub(super) struct WaitingRoom {
 
 impl WaitingRoom {
     /// Waits for trading to open.
-    pub(super) fn wait_for_opening(&mut self, waiting: Waiting) {
+    pub(in crate::orders) fn wait_for_opening(&mut self, waiting: Waiting) {
         self.closed.push_back(waiting);
     }
 
     /// Waits for others of its client to leave.
-    pub(super) fn wait_for_share(&mut self, waiting: Waiting) {
+    pub(in crate::orders) fn wait_for_share(&mut self, waiting: Waiting) {
         self.crowd.entry(waiting.owner.clone()).or_default().push_back(waiting);
     }
 
     /// Something has changed: whoever waits for trading to open may try again.
-    pub(super) fn try_all(&mut self) {
+    pub(in crate::orders) fn try_all(&mut self) {
         self.ready = self.closed.len();
     }
 
     /// Who may try now. `has_room` says whose share is not used up; clients take turns.
-    pub(super) fn poll(&mut self, has_room: impl Fn(&str) -> bool) -> Option<Waiting> {
+    pub(in crate::orders) fn poll(&mut self, has_room: impl Fn(&str) -> bool) -> Option<Waiting> {
         if self.ready > 0 {
             self.ready -= 1;
             return self.closed.pop_front();
@@ -73,13 +73,13 @@ impl WaitingRoom {
     }
 
     /// Requests of this client that wait, for whatever reason.
-    pub(super) fn count_of(&self, owner: &str) -> usize {
+    pub(in crate::orders) fn count_of(&self, owner: &str) -> usize {
         let closed = self.closed.iter().filter(|one| one.owner == owner).count();
         closed + self.crowd.get(owner).map_or(0, VecDeque::len)
     }
 
     /// Takes out those that are so, in their order.
-    pub(super) fn take_out(&mut self, is: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+    pub(in crate::orders) fn take_out(&mut self, is: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
         let mut out = Vec::new();
         let mut sort = |line: &mut VecDeque<Waiting>| {
             for one in std::mem::take(line) {

@@ -5,27 +5,26 @@ use std::time::Instant;
 
 use ibouncer_proto::api::v1::OrderScope;
 
-use super::change::not_found;
-use super::departures::Departure;
-use super::journal::Audit;
-use super::leaving::What;
 use super::operator::checked_reason;
-use super::rights;
-use super::{Caller, Desk};
+use super::refusals::not_found;
 use crate::error::{self, Error};
+use crate::orders::journal::Audit;
+use crate::orders::leaving::departures::{Departure, What};
+use crate::orders::rights;
+use crate::orders::{Caller, Desk};
 use crate::principals::{Principal, Role, TradingSettings};
 
 /// In whose name something is done to an order.
-pub(super) struct Acting {
-    pub(super) owner: String,
-    pub(super) principal: Principal,
+pub(in crate::orders) struct Acting {
+    pub(in crate::orders) owner: String,
+    pub(in crate::orders) principal: Principal,
     /// Empty for the owner itself.
-    pub(super) reason: String,
+    pub(in crate::orders) reason: String,
 }
 
 impl Desk {
     /// The principal of a caller who may send orders, and its name.
-    pub(super) fn trader(&self, caller: &Caller) -> Result<(String, Principal), Error> {
+    pub(in crate::orders) fn trader(&self, caller: &Caller) -> Result<(String, Principal), Error> {
         let named = caller.principal.as_deref();
         let known = named.and_then(|name| Some((name, self.principals.get(name)?)));
         let principal = rights::may_trade(&self.settings, known)?.clone();
@@ -33,7 +32,11 @@ impl Desk {
     }
 
     /// Operators, and clients of that role. `what` says what is for them.
-    pub(super) fn administrator(&self, caller: &Caller, what: &str) -> Result<(), Error> {
+    pub(in crate::orders) fn administrator(
+        &self,
+        caller: &Caller,
+        what: &str,
+    ) -> Result<(), Error> {
         let known = caller.principal.as_ref().and_then(|name| self.principals.get(name));
         let role = known.map(|one| one.role);
         if caller.operator || role == Some(Role::Admin) {
@@ -50,7 +53,7 @@ impl Desk {
     /// Who may not send orders any more sends none that waits for its turn either, nor does a caller
     /// whose credential a reload has taken away. Limits are those of the moment in which an order
     /// was taken in.
-    pub(super) fn take_back_of_those_without_rights(&mut self, now: Instant) {
+    pub(in crate::orders) fn take_back_of_those_without_rights(&mut self, now: Instant) {
         let sends = |what| !matches!(what, What::Cancel | What::CancelEvery);
         let waiting: Vec<_> = self
             .departures
@@ -81,7 +84,7 @@ impl Desk {
     }
 
     /// Whose orders this caller may change here, and by whose limits.
-    pub(super) fn may_change_of(
+    pub(in crate::orders) fn may_change_of(
         &self,
         caller: &Caller,
         owner: &str,
@@ -106,7 +109,7 @@ impl Desk {
     }
 
     /// Whose orders this caller may cancel here.
-    pub(super) fn may_cancel_of(
+    pub(in crate::orders) fn may_cancel_of(
         &self,
         caller: &Caller,
         owner: &str,
@@ -126,7 +129,7 @@ impl Desk {
 
     /// Whoever is limited to accounts touches nothing of others outside of them, administrators
     /// included: to them it looks as if it did not exist.
-    pub(super) fn may_see(&self, caller: &Caller, order_id: i32) -> Result<(), Error> {
+    pub(in crate::orders) fn may_see(&self, caller: &Caller, order_id: i32) -> Result<(), Error> {
         let view = self.view_of(caller, OrderScope::All);
         match self.book.get(order_id).map(|order| &order.record) {
             Some(record) if !view.shows(&record.owner, &record.account) => {
@@ -160,7 +163,7 @@ impl Audit {
     }
 
     /// Who asked for it, and why, where that was not the owner of the order.
-    pub(super) fn by_another(&self) -> Option<(&str, &str)> {
+    pub(in crate::orders) fn by_another(&self) -> Option<(&str, &str)> {
         let by = if self.principal.is_empty() { &self.client } else { &self.principal };
         (self.principal != self.owner).then_some((by, &self.reason))
     }

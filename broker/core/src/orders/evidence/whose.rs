@@ -5,17 +5,17 @@ use std::time::Instant;
 use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
 
-use super::brakes::Doubt;
-use super::leaving::What;
 use super::matching::{Description, Placed, Unlike};
-use super::{Desk, HIGHEST_ORDER_ID, body};
 use crate::notes::Severity;
+use crate::orders::brakes::Doubt;
+use crate::orders::leaving::departures::What;
+use crate::orders::{Desk, HIGHEST_ORDER_ID, body};
 
 /// Gateway writes this where there is no order id.
 const NO_ORDER_ID: i32 = i32::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(in crate::orders) enum Whose {
     Ours,
     /// It has the number of one of ours, and is another order.
     Another(Unlike),
@@ -29,7 +29,7 @@ pub(super) enum Whose {
 impl Desk {
     /// Ids that Gateway has seen are not used again; those near the ids of requests end trading,
     /// until a person has accepted the order.
-    pub(super) fn see_id(&mut self, order_id: i32, client_id: i32, perm_id: i64) {
+    pub(in crate::orders) fn see_id(&mut self, order_id: i32, client_id: i32, perm_id: i64) {
         if order_id <= 0 || order_id == NO_ORDER_ID {
             return;
         }
@@ -63,12 +63,17 @@ impl Desk {
         }
     }
 
-    pub(super) fn is_of_our_client_id(&self, order_id: i32, client_id: i32) -> bool {
+    pub(in crate::orders) fn is_of_our_client_id(&self, order_id: i32, client_id: i32) -> bool {
         client_id == self.client_id && order_id > 0 && order_id != NO_ORDER_ID
     }
 
     /// Whose the order is that Gateway describes so.
-    pub(super) fn whose(&self, order_id: i32, client_id: i32, told: &Description<'_>) -> Whose {
+    pub(in crate::orders) fn whose(
+        &self,
+        order_id: i32,
+        client_id: i32,
+        told: &Description<'_>,
+    ) -> Whose {
         if !self.is_of_our_client_id(order_id, client_id) {
             Whose::Foreign
         } else if self.book.get(order_id).is_none() {
@@ -85,7 +90,7 @@ impl Desk {
     }
 
     /// Is what Gateway describes so the order that we know by this id?
-    pub(super) fn is_it(&self, id: i32, told: &Description<'_>) -> Whose {
+    pub(in crate::orders) fn is_it(&self, id: i32, told: &Description<'_>) -> Whose {
         let Some(order) = self.book.get(id) else {
             return Whose::Missing;
         };
@@ -123,7 +128,7 @@ impl Desk {
     }
 
     /// Gateway shows an open order of our client id that we do not know.
-    pub(super) fn on_unaccounted_order(
+    pub(in crate::orders) fn on_unaccounted_order(
         &mut self,
         told: &tws::OpenOrder,
         message: &[u8],
@@ -139,7 +144,12 @@ impl Desk {
     }
 
     /// Gateway shows an open order that was not placed through this client id.
-    pub(super) fn on_foreign_order(&mut self, told: &tws::OpenOrder, message: &[u8], now: Instant) {
+    pub(in crate::orders) fn on_foreign_order(
+        &mut self,
+        told: &tws::OpenOrder,
+        message: &[u8],
+        now: Instant,
+    ) {
         self.keep_foreign(told, message, now);
         let order = told.order.clone().unwrap_or_default();
         // By hand in TWS there is no order id.
@@ -162,7 +172,12 @@ impl Desk {
         self.doubt(Doubt::Empty, what);
     }
 
-    pub(super) fn keep_foreign(&mut self, told: &tws::OpenOrder, message: &[u8], now: Instant) {
+    pub(in crate::orders) fn keep_foreign(
+        &mut self,
+        told: &tws::OpenOrder,
+        message: &[u8],
+        now: Instant,
+    ) {
         let now_ms = self.millis(now);
         let perm_id = told.order.as_ref().map_or(0, tws::Order::perm_id);
         let foreign = self.book.foreign.entry(perm_id).or_default();
@@ -173,7 +188,7 @@ impl Desk {
 
     /// There is, or was, an order of our client id that we do not know: its owner may repeat the
     /// call, and that would place it again.
-    pub(super) fn on_unaccounted(&mut self, order_id: i32, perm_id: i64) {
+    pub(in crate::orders) fn on_unaccounted(&mut self, order_id: i32, perm_id: i64) {
         if !self.is_doubtful(perm_id) {
             return;
         }
@@ -187,7 +202,7 @@ impl Desk {
     }
 
     /// False if a person has accepted the order with this permId.
-    pub(super) fn is_doubtful(&mut self, perm_id: i64) -> bool {
+    pub(in crate::orders) fn is_doubtful(&mut self, perm_id: i64) -> bool {
         let doubtful = !self.facts.adopted.contains(&perm_id);
         // 0 is no order's in particular.
         if doubtful && perm_id != 0 {

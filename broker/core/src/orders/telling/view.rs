@@ -4,25 +4,25 @@ use ibouncer_proto::api::v1;
 use prost::Message as _;
 use prost_types::Timestamp;
 
-use super::body;
-use super::book::Foreign;
-use super::journal::OrderRecord;
-use super::order::meaning;
-use super::patch::{part, put_part};
+use crate::orders::body;
+use crate::orders::body::patch::{part, put_part};
+use crate::orders::book::Foreign;
+use crate::orders::book::order::meaning;
+use crate::orders::journal::OrderRecord;
 
 /// Fields of the public `Order` whose bytes are Gateway's, or the client's.
 mod field {
-    pub(super) const NOTICE: u32 = 18;
-    pub(super) const CONTRACT: u32 = 20;
-    pub(super) const ORDER: u32 = 21;
-    pub(super) const ORDER_STATE: u32 = 22;
-    pub(super) const ORDER_STATUS: u32 = 23;
+    pub(in crate::orders) const NOTICE: u32 = 18;
+    pub(in crate::orders) const CONTRACT: u32 = 20;
+    pub(in crate::orders) const ORDER: u32 = 21;
+    pub(in crate::orders) const ORDER_STATE: u32 = 22;
+    pub(in crate::orders) const ORDER_STATUS: u32 = 23;
 }
 
 /// Fields of `OrderEvent` and `ExecutionEvent` whose bytes are Gateway's.
-pub(super) const EVENT_ORDER: u32 = 4;
-pub(super) const EVENT_EXECUTION: u32 = 7;
-pub(super) const EVENT_COMMISSION: u32 = 8;
+pub(in crate::orders) const EVENT_ORDER: u32 = 4;
+pub(in crate::orders) const EVENT_EXECUTION: u32 = 7;
+pub(in crate::orders) const EVENT_COMMISSION: u32 = 8;
 
 /// Fields of `PlaceOrderRequest`.
 const REQUEST_CONTRACT: u32 = 2;

@@ -14,17 +14,17 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::Desk;
-use super::evidence::{Told, number};
 use super::fills::largest_total;
-use super::reconcile::Listing;
+use super::{Told, number};
+use crate::orders::Desk;
+use crate::orders::session::reconcile::Listing;
 
 /// Gateway's word for an order that has filled.
 const FILLED: &str = "Filled";
 
 impl Desk {
     /// A list of open orders has an order that Gateway had cancelled before the list was asked for.
-    pub(super) fn keep_relisted(&mut self, id: i32, told: &Told<'_>, message: &[u8]) {
+    pub(in crate::orders) fn keep_relisted(&mut self, id: i32, told: &Told<'_>, message: &[u8]) {
         if self.reconciler.listing() != Some(Listing::OpenOrders) || !self.reconciler.is_last_pass()
         {
             return;
@@ -39,7 +39,7 @@ impl Desk {
     }
 
     /// The list is complete: what it shows open is open.
-    pub(super) fn revive_relisted(&mut self, complete: bool, now: Instant) {
+    pub(in crate::orders) fn revive_relisted(&mut self, complete: bool, now: Instant) {
         for (id, message) in std::mem::take(&mut self.relisted) {
             let ended = self.book.get_mut(id).filter(|order| order.state() == State::Cancelled);
             if complete && let Some(order) = ended {
@@ -53,7 +53,13 @@ impl Desk {
     }
 
     /// An execution was corrected by so much less. What had been filled by executions alone is not.
-    pub(super) fn on_corrected(&mut self, id: i32, less: f64, avg_price: f64, now: Instant) {
+    pub(in crate::orders) fn on_corrected(
+        &mut self,
+        id: i32,
+        less: f64,
+        avg_price: f64,
+        now: Instant,
+    ) {
         let executed = self.executions.sum_of(id);
         let Some(order) = self.book.get_mut(id) else {
             return;
@@ -79,7 +85,7 @@ impl Desk {
     }
 
     /// Gateway tells of less than was filled, and its corrected executions say the same.
-    pub(super) fn is_lowered(&self, id: i32, told: &Told<'_>) -> bool {
+    pub(in crate::orders) fn is_lowered(&self, id: i32, told: &Told<'_>) -> bool {
         let known = self.book.get(id).and_then(|order| number(&order.record.filled));
         let told = told.filled.and_then(number);
         told.zip(known).is_some_and(|(told, known)| told < known)
@@ -88,7 +94,7 @@ impl Desk {
     }
 
     /// It is taken for filled, its executions were corrected to less, and Gateway says otherwise.
-    pub(super) fn is_short(&self, id: i32, told: &Told<'_>, lowered: bool) -> bool {
+    pub(in crate::orders) fn is_short(&self, id: i32, told: &Told<'_>, lowered: bool) -> bool {
         let filled = self.book.get(id).filter(|order| order.state() == State::Filled);
         let Some(order) = filled.filter(|_| told.state() != Some(State::Filled)) else {
             return false;

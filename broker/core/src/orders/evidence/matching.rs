@@ -15,29 +15,32 @@ use std::collections::BTreeSet;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::journal::OrderRecord;
+use crate::orders::journal::OrderRecord;
 
 /// What a message says of the order that it is about; empty is what it does not say.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Description<'a> {
-    pub(super) perm_id: i64,
-    pub(super) order_ref: &'a str,
-    pub(super) contract: Option<&'a tws::Contract>,
+pub(in crate::orders) struct Description<'a> {
+    pub(in crate::orders) perm_id: i64,
+    pub(in crate::orders) order_ref: &'a str,
+    pub(in crate::orders) contract: Option<&'a tws::Contract>,
     /// BUY, SELL, SSHORT; BOT, SLD of a fill.
-    pub(super) side: &'a str,
-    pub(super) account: &'a str,
+    pub(in crate::orders) side: &'a str,
+    pub(in crate::orders) account: &'a str,
     /// An orderStatus: it says nothing but the permId.
-    pub(super) is_bare: bool,
+    pub(in crate::orders) is_bare: bool,
     /// An execution.
-    pub(super) is_fill: bool,
+    pub(in crate::orders) is_fill: bool,
 }
 
 impl<'a> Description<'a> {
-    pub(super) fn bare(perm_id: i64) -> Self {
+    pub(in crate::orders) fn bare(perm_id: i64) -> Self {
         Self { perm_id, is_bare: true, ..Self::default() }
     }
 
-    pub(super) fn of_order(order: &'a tws::Order, contract: Option<&'a tws::Contract>) -> Self {
+    pub(in crate::orders) fn of_order(
+        order: &'a tws::Order,
+        contract: Option<&'a tws::Contract>,
+    ) -> Self {
         Self {
             perm_id: order.perm_id(),
             order_ref: order.order_ref(),
@@ -48,7 +51,10 @@ impl<'a> Description<'a> {
         }
     }
 
-    pub(super) fn of_fill(fill: &'a tws::Execution, contract: Option<&'a tws::Contract>) -> Self {
+    pub(in crate::orders) fn of_fill(
+        fill: &'a tws::Execution,
+        contract: Option<&'a tws::Contract>,
+    ) -> Self {
         Self {
             perm_id: fill.perm_id(),
             order_ref: fill.order_ref(),
@@ -63,26 +69,26 @@ impl<'a> Description<'a> {
 
 /// In what an order differs from the one that was placed under its number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Unlike {
-    pub(super) perm_id: bool,
-    pub(super) order_ref: bool,
-    pub(super) contract: bool,
-    pub(super) side: bool,
-    pub(super) account: bool,
+pub(in crate::orders) struct Unlike {
+    pub(in crate::orders) perm_id: bool,
+    pub(in crate::orders) order_ref: bool,
+    pub(in crate::orders) contract: bool,
+    pub(in crate::orders) side: bool,
+    pub(in crate::orders) account: bool,
 }
 
 impl Unlike {
-    pub(super) fn is_any(self) -> bool {
+    pub(in crate::orders) fn is_any(self) -> bool {
         self != Self::default()
     }
 
     /// It is ours by all but its permId.
-    pub(super) fn is_double(self) -> bool {
+    pub(in crate::orders) fn is_double(self) -> bool {
         self == Self { perm_id: true, ..Self::default() }
     }
 
     /// "orderRef, contract and side".
-    pub(super) fn words(self) -> String {
+    pub(in crate::orders) fn words(self) -> String {
         let all = [
             (self.order_ref, "orderRef"),
             (self.contract, "contract"),
@@ -100,20 +106,20 @@ impl Unlike {
 
 /// What was placed.
 #[derive(Debug, Default)]
-pub(super) struct Placed<'a> {
-    pub(super) asked: tws::PlaceOrderRequest,
+pub(in crate::orders) struct Placed<'a> {
+    pub(in crate::orders) asked: tws::PlaceOrderRequest,
     /// As Gateway has told it before.
-    pub(super) told_contract: tws::Contract,
+    pub(in crate::orders) told_contract: tws::Contract,
     /// What may stand in `orderRef`: our tag, and what its owner wrote.
-    pub(super) refs: Vec<String>,
+    pub(in crate::orders) refs: Vec<String>,
     /// Gateway makes the order itself, and may leave `orderRef` empty.
-    pub(super) is_made_by_gateway: bool,
+    pub(in crate::orders) is_made_by_gateway: bool,
     /// Accounts of the journal's login.
-    pub(super) accounts: &'a [String],
+    pub(in crate::orders) accounts: &'a [String],
 }
 
 impl<'a> Placed<'a> {
-    pub(super) fn of(record: &OrderRecord, tag: String, accounts: &'a [String]) -> Self {
+    pub(in crate::orders) fn of(record: &OrderRecord, tag: String, accounts: &'a [String]) -> Self {
         let asked = tws::PlaceOrderRequest::decode(&record.request[..]).unwrap_or_default();
         let told = tws::Order::decode(&record.told_order[..]).unwrap_or_default();
         let mut refs = vec![tag];
@@ -132,7 +138,7 @@ impl<'a> Placed<'a> {
     }
 
     /// In what the order that is told of differs from this one, but for its permId.
-    pub(super) fn unlike(&self, told: &Description<'_>) -> Unlike {
+    pub(in crate::orders) fn unlike(&self, told: &Description<'_>) -> Unlike {
         let contract = self.asked.contract.clone().unwrap_or_default();
         let order = self.asked.order.clone().unwrap_or_default();
         // A fill of a combination can be one of a leg, and one of an exercise is of the stock.

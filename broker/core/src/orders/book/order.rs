@@ -15,13 +15,13 @@
 //! order; an error ends one that Gateway has never told of. Fills are taken after CANCELLED too.
 //! What Gateway tells is stronger than what we concluded: REJECTED and NOT_SENT can be revived by
 //! it, CANCELLED by a later list of open orders, FILLED once executions were corrected to less; and
-//! that is said aloud (`orders/revival.rs`). Never does silence move anything. Source: protocol
+//! that is said aloud (`orders/evidence/revival.rs`). Never does silence move anything. Source: protocol
 //! fact sheet, section 7.
 
 use ibouncer_proto::api::v1::OrderState as State;
 use ibouncer_proto::api::v1::{ChangeKind, ChangeState};
 
-use super::journal::{Change, OrderRecord, Sending};
+use crate::orders::journal::{Change, OrderRecord, Sending};
 
 /// An order and what is only known while this process lives.
 #[derive(Debug, Clone, PartialEq)]

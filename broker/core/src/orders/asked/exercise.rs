@@ -7,23 +7,23 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::departures::Departure;
-use super::journal::OrderRecord;
-use super::leaving::{Ask, What};
-use super::order::Order;
-use super::patch::{Put, part, patched};
 use super::place::Admitted;
 use super::placement::{checked_name, unreadable};
 use super::request::OrderRequest;
-use super::{Caller, Desk, Surroundings, figures, rights};
 use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
+use crate::orders::body::figures;
+use crate::orders::body::patch::{Put, part, patched};
+use crate::orders::book::order::Order;
+use crate::orders::journal::OrderRecord;
+use crate::orders::leaving::departures::{Ask, Departure, What};
+use crate::orders::{Caller, Desk, Surroundings, rights};
 use crate::pacing::Lane;
 use crate::wire;
 
 impl Desk {
-    pub(super) fn exercise(
+    pub(in crate::orders) fn exercise(
         &mut self,
         caller: &Caller,
         call: CallId,

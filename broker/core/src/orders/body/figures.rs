@@ -11,12 +11,12 @@ use crate::error::{self, Error};
 const UNSET: f64 = f64::MAX;
 
 /// The number, if one is set.
-pub(super) fn set(number: Option<f64>) -> Option<f64> {
+pub(in crate::orders) fn set(number: Option<f64>) -> Option<f64> {
     number.filter(|number| *number != UNSET)
 }
 
 /// As a sentence shows it: what binary numbers add is left out, and large ones are short.
-pub(super) fn shown(number: f64) -> String {
+pub(in crate::orders) fn shown(number: f64) -> String {
     if number.abs() >= 1e15 {
         return format!("{number:e}");
     }
@@ -25,7 +25,7 @@ pub(super) fn shown(number: f64) -> String {
 }
 
 /// Is each number of it one?
-pub(super) fn check(contract: &tws::Contract, order: &tws::Order) -> Result<(), Error> {
+pub(in crate::orders) fn check(contract: &tws::Contract, order: &tws::Order) -> Result<(), Error> {
     for (field, number) in numbers(order) {
         if number.is_some_and(|number| !number.is_finite()) {
             return Err(none(&format!("order.{field}"), number.unwrap_or_default()));
@@ -49,7 +49,7 @@ pub(super) fn check(contract: &tws::Contract, order: &tws::Order) -> Result<(), 
 }
 
 /// Is each number of the contract one?
-pub(super) fn contract(contract: &tws::Contract) -> Result<(), Error> {
+pub(in crate::orders) fn contract(contract: &tws::Contract) -> Result<(), Error> {
     for (field, number) in [("strike", contract.strike), ("multiplier", contract.multiplier)] {
         if number.is_some_and(|number| !number.is_finite()) {
             return Err(none(&format!("contract.{field}"), number.unwrap_or_default()));

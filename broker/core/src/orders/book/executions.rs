@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::journal::ExecutionRecord;
+use crate::orders::journal::ExecutionRecord;
 
 /// An execution is told without its commission after this time; it comes within milliseconds.
 const COMMISSION: Duration = Duration::from_secs(5);

@@ -11,16 +11,16 @@ use std::time::Instant;
 use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
 
-use super::Desk;
-use super::brakes::Doubt;
-use super::leaving::What;
 use super::matching::Unlike;
-use super::order::Contested;
 use crate::error::{self, Error};
+use crate::orders::Desk;
+use crate::orders::book::order::Contested;
+use crate::orders::brakes::Doubt;
+use crate::orders::leaving::departures::What;
 
 impl Desk {
     /// An openOrder under the number of one of ours is of another order.
-    pub(super) fn on_another_order(
+    pub(in crate::orders) fn on_another_order(
         &mut self,
         told: &tws::OpenOrder,
         message: &[u8],
@@ -39,7 +39,7 @@ impl Desk {
     }
 
     /// An orderStatus under the number of one of ours has another permId.
-    pub(super) fn on_another_status(
+    pub(in crate::orders) fn on_another_status(
         &mut self,
         told: &tws::OrderStatus,
         message: &[u8],
@@ -63,7 +63,7 @@ impl Desk {
     }
 
     /// Trading halts until a person has looked at both.
-    pub(super) fn on_another(&mut self, id: i32, perm_id: i64, unlike: Unlike) {
+    pub(in crate::orders) fn on_another(&mut self, id: i32, perm_id: i64, unlike: Unlike) {
         let known = self.book.get(id).map_or(0, |order| order.record.perm_id);
         if !self.is_doubtful(perm_id) {
             return;
@@ -119,7 +119,7 @@ impl Desk {
     }
 
     /// Why a modification would change something else, if it would.
-    pub(super) fn is_contested(&self, id: i32) -> Option<Error> {
+    pub(in crate::orders) fn is_contested(&self, id: i32) -> Option<Error> {
         let (epoch, order) = (self.epoch?, self.book.get(id)?);
         let contested = order.contested.filter(|one| one.epoch == epoch)?;
         let what = match order.is_contested_by_another(epoch) {
@@ -135,7 +135,7 @@ impl Desk {
     }
 
     /// Why a cancel would not reach this order, or would reach another one.
-    pub(super) fn out_of_reach(&self, id: i32) -> Option<Error> {
+    pub(in crate::orders) fn out_of_reach(&self, id: i32) -> Option<Error> {
         let (epoch, order) = (self.epoch?, self.book.get(id)?);
         if self.is_elsewhere(id) {
             let what = format!(
@@ -160,7 +160,7 @@ impl Desk {
     }
 
     /// Another login answers, and this order is in an account that it does not have.
-    pub(super) fn is_elsewhere(&self, id: i32) -> bool {
+    pub(in crate::orders) fn is_elsewhere(&self, id: i32) -> bool {
         let Some(order) = self.book.get(id) else {
             return false;
         };

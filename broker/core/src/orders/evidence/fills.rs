@@ -6,16 +6,16 @@ use ibouncer_proto::api::v1::{ExecutionEventKind, OrderEventKind, OrderState as 
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::Desk;
-use super::evidence::{is_more, number};
-use super::executions::News;
-use super::journal::{ExecutionRecord, OrderRecord};
 use super::matching::Description;
-use super::order::follows;
 use super::whose::Whose;
+use super::{is_more, number};
+use crate::orders::Desk;
+use crate::orders::book::executions::News;
+use crate::orders::book::order::follows;
+use crate::orders::journal::{ExecutionRecord, OrderRecord};
 
 impl Desk {
-    pub(super) fn on_execution(
+    pub(in crate::orders) fn on_execution(
         &mut self,
         told: &tws::ExecutionDetails,
         message: &[u8],
@@ -65,7 +65,7 @@ impl Desk {
             return;
         }
         if let Some(record) = self.executions.get(&record.exec_id).cloned() {
-            self.telling.write(super::journal::Write::Execution(Box::new(record)));
+            self.telling.write(crate::orders::journal::Write::Execution(Box::new(record)));
         }
         if let Some(id) = found {
             let less = match &news {
@@ -129,7 +129,7 @@ impl Desk {
         }
     }
 
-    pub(super) fn on_commission(
+    pub(in crate::orders) fn on_commission(
         &mut self,
         told: &tws::CommissionAndFeesReport,
         message: &[u8],
@@ -148,7 +148,10 @@ impl Desk {
 
 /// The most that the order can want: FILLED is for good, and a change may be in force that
 /// Gateway has not answered, or one whose answer was lost.
-pub(super) fn largest_total(request: &tws::PlaceOrderRequest, record: &OrderRecord) -> Option<f64> {
+pub(in crate::orders) fn largest_total(
+    request: &tws::PlaceOrderRequest,
+    record: &OrderRecord,
+) -> Option<f64> {
     let asked = |request: &tws::PlaceOrderRequest| {
         request.order.as_ref().and_then(|order| number(order.total_quantity()))
     };

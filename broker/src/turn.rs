@@ -95,11 +95,11 @@ impl Turn {
     /// What the ledgers of all client ids know: versions before had nothing else.
     fn gather(&self) -> Record {
         let ids = self.locks.client_ids().into_iter();
-        let ledgers = ids.filter_map(|id| {
+        let records = ids.filter_map(|id| {
             let ledger = LedgerFile::at(self.locks.of_id(id).ledger());
-            ledger.peek(self.gateway).ok()
+            ledger.peek(self.gateway).ok().map(|ledger| ledger.record)
         });
-        Record::gather(&self.gateway.to_string(), ledgers)
+        Record::gather(&self.gateway.to_string(), records)
     }
 
     fn look(&self) -> Option<(u64, i64, i64)> {

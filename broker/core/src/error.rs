@@ -12,11 +12,9 @@ pub use ibouncer_proto::api::v1::{
 use ibouncer_proto::tws::v1::ErrorMessage;
 
 use crate::ids::{Epoch, LineId};
-use crate::lines::Full;
-use crate::lines::kind::Allowance;
 use crate::queue::Hopeless;
 
-fn error(code: &str, source: Source, retry: Retry, message: String) -> v1::Error {
+pub(crate) fn error(code: &str, source: Source, retry: Retry, message: String) -> v1::Error {
     v1::Error {
         code: code.into(),
         message,
@@ -43,46 +41,6 @@ pub fn no_such_account(account: &str) -> Error {
 /// A subscription id is taken, or does not exist.
 pub fn subscription_id(what: impl Into<String>) -> Error {
     error("BAD_SUBSCRIPTION_ID", Source::Client, Retry::Never, what.into())
-}
-
-/// Of more holders of an allowance only the number is told.
-const MOST_HOLDERS: usize = 5;
-
-/// An allowance of Gateway is used up; names who uses it.
-pub fn exhausted(full: Full, holders: &[(String, usize)]) -> Error {
-    let named = holders.iter().take(MOST_HOLDERS);
-    let mut names: Vec<_> = named.map(|(name, lines)| format!("{name} {lines}")).collect();
-    if holders.len() > MOST_HOLDERS {
-        names.push(format!("and {} more", holders.len() - MOST_HOLDERS));
-    }
-    let (what, more) = match full.allowance {
-        Allowance::MarketData => {
-            ("market-data lines are in use", ", or raise pacing.lines if the account has more")
-        }
-        Allowance::Depth => ("books are in use, one for each 100 market-data lines", ""),
-        Allowance::TickByTick => {
-            ("tick-by-tick lines are in use, one for each 20 market-data lines", "")
-        }
-        Allowance::Summaries => (
-            "account summaries are in use; the one of group All is shared by all who ask for it",
-            "",
-        ),
-        Allowance::Scanners => ("scanners are in use", ""),
-        Allowance::Histories => {
-            ("streams of historical bars are in use; the rest of 50 is for single requests", "")
-        }
-    };
-    // What else there is can only be asked for again.
-    let wait = match full.allowance {
-        Allowance::Summaries | Allowance::Scanners | Allowance::Histories => "",
-        _ => ", or set wait_for_line",
-    };
-    let message = format!(
-        "all {} {what} ({}); unsubscribe something{more}{wait}",
-        full.limit,
-        names.join(", ")
-    );
-    error("LINES_EXHAUSTED", Source::Broker, Retry::After, message)
 }
 
 /// A client has too much open.

@@ -5,6 +5,7 @@
 //! not. Read on in `lines/line.rs` (what one line is), `lines/kind.rs` (what kinds there are) and
 //! `lines/wanted.rs` (what may be wished).
 
+mod full;
 pub mod kind;
 mod line;
 pub mod wanted;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 
 use crate::ids::{ClientId, LineId};
 use crate::settings::PacingSettings;
+pub use full::Full;
 use kind::{Allowance, Kind};
 pub use line::{Doubt, Line, Subscriber, Upstream};
 use wanted::Wanted;
@@ -263,15 +265,6 @@ impl Lines {
             assert!(line.kind().answers.contains(message));
         }
     }
-}
-
-/// An allowance of Gateway is used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full {
-    /// Which.
-    pub allowance: Allowance,
-    /// How much there is of it.
-    pub limit: u32,
 }
 
 /// Gateway's allowances follow from the number of market-data lines. Source: protocol fact

@@ -11,15 +11,19 @@
 //! Gateway says is evidence; silence is none. Whatever happens to an order is a numbered event.
 //!
 //! Owns: the book, the order ids, who may do what to which order, whether trading is open. Never
-//! decides when a message leaves (the pacer does), and never sees a socket or a file. Read on in
-//! `orders/book/order.rs` (the machine of one order), `orders/asked.rs` (what is asked), `orders/asked/place.rs`,
-//! `orders/asked/waiting.rs` (what is not taken in yet), `orders/asked/change.rs`, `orders/asked/cancel.rs`,
-//! `orders/asked/authority.rs` (who may act on whose), `orders/leaving.rs` (from the queue to the
-//! link), `orders/evidence.rs` (what Gateway says), `orders/evidence/matching.rs` (of which order),
-//! `orders/evidence/rivals.rs` (another order under one of our numbers), `orders/evidence/revival.rs` (ends that are
-//! taken back), `orders/evidence/complaints.rs`, `orders/session/reconcile.rs`, `orders/asked/operator.rs`, `orders/brakes.rs`, `orders/rights.rs`,
-//! `orders/session.rs` (what its life means for orders), `orders/telling.rs` (journal and events),
-//! `orders/session/instances.rs`, `orders/telling/lists.rs` (Gateway's lists), and `hub/trading.rs` (the way in and out).
+//! decides when a message leaves (the pacer does), and never sees a socket or a file. Read on, along
+//! the way of an order:
+//!
+//! - `orders/asked.rs`: what clients and operators ask for, what is taken in, and what waits before that;
+//! - `orders/rights.rs`, `orders/brakes.rs`: whether they may, and whether trading is open;
+//! - `orders/body.rs`: what of a body is rewritten, and how;
+//! - `orders/book.rs`: the orders, the machine of each (`book/order.rs`), their executions;
+//! - `orders/leaving.rs`: from the queue to the link;
+//! - `orders/evidence.rs`: what Gateway says, of which order it says it, and what that moves;
+//! - `orders/session.rs`: what a session's life means for orders, the comparison with Gateway's lists;
+//! - `orders/telling.rs`: the journal's rows, events, and how an order is shown.
+//!
+//! `hub/trading.rs` is the way in and out.
 
 mod asked;
 mod body;

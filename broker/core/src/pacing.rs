@@ -10,6 +10,7 @@
 pub mod gates;
 mod history_rules;
 mod turns;
+mod verdict;
 mod waiting_line;
 
 use std::time::{Duration, Instant};

@@ -13,7 +13,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::attempts::FailureClass;
-use crate::ledger::Ledger;
 
 /// Attempts that are kept.
 const KEPT: usize = 20;
@@ -131,11 +130,11 @@ impl Record {
     }
 
     /// The account of a Gateway of which only ledgers speak, each of one client id, as versions
-    /// before kept them. Counts are not added up: what one of them met may have ended before the
+    /// before kept them, in a record of its own. Counts are not added up: what one of them met may have ended before the
     /// next.
-    pub fn gather(gateway: &str, ledgers: impl IntoIterator<Item = Ledger>) -> Self {
+    pub fn gather(gateway: &str, records: impl IntoIterator<Item = Self>) -> Self {
         let mut gathered = Self::new(gateway);
-        for Ledger { mut record, .. } in ledgers {
+        for mut record in records {
             record.settle_in_flight();
             gathered.silent_in_row = gathered.silent_in_row.max(record.silent_in_row);
             gathered.failures = gathered.failures.max(record.failures);
@@ -354,19 +353,18 @@ mod tests {
 
     #[test]
     fn ledgers_of_before_are_gathered_to_what_is_worst_in_them() {
-        let ledger = |silent, since_ms: Option<u64>, at_ms| {
-            let mut ledger = Ledger::new(GATEWAY);
-            ledger.record.silent_in_row = silent;
-            ledger.record.wedged =
+        let record = |silent, since_ms: Option<u64>, at_ms| {
+            let mut record = Record::new(GATEWAY);
+            record.wedged =
                 since_ms.map(|since_ms| Wedged { since_ms, probe_at_ms: 9, listener: None });
-            ledger.record.begin("broker", at_ms, PERIOD);
-            ledger.record.on_ready();
-            ledger.record.silent_in_row = silent;
-            ledger
+            record.begin("broker", at_ms, PERIOD);
+            record.on_ready();
+            record.silent_in_row = silent;
+            record
         };
-        let mut wedged = ledger(3, None, 5);
-        wedged.record.wedged = Some(Wedged { since_ms: 4, probe_at_ms: 9, listener: Some(SEEN) });
-        let gathered = Record::gather(GATEWAY, [ledger(1, None, 7), wedged, ledger(2, None, 6)]);
+        let mut wedged = record(3, None, 5);
+        wedged.wedged = Some(Wedged { since_ms: 4, probe_at_ms: 9, listener: Some(SEEN) });
+        let gathered = Record::gather(GATEWAY, [record(1, None, 7), wedged, record(2, None, 6)]);
         assert_eq!(gathered.silent_in_row, 3);
         assert_eq!(gathered.wedged.as_ref().map(|wedged| wedged.since_ms), Some(4));
         let at: Vec<_> = gathered.attempts.iter().map(|entry| entry.at_ms).collect();

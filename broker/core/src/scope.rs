@@ -18,7 +18,6 @@ use prost::encoding::{
 use crate::accounts::mask_accounts;
 use crate::calls::{self, CallKind};
 use crate::error::{self, Error};
-use crate::fields::field;
 use crate::lines::kind;
 use crate::lines::wanted::{Filter, Wanted};
 
@@ -191,26 +190,6 @@ fn filtered(message: &[u8], mut keep: impl FnMut(u32, &[u8]) -> bool) -> Option<
     Some(out.freeze())
 }
 
-/// Whose account a body of a line is about; none if it is about none.
-pub fn account_of(field_of: u8, body: &[u8]) -> Option<String> {
-    match field_of {
-        field::POSITION => tws::Position::decode(body).ok().map(|one| one.account().to_owned()),
-        field::ACCOUNT_SUMMARY => {
-            tws::AccountSummary::decode(body).ok().map(|one| one.account().to_owned())
-        }
-        field::ACCOUNT_VALUE => {
-            tws::AccountValue::decode(body).ok().map(|one| one.account_name().to_owned())
-        }
-        field::PORTFOLIO_VALUE => {
-            tws::PortfolioValue::decode(body).ok().map(|one| one.account_name().to_owned())
-        }
-        field::ACCOUNT_DATA_END => {
-            tws::AccountDataEnd::decode(body).ok().map(|one| one.account_name().to_owned())
-        }
-        _ => None,
-    }
-}
-
 impl Filter {
     /// The same, and of these accounts only.
     fn within(&self, accounts: Arc<Vec<String>>) -> Self {
@@ -223,6 +202,7 @@ mod tests {
     use ibouncer_proto::api::v1;
 
     use super::*;
+    use crate::fields::field;
 
     fn scope() -> Scope {
         Scope { key: "clients.m.accounts".into(), accounts: Arc::new(vec!["DU0000001".into()]) }

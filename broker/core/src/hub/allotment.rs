@@ -78,7 +78,7 @@ impl Hub {
 
     pub(super) fn explain(&self, obstacle: &Obstacle) -> Error {
         match obstacle {
-            Obstacle::Gateway(full) => error::exhausted(*full, &self.holders(full.allowance)),
+            Obstacle::Gateway(full) => full.refusal(&self.holders(full.allowance)),
             Obstacle::Own(limit) => error::too_many_lines(*limit),
         }
     }

@@ -18,13 +18,13 @@ use super::marks::shown;
 use super::{Hub, Output};
 use crate::fields::{field, field_of, is_data};
 use crate::ids::RequestId;
+use crate::lines::wanted::account_of;
 use crate::lines::{Upstream, kind};
 use crate::memory::{Identity, identity_of};
 use crate::notes::{NoteKind, Severity};
 use crate::orders::Desk;
 use crate::queue::Entry;
 use crate::routes::{Route, Routes};
-use crate::scope::account_of;
 use crate::wire::message;
 
 /// A message and where it lies in the batch.

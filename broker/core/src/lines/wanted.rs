@@ -16,7 +16,7 @@ use crate::contracts::Instrument;
 use crate::error::{self, Error};
 use crate::history;
 use crate::pacing::gates::Gate;
-pub use filter::Filter;
+pub use filter::{Filter, account_of};
 
 /// A wish.
 #[derive(Debug, Clone, PartialEq)]

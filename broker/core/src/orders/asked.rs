@@ -1,5 +1,10 @@
 //! What is asked of the desk, and to whom it goes; and what only looks: who am I, what is there.
 //! A refusal is audited as well.
+//!
+//! Read on in `asked/request.rs` (what there is to ask), `asked/authority.rs` (who may act on whose),
+//! `asked/waiting.rs` (before it is taken in), `asked/place.rs` with `asked/placement.rs` (one order and
+//! groups), `asked/change.rs`, `asked/cancel.rs`, `asked/preview.rs`, `asked/exercise.rs`, and
+//! `asked/operator.rs` (halts, resolving, adopting).
 
 mod authority;
 pub(super) mod cancel;

@@ -3,6 +3,8 @@
 //!
 //! In the client's terms an order has no ids of Gateway, its `ocaGroup` is its own, and its
 //! `orderRef` is what the client wrote. Source of the fields: protocol fact sheet, section 4.1.
+//!
+//! Read on in `body/patch.rs` (fields of an encoded message) and `body/figures.rs` (its numbers).
 
 pub(super) mod figures;
 pub(super) mod patch;

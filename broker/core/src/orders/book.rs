@@ -1,5 +1,7 @@
 //! All orders, found by id, by their owner's name for them, and by permId; and those that others
 //! placed, as far as Gateway tells of them.
+//!
+//! Read on in `book/order.rs` (the machines of an order and of its change) and `book/executions.rs`.
 
 pub(super) mod executions;
 pub(super) mod order;

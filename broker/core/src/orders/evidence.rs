@@ -4,6 +4,11 @@
 //! passes here, before it goes to whoever asked. What is one of our orders (`orders/evidence/matching.rs`)
 //! moves that order; what names our client id and none of our orders makes the journal doubtful;
 //! everything else is somebody else's order, shown and never touched.
+//!
+//! Read on in `evidence/whose.rs` and `evidence/matching.rs` (which order it is about),
+//! `evidence/fills.rs`, `evidence/completed.rs`, `evidence/complaints.rs` (errors),
+//! `evidence/rivals.rs` (another order under one of our numbers) and `evidence/revival.rs` (ends that are
+//! taken back).
 
 mod complaints;
 mod completed;

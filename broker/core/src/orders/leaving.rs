@@ -2,6 +2,8 @@
 //!
 //! The number of the link frame and the intent are one row, on disk before the frame leaves. A
 //! frame whose row cannot be written is withheld. Cancels do not wait for a disk that fails.
+//!
+//! Read on in `leaving/departures.rs` (what waits) and `leaving/pace.rs` (how much a client has sent).
 
 pub(super) mod departures;
 pub(super) mod pace;

@@ -1,5 +1,8 @@
 //! What the life of the session means for orders: what is lost with it, what is proven by the
 //! link's numbers, and what has to be compared before trading opens.
+//!
+//! Read on in `session/reconcile.rs` (the passes over Gateway's lists) and `session/instances.rs`
+//! (cancels that a client's leaving owes).
 
 pub(super) mod instances;
 pub(super) mod reconcile;

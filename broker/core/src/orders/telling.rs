@@ -4,6 +4,8 @@
 //!
 //! While the journal cannot be written, events are shown all the same: owners must hear of their
 //! fills. Their numbers are then not on disk, so the numbers of the next process begin far above.
+//!
+//! Read on in `telling/view.rs` (an order as it is shown) and `telling/lists.rs` (Gateway's own lists).
 
 pub(super) mod lists;
 pub(super) mod view;

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::history_rules::HistoryRules;
+use super::verdict::{Verdict, after};
 use crate::contracts::{Contracts, Instrument};
 use crate::ids::{ClientId, RequestId};
 
@@ -85,17 +86,6 @@ pub enum Group {
     Wsh,
     RegulatorySnapshot,
     MatchingSymbols,
-}
-
-/// May it leave?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Now.
-    Go,
-    /// Not before then.
-    At(Instant, &'static str),
-    /// When another request has been answered.
-    Later(&'static str),
 }
 
 /// The rules, and what they have seen.
@@ -214,33 +204,6 @@ impl Gates {
     pub fn clear_open(&mut self) {
         self.history.clear_open();
         self.alone.clear();
-    }
-}
-
-pub(super) fn after(
-    last: Option<Instant>,
-    wait: Duration,
-    now: Instant,
-    why: &'static str,
-) -> Verdict {
-    match last {
-        Some(last) if now < last + wait => Verdict::At(last + wait, why),
-        _ => Verdict::Go,
-    }
-}
-
-/// The stricter of two.
-pub(super) fn later(one: Verdict, other: Verdict) -> Verdict {
-    match (one, other) {
-        (Verdict::At(a, _), Verdict::At(b, _)) => {
-            if a >= b {
-                one
-            } else {
-                other
-            }
-        }
-        (Verdict::Go, other) => other,
-        (one, _) => one,
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::gates::{Verdict, after, later};
+use super::verdict::{Verdict, after, later};
 use crate::contracts::Instrument;
 use crate::ids::{ClientId, RequestId};
 

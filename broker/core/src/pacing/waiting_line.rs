@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::{Duration, Instant};
 
-use super::gates::{Gate, Gates, Verdict};
+use super::gates::{Gate, Gates};
 use super::turns::Turns;
+use super::verdict::Verdict;
 use super::{LANES, Lane, Waiting};
 use crate::ids::{ClientId, RequestId};
 

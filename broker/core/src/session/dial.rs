@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::turn::DRAINED;
 use super::{HeldBy, Session, State, Wish};
 use crate::clock::Clock;
 use crate::ids::Epoch;
@@ -16,6 +15,9 @@ use crate::sight::Sight;
 
 /// The tables are read within milliseconds; a machine that needs longer is not waited for.
 const LOOK_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A reason to believe that Gateway is wedged no more.
+pub(super) const DRAINED: &str = "Gateway's accept queue has drained";
 
 /// The wish for an attempt.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::dial::{Force, Intent, Step};
+use super::dial::{DRAINED, Force, Intent, Step};
 use super::{Session, State, Wish};
 use crate::attempts::FailureClass;
 use crate::record::{Claim, Record, Wedged};
@@ -21,9 +21,6 @@ const TURN_AGAIN: Duration = Duration::from_millis(500);
 
 /// Connections that wait so long to be accepted, beside a silent attempt, are proof enough.
 const QUEUE_STUCK: Duration = Duration::from_secs(30);
-
-/// A reason to believe that Gateway is wedged no more.
-pub(super) const DRAINED: &str = "Gateway's accept queue has drained";
 
 impl Session {
     /// The tables were read: is it our turn?

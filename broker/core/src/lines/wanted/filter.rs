@@ -7,7 +7,6 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use crate::fields::field;
-use crate::scope::account_of;
 
 /// All tags of an account summary, and the ledger in every currency.
 pub(super) const ALL_TAGS: &str = "AccountType,NetLiquidation,TotalCashValue,SettledCash,AccruedCash,\
@@ -69,4 +68,24 @@ fn has_tag(tags: &BTreeSet<String>, value: &tws::AccountSummary) -> bool {
         None => false,
     };
     tags.contains(value.tag()) || tags.iter().any(by_ledger)
+}
+
+/// Whose account a body of a line is about; none if it is about none.
+pub fn account_of(field_of: u8, body: &[u8]) -> Option<String> {
+    match field_of {
+        field::POSITION => tws::Position::decode(body).ok().map(|one| one.account().to_owned()),
+        field::ACCOUNT_SUMMARY => {
+            tws::AccountSummary::decode(body).ok().map(|one| one.account().to_owned())
+        }
+        field::ACCOUNT_VALUE => {
+            tws::AccountValue::decode(body).ok().map(|one| one.account_name().to_owned())
+        }
+        field::PORTFOLIO_VALUE => {
+            tws::PortfolioValue::decode(body).ok().map(|one| one.account_name().to_owned())
+        }
+        field::ACCOUNT_DATA_END => {
+            tws::AccountDataEnd::decode(body).ok().map(|one| one.account_name().to_owned())
+        }
+        _ => None,
+    }
 }

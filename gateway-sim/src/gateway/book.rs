@@ -4,8 +4,9 @@
 //! and order id, and for good by its permanent id, which it gets when it arrives. Here is
 //! what the book holds. What an order is, is in `book/entry.rs`; requests change it in `changes.rs`,
 //! prices meet it in `matching.rs`, families and OCA groups are in `groups.rs`, the link to IB and
-//! Gateway's sessions in `sessions.rs`, what is done to orders on purpose in `scripts.rs`. What is
-//! told leaves through `news.rs`, as frames of `wire.rs`; `account.rs` is the account of exposure.
+//! Gateway's sessions in `sessions.rs`, what is done to orders on purpose in `scripts.rs`, and
+//! executions that come again in `corrections.rs`. What is told leaves through `news.rs`, as frames
+//! of `wire.rs`; `account.rs` is the account of exposure.
 //! Requests are checked before they come here, in `gateway/trading.rs`. Rules: protocol fact
 //! sheet, sections 5.3 and 7.
 
@@ -27,6 +28,7 @@ pub(super) use scripts::{AtOrder, Script};
 
 mod account;
 mod changes;
+mod corrections;
 mod entry;
 mod groups;
 mod living;

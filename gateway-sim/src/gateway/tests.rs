@@ -24,6 +24,7 @@ use crate::fault::Fault;
 use crate::ledger::LedgerEntry;
 
 mod accounts;
+mod corrections;
 mod faults;
 mod groups;
 mod happenings;

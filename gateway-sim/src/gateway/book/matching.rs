@@ -196,7 +196,7 @@ impl OrderBook {
     }
 
     /// What an exercised option is on comes or goes at the strike.
-    fn deliver(&mut self, perm_id: i64, part: Quantity, desk: &mut Desk<'_>) {
+    pub(super) fn deliver(&mut self, perm_id: i64, part: Quantity, desk: &mut Desk<'_>) {
         let Some(entry) = self.entries.get(&perm_id) else {
             return;
         };

@@ -2,8 +2,8 @@
 //!
 //! Pure: wishes, quotes and time go in, frames for clients come out. An order is named by client id
 //! and order id, and for good by its permanent id, which it gets when it arrives. Here is
-//! what the book holds. What an order is, is in `book/entry.rs`; requests change it in `changes.rs`,
-//! prices meet it in `matching.rs`, families and OCA groups are in `groups.rs`, the link to IB and
+//! what the book holds. What an order is, is in `book/entry.rs`, its types are in `kinds.rs`;
+//! requests change it in `changes.rs`, prices meet it in `matching.rs`, families and OCA groups are in `groups.rs`, the link to IB and
 //! Gateway's sessions in `sessions.rs`, what is done to orders on purpose in `scripts.rs`, and
 //! executions that come again in `corrections.rs`. What is told leaves through `news.rs`, as frames
 //! of `wire.rs`; `account.rs` is the account of exposure.
@@ -21,7 +21,8 @@ use super::holdings::{Holding, Portfolio};
 use super::listings::Listing;
 use crate::ledger::{LedgerEntry, LedgerRefusal, OrderChange};
 use crate::seeds::SeedOwner;
-pub(super) use entry::{Entry, Kind, NewEntry, Status};
+pub(super) use entry::{Entry, NewEntry, Status};
+pub(super) use kinds::Kind;
 use living::Living;
 pub(super) use quantity::Quantity;
 pub(super) use scripts::{AtOrder, Script};
@@ -31,6 +32,7 @@ mod changes;
 mod corrections;
 mod entry;
 mod groups;
+mod kinds;
 mod living;
 mod matching;
 mod news;
@@ -227,6 +229,11 @@ impl OrderBook {
     pub(super) fn next_order_id(&self, client_id: i32) -> i32 {
         let highest = self.highest.get(&client_id).copied().unwrap_or_default();
         self.settings.first_order_id.max(highest.saturating_add(1))
+    }
+
+    /// How much an order wants.
+    pub(super) fn quantity_of(&self, owner: SeedOwner, order_id: i32) -> Option<Quantity> {
+        self.entries.get(&self.named(owner, order_id)?).map(|entry| entry.quantity)
     }
 
     /// Every order, in the order of arrival.

@@ -29,6 +29,7 @@ mod faults;
 mod groups;
 mod happenings;
 mod history;
+mod kinds;
 mod live;
 mod market_data;
 mod opening;

@@ -67,11 +67,14 @@ impl Shared {
             "SELL" | "SSHORT" => false,
             _ => return Err(Refusal::invalid("Invalid side")),
         };
-        let quantity = quantity(&order, listing)?;
+        let quantity = match self.hedged(owner, &order)? {
+            Some(quantity) => quantity,
+            None => quantity(&order, listing)?,
+        };
         let kind = Kind::named(order.order_type()).ok_or_else(|| {
             Refusal::new(387, "Unsupported order type for this exchange and security type.")
         })?;
-        if !["", "DAY", "GTC", "IOC", "FOK", "GTD", "OPG"].contains(&order.tif()) {
+        if !["", "DAY", "GTC", "IOC", "FOK", "GTD", "OPG", "AUC"].contains(&order.tif()) {
             return Err(Refusal::invalid("Invalid time in force"));
         }
         let quote = self.quote(listing, now);
@@ -115,6 +118,15 @@ impl Shared {
             equity,
             warning,
         })
+    }
+
+    /// How large a hedge is that leaves that to IB: as its parent. None for all else.
+    fn hedged(&self, owner: SeedOwner, order: &Order) -> Result<Option<Quantity>, Refusal> {
+        if order.hedge_type().is_empty() || !matches!(order.total_quantity(), "" | "0") {
+            return Ok(None);
+        }
+        let parent = self.book.quantity_of(owner, order.parent_id());
+        parent.map(Some).ok_or_else(Refusal::missing_parent)
     }
 
     /// An order of somebody else, who is not here to be told what is wrong with it.

@@ -46,8 +46,10 @@ impl OrderBook {
     pub(super) fn enter(&mut self, mut wish: Wish, parent: Option<i64>, frames: u32) -> i64 {
         let perm_id = self.next_perm_id;
         self.next_perm_id += 1;
+        // A hedge is no alternative to what closes its parent.
         if let Some(parent) = parent
             && wish.order.oca_group().is_empty()
+            && wish.order.hedge_type().is_empty()
         {
             wish.order.oca_group = Some(parent.to_string());
             wish.order.oca_type = Some(REDUCE);

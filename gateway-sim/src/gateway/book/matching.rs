@@ -63,7 +63,7 @@ impl OrderBook {
     /// Whether only a hand fills it.
     fn is_by_hand(&self, entry: &Entry) -> bool {
         let told = self.settings.manual_fills && entry.kind != Kind::Market;
-        (told && !is_immediate(entry)) || entry.stuck
+        (told && !is_immediate(entry)) || entry.stuck || entry.waits_to_be_told()
     }
 
     /// Takes an order as far as it comes at the quote of the moment.
@@ -145,9 +145,8 @@ impl OrderBook {
         }
         let quote = self.quotes.get(&entry.listing);
         let touch = quote.map(|quote| if entry.buy { quote.ask } else { quote.bid });
-        let limit = entry.kind.has_limit().then(|| entry.order.lmt_price());
         let exercise = entry.kind == Kind::Exercise;
-        let price = price.or(limit).or(touch).unwrap_or_default();
+        let price = price.or(entry.limit()).or(touch).unwrap_or_default();
         let price = if exercise { 0.0 } else { price };
         entry.filled = entry.filled + part;
         entry.paid += price * part.as_f64();

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::super::answer::Refusal;
+use super::super::listings::Listing;
 use super::{Audience, Desk, Entry, Frame, Kind, OrderBook, Quantity, Status, Wish};
 use crate::happening::{DropAtOrder, OrderHappening, OrderName};
 use crate::ledger::OrderChange;
@@ -198,6 +199,11 @@ impl OrderBook {
             let perm_id = self.enter(wish, None, 1);
             self.transmit(perm_id, desk);
         }
+    }
+
+    /// What an order is of.
+    pub(in super::super) fn listing_of(&self, name: OrderName) -> Option<Listing> {
+        self.entries.get(&self.find(name)?).map(|entry| entry.listing)
     }
 
     fn find(&self, name: OrderName) -> Option<i64> {

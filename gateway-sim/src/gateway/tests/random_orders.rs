@@ -19,7 +19,9 @@ fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
 
 /// A random order; its prices are around the market.
 fn random_order(rng: &mut Rng) -> Order {
-    let kind = pick(rng, &["MKT", "MKT", "LMT", "LMT", "LMT", "STP", "STP LMT", "TRAIL", "MIT"]);
+    let kinds =
+        ["MKT", "MKT", "MKT", "LMT", "LMT", "LMT", "LMT", "STP", "STP LMT", "TRAIL", "MIT", "REL"];
+    let kind = pick(rng, &kinds);
     let price = |rng: &mut Rng| f64::from(rng.i32(22_500..23_800)) / 100.0;
     let group = pick(rng, &["", "", "", "a", "b"]);
     Order {
@@ -29,7 +31,7 @@ fn random_order(rng: &mut Rng) -> Order {
         }),
         lmt_price: kind.contains("LMT").then(|| price(rng)),
         parent_id: Some(if rng.u8(..4) == 0 { rng.i32(1..30) } else { 0 }),
-        tif: Some(pick(rng, &["DAY", "GTC", "GTC", "IOC", "FOK"]).to_owned()),
+        tif: Some(pick(rng, &["DAY", "GTC", "GTC", "DAY", "OPG", "IOC", "FOK"]).to_owned()),
         oca_group: (!group.is_empty()).then(|| group.to_owned()),
         oca_type: Some(pick(rng, &[0, 1, 2, 3])),
         transmit: Some(rng.u8(..5) != 0),

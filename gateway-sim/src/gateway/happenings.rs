@@ -222,10 +222,9 @@ impl Gateway {
                 shared.refresh_quotes(now);
                 // What rests until it is told has no quote that is kept fresh.
                 if let OrderHappening::Fill { order, .. } = what
-                    && let Some(listing) = shared.book.listing_of(*order)
+                    && let Some(traded) = shared.book.traded_of(*order)
                 {
-                    let quote = shared.quote(listing, now);
-                    shared.book.set_quote(listing, quote);
+                    shared.refresh_quotes_of(&traded, now);
                 }
                 shared.trade(now, |book, desk| book.happen(what, desk));
             }

@@ -2,11 +2,12 @@
 //!
 //! The last execution of an order is told again under the next number behind the last dot, and so
 //! is its commission. An execution that was none at all (busted) comes again with a quantity of 0.
-//! IB does not reopen what has ended: a filled order that has less now stays `Filled`. Source:
-//! protocol fact sheet, section 7.
+//! IB does not reopen what has ended: a filled order that has less now stays `Filled`.
+//! Combinations are left as they are. Source: protocol fact sheet, section 7.
 
 use super::super::executions::commission;
 use super::super::holdings::Trade;
+use super::super::traded::Traded;
 use super::{Desk, Frame, Kind, OrderBook, Quantity, Status};
 use crate::ledger::OrderChange;
 
@@ -21,6 +22,9 @@ impl OrderBook {
     ) {
         let found = self.executions.iter_mut().rev().find(|done| done.perm_id == perm_id);
         let (Some(done), Some(entry)) = (found, self.entries.get_mut(&perm_id)) else {
+            return;
+        };
+        let Traded::One(listing) = entry.traded else {
             return;
         };
         // An order never has more than it wants.
@@ -42,7 +46,7 @@ impl OrderBook {
         let side = if done.bought { 1.0 } else { -1.0 };
         let old = Trade {
             account: &entry.account,
-            listing: entry.listing,
+            listing,
             quantity: before.quantity.as_f64() * side,
             price: before.price,
             commission: before.commission,

@@ -17,7 +17,7 @@ use std::time::Duration;
 use ibouncer_proto::tws::v1::{Contract, Order};
 
 use super::super::answer::Refusal;
-use super::super::listings::Listing;
+use super::super::traded::Traded;
 use super::kinds::Kind;
 use super::quantity::Quantity;
 use crate::seeds::SeedOwner;
@@ -99,7 +99,7 @@ pub(crate) struct Entry {
     /// 0 for one that was placed by hand.
     pub(crate) order_id: i32,
     pub(crate) account: String,
-    pub(crate) listing: Listing,
+    pub(crate) traded: Traded,
     pub(crate) contract: Contract,
     /// As it was wished, with the defaults of TWS.
     pub(crate) order: Order,
@@ -146,7 +146,7 @@ pub(crate) struct NewEntry {
     pub(crate) perm_id: i64,
     pub(crate) owner: SeedOwner,
     pub(crate) order_id: i32,
-    pub(crate) listing: Listing,
+    pub(crate) traded: Traded,
     pub(crate) contract: Contract,
     pub(crate) order: Order,
     pub(crate) kind: Kind,
@@ -157,13 +157,13 @@ pub(crate) struct NewEntry {
 
 impl Entry {
     pub(crate) fn new(new: NewEntry, status: Status) -> Self {
-        let NewEntry { perm_id, owner, order_id, listing, contract, order, kind, .. } = new;
+        let NewEntry { perm_id, owner, order_id, traded, contract, order, kind, .. } = new;
         let mut entry = Self {
             perm_id,
             owner,
             order_id,
             account: order.account().to_owned(),
-            listing,
+            traded,
             contract,
             order,
             kind,

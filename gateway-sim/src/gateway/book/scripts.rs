@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::super::answer::Refusal;
-use super::super::listings::Listing;
+use super::super::traded::Traded;
 use super::{Audience, Desk, Entry, Frame, Kind, OrderBook, Quantity, Status, Wish};
 use crate::happening::{DropAtOrder, OrderHappening, OrderName};
 use crate::ledger::OrderChange;
@@ -202,8 +202,8 @@ impl OrderBook {
     }
 
     /// What an order is of.
-    pub(in super::super) fn listing_of(&self, name: OrderName) -> Option<Listing> {
-        self.entries.get(&self.find(name)?).map(|entry| entry.listing)
+    pub(in super::super) fn traded_of(&self, name: OrderName) -> Option<Traded> {
+        self.entries.get(&self.find(name)?).map(|entry| entry.traded.clone())
     }
 
     fn find(&self, name: OrderName) -> Option<i64> {

@@ -12,6 +12,7 @@ use crate::limits::{Limit, LimitSpec, Limits};
 const SEEDS: u64 = 400;
 const STEPS: usize = 60;
 const CLIENTS: [i32; 2] = [7, 8];
+const LEGS: &[(&str, i32)] = &[("AAPL", 2), ("MSFT", -1)];
 
 fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())]
@@ -22,6 +23,7 @@ fn random_order(rng: &mut Rng) -> Order {
     let kinds =
         ["MKT", "MKT", "MKT", "LMT", "LMT", "LMT", "LMT", "STP", "STP LMT", "TRAIL", "MIT", "REL"];
     let kind = pick(rng, &kinds);
+    // The combination is about 35: some of its orders are far away.
     let price = |rng: &mut Rng| f64::from(rng.i32(22_500..23_800)) / 100.0;
     let group = pick(rng, &["", "", "", "a", "b"]);
     Order {
@@ -49,7 +51,11 @@ fn step(world: &mut World, clients: &mut BTreeMap<i32, ConnectionId>, rng: &mut 
         0..=9 => {
             let next = world.gateway.shared.book.next_order_id(number);
             let order_id = if rng.u8(..5) == 0 { some_id } else { next + rng.i32(..2) };
-            world.place(client, order_id, pick(rng, &["AAPL", "AAPL", "MSFT"]), &random_order(rng));
+            let order = random_order(rng);
+            match rng.u8(..8) {
+                0 => world.place_of(client, order_id, combination(LEGS), &order),
+                _ => world.place(client, order_id, pick(rng, &["AAPL", "AAPL", "MSFT"]), &order),
+            }
         }
         10..=12 => world.cancel(client, some_id),
         13 => world.request(client, ask::REQ_OPEN_ORDERS, &OpenOrdersRequest {}),
@@ -134,6 +140,9 @@ fn check_money(seed: u64, world: &World) {
     let purse = portfolio.purse("DU0000001");
     let (mut cash, mut unrealized_fees) = (0.0, 0.0);
     for done in &world.gateway.shared.book.executions {
+        if done.contract.sec_type() == "BAG" {
+            continue;
+        }
         let side = if done.bought { -1.0 } else { 1.0 };
         cash += side * done.price * done.quantity.as_f64() - done.commission;
         if done.realized.is_none() {
@@ -159,7 +168,10 @@ fn whatever_is_done_the_book_is_sound_and_positions_add_up() {
         for line in &ledger.orders {
             let quantity: f64 = line.filled.parse().unwrap();
             let sign = if line.side == "BUY" { 1.0 } else { -1.0 };
-            *held.entry(&line.symbol).or_default() += sign * quantity;
+            let legs = if line.sec_type == "BAG" { LEGS } else { &[(line.symbol.as_str(), 1)] };
+            for (symbol, ratio) in legs {
+                *held.entry(symbol).or_default() += sign * quantity * f64::from(*ratio);
+            }
             filled += u32::from(line.status == "Filled");
             cancelled += u32::from(line.status == "Cancelled");
         }

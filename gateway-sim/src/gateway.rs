@@ -72,6 +72,7 @@ mod symbols;
 mod tests;
 mod tick_by_tick;
 mod ticks;
+mod traded;
 mod trading;
 mod walk;
 mod wishes;

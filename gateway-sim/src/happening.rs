@@ -14,6 +14,7 @@ pub(crate) use orders::FORMS as ORDER_FORMS;
 pub use orders::{DropAtOrder, OrderHappening, OrderName};
 
 mod orders;
+mod parts;
 
 /// One of IB's data farms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

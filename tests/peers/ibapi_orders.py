@@ -164,7 +164,7 @@ def check_refusals(trader, told):
         ("unknown_200", "NOSUCHSYMBOL", order("BUY", 1, "MKT"), ["error 200"]),
         ("increment_110", "AAPL", order("BUY", 1, "LMT", lmtPrice=200.001), ["error 110"]),
         ("size_434", "AAPL", order("BUY", 0, "MKT"), ["error 434"]),
-        ("type_387", "AAPL", order("BUY", 1, "VOL"), ["error 387"]),
+        ("type_387", "AAPL", order("BUY", 1, "NOSUCH"), ["error 387"]),
         ("parent_10006", "AAPL", order("BUY", 1, "MKT", parentId=987654), ["error 10006"]),
         (
             "money_201",

@@ -1,13 +1,14 @@
 //! The order book: every order of the account, of whichever client, and what becomes of it.
 //!
 //! Pure: wishes, quotes and time go in, frames for clients come out. An order is named by client id
-//! and order id, and for good by its permanent id, which it gets when it arrives. Here is
-//! what the book holds. What an order is, is in `book/entry.rs`; requests change it in `changes.rs`,
-//! prices meet it in `matching.rs`, families and OCA groups are in `groups.rs`, the link to IB and
-//! Gateway's sessions in `sessions.rs`, what is done to orders on purpose in `scripts.rs`. What is
-//! told leaves through `news.rs`, as frames of `wire.rs`; `account.rs` is the account of exposure.
-//! Requests are checked before they come here, in `gateway/trading.rs`. Rules: protocol fact
-//! sheet, sections 5.3 and 7.
+//! and order id, and for good by its permanent id, which it gets when it arrives. Here is what the
+//! book holds. What an order is, is in `book/entry.rs`, its types are in `kinds.rs`; requests
+//! change it in `changes.rs`, prices meet it in `matching.rs`, and what is filled goes into the
+//! account in `trades.rs`; families and OCA groups are in `groups.rs`, the link to IB and Gateway's
+//! sessions in `sessions.rs`, what is done to orders on purpose in `scripts.rs`, executions that
+//! come again in `corrections.rs`. What is told leaves through `news.rs`, as frames of `wire.rs`;
+//! `account.rs` is the account of exposure. Requests are checked before they come here, in
+//! `gateway/trading.rs`. Rules: protocol fact sheet, sections 5.3 and 7.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -17,24 +18,29 @@ use ibouncer_proto::tws::v1::{AttachedOrders, Contract, OpenOrder, Order};
 use super::answer::Refusal;
 use super::executions::Done;
 use super::holdings::{Holding, Portfolio};
-use super::listings::Listing;
+use super::listings::{Directory, Listing};
+use super::traded::Traded;
 use crate::ledger::{LedgerEntry, LedgerRefusal, OrderChange};
 use crate::seeds::SeedOwner;
-pub(super) use entry::{Entry, Kind, NewEntry, Status};
+pub(super) use entry::{Entry, NewEntry, Status};
+pub(super) use kinds::Kind;
 use living::Living;
 pub(super) use quantity::Quantity;
 pub(super) use scripts::{AtOrder, Script};
 
 mod account;
 mod changes;
+mod corrections;
 mod entry;
 mod groups;
+mod kinds;
 mod living;
 mod matching;
 mod news;
 mod quantity;
 mod scripts;
 mod sessions;
+mod trades;
 pub(super) mod wire;
 
 /// Permanent ids of orders that arrive count from here: beyond what fits into 32 bits.
@@ -59,6 +65,7 @@ pub(super) struct Settings {
 #[derive(Debug)]
 pub(super) struct Desk<'a> {
     pub(super) portfolio: &'a mut Portfolio,
+    pub(super) directory: &'a Directory,
     pub(super) now: Duration,
     /// Unix time in seconds.
     pub(super) unix: i64,
@@ -77,7 +84,7 @@ pub(super) struct Quote {
 pub(super) struct Wish {
     pub(super) owner: SeedOwner,
     pub(super) order_id: i32,
-    pub(super) listing: Listing,
+    pub(super) traded: Traded,
     pub(super) contract: Contract,
     pub(super) order: Order,
     pub(super) kind: Kind,
@@ -143,6 +150,7 @@ pub(super) struct OrderBook {
     highest: BTreeMap<i32, i32>,
     next_perm_id: i64,
     own_client_id: Option<i32>,
+    /// Of single contracts: combinations are quoted by their legs.
     quotes: BTreeMap<Listing, Quote>,
     pub(super) executions: Vec<Done>,
     pub(super) script: Script,
@@ -225,6 +233,11 @@ impl OrderBook {
     pub(super) fn next_order_id(&self, client_id: i32) -> i32 {
         let highest = self.highest.get(&client_id).copied().unwrap_or_default();
         self.settings.first_order_id.max(highest.saturating_add(1))
+    }
+
+    /// How much an order wants.
+    pub(super) fn quantity_of(&self, owner: SeedOwner, order_id: i32) -> Option<Quantity> {
+        self.entries.get(&self.named(owner, order_id)?).map(|entry| entry.quantity)
     }
 
     /// Every order, in the order of arrival.

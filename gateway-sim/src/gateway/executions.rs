@@ -45,6 +45,8 @@ pub(super) struct Done {
     pub(super) unix: i64,
     /// Its number, from 1.
     pub(super) number: usize,
+    /// Which leg of a combination it is of, from 1; 0 if it is of none.
+    pub(super) leg: u32,
     /// What stands behind the last dot of its id: more than 1 if it was corrected.
     pub(super) revision: u32,
 }
@@ -126,12 +128,18 @@ impl Done {
             realized: None,
             unix,
             number,
+            leg: 0,
             revision: 1,
         }
     }
 
+    /// Those of legs have a segment more: protocol fact sheet, section 7.
     fn exec_id(&self) -> String {
-        format!("0000e0d5.{:08x}.01.{:02}", 0x6700_0000 + self.number, self.revision)
+        let (number, revision) = (0x6700_0000 + self.number, self.revision);
+        match self.leg {
+            0 => format!("0000e0d5.{number:08x}.01.{revision:02}"),
+            leg => format!("0000e0d5.{number:08x}.01.{leg:02}.{revision:02}"),
+        }
     }
 
     fn side(&self) -> &'static str {
@@ -211,6 +219,7 @@ impl Shared {
             realized: (!seed.bought).then(|| quantity.as_f64() * 1.25),
             unix,
             number: executions.len() + 1,
+            leg: 0,
             revision: 1,
         };
         self.book.executions.push(done.clone());

@@ -220,6 +220,12 @@ impl Gateway {
             }
             what => {
                 shared.refresh_quotes(now);
+                // What rests until it is told has no quote that is kept fresh.
+                if let OrderHappening::Fill { order, .. } = what
+                    && let Some(traded) = shared.book.traded_of(*order)
+                {
+                    shared.refresh_quotes_of(&traded, now);
+                }
                 shared.trade(now, |book, desk| book.happen(what, desk));
             }
         }

@@ -71,17 +71,9 @@ impl Portfolio {
     /// Changes position and money; what the position is now, and what was realized if it became
     /// smaller.
     pub(super) fn trade(&mut self, trade: &Trade<'_>) -> (Holding, Option<f64>) {
-        let Trade { account, listing, quantity, .. } = *trade;
-        let cost = trade.price * listing.value_factor();
-        let held = |one: &Holding| one.account == account && one.listing == listing;
-        let place = self.positions.iter().position(held).unwrap_or_else(|| {
-            let before = self.closed.iter().position(held).map(|place| self.closed.remove(place));
-            let account = account.to_owned();
-            let realized = before.map_or(0.0, |before| before.realized);
-            let (quantity, average_cost) = (0.0, cost);
-            self.positions.push(Holding { account, listing, quantity, average_cost, realized });
-            self.positions.len() - 1
-        });
+        let Trade { account, quantity, .. } = *trade;
+        let cost = trade.cost();
+        let place = self.place(trade);
         let holding = &mut self.positions[place];
         let (before, after) = (holding.quantity, tidy(holding.quantity + quantity));
         let smaller = before * quantity < 0.0;
@@ -96,16 +88,68 @@ impl Portfolio {
         }
         holding.quantity = after;
         holding.realized += realized.unwrap_or_default();
-        let mut now = holding.clone();
-        if after == 0.0 {
+        let purse = self.purses.entry(account.to_owned()).or_default();
+        purse.cash -= cost * quantity + trade.commission;
+        purse.realized += realized.unwrap_or_default();
+        (self.settle(place), realized)
+    }
+
+    /// Takes a trade back that had realized so much; what the position is now. What was traded
+    /// since keeps what it has realized.
+    pub(super) fn take_back(&mut self, trade: &Trade<'_>, realized: Option<f64>) -> Holding {
+        let Trade { account, quantity, commission, .. } = *trade;
+        let cost = trade.cost();
+        let place = self.place(trade);
+        let holding = &mut self.positions[place];
+        let (after, before) = (holding.quantity, tidy(holding.quantity - quantity));
+        // Whatever was paid is in the position or was realized, before as after.
+        let gain = realized.map_or(0.0, |realized| realized + commission);
+        let paid = holding.average_cost * after - cost * quantity - gain;
+        let less = match before == 0.0 {
+            true => realized.unwrap_or_default() + paid,
+            false => realized.unwrap_or_default(),
+        };
+        if before != 0.0 {
+            holding.average_cost = tidy(paid / before);
+        }
+        holding.quantity = before;
+        holding.realized = tidy(holding.realized - less);
+        let purse = self.purses.entry(account.to_owned()).or_default();
+        purse.cash += cost * quantity + commission;
+        purse.realized = tidy(purse.realized - less);
+        self.settle(place)
+    }
+
+    /// Where the position of a trade is; an empty one if there was none.
+    fn place(&mut self, trade: &Trade<'_>) -> usize {
+        let Trade { account, listing, .. } = *trade;
+        let held = |one: &Holding| one.account == account && one.listing == listing;
+        self.positions.iter().position(held).unwrap_or_else(|| {
+            let before = self.closed.iter().position(held).map(|place| self.closed.remove(place));
+            let account = account.to_owned();
+            let realized = before.map_or(0.0, |before| before.realized);
+            let (quantity, average_cost) = (0.0, trade.cost());
+            self.positions.push(Holding { account, listing, quantity, average_cost, realized });
+            self.positions.len() - 1
+        })
+    }
+
+    /// The position as it is told. An empty one is closed.
+    fn settle(&mut self, place: usize) -> Holding {
+        let mut now = self.positions[place].clone();
+        if now.quantity == 0.0 {
             now.average_cost = 0.0;
             self.positions.remove(place);
             self.closed.push(now.clone());
         }
-        let purse = self.purses.entry(account.to_owned()).or_default();
-        purse.cash -= cost * quantity + trade.commission;
-        purse.realized += realized.unwrap_or_default();
-        (now, realized)
+        now
+    }
+}
+
+impl Trade<'_> {
+    /// Of one unit.
+    fn cost(&self) -> f64 {
+        self.price * self.listing.value_factor()
     }
 }
 

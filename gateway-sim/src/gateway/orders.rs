@@ -16,6 +16,7 @@ use super::answer::{Answer, Refusal};
 use super::book::{Entry, Frame, Kind, NewEntry, Quantity, Status, wire};
 use super::connection::Connection;
 use super::ids::tell;
+use super::traded::Traded;
 use crate::seeds::{SeedOrder, SeedOwner, SeedState};
 
 /// The client id that sees and binds manual orders.
@@ -133,7 +134,7 @@ impl Shared {
                 perm_id: seed.perm_id,
                 owner: seed.owner,
                 order_id: seed.order_id,
-                listing,
+                traded: Traded::One(listing),
                 contract,
                 order: order(&seed, account),
                 kind: Kind::Limit,

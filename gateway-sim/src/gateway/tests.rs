@@ -11,12 +11,14 @@ use ibouncer_proto::tws::frame::Deframer;
 use ibouncer_proto::tws::handshake::{ClientHandshake, start_api};
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1::{
-    CancelOrderRequest, Contract, ErrorMessage, ExecutionDetails, MarketDataRequest, OpenOrder,
-    Order, OrderStatus, PlaceOrderRequest,
+    CancelOrderRequest, ComboLeg, Contract, ErrorMessage, ExecutionDetails, MarketDataRequest,
+    OpenOrder, Order, OrderStatus, PlaceOrderRequest,
 };
 use prost::Message;
 
 use super::ids::{ask, tell};
+use super::listings::{Listing, Term};
+use super::symbols::INSTRUMENTS;
 use super::{End, Gateway, Output};
 use crate::config::{ClockBase, GatewayConfig};
 use crate::events::{CloseHow, ConnectionId, Event, Stage};
@@ -24,10 +26,13 @@ use crate::fault::Fault;
 use crate::ledger::LedgerEntry;
 
 mod accounts;
+mod combinations;
+mod corrections;
 mod faults;
 mod groups;
 mod happenings;
 mod history;
+mod kinds;
 mod live;
 mod market_data;
 mod opening;
@@ -226,6 +231,23 @@ fn market_data(request_id: i32, symbol: &str) -> MarketDataRequest {
     }
 }
 
+/// A combination of so many of each symbol, negative if they are sold.
+fn combination(legs: &[(&str, i32)]) -> Contract {
+    let leg = |(symbol, ratio): &(&str, i32)| ComboLeg {
+        con_id: Some(con_id(symbol)),
+        ratio: Some(ratio.abs()),
+        action: Some(if *ratio > 0 { "BUY" } else { "SELL" }.to_owned()),
+        exchange: Some("SMART".to_owned()),
+        ..Default::default()
+    };
+    Contract { combo_legs: legs.iter().map(leg).collect(), ..contract(legs[0].0, "BAG") }
+}
+
+fn con_id(symbol: &str) -> i32 {
+    let place = INSTRUMENTS.iter().position(|one| one.symbol == symbol).unwrap();
+    Listing { place, term: Term::Itself }.con_id()
+}
+
 /// An order of this client for a stock; transmitted, and of the only account.
 fn order(action: &str, quantity: u32, order_type: &str, limit: f64) -> Order {
     Order {
@@ -245,9 +267,13 @@ impl World {
     }
 
     fn place(&mut self, client: ConnectionId, order_id: i32, symbol: &str, order: &Order) {
+        self.place_of(client, order_id, contract(symbol, "STK"), order);
+    }
+
+    fn place_of(&mut self, client: ConnectionId, order_id: i32, contract: Contract, order: &Order) {
         let request = PlaceOrderRequest {
             order_id: Some(order_id),
-            contract: Some(contract(symbol, "STK")),
+            contract: Some(contract),
             order: Some(order.clone()),
             ..Default::default()
         };

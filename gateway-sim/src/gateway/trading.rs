@@ -18,6 +18,7 @@ use super::connection::{Connection, Ending};
 use super::executions::LIVE;
 use super::ids::tell;
 use super::listings::Listing;
+use super::traded::Traded;
 use super::{Gateway, Shared, millis};
 use crate::config::GatewayConfig;
 use crate::events::{CloseHow, Event};
@@ -156,7 +157,7 @@ impl Connection {
         let wish = Wish {
             owner,
             order_id: body.order_id(),
-            listing,
+            traded: Traded::One(listing),
             contract: shared.directory.contract(listing, listing.exchange()),
             order,
             kind: Kind::Exercise,
@@ -262,12 +263,21 @@ impl Shared {
         work: impl FnOnce(&mut super::book::OrderBook, &mut Desk<'_>) -> T,
     ) -> T {
         let unix = self.unix_seconds(now);
-        work(&mut self.book, &mut Desk { portfolio: &mut self.portfolio, now, unix })
+        let (portfolio, directory) = (&mut self.portfolio, &self.directory);
+        work(&mut self.book, &mut Desk { portfolio, directory, now, unix })
     }
 
     /// Tells the book the quotes of the contracts that it has orders of.
     pub(super) fn refresh_quotes(&mut self, now: Duration) {
         for listing in self.book.contracts() {
+            let quote = self.quote(listing, now);
+            self.book.set_quote(listing, quote);
+        }
+    }
+
+    /// Tells the book the quotes of what one order is of.
+    pub(super) fn refresh_quotes_of(&mut self, traded: &Traded, now: Duration) {
+        for listing in traded.listings() {
             let quote = self.quote(listing, now);
             self.book.set_quote(listing, quote);
         }

@@ -10,7 +10,7 @@ use ibouncer_proto::tws::v1::{Order, PlaceOrderRequest};
 use super::Shared;
 use super::answer::{Answer, Refusal};
 use super::book::{Kind, Quantity, Wish};
-use super::listings::Listing;
+use super::traded::Traded;
 use crate::seeds::SeedOwner;
 
 /// Margin of a position, as part of its value.
@@ -51,13 +51,8 @@ impl Shared {
         if order_id == i32::MAX {
             return Err(Refusal::unreadable());
         }
-        let listing = self.directory.one(body.contract.as_ref())?;
-        let wanted = body.contract.unwrap_or_default();
-        let exchange = match wanted.exchange() {
-            "" => listing.exchange(),
-            exchange => exchange,
-        };
-        let contract = self.directory.contract(listing, exchange);
+        let wanted = body.contract.ok_or_else(Refusal::unknown_contract)?;
+        let (traded, contract) = Traded::read(wanted, &self.directory)?;
         let scripted = self.book.script.rejection(contract.symbol());
         if let Some(refusal) = scripted.clone().filter(|one| !OF_IB.contains(&one.code)) {
             return Err(refusal);
@@ -67,26 +62,29 @@ impl Shared {
             "SELL" | "SSHORT" => false,
             _ => return Err(Refusal::invalid("Invalid side")),
         };
-        let quantity = quantity(&order, listing)?;
+        let quantity = match self.hedged(owner, &order)? {
+            Some(quantity) => quantity,
+            None => quantity(&order, &traded)?,
+        };
         let kind = Kind::named(order.order_type()).ok_or_else(|| {
             Refusal::new(387, "Unsupported order type for this exchange and security type.")
         })?;
-        if !["", "DAY", "GTC", "IOC", "FOK", "GTD", "OPG"].contains(&order.tif()) {
+        if !["", "DAY", "GTC", "IOC", "FOK", "GTD", "OPG", "AUC"].contains(&order.tif()) {
             return Err(Refusal::invalid("Invalid time in force"));
         }
-        let quote = self.quote(listing, now);
-        prices(&order, kind, quote.step)?;
+        self.refresh_quotes_of(&traded, now);
+        let quote = self.book.quote_of(&traded).ok_or_else(Refusal::unknown_contract)?;
+        prices(&order, kind, quote.step, traded.is_combination())?;
         order.account = Some(self.account(order.account())?);
-        self.book.set_quote(listing, quote);
         let facts = self.account_facts(order.account(), now);
         let fact = |wanted: &str| -> f64 {
             let found = facts.iter().find(|(key, _, _)| *key == wanted);
             found.and_then(|(_, value, _)| value.parse().ok()).unwrap_or_default()
         };
-        let value = quote.ask * quantity.as_f64() * listing.value_factor();
+        let value = (quote.ask * quantity.as_f64() * traded.value_factor()).abs();
         let rejection = match scripted {
             Some(refusal) => Some(refusal),
-            None if listing.sec_type() == "IND" => {
+            None if traded.has("IND") => {
                 Some(Refusal::new(201, "Order rejected - reason:No trading permissions."))
             }
             None if value * MARGIN > fact("AvailableFunds") => Some(Refusal::new(
@@ -104,7 +102,7 @@ impl Shared {
         Ok(Wish {
             owner,
             order_id,
-            listing,
+            traded,
             contract,
             order,
             kind,
@@ -115,6 +113,15 @@ impl Shared {
             equity,
             warning,
         })
+    }
+
+    /// How large a hedge is that leaves that to IB: as its parent. None for all else.
+    fn hedged(&self, owner: SeedOwner, order: &Order) -> Result<Option<Quantity>, Refusal> {
+        if order.hedge_type().is_empty() || !matches!(order.total_quantity(), "" | "0") {
+            return Ok(None);
+        }
+        let parent = self.book.quantity_of(owner, order.parent_id());
+        parent.map(Some).ok_or_else(Refusal::missing_parent)
     }
 
     /// An order of somebody else, who is not here to be told what is wrong with it.
@@ -149,7 +156,7 @@ impl Shared {
     }
 }
 
-fn quantity(order: &Order, listing: Listing) -> Result<Quantity, Refusal> {
+fn quantity(order: &Order, traded: &Traded) -> Result<Quantity, Refusal> {
     let text = order.total_quantity();
     let quantity = Quantity::parse(text).filter(|quantity| *quantity >= Quantity::ZERO);
     let quantity = match (quantity, text) {
@@ -160,16 +167,19 @@ fn quantity(order: &Order, listing: Listing) -> Result<Quantity, Refusal> {
     if quantity == Quantity::ZERO {
         return Err(Refusal::new(434, "The order size cannot be zero."));
     }
-    if !quantity.is_whole() && listing.sec_type() != "CRYPTO" {
+    if !quantity.is_whole() && !traded.is_only("CRYPTO") {
         let text = "Fractional-sized order cannot be placed via API.";
         return Err(Refusal::new(10243, text));
     }
     Ok(quantity)
 }
 
-/// Those that the type needs must be there, and on the increment.
-fn prices(order: &Order, kind: Kind, step: f64) -> Answer {
-    let given = |price: Option<f64>| price.filter(|price| *price < f64::MAX && *price != 0.0);
+/// Those that the type needs must be there, and on the increment. That of a combination may be 0
+/// or less.
+fn prices(order: &Order, kind: Kind, step: f64, combination: bool) -> Answer {
+    let given = |price: Option<f64>| {
+        price.filter(|price| *price < f64::MAX && (*price != 0.0 || combination))
+    };
     let trail = given(order.aux_price).or_else(|| given(order.trailing_percent));
     if (kind.has_limit() && given(order.lmt_price).is_none())
         || (kind.has_stop() && given(order.aux_price).is_none())
@@ -189,7 +199,7 @@ fn prices(order: &Order, kind: Kind, step: f64) -> Answer {
     }
     for price in checked.into_iter().filter_map(given) {
         let steps = price / step;
-        if price < 0.0 || (steps - steps.round()).abs() > 1e-6 {
+        if (price < 0.0 && !combination) || (steps - steps.round()).abs() > 1e-6 {
             return Err(Refusal::off_increment());
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::parts::Parts;
 use crate::seeds::SeedOwner;
 
 /// Which order.
@@ -38,12 +39,15 @@ pub enum OrderHappening {
         /// At which price.
         price: Option<f64>,
     },
-    /// Its last execution is corrected to this price.
+    /// Its last execution is corrected to this price, and to this quantity.
     Correct {
         /// Which.
         order: OrderName,
         /// The right price.
         price: f64,
+        /// The right quantity, a decimal, at most what the order has room for; 0: it was none.
+        /// `None`: as it was.
+        quantity: Option<String>,
     },
     /// IB cancels it.
     Cancel(OrderName),
@@ -141,9 +145,9 @@ pub enum OrderHappening {
 
 /// All forms, as they are listed to users.
 pub(crate) const FORMS: &str = "fill=ORDER:QUANTITY|all[:PRICE] with ORDER one of CLIENT/ORDERID, \
-     perm/PERMID; correct=ORDER:PRICE; cancel=ORDER; reject=ORDER:CODE; inactive=ORDER; \
-     active=ORDER; repeat-status=ORDER; order=CLIENT/ORDERID|manual:SYMBOL:QUANTITY[:LIMIT]; \
-     price=SYMBOL:PRICE; reject-next=CODE[:N]; reject-symbol=SYMBOL:CODE; silent-fill[=N]; \
+     perm/PERMID; correct=ORDER:PRICE[:QUANTITY]; cancel=ORDER; reject=ORDER:CODE; \
+     inactive=ORDER; active=ORDER; repeat-status=ORDER; \
+     order=CLIENT/ORDERID|manual:SYMBOL:QUANTITY[:LIMIT]; price=SYMBOL:PRICE; reject-next=CODE[:N]; reject-symbol=SYMBOL:CODE; silent-fill[=N]; \
      repeat-next[=N]; warn-next=CODE[:N]; part-next=QUANTITY[:N]; refuse-cancel=CODE[:N]; \
      early-end[=N]; foreign-end[=N]; end-mark; lose-answers[=N]; lose-cancel-answers[=N]; \
      answer-later[=N]; drop-at-order=refused|accepted|later; drop-at-cancel=refused|accepted|later; ledger";
@@ -189,7 +193,10 @@ impl fmt::Display for OrderHappening {
                 write!(formatter, "fill={order}:{quantity}")?;
                 price.map_or(Ok(()), |price| write!(formatter, ":{price}"))
             }
-            Self::Correct { order, price } => write!(formatter, "correct={order}:{price}"),
+            Self::Correct { order, price, quantity } => {
+                write!(formatter, "correct={order}:{price}")?;
+                quantity.as_ref().map_or(Ok(()), |quantity| write!(formatter, ":{quantity}"))
+            }
             Self::Cancel(order) => write!(formatter, "cancel={order}"),
             Self::Reject { order, code } => write!(formatter, "reject={order}:{code}"),
             Self::Inactive(order) => write!(formatter, "inactive={order}"),
@@ -239,14 +246,18 @@ impl fmt::Display for OrderHappening {
 /// Reads a form by its name; none if it is not one of these.
 pub(super) fn read(name: &str, value: Option<&str>) -> Option<OrderHappening> {
     use OrderHappening as To;
-    let mut parts = Parts(value.unwrap_or_default().split(':'));
+    let mut parts = Parts::of(value.unwrap_or_default());
     let happening = match name {
         "fill" => To::Fill {
             order: parts.next()?,
             quantity: Some(parts.word()?).filter(|word| word != "all"),
             price: parts.price()?,
         },
-        "correct" => To::Correct { order: parts.next()?, price: parts.price()?? },
+        "correct" => To::Correct {
+            order: parts.next()?,
+            price: parts.price()??,
+            quantity: parts.decimal_if_any()?,
+        },
         "cancel" => To::Cancel(parts.next()?),
         "reject" => To::Reject { order: parts.next()?, code: parts.next()? },
         "inactive" => To::Inactive(parts.next()?),
@@ -292,40 +303,7 @@ pub(super) fn read(name: &str, value: Option<&str>) -> Option<OrderHappening> {
         _ => return None,
     };
     // What follows is nothing that was understood.
-    parts.0.next().filter(|rest| !rest.is_empty()).is_none().then_some(happening)
-}
-
-/// The parts of a value, one by one.
-struct Parts<'a>(std::str::Split<'a, char>);
-
-impl Parts<'_> {
-    fn word(&mut self) -> Option<String> {
-        self.0.next().filter(|word| !word.is_empty()).map(str::to_owned)
-    }
-
-    fn next<T: FromStr>(&mut self) -> Option<T> {
-        self.0.next()?.parse().ok()
-    }
-
-    fn decimal(&mut self) -> Option<String> {
-        self.word().filter(|word| word.parse::<f64>().is_ok_and(|number| number >= 0.0))
-    }
-
-    /// A price, or none at all.
-    fn price(&mut self) -> Option<Option<f64>> {
-        match self.0.next() {
-            None => Some(None),
-            Some(text) => text.parse().ok().filter(|price: &f64| price.is_finite()).map(Some),
-        }
-    }
-
-    /// How many; one, if that is not said.
-    fn count(&mut self) -> Option<u32> {
-        match self.0.next() {
-            None | Some("") => Some(1),
-            Some(text) => text.parse().ok(),
-        }
-    }
+    parts.is_over().then_some(happening)
 }
 
 #[cfg(test)]
@@ -339,6 +317,8 @@ mod tests {
             "fill=7/101:0.5:231.4",
             "fill=perm/3000000001:all",
             "correct=7/101:231.35",
+            "correct=7/101:231.35:40",
+            "correct=perm/3000000001:231.35:0",
             "cancel=55/1700000000",
             "reject=7/3:201",
             "inactive=7/3",
@@ -374,6 +354,9 @@ mod tests {
             "fill=7:50",
             "fill=7/101:50:x",
             "fill=7/101:50:1:2",
+            "correct=7/101",
+            "correct=7/101:231:-1",
+            "correct=7/101:231:1:2",
             "order=perm/3:AAPL:1",
             "order=7/3:AAPL:0",
             "drop-at-order=never",

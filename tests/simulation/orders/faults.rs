@@ -80,7 +80,7 @@ impl World {
                 let quantity = self.rng.bool().then(|| self.rng.u32(1..60).to_string());
                 To::Fill { order, quantity, price: Some(230.0) }
             }
-            3 => To::Correct { order, price: 231.0 },
+            3 => To::Correct { order, price: 231.0, quantity: None },
             4 => To::Cancel(order),
             5 => To::Reject { order, code: 201 },
             6 => To::Inactive(order),

@@ -30,7 +30,7 @@ impl OrderBook {
     fn answer_what_if(&mut self, wish: Wish) {
         let price = match wish.kind.has_limit() {
             true => wish.order.lmt_price(),
-            false => self.quotes.get(&wish.listing).map_or(0.0, |quote| quote.ask),
+            false => self.quote_of(&wish.traded).map_or(0.0, |quote| quote.ask),
         };
         let answer = wire::what_if(&wish, self.client_of(wish.owner), price);
         self.news.push_back((Audience::Owner(wish.owner), Frame::WhatIf(Box::new(answer))));
@@ -83,7 +83,7 @@ impl OrderBook {
             Status::PendingCancel => return Err(Refusal::busy_order()),
             _ => {}
         }
-        let same = entry.listing == wish.listing
+        let same = entry.traded == wish.traded
             && entry.buy == wish.buy
             && entry.account == wish.order.account();
         if !same || entry.kind == Kind::Exercise {

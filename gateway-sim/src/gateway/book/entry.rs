@@ -17,7 +17,8 @@ use std::time::Duration;
 use ibouncer_proto::tws::v1::{Contract, Order};
 
 use super::super::answer::Refusal;
-use super::super::listings::Listing;
+use super::super::traded::Traded;
+use super::kinds::Kind;
 use super::quantity::Quantity;
 use crate::seeds::SeedOwner;
 
@@ -90,56 +91,6 @@ fn allowed(from: Status, to: Status) -> bool {
     }
 }
 
-/// What makes an order executable, and at which price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Market,
-    Limit,
-    Stop,
-    StopLimit,
-    Trail,
-    TrailLimit,
-    /// Market if touched.
-    Touched,
-    LimitTouched,
-    /// The exercise of an option: executed only when told.
-    Exercise,
-}
-
-impl Kind {
-    /// Of the name that TWS has for it; none if it is not simulated.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        match name.to_ascii_uppercase().as_str() {
-            "MKT" => Some(Self::Market),
-            "LMT" => Some(Self::Limit),
-            "STP" => Some(Self::Stop),
-            "STP LMT" | "STPLMT" => Some(Self::StopLimit),
-            "TRAIL" => Some(Self::Trail),
-            "TRAIL LIMIT" | "TRAILLMT" => Some(Self::TrailLimit),
-            "MIT" => Some(Self::Touched),
-            "LIT" => Some(Self::LimitTouched),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn has_limit(self) -> bool {
-        matches!(self, Self::Limit | Self::StopLimit | Self::LimitTouched)
-    }
-
-    /// Whether it waits for a price, the `auxPrice` of the order.
-    pub(crate) fn has_stop(self) -> bool {
-        matches!(self, Self::Stop | Self::StopLimit | Self::Touched | Self::LimitTouched)
-    }
-
-    pub(crate) fn trails(self) -> bool {
-        matches!(self, Self::Trail | Self::TrailLimit)
-    }
-
-    pub(crate) fn waits_for_trigger(self) -> bool {
-        self.has_stop() || self.trails()
-    }
-}
-
 /// One order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
@@ -148,7 +99,7 @@ pub(crate) struct Entry {
     /// 0 for one that was placed by hand.
     pub(crate) order_id: i32,
     pub(crate) account: String,
-    pub(crate) listing: Listing,
+    pub(crate) traded: Traded,
     pub(crate) contract: Contract,
     /// As it was wished, with the defaults of TWS.
     pub(crate) order: Order,
@@ -195,7 +146,7 @@ pub(crate) struct NewEntry {
     pub(crate) perm_id: i64,
     pub(crate) owner: SeedOwner,
     pub(crate) order_id: i32,
-    pub(crate) listing: Listing,
+    pub(crate) traded: Traded,
     pub(crate) contract: Contract,
     pub(crate) order: Order,
     pub(crate) kind: Kind,
@@ -206,13 +157,13 @@ pub(crate) struct NewEntry {
 
 impl Entry {
     pub(crate) fn new(new: NewEntry, status: Status) -> Self {
-        let NewEntry { perm_id, owner, order_id, listing, contract, order, kind, .. } = new;
+        let NewEntry { perm_id, owner, order_id, traded, contract, order, kind, .. } = new;
         let mut entry = Self {
             perm_id,
             owner,
             order_id,
             account: order.account().to_owned(),
-            listing,
+            traded,
             contract,
             order,
             kind,
@@ -279,6 +230,21 @@ impl Entry {
         self.quantity - self.filled
     }
 
+    /// Whether only a hand fills it, whatever the market does: its type, or the auction that it
+    /// waits for, is not simulated.
+    pub(crate) fn waits_to_be_told(&self) -> bool {
+        self.kind == Kind::Told || matches!(self.order.tif(), "OPG" | "AUC")
+    }
+
+    /// The price that it must not miss, if it has one.
+    pub(crate) fn limit(&self) -> Option<f64> {
+        let given = self.order.lmt_price.filter(|price| *price < f64::MAX && *price != 0.0);
+        match self.kind {
+            Kind::Told => given,
+            kind => kind.has_limit().then(|| self.order.lmt_price()),
+        }
+    }
+
     /// Average price of what is filled; 0 before.
     pub(crate) fn average(&self) -> f64 {
         match self.filled {
@@ -342,17 +308,5 @@ mod tests {
         }
         assert!(allowed(Inactive, Submitted) && !allowed(Filled, Submitted));
         assert!(!allowed(PendingSubmit, Filled), "IB does not have it");
-    }
-
-    #[test]
-    fn kinds_have_the_names_of_tws() {
-        for (name, kind) in [
-            ("mkt", Some(Kind::Market)),
-            ("STP LMT", Some(Kind::StopLimit)),
-            ("TRAIL", Some(Kind::Trail)),
-            ("VOL", None),
-        ] {
-            assert_eq!(Kind::named(name), kind, "{name}");
-        }
     }
 }

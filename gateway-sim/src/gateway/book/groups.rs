@@ -34,7 +34,7 @@ impl OrderBook {
 
     /// Refuses what is too much of one contract, side and account.
     pub(super) fn admit(&self, wish: &Wish) -> Answer {
-        let active = self.alive.count(wish.listing, wish.buy, wish.order.account());
+        let active = self.alive.count(&wish.traded, wish.buy, wish.order.account());
         match active >= self.settings.most_active {
             true => Err(Refusal::too_many_orders(self.settings.most_active)),
             false => Ok(()),
@@ -46,19 +46,21 @@ impl OrderBook {
     pub(super) fn enter(&mut self, mut wish: Wish, parent: Option<i64>, frames: u32) -> i64 {
         let perm_id = self.next_perm_id;
         self.next_perm_id += 1;
+        // A hedge is no alternative to what closes its parent.
         if let Some(parent) = parent
             && wish.order.oca_group().is_empty()
+            && wish.order.hedge_type().is_empty()
         {
             wish.order.oca_group = Some(parent.to_string());
             wish.order.oca_type = Some(REDUCE);
         }
         let attached = wish.attached.take();
-        let Wish { owner, order_id, listing, contract, order, kind, buy, quantity, .. } = wish;
+        let Wish { owner, order_id, traded, contract, order, kind, buy, quantity, .. } = wish;
         let new = NewEntry {
             perm_id,
             owner,
             order_id,
-            listing,
+            traded,
             contract,
             order,
             kind,
@@ -89,16 +91,17 @@ impl OrderBook {
 
     /// A stop loss or a profit taker that came with its parent.
     fn attached(&self, parent: &Entry, order_id: i32, stop: bool) -> Wish {
-        let quote = self.quotes.get(&parent.listing);
+        let quote = self.quote_of(&parent.traded);
         let touch = quote.map(|quote| if parent.buy { quote.ask } else { quote.bid });
         let base = match parent.kind.has_limit() {
             true => parent.order.lmt_price(),
             false => touch.unwrap_or_default(),
         };
         let up = parent.buy != stop;
-        let factor = if up { 1.0 + ATTACHED_DISTANCE } else { 1.0 - ATTACHED_DISTANCE };
+        // The price of a combination may be below 0.
+        let away = base.abs() * ATTACHED_DISTANCE;
         let step = quote.map_or(0.01, |quote| quote.step);
-        let price = on_step(base * factor, step);
+        let price = on_step(if up { base + away } else { base - away }, step);
         let order = Order {
             action: Some(if parent.buy { "SELL" } else { "BUY" }.to_owned()),
             order_type: Some(if stop { "STP" } else { "LMT" }.to_owned()),
@@ -114,7 +117,7 @@ impl OrderBook {
         Wish {
             owner: parent.owner,
             order_id,
-            listing: parent.listing,
+            traded: parent.traded.clone(),
             contract: parent.contract.clone(),
             order,
             kind: if stop { Kind::Stop } else { Kind::Limit },

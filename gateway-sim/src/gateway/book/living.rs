@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::listings::Listing;
+use super::super::traded::Traded;
 use super::Entry;
 
 /// Contract, side and account: what a limit of active orders counts.
-type Alike = (Listing, bool, String);
+type Alike = (Traded, bool, String);
 
 /// Orders that are not over, by permanent id.
 #[derive(Debug, Default)]
@@ -41,8 +41,8 @@ impl Living {
     }
 
     /// Of one contract, side and account.
-    pub(super) fn count(&self, listing: Listing, buy: bool, account: &str) -> u32 {
-        self.alike.get(&(listing, buy, account.to_owned())).copied().unwrap_or_default()
+    pub(super) fn count(&self, traded: &Traded, buy: bool, account: &str) -> u32 {
+        self.alike.get(&(traded.clone(), buy, account.to_owned())).copied().unwrap_or_default()
     }
 
     #[cfg(test)]
@@ -52,5 +52,5 @@ impl Living {
 }
 
 fn alike(entry: &Entry) -> Alike {
-    (entry.listing, entry.buy, entry.account.clone())
+    (entry.traded.clone(), entry.buy, entry.account.clone())
 }

@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::executions::Done;
 use super::super::holdings::Trade;
 use super::super::listings::Listing;
+use super::super::traded::Traded;
 use super::groups::on_step;
 use super::{Audience, Desk, Entry, Frame, Kind, OrderBook, Quantity, Quote, Status};
 use crate::ledger::OrderChange;
@@ -17,12 +17,17 @@ use crate::ledger::OrderChange;
 impl OrderBook {
     /// Contracts whose quotes matter.
     pub(in super::super) fn contracts(&self) -> BTreeSet<Listing> {
-        self.watching().map(|entry| entry.listing).collect()
+        self.watching().flat_map(|entry| entry.traded.listings()).collect()
     }
 
     /// Notes a quote.
     pub(in super::super) fn set_quote(&mut self, listing: Listing, quote: Quote) {
         self.quotes.insert(listing, quote);
+    }
+
+    /// Bid and ask of what an order is of.
+    pub(in super::super) fn quote_of(&self, traded: &Traded) -> Option<Quote> {
+        traded.quote(|listing| self.quotes.get(&listing).copied())
     }
 
     /// Quotes have changed.
@@ -63,7 +68,7 @@ impl OrderBook {
     /// Whether only a hand fills it.
     fn is_by_hand(&self, entry: &Entry) -> bool {
         let told = self.settings.manual_fills && entry.kind != Kind::Market;
-        (told && !is_immediate(entry)) || entry.stuck
+        (told && !is_immediate(entry)) || entry.stuck || entry.waits_to_be_told()
     }
 
     /// Takes an order as far as it comes at the quote of the moment.
@@ -71,7 +76,7 @@ impl OrderBook {
         let Some(entry) = self.entries.get(&perm_id).filter(|entry| entry.works()) else {
             return;
         };
-        let Some(quote) = self.quotes.get(&entry.listing).copied() else {
+        let Some(quote) = self.quote_of(&entry.traded) else {
             return;
         };
         if self.waits_for_parent(entry) || entry.kind == Kind::Exercise {
@@ -131,6 +136,7 @@ impl OrderBook {
         price: Option<f64>,
         desk: &mut Desk<'_>,
     ) {
+        let quote = self.entries.get(&perm_id).and_then(|entry| self.quote_of(&entry.traded));
         let Some(entry) = self.entries.get_mut(&perm_id) else {
             return;
         };
@@ -143,11 +149,9 @@ impl OrderBook {
         if part <= Quantity::ZERO || !reachable {
             return;
         }
-        let quote = self.quotes.get(&entry.listing);
         let touch = quote.map(|quote| if entry.buy { quote.ask } else { quote.bid });
-        let limit = entry.kind.has_limit().then(|| entry.order.lmt_price());
         let exercise = entry.kind == Kind::Exercise;
-        let price = price.or(limit).or(touch).unwrap_or_default();
+        let price = price.or(entry.limit()).or(touch).unwrap_or_default();
         let price = if exercise { 0.0 } else { price };
         entry.filled = entry.filled + part;
         entry.paid += price * part.as_f64();
@@ -165,21 +169,11 @@ impl OrderBook {
         } else if entry.status() == Status::PreSubmitted {
             entry.transition(Status::Submitted, "a part is filled");
         }
-        let number = self.executions.len() + 1;
-        let mut done = Done::of(entry, part, price, number, desk.unix);
-        let (holding, realized) = desk.portfolio.trade(&Trade {
-            account: &entry.account,
-            listing: entry.listing,
-            quantity: if entry.buy { part.as_f64() } else { -part.as_f64() },
-            price,
-            commission: done.commission,
-        });
-        done.realized = realized;
-        entry.commission += done.commission;
-        self.executions.push(done.clone());
+        let executed = self.execute(perm_id, part, price, desk);
         self.changed(perm_id, OrderChange::Filled);
-        let done = Box::new(done);
-        self.tell(perm_id, Frame::Execution(done.clone()));
+        for (done, _) in &executed {
+            self.tell(perm_id, Frame::Execution(done.clone()));
+        }
         if alive {
             self.tell_open_order(perm_id, false);
         }
@@ -187,8 +181,12 @@ impl OrderBook {
         if alive {
             self.tell_open_order(perm_id, true);
         }
-        self.tell(perm_id, Frame::Commission(done));
-        self.tell_everyone(Frame::Position(holding));
+        for (done, holding) in executed {
+            self.tell(perm_id, Frame::Commission(done));
+            if let Some(holding) = holding {
+                self.tell_everyone(Frame::Position(holding));
+            }
+        }
         if exercise {
             self.deliver(perm_id, part, desk);
         }
@@ -196,11 +194,13 @@ impl OrderBook {
     }
 
     /// What an exercised option is on comes or goes at the strike.
-    fn deliver(&mut self, perm_id: i64, part: Quantity, desk: &mut Desk<'_>) {
+    pub(super) fn deliver(&mut self, perm_id: i64, part: Quantity, desk: &mut Desk<'_>) {
         let Some(entry) = self.entries.get(&perm_id) else {
             return;
         };
-        let listing = entry.listing;
+        let Traded::One(listing) = entry.traded else {
+            return;
+        };
         let each = if listing.is_call() == Some(true) { 1.0 } else { -1.0 };
         let (holding, _) = desk.portfolio.trade(&Trade {
             account: &entry.account,

@@ -56,6 +56,11 @@ impl Quantity {
         Self(share as i64).min(self)
     }
 
+    /// So many times as much.
+    pub(crate) fn times(self, number: u32) -> Self {
+        Self(self.0.saturating_mul(i64::from(number)))
+    }
+
     /// A quarter of it, rounded up to a whole one if it is whole itself.
     pub(crate) fn quarter(self) -> Self {
         let step = if self.is_whole() { SCALE } else { 1 };

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::super::answer::Refusal;
-use super::super::holdings::Trade;
+use super::super::traded::Traded;
 use super::{Audience, Desk, Entry, Frame, Kind, OrderBook, Quantity, Status, Wish};
 use crate::happening::{DropAtOrder, OrderHappening, OrderName};
 use crate::ledger::OrderChange;
@@ -162,7 +162,12 @@ impl OrderBook {
                 let quantity = quantity.as_deref().map_or(Some(left), Quantity::parse);
                 self.fill_when_told(perm_id, quantity.unwrap_or_default(), *price, desk);
             }
-            To::Correct { order, price } => self.correct(*order, *price, desk),
+            To::Correct { order, price, quantity } => {
+                let quantity = quantity.as_deref().map(|text| Quantity::parse(text).ok_or(()));
+                if let (Some(perm_id), Ok(quantity)) = (self.find(*order), quantity.transpose()) {
+                    self.correct(perm_id, *price, quantity, desk);
+                }
+            }
             To::Cancel(order) => {
                 if let Some(perm_id) = self.find(*order) {
                     self.end_cancelled(perm_id, "cancelled by the exchange", desk);
@@ -194,6 +199,11 @@ impl OrderBook {
             let perm_id = self.enter(wish, None, 1);
             self.transmit(perm_id, desk);
         }
+    }
+
+    /// What an order is of.
+    pub(in super::super) fn traded_of(&self, name: OrderName) -> Option<Traded> {
+        self.entries.get(&self.find(name)?).map(|entry| entry.traded.clone())
     }
 
     fn find(&self, name: OrderName) -> Option<i64> {
@@ -234,33 +244,6 @@ impl OrderBook {
             self.changed(perm_id, change);
             self.tell_order(perm_id);
         }
-    }
-
-    /// The last execution of an order again, under the next number behind the last dot. Money and
-    /// position are put right; its commission comes again.
-    fn correct(&mut self, order: OrderName, price: f64, desk: &mut Desk<'_>) {
-        let Some(perm_id) = self.find(order) else {
-            return;
-        };
-        let found = self.executions.iter_mut().rev().find(|done| done.perm_id == perm_id);
-        let (Some(done), Some(entry)) = (found, self.entries.get_mut(&perm_id)) else {
-            return;
-        };
-        let (old, quantity) = (done.price, done.quantity.as_f64());
-        entry.paid += (price - old) * quantity;
-        entry.last_price = price;
-        done.price = price;
-        done.revision += 1;
-        done.average = entry.average();
-        let signed = if done.bought { quantity } else { -quantity };
-        let (account, listing, commission) = (&entry.account, entry.listing, 0.0);
-        let undo = Trade { account, listing, quantity: -signed, price: old, commission };
-        desk.portfolio.trade(&undo);
-        desk.portfolio.trade(&Trade { quantity: signed, price, ..undo });
-        let done = Box::new(done.clone());
-        self.changed(perm_id, OrderChange::Corrected);
-        self.tell(perm_id, Frame::Execution(done.clone()));
-        self.tell(perm_id, Frame::Commission(done));
     }
 }
 

@@ -68,7 +68,7 @@ pub(in super::super) fn completed(entry: &Entry, unix: i64) -> CompletedOrder {
 /// The answer to a question what an order would do.
 pub(super) fn what_if(wish: &Wish, client_id: i32, price: f64) -> OpenOrder {
     let equity = wish.equity;
-    let value = price * wish.quantity.as_f64() * wish.listing.value_factor();
+    let value = (price * wish.quantity.as_f64() * wish.traded.value_factor()).abs();
     let (margin, commission) = (value * 0.25, 1.0 + wish.quantity.as_f64() * 0.005);
     OpenOrder {
         order_id: Some(wish.order_id),

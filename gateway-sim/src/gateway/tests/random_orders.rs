@@ -12,6 +12,7 @@ use crate::limits::{Limit, LimitSpec, Limits};
 const SEEDS: u64 = 400;
 const STEPS: usize = 60;
 const CLIENTS: [i32; 2] = [7, 8];
+const LEGS: &[(&str, i32)] = &[("AAPL", 2), ("MSFT", -1)];
 
 fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())]
@@ -19,7 +20,10 @@ fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
 
 /// A random order; its prices are around the market.
 fn random_order(rng: &mut Rng) -> Order {
-    let kind = pick(rng, &["MKT", "MKT", "LMT", "LMT", "LMT", "STP", "STP LMT", "TRAIL", "MIT"]);
+    let kinds =
+        ["MKT", "MKT", "MKT", "LMT", "LMT", "LMT", "LMT", "STP", "STP LMT", "TRAIL", "MIT", "REL"];
+    let kind = pick(rng, &kinds);
+    // The combination is about 35: some of its orders are far away.
     let price = |rng: &mut Rng| f64::from(rng.i32(22_500..23_800)) / 100.0;
     let group = pick(rng, &["", "", "", "a", "b"]);
     Order {
@@ -29,7 +33,7 @@ fn random_order(rng: &mut Rng) -> Order {
         }),
         lmt_price: kind.contains("LMT").then(|| price(rng)),
         parent_id: Some(if rng.u8(..4) == 0 { rng.i32(1..30) } else { 0 }),
-        tif: Some(pick(rng, &["DAY", "GTC", "GTC", "IOC", "FOK"]).to_owned()),
+        tif: Some(pick(rng, &["DAY", "GTC", "GTC", "DAY", "OPG", "IOC", "FOK"]).to_owned()),
         oca_group: (!group.is_empty()).then(|| group.to_owned()),
         oca_type: Some(pick(rng, &[0, 1, 2, 3])),
         transmit: Some(rng.u8(..5) != 0),
@@ -47,7 +51,11 @@ fn step(world: &mut World, clients: &mut BTreeMap<i32, ConnectionId>, rng: &mut 
         0..=9 => {
             let next = world.gateway.shared.book.next_order_id(number);
             let order_id = if rng.u8(..5) == 0 { some_id } else { next + rng.i32(..2) };
-            world.place(client, order_id, pick(rng, &["AAPL", "AAPL", "MSFT"]), &random_order(rng));
+            let order = random_order(rng);
+            match rng.u8(..8) {
+                0 => world.place_of(client, order_id, combination(LEGS), &order),
+                _ => world.place(client, order_id, pick(rng, &["AAPL", "AAPL", "MSFT"]), &order),
+            }
         }
         10..=12 => world.cancel(client, some_id),
         13 => world.request(client, ask::REQ_OPEN_ORDERS, &OpenOrdersRequest {}),
@@ -60,13 +68,17 @@ fn step(world: &mut World, clients: &mut BTreeMap<i32, ConnectionId>, rng: &mut 
         16 | 17 => world.happen(&format!("price=AAPL:{}.{}", rng.u8(226..238), rng.u8(10..99))),
         18 => world.happen(&format!("fill={number}/{some_id}:{}", rng.u8(1..200))),
         19 => {
-            let what = pick(rng, &["correct", "cancel", "inactive", "active", "reject"]);
-            let more = match what {
-                "correct" => ":230.5",
-                "reject" => ":201",
-                _ => "",
-            };
+            let what = pick(rng, &["cancel", "inactive", "active", "reject"]);
+            let more = if what == "reject" { ":201" } else { "" };
             world.happen(&format!("{what}={number}/{some_id}{more}"));
+        }
+        21 if rng.u8(..4) != 0 => {
+            let executions = &world.gateway.shared.book.executions;
+            if let Some(done) = rng.choice(executions) {
+                let perm_id = done.perm_id;
+                let more = pick(rng, &[":230.5", ":230.5:0", ":229:20", ":232:500"]);
+                world.happen(&format!("correct=perm/{perm_id}{more}"));
+            }
         }
         20 => world.happen(pick(
             rng,
@@ -121,6 +133,28 @@ fn run(seed: u64) -> (Vec<Vec<u8>>, World) {
     (bytes, world)
 }
 
+/// What came and went is what the executions say as they are now, and every cent of it is in a
+/// position, was realized, or was paid for a trade that realized nothing.
+fn check_money(seed: u64, world: &World) {
+    let portfolio = &world.gateway.shared.portfolio;
+    let purse = portfolio.purse("DU0000001");
+    let (mut cash, mut unrealized_fees) = (0.0, 0.0);
+    for done in &world.gateway.shared.book.executions {
+        if done.contract.sec_type() == "BAG" {
+            continue;
+        }
+        let side = if done.bought { -1.0 } else { 1.0 };
+        cash += side * done.price * done.quantity.as_f64() - done.commission;
+        if done.realized.is_none() {
+            unrealized_fees += done.commission;
+        }
+    }
+    assert!((purse.cash - cash).abs() < 1e-3, "seed {seed}: {purse:?} {cash}");
+    let held: f64 = portfolio.positions.iter().map(|one| one.average_cost * one.quantity).sum();
+    let found = purse.cash + held + unrealized_fees;
+    assert!((purse.realized - found).abs() < 1e-3, "seed {seed}: {purse:?} {found}");
+}
+
 #[test]
 fn whatever_is_done_the_book_is_sound_and_positions_add_up() {
     let (mut filled, mut cancelled) = (0, 0);
@@ -134,7 +168,10 @@ fn whatever_is_done_the_book_is_sound_and_positions_add_up() {
         for line in &ledger.orders {
             let quantity: f64 = line.filled.parse().unwrap();
             let sign = if line.side == "BUY" { 1.0 } else { -1.0 };
-            *held.entry(&line.symbol).or_default() += sign * quantity;
+            let legs = if line.sec_type == "BAG" { LEGS } else { &[(line.symbol.as_str(), 1)] };
+            for (symbol, ratio) in legs {
+                *held.entry(symbol).or_default() += sign * quantity * f64::from(*ratio);
+            }
             filled += u32::from(line.status == "Filled");
             cancelled += u32::from(line.status == "Cancelled");
         }
@@ -144,6 +181,7 @@ fn whatever_is_done_the_book_is_sound_and_positions_add_up() {
             let sum: f64 = found.map(|one| one.quantity).sum();
             assert!((sum - quantity).abs() < 1e-6, "seed {seed}: {symbol} {sum} {quantity}");
         }
+        check_money(seed, &world);
     }
     assert!(filled > 300 && cancelled > 200, "{filled} filled, {cancelled} cancelled");
 }

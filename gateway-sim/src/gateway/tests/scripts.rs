@@ -1,8 +1,6 @@
 //! What is done to orders on purpose, and faults of answers.
 
-use ibouncer_proto::tws::v1::{
-    AutoOpenOrdersRequest, ExecutionRequest, OpenOrdersRequest, PositionsRequest,
-};
+use ibouncer_proto::tws::v1::{AutoOpenOrdersRequest, OpenOrdersRequest, PositionsRequest};
 
 use super::*;
 
@@ -190,22 +188,6 @@ fn limit_orders_wait_to_be_told_if_fills_are_by_hand() {
     assert_eq!(world.line(3_000_000_002).filled, "100");
     world.happen("fill=7/1:100:231.5");
     assert_eq!(world.line(3_000_000_001).average_price, 231.5);
-}
-
-#[test]
-fn a_correction_differs_behind_the_last_dot() {
-    let (mut world, client) = with_order("");
-    world.happen("fill=7/1:100:199");
-    world.happen("correct=7/1:198");
-    let told: Vec<ExecutionDetails> = world.messages(client, tell::EXECUTION_DATA);
-    let ids: Vec<_> =
-        told.iter().map(|one| one.execution.clone().unwrap().exec_id().to_owned()).collect();
-    assert_eq!(ids[0].rsplit_once('.').unwrap(), (ids[1].rsplit_once('.').unwrap().0, "01"));
-    assert!(ids[1].ends_with(".02"));
-    assert_eq!(world.line(3_000_000_001).average_price, 198.0);
-    world.request(client, ask::REQ_EXECUTIONS, &ExecutionRequest::default());
-    let told: Vec<ExecutionDetails> = world.messages(client, tell::EXECUTION_DATA);
-    assert_eq!(told.last().unwrap().execution.clone().unwrap().price(), 198.0);
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn what_cannot_be_is_refused_and_leaves_no_order() {
         (aapl(), Order { total_quantity: None, ..plain() }, 434),
         (aapl(), Order { total_quantity: Some("-5".into()), ..plain() }, 321),
         (aapl(), Order { total_quantity: Some("1.5".into()), ..plain() }, 10243),
-        (aapl(), Order { order_type: Some("VOL".into()), ..plain() }, 387),
+        (aapl(), Order { order_type: Some("NOSUCH".into()), ..plain() }, 387),
         (aapl(), Order { tif: Some("SOON".into()), ..plain() }, 321),
         (aapl(), Order { lmt_price: None, ..plain() }, 321),
         (aapl(), Order { lmt_price: Some(230.001), ..plain() }, 110),

@@ -211,10 +211,8 @@ impl Hub {
                 self.audit_denied(client, what, because, now);
             }
             Input::ClientLeft { client } => {
-                let left = self.clients.leave(client);
-                if let Some(principal) = left.and_then(|left| left.credential.principal) {
-                    self.desk.on_parted(&principal, client, now);
-                }
+                self.part(client, now);
+                self.clients.leave(client);
                 self.outputs.push_back(Output::StatusChanged);
             }
             Input::StreamOpened { client, stream, single } => {

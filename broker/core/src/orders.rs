@@ -85,7 +85,7 @@ pub struct Caller {
 
 impl Caller {
     /// Is it still what it was when it called?
-    fn stands(&self, principals: &Principals) -> bool {
+    pub(crate) fn stands(&self, principals: &Principals) -> bool {
         stands(principals, self.principal.as_deref(), self.imprint)
     }
 
@@ -254,12 +254,18 @@ impl Desk {
     }
 
     /// Other numbers to decide by, from now on.
-    pub fn on_settings(&mut self, settings: TradingSettings, principals: Principals, now: Instant) {
+    pub(crate) fn on_settings(
+        &mut self,
+        settings: TradingSettings,
+        principals: Principals,
+        contracts: &Contracts,
+        now: Instant,
+    ) {
         // Off is at once; on needs a journal, which is made at the start.
         let enabled = self.active && settings.enabled;
         self.settings = TradingSettings { enabled, ..settings };
         self.principals = principals;
-        self.take_back_of_those_without_rights(now);
+        self.take_back_of_those_without_rights(contracts, now);
         self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
     }

@@ -49,8 +49,7 @@ impl Driver {
             }
             Command::Reload(settings, windows) => {
                 self.windows = windows;
-                self.window_open = false;
-                self.tick_window();
+                self.tell_window();
                 self.input(Input::Settings(settings)).await;
                 self.answers.set_limit(self.hub.unread_answers());
             }

@@ -77,11 +77,16 @@ impl Driver {
 
     /// The window is told when it opens and when it closes.
     pub(super) fn tick_window(&mut self) {
-        let left = self.windows.left(SystemTime::now());
-        if left.is_some() != self.window_open {
-            self.window_open = left.is_some();
-            let until = left.map(|left| Instant::now() + left);
-            self.hub.handle_input(Input::RestartWindow { until }, Instant::now());
+        if self.windows.left(SystemTime::now()).is_some() != self.window_open {
+            self.tell_window();
         }
+    }
+
+    /// Where it is now: until when, if it is open.
+    pub(super) fn tell_window(&mut self) {
+        let left = self.windows.left(SystemTime::now());
+        self.window_open = left.is_some();
+        let until = left.map(|left| Instant::now() + left);
+        self.hub.handle_input(Input::RestartWindow { until }, Instant::now());
     }
 }

@@ -226,7 +226,9 @@ pub(super) fn is_pacing_violation(error: &ErrorMessage) -> bool {
 }
 
 /// Does an error with this code end the request it is about? Warnings do not. Source: protocol
-/// fact sheet, section 8.
+/// fact sheet, section 8; and of 10018, 10019 (products whose price has a factor) and 10349 (the time
+/// in force was set by a preset), which newer Gateways say of orders that live on: rust-ibapi 834,
+/// ib_async 191 and 217.
 pub(crate) fn ends_request(code: i32) -> bool {
     !matches!(
         code,
@@ -237,9 +239,12 @@ pub(crate) fn ends_request(code: i32) -> bool {
             | 434
             | 492
             | 2100..=2199
+            | 10_018
+            | 10_019
             | 10_089..=10_091
             | 10_167
             | 10_197
+            | 10_349
     )
 }
 
@@ -249,7 +254,7 @@ mod tests {
 
     #[test]
     fn warnings_do_not_end_a_request_and_errors_do() {
-        for code in [0, 2104, 2137, 10_167, 399, 10_197] {
+        for code in [0, 2104, 2137, 10_018, 10_167, 399, 10_197, 10_349] {
             assert!(!ends_request(code), "{code}");
         }
         for code in [101, 200, 300, 321, 322, 354, 10_186, 10_190] {

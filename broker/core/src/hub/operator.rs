@@ -38,8 +38,13 @@ impl Hub {
         self.heartbeat.on_settings(settings.heartbeat.clone());
         self.supervisor.on_settings(settings.worker.clone());
         self.session.on_settings(settings.clone());
-        self.desk.on_settings(settings.trading.clone(), settings.principals.clone(), now);
+        let (trading, principals) = (settings.trading.clone(), settings.principals.clone());
+        self.desk.on_settings(trading, principals, &self.contracts, now);
         self.settings = settings;
+        self.part_with_strangers(now);
+        if self.session.is_up() {
+            self.hold_an_unexpected_login(now);
+        }
         self.serve_waiters(now);
         self.note(NoteKind::Operator, Severity::Info, "the configuration was read again".into());
         self.outputs.push_back(Output::StatusChanged);

@@ -6,22 +6,28 @@ use prost::Message as _;
 use crate::checks;
 use crate::contracts::Contracts;
 use crate::fields::field;
-use crate::lines::{Lines, kind};
+use crate::lines::{Line, Lines, Upstream, kind};
 
 /// Ticks of a quote: bid, ask, last; and the same, delayed.
 const QUOTES: [(i32, i32, i32); 2] = [(1, 2, 4), (66, 67, 68)];
 
-/// Middle of bid and ask, or else the last price, of a line that is open.
+/// Middle of bid and ask, or else the last price, of a line that has data in this session: what is
+/// stale says nothing of where the market is.
 pub(super) fn quote(lines: &Lines, contracts: &Contracts, contract: &tws::Contract) -> Option<f64> {
     let wanted = checks::plain(contract);
-    lines.iter().filter(|(_, line)| *line.kind() == kind::MARKET_DATA).find_map(|(_, line)| {
+    let is_quote = |line: &Line| {
+        *line.kind() == kind::MARKET_DATA
+            && matches!(line.upstream, Upstream::Live(_))
+            && !line.stale
+    };
+    lines.iter().filter(|(_, line)| is_quote(line)).find_map(|(_, line)| {
         let asked = tws::MarketDataRequest::decode(&line.wanted.body[..]).ok()?;
         is_same(&asked.contract?, &wanted, contracts).then_some(())?;
         let ticks: Vec<_> = line
             .memory
             .replay(None, line.sequence)
             .iter()
-            .filter(|one| one.field == field::TICK_PRICE)
+            .filter(|one| one.field == field::TICK_PRICE && Some(one.sequence) > line.gap_at)
             .filter_map(|one| tws::TickPrice::decode(&one.body[..]).ok())
             .collect();
         let price = |tick| {

@@ -235,11 +235,7 @@ impl Hub {
                 self.heartbeat.start(now);
                 // START_API has just left, and counts at Gateway.
                 self.pacer.charge(now);
-                if let Some(because) = self.unexpected_login() {
-                    tracing::error!(because, "the session is held");
-                    self.note(NoteKind::Gateway, Severity::Error, because.clone());
-                    // It is up, so that this cannot be refused.
-                    let _ = self.session.hold(&because, true, now);
+                if self.hold_an_unexpected_login(now) {
                     return;
                 }
                 self.on_session_up(epoch, now);
@@ -259,6 +255,18 @@ impl Hub {
                 self.outputs.push_back(Output::StatusChanged);
             }
         }
+    }
+
+    /// Of a session that is up. True if it is not the one that is meant.
+    pub(super) fn hold_an_unexpected_login(&mut self, now: Instant) -> bool {
+        let Some(because) = self.unexpected_login() else {
+            return false;
+        };
+        tracing::error!(because, "the session is held");
+        self.note(NoteKind::Gateway, Severity::Error, because.clone());
+        // It is up, so that this cannot be refused.
+        let _ = self.session.hold(&because, true, now);
+        true
     }
 
     /// Another kind of login answers than the one that is meant (`gateway.expect`).

@@ -272,7 +272,7 @@ impl Desk {
         self.answer(call, &response);
     }
 
-    fn principal_of(&self, caller: &Caller) -> Option<&Principal> {
+    pub(super) fn principal_of(&self, caller: &Caller) -> Option<&Principal> {
         self.principals.get(caller.principal.as_deref()?)
     }
 }

@@ -91,10 +91,12 @@ pub(crate) fn checked_change(body: &[u8]) -> Result<tws::PlaceOrderRequest, Erro
         return Err(error::invalid("request.order is missing"));
     };
     crate::checks::contract(request.contract.as_ref())?;
-    crate::checks::one_of("order.action", order.action(), &["BUY", "SELL", "SSHORT"])?;
+    crate::checks::one_of("order.action", order.action(), &["BUY", "SELL", "SSHORT", "SLONG"])?;
     crate::checks::needed("order.order_type", order.order_type(), "LMT")?;
     figures::check(request.contract.as_ref().unwrap_or(&tws::Contract::default()), order)?;
-    if order.order_type() == "LMT" && figures::set(order.lmt_price).is_none() {
+    let legs = request.contract.iter().flat_map(|contract| &contract.combo_legs);
+    let by_legs = legs.into_iter().any(|leg| figures::set(leg.per_leg_price).is_some());
+    if order.order_type() == "LMT" && figures::set(order.lmt_price).is_none() && !by_legs {
         return Err(error::invalid("request.order.lmt_price is missing: a LMT order needs it"));
     }
     if is_tag(order.order_ref()) {

@@ -125,7 +125,9 @@ impl Desk {
         if let Some(contract) = told.contract.clone() {
             self.doings.push_back(Doing::Learn(Box::new(contract)));
         }
-        if let Some((call, _)) = self.previews.remove(&order_id) {
+        // Order ids are those of one client; another one's list can have the same.
+        let is_answer = order.what_if() && order.client_id() == self.client_id;
+        if is_answer && let Some((call, _)) = self.previews.remove(&order_id) {
             // It went out with its owner's mark, and is told to nobody else.
             let owner =
                 order.oca_group().split_once(body::OWNER_MARK).map_or("", |(owner, _)| owner);

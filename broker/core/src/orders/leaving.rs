@@ -15,7 +15,8 @@ use ibouncer_proto::api::v1::{
     OrderState as State, PlaceOrderResponse, PlaceOrdersResponse,
 };
 
-use super::journal::Sending;
+use super::asked::place::sha256;
+use super::journal::{Audit, Sending};
 use super::{Desk, Doing};
 use crate::error::{self, Error};
 use crate::ids::CallId;
@@ -98,9 +99,8 @@ impl Desk {
             // Only a list shows it; before, it could not be changed.
             self.reconciler.begin();
         }
-        let mut audit = departure.audit;
-        audit.result = "sent";
-        self.doings.push_back(Doing::Audit(Box::new(audit)));
+        let audit = Audit { result: "sent", ..departure.audit };
+        self.write_down(self.lines_of(&audit, &departure.orders));
     }
 
     /// It has its number and does not leave after all: never.
@@ -136,6 +136,10 @@ impl Desk {
 
     fn not_sent(&mut self, departure: Departure, error: &Error, now: Instant) {
         let error = error::not_sent(error.clone());
+        // Of what was not written down nothing remains after this.
+        let reason = error.message.clone();
+        let audit = Audit { result: "not-sent", reason, ..departure.audit };
+        let lines = self.lines_of(&audit, &departure.orders);
         for id in &departure.orders {
             match departure.what {
                 What::Place | What::Exercise => self.place_not_sent(*id, &error.message, now),
@@ -158,10 +162,25 @@ impl Desk {
         for (call, _) in departure.waiters {
             self.reply(call, Err(error.clone()));
         }
-        let mut audit = departure.audit;
-        audit.result = "not-sent";
-        audit.reason = error.message;
-        self.doings.push_back(Doing::Audit(Box::new(audit)));
+        self.write_down(lines);
+    }
+
+    /// What is written down of a frame: of a group each order has a line, and so has what Gateway
+    /// attaches to one.
+    fn lines_of(&self, audit: &Audit, orders: &[i32]) -> Vec<Audit> {
+        let others = orders.iter().skip(1).filter_map(|id| self.book.get(*id));
+        let others = others.map(|order| Audit {
+            client_order_id: order.record.client_order_id.clone(),
+            order_id: order.record.order_id,
+            perm_id: order.record.perm_id,
+            body_sha256: sha256(&order.record.request),
+            ..audit.clone()
+        });
+        std::iter::once(audit.clone()).chain(others).collect()
+    }
+
+    fn write_down(&mut self, lines: Vec<Audit>) {
+        self.doings.extend(lines.into_iter().map(|line| Doing::Audit(Box::new(line))));
     }
 
     fn place_not_sent(&mut self, id: i32, because: &str, now: Instant) {

@@ -69,12 +69,23 @@ pub(crate) fn check(
     contract: &tws::Contract,
     order: &tws::Order,
 ) -> Result<(), Error> {
-    account(settings, principal, known, order)?;
-    instrument::check(principal, known, contract, order)?;
+    check_what(settings, principal, known, contract, order)?;
     limits::check(principal, known, contract, order)
 }
 
-/// An exercise has an account, an instrument and a quantity, but no price.
+/// May it be of this account and this contract, however much?
+pub(crate) fn check_what(
+    settings: &TradingSettings,
+    principal: &Principal,
+    known: Known<'_>,
+    contract: &tws::Contract,
+    order: &tws::Order,
+) -> Result<(), Error> {
+    account(settings, principal, known, order)?;
+    instrument::check(principal, known, contract, order)
+}
+
+/// An exercise has an account, an instrument and a quantity; its price is the option's strike.
 pub(crate) fn check_exercise(
     settings: &TradingSettings,
     principal: &Principal,
@@ -89,7 +100,7 @@ pub(crate) fn check_exercise(
     account(settings, principal, known, &order)?;
     let contract = request.contract.clone().unwrap_or_default();
     instrument::check(principal, known, &contract, &order)?;
-    limits::check_exercise(principal, known, request.exercise_quantity())
+    limits::check_exercise(principal, known, &contract, request.exercise_quantity())
 }
 
 fn account(
@@ -148,6 +159,7 @@ fn of_its_accounts(
         ("account", order.account()),
         ("clearing_account", order.clearing_account()),
         ("customer_account", order.customer_account()),
+        ("delta_neutral_clearing_account", order.delta_neutral_clearing_account()),
     ] {
         if !account.is_empty() && !principal.sees(account) {
             return refuse(&format!(

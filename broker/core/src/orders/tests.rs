@@ -88,6 +88,14 @@ fn principals() -> Principals {
 }
 
 impl Floor {
+    /// The configuration has these clients from now on.
+    fn reload(&mut self, principals: Principals) {
+        let settings = self.desk.settings.clone();
+        self.desk.on_settings(settings, principals, &Contracts::default(), self.now);
+    }
+}
+
+impl Floor {
     /// Trading is open.
     fn open() -> Self {
         let mut floor = Self::closed(Loaded::default());

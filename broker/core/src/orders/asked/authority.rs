@@ -4,13 +4,16 @@
 use std::time::Instant;
 
 use ibouncer_proto::api::v1::OrderScope;
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
 
 use super::operator::checked_reason;
 use super::refusals::not_found;
+use crate::contracts::Contracts;
 use crate::error::{self, Error};
 use crate::orders::journal::Audit;
 use crate::orders::leaving::departures::{Departure, What};
-use crate::orders::rights;
+use crate::orders::rights::{self, Known};
 use crate::orders::{Caller, Desk};
 use crate::principals::{Principal, Role, TradingSettings};
 
@@ -50,16 +53,20 @@ impl Desk {
         Err(error::forbidden("RIGHT_DENIED", &format!("{what}, and {is}"), &key))
     }
 
-    /// Who may not send orders any more sends none that waits for its turn either, nor does a caller
-    /// whose credential a reload has taken away. Limits are those of the moment in which an order
-    /// was taken in.
-    pub(in crate::orders) fn take_back_of_those_without_rights(&mut self, now: Instant) {
+    /// Who may not send orders any more, or not of this account and contract, sends none that waits for
+    /// its turn either, nor does a caller whose credential a reload has taken away. Limits are those
+    /// of the moment in which an order was taken in.
+    pub(in crate::orders) fn take_back_of_those_without_rights(
+        &mut self,
+        contracts: &Contracts,
+        now: Instant,
+    ) {
         let sends = |what| !matches!(what, What::Cancel | What::CancelEvery);
         let waiting: Vec<_> = self
             .departures
             .iter()
             .filter(|(_, one)| sends(one.what) && !one.numbered)
-            .filter_map(|(key, one)| Some((key, self.may_still_leave(one).err()?)))
+            .filter_map(|(key, one)| Some((key, self.may_still_leave(one, contracts).err()?)))
             .collect();
         for (key, error) in waiting {
             self.take_back(key, &error, now);
@@ -73,14 +80,38 @@ impl Desk {
         }
     }
 
-    fn may_still_leave(&self, departure: &Departure) -> Result<(), Error> {
+    fn may_still_leave(&self, departure: &Departure, contracts: &Contracts) -> Result<(), Error> {
         let (caller, audit) = (&departure.caller, &departure.audit);
         // Of a client that is gone, its rights say that.
         let known = caller.principal.as_ref().is_some_and(|one| self.principals.contains_key(one));
         if known && !caller.stands(&self.principals) {
             return Err(error::rights_changed(caller.principal.as_deref()));
         }
-        self.may_change_of(caller, &audit.owner, &audit.reason).map(drop)
+        let acting = self.may_change_of(caller, &audit.owner, &audit.reason)?;
+        for request in departure.orders.iter().filter_map(|id| self.asked_of(*id, departure.what)) {
+            let contract = request.contract.unwrap_or_default();
+            let order = request.order.unwrap_or_default();
+            let known = Known {
+                name: &acting.owner,
+                accounts: &self.accounts,
+                open_orders: 0,
+                last_minute: 0,
+                quote: None,
+                contracts,
+            };
+            rights::check_what(&self.settings, &acting.principal, known, &contract, &order)?;
+        }
+        Ok(())
+    }
+
+    /// What leaves for this order, as its owner has asked for it.
+    fn asked_of(&self, id: i32, what: What) -> Option<tws::PlaceOrderRequest> {
+        let record = &self.book.get(id)?.record;
+        let body = match what {
+            What::Modify => &record.change.as_ref()?.request,
+            _ => &record.request,
+        };
+        tws::PlaceOrderRequest::decode(&body[..]).ok()
     }
 
     /// Whose orders this caller may change here, and by whose limits.
@@ -119,11 +150,13 @@ impl Desk {
             self.for_another(caller, reason)?;
             return Ok(owner.to_owned());
         }
-        // Whoever may have sent it may cancel it, also once trading is off.
+        // Whoever may have sent it may cancel it, also once trading is off, or it may send no more.
         let settings = TradingSettings { enabled: self.active, ..self.settings.clone() };
         let named = caller.principal.as_deref().unwrap_or_default();
         let known = self.principals.get(named).map(|principal| (named, principal));
-        rights::may_trade(&settings, known)?;
+        if self.book.live_count(named) == 0 {
+            rights::may_trade(&settings, known)?;
+        }
         Ok(named.to_owned())
     }
 

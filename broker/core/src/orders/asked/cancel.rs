@@ -8,13 +8,16 @@ use std::time::Instant;
 
 use ibouncer_proto::api::v1::{
     self, CancelAllOrdersRequest, CancelAllOrdersResponse, CancelOrderRequest, CancelOrderResponse,
-    ChangeKind, ChangeState, OrderEventKind, OrderState as State,
+    ChangeKind, ChangeState, OrderEventKind, OrderScope, OrderState as State,
 };
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
 
 use super::place::sha256;
+use super::placement::read;
 use super::refusals::{ended, not_found};
+use super::request::OrderRequest;
 use super::waiting::Waiting;
 use crate::error::{self, Error};
 use crate::ids::CallId;
@@ -79,7 +82,7 @@ impl Desk {
                 self.never_leaves(id, &audit, now);
             }
         }
-        let orders = self.cancel_all_of(&owner, Some(caller), &asked.reason, now);
+        let orders = self.cancel_all_of(&owner, caller, &asked.reason, now);
         if orders.is_empty()
             && withdrawn.is_empty()
             && let Some(error) = self.none_of_them(caller, &owner)
@@ -124,7 +127,12 @@ impl Desk {
         let mut orders = Vec::new();
         let mut waiting = std::mem::take(&mut self.waiting);
         let unsent = |one: &Waiting| one.names.iter().all(|name| self.is_unsent(owner, name));
-        let withdrawn = waiting.take_out(|one| one.owner == owner && which(one) && unsent(one));
+        // Whoever is limited to accounts does not learn of what waits for others.
+        let view = self.view_of(caller, OrderScope::All);
+        let shown =
+            |one: &Waiting| accounts_of(&one.request).iter().all(|to| view.shows(owner, to));
+        let withdrawn =
+            waiting.take_out(|one| one.owner == owner && which(one) && shown(one) && unsent(one));
         self.waiting = waiting;
         for one in withdrawn {
             let error = error::order_later("WITHDRAWN", BECAUSE);
@@ -145,21 +153,34 @@ impl Desk {
         orders
     }
 
-    /// Cancels for all live orders of an owner; by the broker itself if nobody asked.
+    /// Cancels for all live orders of an owner that this caller sees.
     pub(in crate::orders) fn cancel_all_of(
         &mut self,
         owner: &str,
-        caller: Option<&Caller>,
+        caller: &Caller,
         reason: &str,
+        now: Instant,
+    ) -> Vec<i32> {
+        self.cancel_each_of(owner, (Some(caller), caller), reason, |_| true, now)
+    }
+
+    /// The same, of those in accounts that are meant; of a caller who may be gone, for whom it is
+    /// done then.
+    pub(in crate::orders) fn cancel_each_of(
+        &mut self,
+        owner: &str,
+        (caller, by): (Option<&Caller>, &Caller),
+        reason: &str,
+        meant: impl Fn(&String) -> bool,
         now: Instant,
     ) -> Vec<i32> {
         let mut orders = Vec::new();
         for id in self.book.live_of(owner) {
-            let by = caller.cloned().unwrap_or_else(the_broker);
-            if self.may_see(&by, id).is_err() {
+            let is_meant = self.book.get(id).is_some_and(|order| meant(&order.record.account));
+            if !is_meant || self.may_see(by, id).is_err() {
                 continue;
             }
-            let audit = self.cancel_audit(&by, owner, id, reason);
+            let audit = self.cancel_audit(by, owner, id, reason);
             if self.cancel_one(caller, id, None, audit, now).is_ok() {
                 orders.push(id);
             }
@@ -287,4 +308,22 @@ pub(in crate::orders) fn details(asked: &CancelOrderRequest) -> Vec<u8> {
 
 pub(in crate::orders) fn the_broker() -> Caller {
     Caller { name: "broker".into(), ..Caller::default() }
+}
+
+/// The accounts that a request names which would place something.
+fn accounts_of(request: &OrderRequest) -> Vec<String> {
+    let of_orders = |raw, group| -> Vec<String> {
+        let placements = read(raw, group).unwrap_or_default();
+        let orders = placements.into_iter().filter_map(|one| one.request.order);
+        orders.map(|order| order.account.unwrap_or_default()).collect()
+    };
+    match request {
+        OrderRequest::Place(raw) => of_orders(raw, false),
+        OrderRequest::PlaceGroup(raw) => of_orders(raw, true),
+        OrderRequest::Exercise(raw) => {
+            let asked = v1::ExerciseOptionsRequest::decode(&raw[..]).unwrap_or_default();
+            vec![asked.request.unwrap_or_default().account.unwrap_or_default()]
+        }
+        _ => Vec::new(),
+    }
 }

@@ -73,15 +73,16 @@ impl Desk {
         let mut cancels = 0;
         if asked.cancel_open {
             for owner in self.owners(&asked.client) {
-                let open = self.book.live_count(&owner);
+                let seen = |id: &i32| self.may_see(caller, *id).is_ok();
+                let open = self.book.live_of(&owner).iter().filter(|id| seen(id)).count();
                 if self.may_cancel() {
-                    cancels += self.cancel_all_of(&owner, Some(caller), &reason, now).len();
+                    cancels += self.cancel_all_of(&owner, caller, &reason, now).len();
                     if self.any_elsewhere(&owner) {
-                        self.owe_ordered(&owner, now);
+                        self.owe_ordered(&owner, caller, &reason, now);
                     }
                 } else if open > 0 {
                     cancels += open;
-                    self.owe_ordered(&owner, now);
+                    self.owe_ordered(&owner, caller, &reason, now);
                 }
             }
         }

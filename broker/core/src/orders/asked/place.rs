@@ -75,7 +75,13 @@ impl Desk {
             let mut known = self.known_of(&owner, &around, (around.quote)(&contract));
             known.open_orders += before + placement.attached.len();
             known.last_minute += index;
-            rights::check(&self.settings, &principal, known, &contract, &order)?;
+            rights::check(&self.settings, &principal, known, &contract, &order).map_err(
+                |error| {
+                    let which =
+                        if group { format!("order {:?}: ", placement.name) } else { String::new() };
+                    Error { message: which + &error.message, ..error }
+                },
+            )?;
             before += placement.names().count();
         }
         self.take_in(caller, call, &owner, placements, ask(false), around.now)

@@ -48,8 +48,16 @@ pub(in crate::orders) fn check(contract: &tws::Contract, order: &tws::Order) -> 
     quantity(order)
 }
 
-/// Is each number of the contract one?
+/// Is each number of the contract one, and has it legs only if it is a combination? Beside those it
+/// would say two things: what Gateway makes of that nobody knows.
 pub(in crate::orders) fn contract(contract: &tws::Contract) -> Result<(), Error> {
+    if !contract.combo_legs.is_empty() && contract.sec_type() != "BAG" {
+        return Err(error::invalid(format!(
+            "request.contract.combo_legs are those of a combination, and sec_type is {:?}: use \
+             \"BAG\" and no con_id, or leave the legs out",
+            contract.sec_type()
+        )));
+    }
     for (field, number) in [("strike", contract.strike), ("multiplier", contract.multiplier)] {
         if number.is_some_and(|number| !number.is_finite()) {
             return Err(none(&format!("contract.{field}"), number.unwrap_or_default()));
@@ -185,6 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn legs_are_those_of_a_combination() {
+        let with_leg = |sec_type: &str| {
+            refusal(|contract, _| {
+                contract.sec_type = Some(sec_type.into());
+                contract.combo_legs = vec![tws::ComboLeg::default()];
+            })
+        };
+        assert_eq!(with_leg("BAG"), None);
+        for other in ["STK", "OPT", "bag", ""] {
+            assert!(with_leg(other).unwrap().contains("combo_legs"), "{other}");
+        }
+    }
+
+    #[test]
     fn what_is_no_number_is_refused_by_its_field_and_absurd_numbers_are_numbers() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             for (field, change) in [
@@ -202,6 +224,7 @@ mod tests {
                 ("contract.multiplier", |contract, _, bad| contract.multiplier = Some(bad)),
                 ("contract.combo_legs", |contract, _, bad| {
                     let leg = tws::ComboLeg { per_leg_price: Some(bad), ..Default::default() };
+                    contract.sec_type = Some("BAG".into());
                     contract.combo_legs = vec![leg];
                 }),
             ] {

@@ -22,6 +22,9 @@ const ABOUT_CANCELS: [i32; 3] = [161, 10147, 10148];
 /// A warning to ib_async, and the end of an order here: nothing follows it.
 const SIZE_IS_ZERO: i32 = 434;
 
+/// How Gateway begins what only warns, whatever its code.
+const WARNING: &str = "Warning:";
+
 /// After a duplicate id it is not known how far Gateway has counted.
 const SKIPPED_IDS: i32 = 1_000;
 
@@ -29,7 +32,9 @@ impl Desk {
     /// An error or a warning about an order id. False if it is none of ours.
     pub(crate) fn on_error(&mut self, id: i32, told: &tws::ErrorMessage, now: Instant) -> bool {
         let (code, text) = (told.error_code(), told.error_msg());
-        let ends = (ends_request(code) || code == SIZE_IS_ZERO) && code != CANCELLED;
+        let ends = (ends_request(code) || code == SIZE_IS_ZERO)
+            && code != CANCELLED
+            && !text.starts_with(WARNING);
         if code == DUPLICATE_ID {
             self.next_id = self.next_id.max(id.saturating_add(SKIPPED_IDS));
             let what =

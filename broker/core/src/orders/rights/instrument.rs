@@ -29,8 +29,12 @@ pub(super) fn check(
     if contract.combo_legs.is_empty() {
         return lists.allow(meant(known, contract, &key, &shown)?);
     }
-    // The words of a combination are free; what is traded are its legs.
+    // The words of a combination are free, but not its number; what is traded are its legs.
     lists.allow(contract)?;
+    if contract.con_id() != 0 && meant(known, contract, &key, &shown)?.sec_type() != "BAG" {
+        let what = format!("{shown}, and con_id {} is no combination's", contract.con_id());
+        return Err(denied(&what, &key));
+    }
     for leg in &contract.combo_legs {
         let leg = tws::Contract { con_id: leg.con_id, ..tws::Contract::default() };
         if leg.con_id() == 0 {

@@ -51,20 +51,29 @@ pub(super) fn check(
     }
 }
 
-/// An exercise has a quantity, and no price.
+/// An exercise has a quantity, and its price is the strike: for that the underlying comes or goes.
 pub(super) fn check_exercise(
     principal: &Principal,
     known: Known<'_>,
+    contract: &tws::Contract,
     quantity: i32,
 ) -> Result<(), Error> {
     counts(principal, known)?;
-    match principal.limits.quantity {
-        Some(limit) => {
-            let rule = Rule { known, name: "max_quantity", limit, unit: "" };
-            rule.at_most("quantity", f64::from(quantity), limit)
-        }
-        None => Ok(()),
+    let (limits, quantity) = (&principal.limits, f64::from(quantity));
+    let rule = |name, limit| Rule { known, name, limit, unit: "" };
+    if let Some(limit) = limits.quantity {
+        rule("max_quantity", limit).at_most("quantity", quantity, limit)?;
     }
+    let Some(limit) = limits.notional else {
+        return Ok(());
+    };
+    let rule = rule("max_notional", limit);
+    let meant = instrument::meant(known, contract, &rule.key(), &rule.shown())?;
+    let said = meant.strike.zip(meant.multiplier).filter(|_| contract.con_id() != 0);
+    let (strike, multiplier) = said.ok_or_else(|| {
+        rule.hidden("its strike and multiplier are known only by con_id, after GetContractDetails")
+    })?;
+    rule.at_most("a value of", quantity * strike * multiplier, limit * (1.0 + ROUNDING))
 }
 
 fn counts(principal: &Principal, known: Known<'_>) -> Result<(), Error> {

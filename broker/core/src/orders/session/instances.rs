@@ -5,12 +5,15 @@
 //! own downtime is not the client's. Who comes back is forgiven what it owes itself, and not what
 //! an operator has ordered.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::ids::ClientId;
 use crate::notes::Severity;
-use crate::orders::Desk;
+use crate::orders::asked::cancel::the_broker;
+use crate::orders::journal::OrderedCancels;
+use crate::orders::{Caller, Desk};
 
 /// Whose orders are to be cancelled, and when.
 #[derive(Debug, Default)]
@@ -46,9 +49,16 @@ impl Desk {
     /// What was owed before the broker started, and to whom it may be owed now: of nobody it is
     /// known yet whether it still runs.
     pub(in crate::orders) fn resume_owed(&mut self, now: Instant) {
-        for owner in self.facts.ordered_cancels.clone() {
-            self.owed.ordered.insert(owner, now);
+        for owner in std::mem::take(&mut self.facts.ordered_cancels) {
+            let by = OrderedCancels {
+                by: "broker".into(),
+                reason: "an operator has ordered it".into(),
+                accounts: Vec::new(),
+            };
+            self.facts.ordered.entry(owner).or_insert(by);
         }
+        let ordered = self.facts.ordered.keys();
+        self.owed.ordered = ordered.map(|owner| (owner.clone(), now)).collect();
         let lives = |owner: &&String| self.book.live_count(owner) > 0;
         let wanting = self.principals.iter().filter(|(_, one)| one.cancel_on_disconnect.is_some());
         let may_be_gone: Vec<String> =
@@ -83,13 +93,31 @@ impl Desk {
         }
     }
 
-    /// What a halt wants cancelled, and cannot be now.
-    pub(in crate::orders) fn owe_ordered(&mut self, owner: &str, now: Instant) {
-        self.owed.ordered.insert(owner.to_owned(), now);
-        if !self.facts.ordered_cancels.iter().any(|one| one == owner) {
-            self.facts.ordered_cancels.push(owner.to_owned());
-            self.save_facts();
+    /// What a halt wants cancelled, and cannot be now. Whoever is limited to accounts has ordered it
+    /// for these.
+    pub(in crate::orders) fn owe_ordered(
+        &mut self,
+        owner: &str,
+        caller: &Caller,
+        reason: &str,
+        now: Instant,
+    ) {
+        let accounts = self.principal_of(caller).map(|one| one.accounts.clone());
+        let accounts = accounts.unwrap_or_default();
+        let ordered = self.facts.ordered.entry(owner.to_owned());
+        let is_new = matches!(ordered, Entry::Vacant(_));
+        let ordered = ordered.or_default();
+        ordered.by = caller.shown().to_owned();
+        ordered.reason = reason.to_owned();
+        if accounts.is_empty() || (ordered.accounts.is_empty() && !is_new) {
+            ordered.accounts.clear();
+        } else {
+            ordered.accounts.extend(accounts);
+            ordered.accounts.sort();
+            ordered.accounts.dedup();
         }
+        self.owed.ordered.insert(owner.to_owned(), now);
+        self.save_facts();
     }
 
     fn owe_left(&mut self, owner: &str, at: Instant) {
@@ -108,7 +136,7 @@ impl Desk {
             owed.iter().filter(|(_, at)| **at <= now).map(|(who, _)| who.clone()).collect()
         };
         for owner in due(&self.owed.left) {
-            self.cancel_owed(&owner, "its owner has left", now);
+            self.cancel_owed(&owner, &the_broker(), &[], "its owner has left", now);
             if self.is_put_off(&owner) {
                 self.owed.left.insert(owner, now + PUT_OFF);
                 continue;
@@ -118,13 +146,15 @@ impl Desk {
             self.save_facts();
         }
         for owner in due(&self.owed.ordered) {
-            self.cancel_owed(&owner, "an operator has ordered it", now);
+            let ordered = self.facts.ordered.get(&owner).cloned().unwrap_or_default();
+            let by = Caller { name: ordered.by, ..Caller::default() };
+            self.cancel_owed(&owner, &by, &ordered.accounts, &ordered.reason, now);
             if self.is_put_off(&owner) {
                 self.owed.ordered.insert(owner, now + PUT_OFF);
                 continue;
             }
             self.owed.ordered.remove(&owner);
-            self.facts.ordered_cancels.retain(|one| *one != owner);
+            self.facts.ordered.remove(&owner);
             self.save_facts();
         }
     }
@@ -147,11 +177,19 @@ impl Desk {
         self.book.live_of(owner).into_iter().any(|id| self.is_elsewhere(id))
     }
 
-    fn cancel_owed(&mut self, owner: &str, because: &str, now: Instant) {
-        let orders = self.cancel_all_of(owner, None, because, now);
-        if !orders.is_empty() {
-            let count = orders.len();
-            let text = format!("{count} open orders of {owner} are cancelled: {because}");
+    fn cancel_owed(
+        &mut self,
+        owner: &str,
+        by: &Caller,
+        accounts: &[String],
+        reason: &str,
+        now: Instant,
+    ) {
+        let meant = |account: &String| accounts.is_empty() || accounts.contains(account);
+        let count = self.cancel_each_of(owner, (None, by), reason, meant, now).len();
+        if count > 0 {
+            let by = &by.name;
+            let text = format!("{count} open orders of {owner} are cancelled by {by}: {reason}");
             self.note(Severity::Warning, text);
         }
     }

@@ -70,7 +70,7 @@ fn a_change_by_an_administrator_keeps_the_owner_s_limits_but_for_its_pace() {
     let momentum = principals.get_mut("momentum").unwrap();
     momentum.limits =
         OrderLimits { notional: Some(95.0), orders_per_minute: Some(1), ..Default::default() };
-    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    floor.reload(principals);
     let large = floor.call("risk", change_of("momentum", 9.6, "larger"));
     assert!(floor.refused(large).message.contains("max_notional"));
     let own = floor.call("momentum", modify("a", 9.0));
@@ -113,7 +113,7 @@ fn an_administrator_of_some_accounts_touches_nothing_outside_of_them() {
     floor.accounts.push("DU0000002".into());
     let mut principals = principals();
     principals.get_mut("risk").unwrap().accounts = vec!["DU0000002".into()];
-    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    floor.reload(principals);
     let mut request = limit(10.0);
     request.order.as_mut().unwrap().account = Some("DU0000001".into());
     floor.call("momentum", OrderRequest::Place(place("a", request)));
@@ -146,7 +146,7 @@ fn an_administrator_of_some_accounts_brakes_for_all_and_lets_go_of_nothing_for_a
     let mut floor = Floor::open();
     let mut principals = principals();
     principals.get_mut("risk").unwrap().accounts = vec!["DU0000001".into()];
-    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    floor.reload(principals);
     let reason = || "all is well".to_owned();
     let resume = |client: &str| {
         OrderRequest::Resume(v1::ResumeTradingRequest { client: client.into(), reason: reason() })
@@ -171,7 +171,7 @@ fn the_brokers_own_user_under_a_name_with_accounts_lets_go_for_all_and_cancels_n
     let mut floor = Floor::open();
     let mut principals = principals();
     principals.get_mut("risk").unwrap().accounts = vec!["DU0000001".into()];
-    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    floor.reload(principals);
     let operator = Caller { operator: true, ..caller("risk") };
     let reason = || "all is well".to_owned();
     floor.call_by(&operator, &super::rules::halt("", false));
@@ -196,4 +196,58 @@ fn the_brokers_own_user_under_a_name_with_accounts_lets_go_for_all_and_cancels_n
     floor.call_by(&unnamed, &every());
     floor.leave();
     assert_eq!(floor.left.last().unwrap().0, id::REQ_GLOBAL_CANCEL);
+}
+
+/// An order of momentum in this account.
+fn in_account(name: &str, account: &str) -> OrderRequest {
+    let mut request = limit(10.0);
+    request.order.as_mut().unwrap().account = Some(account.into());
+    OrderRequest::Place(place(name, request))
+}
+
+#[test]
+fn what_an_administrator_of_some_accounts_orders_while_the_link_is_down_spares_the_others() {
+    let mut floor = Floor::open();
+    let mut principals = principals();
+    principals.get_mut("risk").unwrap().accounts = vec!["DU0000001".into()];
+    floor.reload(principals);
+    // Of one that names no account it is not known whether it is among them.
+    for (name, account) in [("here", "DU0000001"), ("there", "")] {
+        floor.call("momentum", in_account(name, account));
+        floor.leave();
+        floor.told(floor.order("momentum", name).order_id, "Submitted");
+    }
+    floor.down();
+    let call = floor.call("risk", super::rules::halt("momentum", true));
+    assert_eq!(floor.answer::<v1::HaltTradingResponse>(call).cancels, 1);
+    // It is the next broker that does it.
+    let mut next = Floor::closed(floor.disk.clone());
+    next.session(2, Before::TakenThrough(100));
+    next.reconcile();
+    next.desk.handle_timeout(next.now);
+    next.settle();
+    next.leave();
+    let ended: Vec<_> =
+        next.left.iter().filter(|(message, _)| *message == id::CANCEL_ORDER).collect();
+    assert_eq!(ended.len(), 1);
+    let change = next.order("momentum", "here").change.clone().unwrap();
+    assert_eq!((&change.by[..], &change.reason[..]), ("risk", "too hot"));
+    assert!(next.order("momentum", "there").change.is_none());
+}
+
+#[test]
+fn what_waits_for_other_accounts_is_neither_withdrawn_nor_named() {
+    let mut floor = Floor::closed(Loaded::default());
+    let mut principals = principals();
+    principals.get_mut("risk").unwrap().accounts = vec!["DU0000001".into()];
+    floor.reload(principals);
+    let spared = floor.call("patient", in_account("there", "DU0000002"));
+    let lost = floor.call("patient", in_account("here", "DU0000001"));
+    let (owner, reason) = ("patient".to_owned(), "why not".to_owned());
+    let all = OrderRequest::CancelAll(v1::CancelAllOrdersRequest { owner, reason });
+    let call = floor.call("risk", all);
+    let names: Vec<_> = floor.answer::<v1::CancelAllOrdersResponse>(call).orders;
+    assert_eq!(names.iter().map(|one| &one.client_order_id[..]).collect::<Vec<_>>(), ["here"]);
+    assert_eq!(floor.refused(lost).code, "WITHDRAWN");
+    assert!(!floor.replies.contains_key(&spared));
 }

@@ -106,3 +106,29 @@ fn a_number_that_is_no_scope_and_no_resolution_is_not_taken_for_one() {
     assert_eq!(floor.refused(call).code, "INVALID_ARGUMENT");
     assert_eq!(floor.state("momentum", "a"), State::Sent);
 }
+
+#[test]
+fn each_order_of_a_group_has_a_line_whether_it_leaves_or_not() {
+    let lines = |floor: &Floor, result: &str| -> Vec<String> {
+        let of =
+            floor.audit.iter().filter(|one| one.what == "PlaceOrders" || one.what == "PlaceOrder");
+        let of = of.filter(|one| one.result == result);
+        of.inspect(|one| assert!(one.order_id != 0, "{one:?}"))
+            .map(|one| one.client_order_id.clone())
+            .collect()
+    };
+    let group = || {
+        let orders = ["g1", "g2", "g3"].map(|name| new_order(name, limit(10.0))).to_vec();
+        OrderRequest::PlaceGroup(v1::PlaceOrdersRequest { orders }.encode_to_vec().into())
+    };
+    let mut floor = Floor::open();
+    floor.call("momentum", group());
+    floor.leave();
+    assert_eq!(lines(&floor, "sent"), ["g1", "g2", "g3"]);
+    let hashes = floor.audit.iter().map(|one| &one.body_sha256[..]);
+    assert!(hashes.clone().all(|hash| hash.len() == 64));
+    let mut floor = Floor::open();
+    floor.call("momentum", group());
+    floor.call("risk", super::rules::halt("", false));
+    assert_eq!(lines(&floor, "not-sent"), ["g1", "g2", "g3"]);
+}

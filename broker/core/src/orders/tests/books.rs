@@ -44,8 +44,10 @@ fn what_is_told_of_an_order_is_an_event_once() {
 fn an_error_ends_what_gateway_never_told_of_and_only_that() {
     let mut floor = Floor::open();
     let (a, b) = (floor.placed("momentum", "a"), floor.placed("momentum", "b"));
-    floor.failed(a, 399);
-    assert_eq!(floor.state("momentum", "a"), State::Sent, "a warning ends nothing");
+    for warning in [399, 10_349] {
+        floor.failed(a, warning);
+        assert_eq!(floor.state("momentum", "a"), State::Sent, "{warning} is a warning");
+    }
     floor.failed(a, 201);
     assert_eq!(floor.state("momentum", "a"), State::Rejected);
     floor.told(a, "Inactive");
@@ -220,7 +222,15 @@ fn a_preview_is_answered_and_is_no_order() {
     floor.leave();
     let sent = tws::PlaceOrderRequest::decode(floor.left[0].1.clone()).unwrap();
     assert!(sent.order.clone().unwrap().what_if());
-    floor.opened(sent.order_id(), "PreSubmitted", 10.0);
+    let mut told = floor.open_order(sent.order_id(), "PreSubmitted", 10.0);
+    // A list has an order of that number, of another API client.
+    let order = told.order.get_or_insert_default();
+    order.client_id = Some(55);
+    floor.hear(id::OPEN_ORDER, &told);
+    assert!(!floor.replies.contains_key(&call), "it answers nothing");
+    let order = told.order.get_or_insert_default();
+    (order.client_id, order.what_if) = (Some(CLIENT_ID), Some(true));
+    floor.hear(id::OPEN_ORDER, &told);
     assert!(floor.answer::<v1::PreviewOrderResponse>(call).preview.is_some());
     assert!(floor.desk.book.get(sent.order_id()).is_none());
     assert!(floor.placed("momentum", "a") > sent.order_id(), "its id is used up");

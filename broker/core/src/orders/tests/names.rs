@@ -170,7 +170,7 @@ fn whoever_may_not_trade_any_more_is_not_told_that_its_order_never_left() {
     let id = floor.placed("momentum", "a");
     let mut principals = principals();
     principals.get_mut("momentum").unwrap().role = crate::principals::Role::Observe;
-    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    floor.reload(principals);
     let again = floor.place("momentum", "a");
     let answer = floor.answer::<v1::PlaceOrderResponse>(again);
     assert!(answer.already_placed);

@@ -9,7 +9,7 @@ fn limited(mut floor: Floor) -> Floor {
         principals.get_mut(name).unwrap().limits =
             OrderLimits { orders_per_minute: Some(3), ..Default::default() };
     }
-    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    floor.reload(principals);
     floor
 }
 

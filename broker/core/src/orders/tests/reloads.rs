@@ -18,7 +18,7 @@ impl Floor {
         let mut principals = self.desk.principals.clone();
         let imprints = tokens.iter().map(|token| imprint(token)).collect();
         principals.get_mut(who).unwrap().imprints = imprints;
-        self.desk.on_settings(self.desk.settings.clone(), principals, self.now);
+        self.reload(principals);
         self.settle();
     }
 
@@ -121,7 +121,7 @@ fn what_a_client_owns_it_sees_and_cancels_also_in_an_account_that_it_has_lost() 
     }
     let mut principals = principals();
     principals.get_mut("momentum").unwrap().accounts = vec!["DU0000002".into()];
-    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    floor.reload(principals);
     let get = |owner: &str| {
         let (owner, client_order_id) = (owner.to_owned(), "a".to_owned());
         OrderRequest::Get(v1::GetOrderRequest { client_order_id, owner })
@@ -145,6 +145,42 @@ fn what_a_client_owns_it_sees_and_cancels_also_in_an_account_that_it_has_lost() 
     assert_eq!(floor.refused(again).code, "ORDER_EXISTS");
     let changed = floor.call("momentum", modify("a", 9.0));
     assert_eq!(floor.refused(changed).code, "RIGHT_DENIED");
+    floor.cancel("momentum", "a");
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+}
+
+#[test]
+fn what_a_client_may_not_trade_any_more_does_not_leave() {
+    type Change = fn(&mut crate::principals::Principal);
+    for (what, change) in [
+        ("accounts", (|one| one.accounts = vec!["DU0000002".into()]) as Change),
+        ("symbols", |one| one.symbols = vec!["MSFT".into()]),
+        ("security_types", |one| one.security_types = vec!["FUT".into()]),
+    ] {
+        let mut floor = Floor::open();
+        let call = floor.call("momentum", OrderRequest::Place(place("a", limit(10.0))));
+        let mut principals = principals();
+        change(principals.get_mut("momentum").unwrap());
+        floor.reload(principals);
+        floor.settle();
+        floor.leave();
+        let error = floor.refused(call);
+        assert!(error.message.contains(&format!("clients.momentum.{what}")), "{}", error.message);
+        assert!(floor.left.is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn who_may_send_no_more_may_still_cancel_what_is_its_own() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    let mut principals = principals();
+    principals.get_mut("momentum").unwrap().role = Role::Observe;
+    floor.reload(principals);
+    let call = floor.call("momentum", OrderRequest::Place(place("b", limit(10.0))));
+    assert_eq!(floor.refused(call).code, "RIGHT_DENIED");
     floor.cancel("momentum", "a");
     floor.leave();
     assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);

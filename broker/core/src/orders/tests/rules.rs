@@ -278,7 +278,7 @@ fn unknown_orders_count_against_limits() {
     let mut all = principals();
     all.get_mut("momentum").unwrap().limits.open_orders = Some(1);
     let settings = TradingSettings { enabled: true, ..TradingSettings::default() };
-    floor.desk.on_settings(settings, all, floor.now);
+    floor.desk.on_settings(settings, all, &Contracts::default(), floor.now);
     floor.placed("momentum", "a");
     floor.down();
     floor.session(2, Before::New);
@@ -308,7 +308,12 @@ fn the_journal_has_the_number_before_the_frame_leaves() {
 fn trading_that_is_switched_off_takes_nothing_new_and_goes_on_with_what_there_is() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");
-    floor.desk.on_settings(TradingSettings::default(), principals(), floor.now);
+    floor.desk.on_settings(
+        TradingSettings::default(),
+        principals(),
+        &Contracts::default(),
+        floor.now,
+    );
     let refused = floor.place("momentum", "b");
     assert_eq!(floor.refused(refused).code, "TRADING_OFF");
     floor.told(id, "Submitted");

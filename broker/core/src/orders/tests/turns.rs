@@ -120,7 +120,7 @@ fn a_share_is_what_leaves_in_a_fifth_of_a_second() {
     assert_eq!([0, 45, 100, 1_000_000].map(share_of), [8, 9, 20, 256]);
     let mut floor = Floor::open();
     let settings = TradingSettings { enabled: true, share: 20, ..Default::default() };
-    floor.desk.on_settings(settings, principals(), floor.now);
+    floor.desk.on_settings(settings, principals(), &Contracts::default(), floor.now);
     for number in 0..30 {
         floor.place("momentum", &format!("f{number}"));
     }
@@ -189,7 +189,7 @@ fn who_may_not_trade_any_more_sends_nothing_that_waits_either() {
     let other = floor.place("carry", "a");
     let mut principals = principals();
     principals.get_mut("momentum").unwrap().role = Role::Observe;
-    floor.desk.on_settings(floor.desk.settings.clone(), principals, floor.now);
+    floor.reload(principals);
     floor.settle();
     floor.leave();
     for call in calls {

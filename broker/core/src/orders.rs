@@ -100,6 +100,8 @@ impl Caller {
 pub struct Surroundings<'a> {
     /// Accounts of the session.
     pub accounts: &'a [String],
+    /// Gateway's version, once it has said it.
+    pub server_version: Option<i32>,
     /// Price of the newest quote of a contract, if one is known.
     pub quote: &'a dyn Fn(&tws::Contract) -> Option<f64>,
     /// What Gateway has said of contracts.

@@ -44,7 +44,8 @@ pub(super) fn quote(lines: &Lines, contracts: &Contracts, contract: &tws::Contra
 /// Would Gateway take both for the same? The words beside a conId may be anything.
 fn is_same(one: &tws::Contract, other: &tws::Contract, contracts: &Contracts) -> bool {
     if one.con_id() != 0 && other.con_id() != 0 {
-        return one.con_id() == other.con_id();
+        // All combinations in a currency have the same number.
+        return one.con_id() == other.con_id() && one.combo_legs == other.combo_legs;
     }
     let (Some(one), Some(other)) = (contracts.meant(one), contracts.meant(other)) else {
         return false;

@@ -114,7 +114,8 @@ impl Hub {
     fn ask_desk(&mut self, caller: &Caller, call: CallId, request: &OrderRequest, now: Instant) {
         let (lines, session, contracts) = (&self.lines, &self.session, &self.contracts);
         let quote = |contract: &tws::Contract| quote(lines, contracts, contract);
-        let around = Surroundings { accounts: session.accounts(), quote: &quote, contracts, now };
+        let (accounts, server_version) = (session.accounts(), session.server_version());
+        let around = Surroundings { accounts, server_version, quote: &quote, contracts, now };
         self.desk.handle(caller, call, request, around);
     }
 

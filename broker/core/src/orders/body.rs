@@ -4,10 +4,12 @@
 //! In the client's terms an order has no ids of Gateway, its `ocaGroup` is its own, and its
 //! `orderRef` is what the client wrote. Source of the fields: protocol fact sheet, section 4.1.
 //!
-//! Read on in `body/patch.rs` (fields of an encoded message) and `body/figures.rs` (its numbers).
+//! Read on in `body/patch.rs` (fields of an encoded message), `body/figures.rs` (its numbers) and
+//! `body/versions.rs` (what older Gateways do not know).
 
 pub(super) mod figures;
 pub(super) mod patch;
+pub(super) mod versions;
 
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;

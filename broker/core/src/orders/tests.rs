@@ -239,6 +239,7 @@ impl Floor {
     fn ask(&mut self, caller: &Caller, call: CallId, request: &OrderRequest) {
         let accounts = self.accounts.clone();
         let around = Surroundings {
+            server_version: Some(226),
             accounts: &accounts,
             quote: &|_: &tws::Contract| None,
             contracts: &Contracts::default(),

@@ -21,7 +21,7 @@ use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::orders::body::patch::{Put, part, patched};
-use crate::orders::body::{self, Purpose, UpstreamIds};
+use crate::orders::body::{self, Purpose, UpstreamIds, versions};
 use crate::orders::journal::Audit;
 use crate::orders::leaving::departures::{Ask, Departure, What};
 use crate::orders::rights::{self, Known};
@@ -63,6 +63,7 @@ impl Desk {
             }
             return Err(error);
         }
+        versions::check(&request, around.server_version)?;
         let contract = request.contract.clone().unwrap_or_default();
         let order = request.order.clone().unwrap_or_default();
         // It is one of the open ones already.

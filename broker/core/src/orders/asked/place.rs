@@ -16,7 +16,7 @@ use super::waiting::Waiting;
 use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
-use crate::orders::body::{self, Purpose, UpstreamIds};
+use crate::orders::body::{self, Purpose, UpstreamIds, versions};
 use crate::orders::book::order::Order;
 use crate::orders::brakes::{self, Gate};
 use crate::orders::journal::Audit;
@@ -70,6 +70,7 @@ impl Desk {
         }
         let mut before = 0;
         for (index, placement) in placements.iter().enumerate() {
+            versions::check(&placement.request, around.server_version)?;
             let contract = placement.request.contract.clone().unwrap_or_default();
             let order = placement.request.order.clone().unwrap_or_default();
             let mut known = self.known_of(&owner, &around, (around.quote)(&contract));

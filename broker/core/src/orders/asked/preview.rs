@@ -15,7 +15,7 @@ use crate::checks;
 use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::orders::body::patch::part;
-use crate::orders::body::{self, Purpose, UpstreamIds};
+use crate::orders::body::{self, Purpose, UpstreamIds, versions};
 use crate::orders::leaving::PREVIEW;
 use crate::orders::leaving::departures::{Departure, What};
 use crate::orders::{Caller, Desk, Surroundings, rights};
@@ -41,6 +41,7 @@ impl Desk {
             Admitted::Later => return Ok(()),
             Admitted::Now => {}
         }
+        versions::check(&request, around.server_version)?;
         let contract = request.contract.unwrap_or_default();
         let order = request.order.unwrap_or_default();
         let known = self.known_of(&owner, &around, (around.quote)(&contract));

@@ -30,6 +30,8 @@ pub struct CallKind {
     pub tws: &'static str,
     /// Wire id of the request.
     pub request: u32,
+    /// Gateway knows it from this server version on.
+    pub since: i32,
     /// What takes it back.
     pub cancel: Option<Cancel>,
     /// Gateway knows that from this server version on.
@@ -85,6 +87,9 @@ const COMMISSION: u8 = 2;
 /// Server version with cancels of contract details and historical ticks.
 const CANCELS_OF_ONE_SHOTS: i32 = 215;
 
+/// Server version that tells its settings.
+const CONFIG: i32 = 219;
+
 /// Small answers out of Gateway's memory.
 const SHORT: Duration = Duration::from_secs(30);
 /// Answers that Gateway collects from elsewhere; large chains of options take a minute.
@@ -99,6 +104,7 @@ const fn call(
     CallKind {
         tws,
         request,
+        since: 0,
         cancel: None,
         cancel_since: 0,
         answers,
@@ -328,7 +334,7 @@ calls! {
     /// Gateway's settings.
     CONFIGURATION = call(
         "reqConfig", id::REQ_CONFIG, &[(id::CONFIG_RESPONSE, 1)], End::First,
-    ), { sharing: Sharing::Joined };
+    ), { since: CONFIG, sharing: Sharing::Joined };
 }
 
 impl CallKind {

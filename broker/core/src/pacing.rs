@@ -27,6 +27,10 @@ use waiting_line::WaitingLine;
 /// Without another complaint of Gateway for this long, the full rate is tried again.
 const FORGIVEN: Duration = Duration::from_secs(600);
 
+/// Complaints within this time are about messages that left before the first of them: Gateway counts
+/// by the second.
+const SAME_BURST: Duration = Duration::from_secs(2);
+
 /// However often Gateway complains.
 const SLOWEST: f64 = 5.0;
 
@@ -183,9 +187,12 @@ impl Pacer {
     }
 
     /// Gateway says that messages come too fast (error 100). Half the rate from now on; the new
-    /// one.
+    /// one. Of one burst it says so of each message, and that is one complaint.
     pub fn on_complaint(&mut self, now: Instant) -> f64 {
         self.refill(now);
+        if self.complained.is_some_and(|at| now < at + SAME_BURST) {
+            return self.per_second;
+        }
         self.per_second = (self.per_second / 2.0).max(SLOWEST).min(self.configured);
         self.tokens = self.tokens.min(0.0);
         self.complained = Some(now);

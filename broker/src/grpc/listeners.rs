@@ -51,8 +51,9 @@ use crate::order_log::OrderLog;
 /// Largest request; a real one has some hundred bytes.
 const LARGEST_REQUEST: usize = 256 * 1024;
 
-/// Streams and calls that one connection may have open.
-const STREAMS: u32 = 256;
+/// Streams and calls that one connection may have open: more than `limits` gives a client, so that it
+/// is told what it has too many of. What is over this waits inside the client, where nobody sees it.
+const STREAMS: u32 = 4096;
 
 /// Largest header list of a request.
 const HEADERS: u32 = 16 * 1024;

@@ -131,6 +131,14 @@ impl Hub {
         if !self.session.is_up() {
             return Err(error::not_ready(self.session.kind().name(), &self.session.reason(now)));
         }
+        let version = self.session.server_version().unwrap_or_default();
+        if version < asked.kind.since {
+            let (tws, since) = (asked.kind.tws, asked.kind.since);
+            return Err(error::invalid(format!(
+                "{tws} needs a Gateway of server version {since}, and this one has {version}: it \
+                 would not answer"
+            )));
+        }
         if asked.own_only {
             self.only_ours(&mut asked);
         }

@@ -117,6 +117,15 @@ pub struct Line {
 }
 
 impl Line {
+    /// Gateway has lost its data. The request that is dead there, if it had it.
+    pub fn lost_at_gateway(&mut self) -> Option<RequestId> {
+        let is_data = self.kind().uses.iter().any(|one| one.is_of_data());
+        let is_there = !matches!(self.upstream, Upstream::Queued(_));
+        let request = self.upstream.request().filter(|_| is_data && is_there)?;
+        self.upstream = Upstream::Stale;
+        Some(request)
+    }
+
     /// Its kind.
     pub const fn kind(&self) -> &'static Kind {
         self.wanted.kind

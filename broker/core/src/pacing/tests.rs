@@ -156,16 +156,17 @@ fn a_request_that_its_rule_holds_back_lets_others_pass() {
 fn a_complaint_of_gateway_halves_the_rate_for_ten_minutes() {
     let (mut pacer, now) = pacer();
     assert_eq!(pacer.on_complaint(now), 20.0);
+    assert_eq!(pacer.on_complaint(now + SAME_BURST / 2), 20.0, "of the same burst");
     for id in 0..100 {
         pacer.push(Lane::Data, ClientId(1), message(id));
     }
     let left = run(&mut pacer, now);
     let took = left[99].0 - left[0].0;
     assert!(took > Duration::from_secs_f64(96.0 / 20.0), "{took:?}");
-    assert_eq!(pacer.on_complaint(now), 10.0);
+    assert_eq!(pacer.on_complaint(now + SAME_BURST), 10.0);
     pacer.on_settings(&PacingSettings::default());
     assert_eq!(pacer.rate(), 10.0, "other settings do not end that");
-    pacer.charge(now + FORGIVEN);
+    pacer.charge(now + SAME_BURST + FORGIVEN);
     assert_eq!(pacer.rate(), 40.0);
 }
 

@@ -24,6 +24,8 @@ fn a_request_that_came_too_fast_for_gateway_is_made_again_at_half_the_rate() {
     assert_eq!(world.asked(), 2);
     world.tick(world.line(), 1.0);
     assert_eq!(world.story(stream), ["Subscribed 1", "error 100", "new 1"]);
+    // Those of one second are one complaint.
+    world.pass(2);
     world.frame(id::ERR_MSG, &ErrorMessage { id: Some(-1), ..rejected });
     assert_eq!(world.hub.pacer.rate(), 10.0);
 }
@@ -107,6 +109,7 @@ fn a_cancel_that_is_named_is_sent_again_and_a_snapshot_that_is_halves_the_rate_t
     let request = MarketDataRequest { contract: Some(contract), ..Default::default() };
     let (client, call, request) = (ClientId(1), CallId(9), Box::new(request));
     world.input(Input::Snapshot { client, call, request, feed: 0, accept_fee: false });
+    world.pass(2);
     world.frame(id::ERR_MSG, &too_fast(Some(world.line())));
     assert_eq!(world.hub.pacer.rate(), 10.0);
     assert_eq!(world.error(9).gateway_code, 100);

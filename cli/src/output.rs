@@ -4,6 +4,7 @@
 //! away (`| head`) is reported as [`Failure::StdoutClosed`](crate::exit::Failure) and ends the
 //! command quietly. Text fits 80 columns, and holds nothing that a terminal obeys (`visible`).
 
+pub(crate) mod escapes;
 pub(crate) mod mask;
 pub(crate) mod number;
 pub(crate) mod plot;

@@ -104,16 +104,21 @@ fn what_market_data_is_refused_for_is_told_with_a_way_out() {
 #[test]
 fn history_and_scanners_share_a_code_and_not_its_explanation() {
     let (_sim, broker) = ready();
-    for (words, way_out) in [
-        (&["bars", "NOPERM", "--json"][..], "Client Portal"),
-        (&["bars", "AAPL", "--size", "1s", "--duration", "1Y", "--json"], "Is the span right"),
-        (&["scan", "--code", "NOSUCH", "--json"], "ibouncer scan --parameters"),
+    for (words, way_out, exit, retry) in [
+        (&["bars", "NOPERM", "--json"][..], "Client Portal", 3, "after"),
+        (
+            &["bars", "AAPL", "--size", "1s", "--duration", "1Y", "--json"],
+            "Is the span right",
+            3,
+            "after",
+        ),
+        (&["scan", "--code", "NOSUCH", "--json"], "ibouncer scan --parameters", 2, "never"),
     ] {
         // Asked once: small bars are given once in 15 s.
         let answer = broker.cli(words);
-        assert_eq!(answer.code, 3, "{answer:#?}");
+        assert_eq!(answer.code, exit, "{answer:#?}");
         let error = answer.error();
-        assert_eq!(error["gateway_code"], 162, "{words:?}");
+        assert_eq!((&error["gateway_code"], &error["retry"]), (&162.into(), &retry.into()));
         assert!(error["next"].as_str().unwrap().contains(way_out), "{words:?}: {error}");
     }
 }

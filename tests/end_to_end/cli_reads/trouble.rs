@@ -135,7 +135,7 @@ fn an_account_that_the_login_has_not_is_a_mistake_and_not_one_that_holds_nothing
 }
 
 #[test]
-fn without_a_session_reads_say_so_at_once_and_books_wait_for_it() {
+fn without_a_session_reads_say_so_at_once_and_what_goes_on_waits_for_it() {
     let sim = sim(&["--fault", "accept-and-mute"]);
     let broker = plan(&sim).handshake_timeout("60s").start();
     for words in [&["positions"][..], &["account"], &["bars", "AAPL"], &["orders"], &["scan"]] {
@@ -146,4 +146,21 @@ fn without_a_session_reads_say_so_at_once_and_books_wait_for_it() {
     let answer = broker.cli(&["depth", "AAPL", "--for", "1s"]);
     assert_eq!((answer.code, answer.stdout.as_str()), (3, ""), "{answer:#?}");
     assert!(answer.stderr.contains("STALE"), "{answer:#?}");
+    for words in [&["pnl", "--watch", "--for", "1s"][..], &["quotes", "AAPL", "--for", "1s"]] {
+        let answer = broker.cli(words);
+        assert_eq!(answer.code, 3, "{answer:#?}");
+        assert!(answer.stderr.contains("STALE"), "{answer:#?}");
+    }
+}
+
+#[test]
+fn profit_that_is_watched_before_there_is_a_session_comes_with_it() {
+    let sim = sim(&["--fault", "accept-and-mute:1"]);
+    let plan = plan(&sim).set("deadlines.total=3s").set(r#"attempts.backoff=["300ms"]"#);
+    let broker = plan.start();
+    let answer = broker.cli(&["pnl", "--watch", "--for", "9s"]);
+    assert_eq!(answer.code, 0, "{answer:#?}");
+    let told: Vec<_> = answer.stderr.split_whitespace().collect();
+    assert_eq!(told.first(), Some(&"STALE"), "{answer:#?}");
+    assert!(told.contains(&"RESUMED") && answer.stdout.contains("  daily "), "{answer:#?}");
 }

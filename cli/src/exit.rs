@@ -10,7 +10,8 @@ use ibouncer_broker::chain;
 use ibouncer_client::api::SessionState;
 use ibouncer_client::{ConnectError, Delivery, Error, Origin, Retry};
 
-use crate::explain::{Wish, next_step};
+use crate::explain::{Wish, comes_again, next_step};
+use crate::output::escapes::decoded;
 
 /// Exit codes; they are part of the interface (`ibouncer help` lists them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,14 +141,16 @@ impl From<Complaint> for Failure {
 
 impl From<Error> for Complaint {
     fn from(error: Error) -> Self {
-        let exit = match error.retry() {
+        let gateway_code = error.gateway_code();
+        let for_good = gateway_code.is_some_and(|code| comes_again(code, error.message()));
+        let retry = if for_good { Retry::Never } else { error.retry() };
+        let exit = match retry {
             // A broker that is ending cannot be reached the next moment.
             _ if error.is_unreachable() || error.code() == Error::STOPPING => Exit::Unreachable,
             _ if error.code() == Error::BAD_ANSWER => Exit::Internal,
             Retry::Now | Retry::After => Exit::NotReady,
             Retry::Never => Exit::Usage,
         };
-        let gateway_code = error.gateway_code();
         let explained = gateway_code.and_then(|code| next_step(code, error.message(), Wish::Any));
         let next = match error.code() {
             Error::STOPPING => Some("`ibouncer wait-ready` waits for the next one"),
@@ -164,8 +167,8 @@ impl From<Error> for Complaint {
                 Some("the broker is of another version: restart it with this one")
             }
             _ if explained.is_some() => explained,
-            _ if error.retry() == Retry::Now => Some("try again"),
-            _ if error.retry() == Retry::After => Some(
+            _ if retry == Retry::Now => Some("try again"),
+            _ if retry == Retry::After => Some(
                 "`ibouncer status` says what it waits for, `ibouncer wait-ready` waits with it",
             ),
             _ => None,
@@ -173,9 +176,9 @@ impl From<Error> for Complaint {
         Self {
             exit,
             code: error.code().to_owned(),
-            message: error.message().to_owned(),
+            message: decoded(error.message()),
             next: next.map(str::to_owned),
-            retry: error.retry().as_str(),
+            retry: retry.as_str(),
             source: error.origin().as_str(),
             gateway_code,
             delivery: error.delivery(),
@@ -271,6 +274,25 @@ mod tests {
         assert_eq!(error("X", api::ErrorRetry::Never).exit, Exit::Usage);
         let gone = error(Error::BROKER_UNREACHABLE, api::ErrorRetry::After);
         assert_eq!(gone.exit, Exit::Unreachable);
+    }
+
+    #[test]
+    fn a_scanner_that_there_is_not_is_a_mistake_though_history_under_that_code_may_work_later() {
+        let told = |message: &str| {
+            let error = api::Error {
+                code: "GATEWAY_ERROR".into(),
+                message: message.into(),
+                retry: api::ErrorRetry::After.into(),
+                gateway_code: 162,
+                ..Default::default()
+            };
+            Complaint::from(Error::from(error))
+        };
+        let unknown = told(r"error message:invalid scan code \u00e9");
+        assert_eq!((unknown.exit, unknown.retry), (Exit::Usage, "never"));
+        assert!(unknown.message.ends_with('é') && unknown.next.is_some(), "{unknown:?}");
+        let cut_off = told("error message:HMDS server disconnect occurred");
+        assert_eq!((cut_off.exit, cut_off.retry), (Exit::NotReady, "after"));
     }
 
     #[test]

@@ -44,6 +44,27 @@ pub(crate) fn next_step(code: i32, message: &str, wish: Wish) -> Option<&'static
     known.find(|(known, _)| *known == code).map(|(_, text)| *text)
 }
 
+/// True for an error that comes again however often the same is asked, though its code alone does
+/// not say so: 162 of a scanner that there is not.
+pub(crate) fn comes_again(code: i32, message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    code == HISTORY
+        && message.contains("scan")
+        && NO_SUCH_SCANNER.iter().any(|words| message.contains(*words))
+}
+
+/// Nobody has a list of what Gateway says of scanners: these are the words that mean "never".
+const NO_SUCH_SCANNER: [&str; 8] = [
+    "disabled",
+    "incorrect",
+    "invalid",
+    "not configured",
+    "not found",
+    "not supported",
+    "unknown",
+    "unrecognized",
+];
+
 /// By Gateway's code, in its order; so are the others.
 const TABLE: &[(i32, &str)] = &[
     (
@@ -125,6 +146,10 @@ fn about_history(message: &str) -> &'static str {
         return "Gateway's limit for history: the broker keeps it, so is another program connected \
                 to Gateway beside it? Wait 10 min, or ask for larger bars.";
     }
+    if message.contains("connect") {
+        return "Gateway has lost IB's servers of history, and comes back to them by itself: try again \
+                in a minute. `ibouncer status` says how the session is.";
+    }
     if message.contains("permission") || message.contains("subscri") {
         return "History needs the subscription that live data needs: see IB's Client Portal.";
     }
@@ -173,12 +198,30 @@ mod tests {
     fn the_message_tells_the_kinds_of_162_apart() {
         let pacing = "Historical Market Data Service error message:API pacing violation";
         assert!(next_step(162, pacing, Wish::Any).unwrap().contains("limit"));
+        let cut_off =
+            "Historical Market Data Service error message:HMDS server disconnect occurred";
+        assert!(next_step(162, cut_off, Wish::Any).unwrap().contains("ibouncer status"));
         let none = "HMDS query returned no data: AAPL@SMART Trades";
         assert!(next_step(162, none, Wish::Any).unwrap().contains("--duration"));
         let forbidden = "error message:No market data permissions for ISLAND STK";
         assert!(next_step(162, forbidden, Wish::Any).unwrap().contains("Client Portal"));
         let scanner = "error message:invalid scan code";
         assert!(next_step(162, scanner, Wish::Any).unwrap().contains("scan --parameters"));
+    }
+
+    #[test]
+    fn only_a_scanner_that_there_is_not_comes_again() {
+        let unknown = "Historical Market Data Service error message:Invalid scan code";
+        let location = "Market Scanner is not configured for one of the chosen locations";
+        assert!(comes_again(162, unknown) && comes_again(162, location));
+        for (code, message) in [
+            (165, unknown),
+            (162, "Scanner subscription cancelled"),
+            (162, "Historical data request pacing violation"),
+            (162, "invalid step"),
+        ] {
+            assert!(!comes_again(code, message), "{code} {message}");
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! What a command found out goes to stdout; remarks and errors go to stderr. A reader who went
 //! away (`| head`) is reported as [`Failure::StdoutClosed`](crate::exit::Failure) and ends the
-//! command quietly. Text fits 80 columns.
+//! command quietly. Text fits 80 columns, and holds nothing that a terminal obeys (`visible`).
 
+pub(crate) mod escapes;
 pub(crate) mod mask;
 pub(crate) mod number;
 pub(crate) mod plot;
@@ -11,6 +12,7 @@ pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod time;
+pub(crate) mod visible;
 
 use std::io::{self, Write};
 
@@ -18,6 +20,7 @@ use ibouncer_client::Delivery;
 use serde_json::{Value, json};
 
 use self::text::wrap;
+use self::visible::{escaped, visible};
 use crate::exit::Complaint;
 
 /// Columns of text.
@@ -44,11 +47,11 @@ impl Output {
     /// Writes text, one or more lines, and ends the last one.
     pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
         let text = text.trim_end_matches('\n');
-        writeln!(self.out, "{text}")?;
+        writeln!(self.out, "{}", visible(text))?;
         self.out.flush()
     }
 
-    /// Writes text as it is.
+    /// Writes text as it is: our own only.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)?;
         self.out.flush()
@@ -56,25 +59,25 @@ impl Output {
 
     /// Writes one JSON value over several lines: the whole answer of a command.
     pub(crate) fn value(&mut self, value: &Value) -> io::Result<()> {
-        writeln!(self.out, "{value:#}")?;
+        writeln!(self.out, "{}", escaped(&format!("{value:#}")))?;
         self.out.flush()
     }
 
     /// Writes one JSON value on one line: one of many.
     pub(crate) fn json_line(&mut self, value: &Value) -> io::Result<()> {
-        writeln!(self.out, "{value}")?;
+        writeln!(self.out, "{}", escaped(&value.to_string()))?;
         self.out.flush()
     }
 
     /// Says something beside the result.
     pub(crate) fn remark(&mut self, text: &str) {
         // Nobody is left to be told if stderr is gone.
-        let _ = writeln!(self.err, "{text}");
+        let _ = writeln!(self.err, "{}", visible(text));
     }
 
     /// As [`remark`](Self::remark), for programs.
     pub(crate) fn json_remark(&mut self, value: &Value) {
-        let _ = writeln!(self.err, "{value}");
+        let _ = writeln!(self.err, "{}", escaped(&value.to_string()));
     }
 
     /// Reports an error and what to do next.
@@ -168,5 +171,23 @@ pub(crate) mod tests {
         assert_eq!(value["error"]["source"], "client");
         assert_eq!(value["error"]["message"], "no such symbol");
         assert_eq!(out.text(), "");
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_written_by_any_way() {
+        for json in [false, true] {
+            let (mut output, out, err) = on_paper(json);
+            let told = "\u{1b}]0;title\u{7} \u{9b}2J";
+            output.text(told).unwrap();
+            output.value(&json!({ "text": told })).unwrap();
+            output.json_line(&json!({ "text": told })).unwrap();
+            output.remark(told);
+            output.json_remark(&json!({ "text": told }));
+            output.complain(&Complaint::usage(told).next(told));
+            for written in [out.text(), err.text()] {
+                assert!(written.contains("title"), "{written:?}");
+                assert!(written.chars().all(|one| one == '\n' || !one.is_control()), "{written:?}");
+            }
+        }
     }
 }

@@ -4,6 +4,8 @@ use ibouncer_client::contract;
 use ibouncer_client::tws::Contract;
 use serde_json::{Value, json};
 
+use crate::output::number::{price, set};
+
 /// `EUR.USD` is a currency pair, everything else a US stock; `BRK.B` is one with classes of shares,
 /// which Gateway writes with a space.
 pub(crate) fn contract_of(symbol: &str) -> Contract {
@@ -27,7 +29,7 @@ pub(crate) fn name_of(contract: &Contract) -> String {
         "CASH" => format!("{symbol}.{}", contract.currency()),
         "OPT" | "FOP" | "WAR" => {
             let expiry = contract.last_trade_date_or_contract_month();
-            format!("{symbol} {expiry} {} {}", contract.strike(), contract.right())
+            format!("{symbol} {expiry} {} {}", price(contract.strike), contract.right())
         }
         "FUT" | "BOND" | "BILL" if !contract.local_symbol().is_empty() => {
             contract.local_symbol().to_owned()
@@ -50,9 +52,9 @@ pub(crate) fn as_json(contract: &Contract) -> Value {
         "local_symbol": text(&contract.local_symbol),
         "trading_class": text(&contract.trading_class),
         "expiry": text(&contract.last_trade_date_or_contract_month),
-        "strike": contract.strike.filter(|strike| *strike != 0.0),
+        "strike": set(contract.strike).filter(|strike| *strike != 0.0),
         "right": text(&contract.right).filter(|right| right != "?" && right != "0"),
-        "multiplier": contract.multiplier.filter(|multiplier| *multiplier != 0.0),
+        "multiplier": set(contract.multiplier).filter(|multiplier| *multiplier != 0.0),
     })
 }
 
@@ -78,5 +80,8 @@ mod tests {
         assert_eq!(name_of(&call), "AAPL 20271217 200 C");
         assert_eq!(as_json(&call)["strike"], 200.0);
         assert_eq!(as_json(&call)["con_id"], Value::Null);
+        let unset = contract::option("AAPL", "20271217", f64::MAX, "C");
+        assert_eq!(name_of(&unset), "AAPL 20271217 - C");
+        assert_eq!(as_json(&unset)["strike"], Value::Null);
     }
 }

@@ -13,6 +13,7 @@ use ibouncer_client::{Client, ConnectError, Delivery, Error, api};
 use crate::args::{Orders, OrdersCommand, Trade, Whose};
 use crate::exit::{Complaint, Exit, Failure};
 use crate::output::Output;
+use crate::output::escapes::decoded;
 
 /// Of what was just sent, nobody asks whose account it is.
 const MASKED: Whose = Whose { account: None, show_accounts: false };
@@ -87,7 +88,7 @@ fn say(order: &api::Order, change: &str, output: &mut Output) -> Result<(), Fail
     }
     let because = match order.because.as_str() {
         "" => String::new(),
-        because => format!(": {because}"),
+        because => format!(": {}", decoded(because)),
     };
     let text = format!("{}  {}{because}  {change}", order.client_order_id, rows::state(order));
     output.text(text.trim_end())?;

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-/// IB's decimal text as a number; the text itself if it is none.
+/// IB's decimal text as a number; the text itself if it is none, `null` if it is not set.
 pub(crate) fn decimal(text: &str) -> Value {
+    let text = known(text);
     if let Ok(whole) = text.parse::<i64>() {
         return json!(whole);
     }
@@ -11,6 +12,21 @@ pub(crate) fn decimal(text: &str) -> Value {
         Ok(decimal) if decimal.is_finite() => json!(decimal),
         _ if text.is_empty() => Value::Null,
         _ => json!(text),
+    }
+}
+
+/// Decimal text that Gateway may not have set: empty then.
+pub(crate) fn known(text: &str) -> &str {
+    let is_huge = |figure: f64| figure.is_finite() && set(Some(figure)).is_none();
+    let unset = NO_DECIMAL.contains(&text) || text.parse::<f64>().is_ok_and(is_huge);
+    if unset { "" } else { text }
+}
+
+/// Decimal text in a table; "-" if it is not set.
+pub(crate) fn quantity(text: &str) -> String {
+    match known(text) {
+        "" => "-".to_owned(),
+        text => text.to_owned(),
     }
 }
 
@@ -88,6 +104,9 @@ pub(crate) fn count(count: u64) -> String {
 /// The largest double stands for "not set".
 const NOT_SET: f64 = 1e300;
 
+/// So do the ends of whole numbers, in decimal text (protocol fact sheet, 1.1).
+const NO_DECIMAL: [&str; 3] = ["2147483647", "9223372036854775807", "-9223372036854775808"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +117,17 @@ mod tests {
         assert_eq!(decimal("0.00012345"), json!(0.00012345));
         assert_eq!(decimal(""), Value::Null);
         assert_eq!(decimal("many"), json!("many"));
+    }
+
+    #[test]
+    fn decimal_text_that_is_not_set_is_null_and_a_dash() {
+        for text in ["1.7976931348623157E308", "2147483647", "-9223372036854775808", ""] {
+            assert_eq!(decimal(text), Value::Null, "{text}");
+            assert_eq!(quantity(text), "-", "{text}");
+        }
+        assert_eq!(decimal("9223372036854775806"), json!(9_223_372_036_854_775_806_i64));
+        assert_eq!((known("-5"), known("Infinity")), ("-5", "Infinity"));
+        assert_eq!(quantity("0.5"), "0.5");
     }
 
     #[test]

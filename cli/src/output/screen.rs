@@ -7,6 +7,7 @@ use crossterm::{cursor, execute, queue, style, terminal};
 use tokio_stream::StreamExt as _;
 
 use super::Output;
+use super::visible::one_line;
 
 /// What a key means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl Screen {
         let (width, height) = size();
         let mut out = io::stdout().lock();
         for (row, line) in lines.iter().take(height).enumerate() {
-            let line: String = line.chars().take(width).collect();
+            let line: String = one_line(line).chars().take(width).collect();
             let row = u16::try_from(row).unwrap_or(u16::MAX);
             queue!(
                 out,

@@ -2,6 +2,7 @@
 
 use super::WIDTH;
 use super::text::cut;
+use super::visible::one_line;
 
 /// How a column behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,9 @@ impl Column {
 
 /// Lays out rows of as many cells as there are columns.
 pub(crate) fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
+    // A cell of two lines would be a row that nobody told.
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let width_of = |index: usize, column: &Column| {
         let cells = rows.iter().map(|row| row[index].chars().count());
         cells.fold(column.title().chars().count(), usize::max)
@@ -34,7 +38,7 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
 
     let titles = columns.iter().map(|column| column.title().to_owned()).collect();
     let mut text = String::new();
-    for row in std::iter::once(&titles).chain(rows) {
+    for row in std::iter::once(&titles).chain(&rows) {
         let mut line = String::new();
         for ((column, cell), &width) in columns.iter().zip(row).zip(&widths) {
             let cell = cut(cell, width);
@@ -89,6 +93,13 @@ mod tests {
         assert!(lines[1].contains('…'));
         assert!(lines[0].starts_with("ID         NAME"));
         assert!(lines[2].ends_with(" 0"));
+    }
+
+    #[test]
+    fn a_cell_makes_no_row_of_its_own() {
+        let columns = [Column::Text("NAME"), Column::Figure("N")];
+        let rows = [vec!["one\nforged  1".into(), "10".into()]];
+        assert_eq!(table(&columns, &rows), "NAME            N\none forged  1  10\n");
     }
 
     #[test]

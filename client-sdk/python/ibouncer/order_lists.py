@@ -1,5 +1,8 @@
 """Orders and executions as Gateway lists them; nothing here sends or changes an order.
 
+Gateway tells of changes also while it lists the open orders. So an order may come several times,
+and end meanwhile: in the list it is one row, told as it was told last, and none once it has ended.
+
 Orders of our own, as the broker keeps them: `orders`.
 """
 
@@ -124,6 +127,8 @@ class OrderListCalls(Calls):
     ) -> Rows[OpenOrder]:
         """Open orders of the login, by hand and by other programs too (TWS: reqAllOpenOrders).
 
+        Each stands once, as it is now; what is filled or cancelled meanwhile is left out.
+
         With `scope` "session" only those of this session's client id (TWS: reqOpenOrders), with
         "own" only those that this program's owner has placed through the broker.
         """
@@ -134,10 +139,13 @@ class OrderListCalls(Calls):
             read=True,
         )
         statuses = {
-            _which(one.perm_id, one.client_id, one.order_id): one for one in response.order_statuses
+            which: one
+            for one in response.order_statuses
+            if (which := _which(one.perm_id, one.client_id, one.order_id)) is not None
         }
+        told = [(one, _status_of(one, statuses)) for one in _newest(response.open_orders)]
         return Rows(
-            (_open_order(one, statuses) for one in response.open_orders),
+            (_open_order(one, status) for one, status in told if not _has_ended(one, status)),
             notices_from(response.notices, without_contract("open orders")),
             of=OpenOrder,
         )
@@ -207,17 +215,71 @@ class OrderListCalls(Calls):
         )
 
 
-def _which(perm_id: int, client_id: int, order_id: int) -> tuple[int, ...]:
-    """What tells one order from all others: the permanent id, as soon as it has one."""
-    return (perm_id,) if perm_id else (client_id, order_id)
+# An INACTIVE order may work again.
+_ENDED = frozenset(("Filled", "Cancelled", "ApiCancelled"))
+
+_Which = tuple[int, ...]
+_Statuses = dict[_Which, order_state_pb2.OrderStatus]
+
+
+def _which(perm_id: int, client_id: int, order_id: int) -> _Which | None:
+    """What tells one order from all others: the permanent id, as soon as it has one.
+
+    None where Gateway named neither.
+    """
+    if perm_id:
+        return (perm_id,)
+    return (client_id, order_id) if order_id else None
+
+
+def _names(told: order_state_pb2.OpenOrder) -> tuple[_Which | None, _Which | None]:
+    """What an order is called, and what it was called before it had a permanent id."""
+    order = told.order
+    return (
+        _which(order.perm_id, order.client_id, told.order_id),
+        _which(0, order.client_id, told.order_id),
+    )
+
+
+def _newest(told: Iterable[order_state_pb2.OpenOrder]) -> list[order_state_pb2.OpenOrder]:
+    """Each order once, as it was told last, in the place where it came first."""
+    newest: list[order_state_pb2.OpenOrder] = []
+    places: dict[_Which, int] = {}
+    for one in told:
+        name, before = _names(one)
+        place = None if name is None else places.get(name)
+        if place is None and before is not None:
+            place = places.get(before)
+            if place is not None and newest[place].order.perm_id:
+                place = None
+        if place is None:
+            place = len(newest)
+            newest.append(one)
+        else:
+            newest[place] = one
+        if name is not None:
+            places[name] = place
+    return newest
+
+
+def _status_of(
+    told: order_state_pb2.OpenOrder, statuses: _Statuses
+) -> order_state_pb2.OrderStatus | None:
+    for name in _names(told):
+        if name is not None and name in statuses:
+            return statuses[name]
+    return None
+
+
+def _has_ended(told: order_state_pb2.OpenOrder, status: order_state_pb2.OrderStatus | None) -> bool:
+    """Of the two that say how it stands nobody knows which is the newer; an end is final."""
+    return told.order_state.status in _ENDED or (status is not None and status.status in _ENDED)
 
 
 def _open_order(
-    told: order_state_pb2.OpenOrder,
-    statuses: dict[tuple[int, ...], order_state_pb2.OrderStatus],
+    told: order_state_pb2.OpenOrder, status: order_state_pb2.OrderStatus | None
 ) -> OpenOrder:
     order = told.order
-    status = statuses.get(_which(order.perm_id, order.client_id, told.order_id))
     return OpenOrder(
         contract=told.contract,
         order=order,

@@ -86,7 +86,7 @@ class ScannerCalls(Calls):
         filters: Mapping[str, str] | None = None,
         timeout: float = GATEWAY_TIMEOUT,
     ) -> Rows[ScanRow]:
-        """The list as it is now."""
+        """The list as it is now; empty if Gateway says that nothing matches (165)."""
         stream = self.stream_scanner(
             scan_code,
             instrument=instrument,
@@ -94,11 +94,16 @@ class ScannerCalls(Calls):
             number_of_rows=number_of_rows,
             filters=filters,
         )
-        items = await read_until(stream, _is_list, timeout, "scan")
-        return Rows(items[-1], notices_among(items), of=ScanRow)
+        items = await read_until(stream, _is_answer, timeout, "scan")
+        found = items[-1] if isinstance(items[-1], Rows) else ()
+        return Rows(found, notices_among(items), of=ScanRow)
 
 
-def _is_list(item: Any) -> bool:
+def _is_answer(item: Any) -> bool:
+    """The list; or, as Gateway sends none without a row, the word that there is none."""
+    if isinstance(item, Notice):
+        # Under the same code Gateway says other things, after which a list still comes.
+        return item.code == 165 and "no items retrieved" in item.message.lower()
     return isinstance(item, Rows)
 
 

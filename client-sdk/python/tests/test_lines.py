@@ -301,6 +301,19 @@ async def test_a_scan_is_its_first_list_and_a_stream_all_of_them(runtime: Path) 
         assert isinstance(again, ibouncer.Rows) and again[0].contract.symbol == "TSLA"
 
 
+async def test_a_scan_without_a_match_is_empty(runtime: Path) -> None:
+    said = session_pb2.ErrorMessage
+    nothing = {"error": said(error_code=165, error_msg="query message:No items retrieved")}
+    linked = {"error": said(error_code=165, error_msg="HMDS server connection was successful")}
+    one = scanner_pb2.ScannerDataElement(contract=ibouncer.Contract(symbol="AAPL"))
+    data = {"data": scanner_pb2.ScannerData(scanner_data_element=[one])}
+    async with served(runtime) as (broker, session):
+        for image, found in (([nothing], 0), ([linked, data], 1)):
+            broker.images["StreamScanner"] = image
+            rows = await session.scan("TOP_PERC_GAIN", timeout=5)
+            assert len(rows) == found and [notice.code for notice in rows.notices] == [165]
+
+
 async def test_bars_that_go_on_come_anew_after_the_broker_was_away(runtime: Path) -> None:
     def bars(*dates: str) -> dict[str, Any]:
         made = [history_pb2.HistoricalDataBar(date=one, close=1) for one in dates]

@@ -179,6 +179,45 @@ async def test_open_orders_have_their_status_beside_them(runtime: Path) -> None:
         assert done.status == "Filled" and broker.calls[-1][2].request.api_only
 
 
+async def test_open_orders_that_change_while_they_are_listed_are_one_row(runtime: Path) -> None:
+    state = order_state_pb2
+
+    def told(perm_id: int, order_id: int, status: str) -> order_state_pb2.OpenOrder:
+        return state.OpenOrder(
+            order_id=order_id,
+            contract=AAPL,
+            order=tws_order_pb2.Order(perm_id=perm_id, client_id=5),
+            order_state=state.OrderState(status=status),
+        )
+
+    async with served(runtime) as (broker, session):
+
+        async def listed(*orders: order_state_pb2.OpenOrder, **more: Any) -> list[tuple[int, str]]:
+            broker.answers["ListOpenOrders"] = order_pb2.ListOpenOrdersResponse(
+                open_orders=orders, **more
+            )
+            return [(one.order_id, one.status) for one in await session.open_orders()]
+
+        assert await listed(
+            told(55, 5, "PreSubmitted"),
+            told(66, 6, "Inactive"),
+            told(0, 7, "PendingSubmit"),
+            told(0, 8, "PendingSubmit"),
+            told(55, 5, "Submitted"),
+            told(77, 7, "PreSubmitted"),
+        ) == [(5, "Submitted"), (6, "Inactive"), (7, "PreSubmitted"), (8, "PendingSubmit")]
+        assert await listed(told(0, 0, "Submitted"), told(0, 0, "Submitted")) == [
+            (0, "Submitted"),
+            (0, "Submitted"),
+        ]
+        ended = told(55, 5, "Submitted"), told(55, 5, "Filled"), told(66, 6, "Cancelled")
+        assert await listed(*ended) == []
+        filled = state.OrderStatus(order_id=5, perm_id=55, status="Filled")
+        assert await listed(told(55, 5, "Submitted"), order_statuses=[filled]) == []
+        early = state.OrderStatus(order_id=5, client_id=5, status="PreSubmitted")
+        assert await listed(told(55, 5, ""), order_statuses=[early]) == [(5, "PreSubmitted")]
+
+
 async def test_lists_and_watches_take_every_scope_and_name_them(runtime: Path) -> None:
     scopes: tuple[ibouncer.OrderScope, ...] = ("own", "session", "all")
     async with served(runtime) as (broker, session):

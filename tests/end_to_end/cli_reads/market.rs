@@ -111,7 +111,7 @@ fn a_scan_is_a_ranked_list_and_its_parameters_are_gateways_xml() {
     assert_eq!(told["code"], "HOT_BY_VOLUME");
     let rows = list(&told, "contracts");
     let ranks: Vec<_> = rows.iter().map(|row| row["rank"].as_i64().unwrap()).collect();
-    assert_eq!(ranks, [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(ranks, [1, 2, 3, 4, 5, 6, 7]);
     is_contract(&rows[0]["contract"]);
     let request = &sim.wait_requests("REQ_SCANNER_SUBSCRIPTION", 1)[0];
     assert_eq!((&request["scan_code"], &request["rows"]), (&json!("HOT_BY_VOLUME"), &json!(7)));

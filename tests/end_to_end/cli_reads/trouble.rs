@@ -104,16 +104,21 @@ fn what_market_data_is_refused_for_is_told_with_a_way_out() {
 #[test]
 fn history_and_scanners_share_a_code_and_not_its_explanation() {
     let (_sim, broker) = ready();
-    for (words, way_out) in [
-        (&["bars", "NOPERM", "--json"][..], "Client Portal"),
-        (&["bars", "AAPL", "--size", "1s", "--duration", "1Y", "--json"], "Is the span right"),
-        (&["scan", "--code", "NOSUCH", "--json"], "ibouncer scan --parameters"),
+    for (words, way_out, exit, retry) in [
+        (&["bars", "NOPERM", "--json"][..], "Client Portal", 3, "after"),
+        (
+            &["bars", "AAPL", "--size", "1s", "--duration", "1Y", "--json"],
+            "Is the span right",
+            3,
+            "after",
+        ),
+        (&["scan", "--code", "NOSUCH", "--json"], "ibouncer scan --parameters", 2, "never"),
     ] {
         // Asked once: small bars are given once in 15 s.
         let answer = broker.cli(words);
-        assert_eq!(answer.code, 3, "{answer:#?}");
+        assert_eq!(answer.code, exit, "{answer:#?}");
         let error = answer.error();
-        assert_eq!(error["gateway_code"], 162, "{words:?}");
+        assert_eq!((&error["gateway_code"], &error["retry"]), (&162.into(), &retry.into()));
         assert!(error["next"].as_str().unwrap().contains(way_out), "{words:?}: {error}");
     }
 }
@@ -130,7 +135,7 @@ fn an_account_that_the_login_has_not_is_a_mistake_and_not_one_that_holds_nothing
 }
 
 #[test]
-fn without_a_session_reads_say_so_at_once_and_books_wait_for_it() {
+fn without_a_session_reads_say_so_at_once_and_what_goes_on_waits_for_it() {
     let sim = sim(&["--fault", "accept-and-mute"]);
     let broker = plan(&sim).handshake_timeout("60s").start();
     for words in [&["positions"][..], &["account"], &["bars", "AAPL"], &["orders"], &["scan"]] {
@@ -141,4 +146,21 @@ fn without_a_session_reads_say_so_at_once_and_books_wait_for_it() {
     let answer = broker.cli(&["depth", "AAPL", "--for", "1s"]);
     assert_eq!((answer.code, answer.stdout.as_str()), (3, ""), "{answer:#?}");
     assert!(answer.stderr.contains("STALE"), "{answer:#?}");
+    for words in [&["pnl", "--watch", "--for", "1s"][..], &["quotes", "AAPL", "--for", "1s"]] {
+        let answer = broker.cli(words);
+        assert_eq!(answer.code, 3, "{answer:#?}");
+        assert!(answer.stderr.contains("STALE"), "{answer:#?}");
+    }
+}
+
+#[test]
+fn profit_that_is_watched_before_there_is_a_session_comes_with_it() {
+    let sim = sim(&["--fault", "accept-and-mute:1"]);
+    let plan = plan(&sim).set("deadlines.total=3s").set(r#"attempts.backoff=["300ms"]"#);
+    let broker = plan.start();
+    let answer = broker.cli(&["pnl", "--watch", "--for", "9s"]);
+    assert_eq!(answer.code, 0, "{answer:#?}");
+    let told: Vec<_> = answer.stderr.split_whitespace().collect();
+    assert_eq!(told.first(), Some(&"STALE"), "{answer:#?}");
+    assert!(told.contains(&"RESUMED") && answer.stdout.contains("  daily "), "{answer:#?}");
 }

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::entry::{Entry, Update};
 use crate::exit::Exit;
 use crate::explain::Wish;
-use crate::output::number::decimal;
+use crate::output::escapes::decoded;
+use crate::output::number::{decimal, set};
 
 /// The subscriptions of one run.
 #[derive(Debug, Default)]
@@ -24,6 +25,7 @@ pub(super) struct Board {
 struct Symbol {
     name: String,
     subscribed: bool,
+    stale: bool,
     ticks: u64,
     ended: bool,
     /// It ended by an error that comes again, however often it is asked for.
@@ -61,10 +63,9 @@ impl Board {
 
     /// The symbols that gave no tick yet and have not ended.
     pub(super) fn silent(&self) -> impl Iterator<Item = Silence<'_>> {
-        self.symbols
-            .values()
-            .filter(|symbol| symbol.ticks == 0 && !symbol.ended)
-            .map(|symbol| Silence { symbol: &symbol.name, subscribed: symbol.subscribed })
+        self.symbols.values().filter(|symbol| symbol.ticks == 0 && !symbol.ended).map(|symbol| {
+            Silence { symbol: &symbol.name, subscribed: symbol.subscribed, stale: symbol.stale }
+        })
     }
 
     /// Takes one event; answers with what is to be shown.
@@ -81,7 +82,7 @@ impl Board {
             return Ok(vec![Entry::Trouble {
                 symbol: symbol.name.clone(),
                 code: "GATEWAY_ERROR".to_owned(),
-                message: error.error_msg().to_owned(),
+                message: decoded(error.error_msg()),
                 gateway_code: Some(error.error_code()),
                 wish: symbol.wish,
             }]);
@@ -106,11 +107,11 @@ impl Symbol {
                 let sized = ticks::size_of_price(tick_type).is_some() && !size.is_empty();
                 // IB writes "no such price" as -1, with size 0.
                 let none = price == -1.0 && sized && decimal(size) == json!(0);
-                let value = if none { Value::Null } else { json!(price) };
+                let value = if none { Value::Null } else { json!(set(Some(price))) };
                 (value, sized.then(|| decimal(size)))
             }
             Tick::Size { size, .. } => (decimal(size), None),
-            Tick::Generic { value, .. } => (json!(value), None),
+            Tick::Generic { value, .. } => (json!(set(Some(value))), None),
             Tick::Text { value, .. } => (json!(value), None),
         };
         self.value(event, tick.name().into_owned(), value, size)
@@ -141,9 +142,9 @@ impl Symbol {
                 self.ended = true;
                 self.for_good = error.as_ref().is_some_and(|error| error.retry() == Retry::Never);
             }
-            MarkKind::Stale
-            | MarkKind::Resumed
-            | MarkKind::Refused
+            MarkKind::Stale => self.stale = true,
+            MarkKind::Resumed => self.stale = false,
+            MarkKind::Refused
             | MarkKind::Queued
             | MarkKind::Reset
             | MarkKind::Gap
@@ -156,7 +157,7 @@ impl Symbol {
                 entries.push(Entry::Trouble {
                     symbol: self.name.clone(),
                     code: error.code().to_owned(),
-                    message: error.message().to_owned(),
+                    message: decoded(error.message()),
                     gateway_code: error.gateway_code(),
                     wish: self.wish,
                 });
@@ -177,6 +178,7 @@ impl Symbol {
 pub(super) struct Silence<'a> {
     symbol: &'a str,
     subscribed: bool,
+    stale: bool,
 }
 
 impl Silence<'_> {
@@ -189,10 +191,10 @@ impl Silence<'_> {
     }
 
     fn words(&self) -> &'static str {
-        if self.subscribed {
-            "Subscribed; no tick yet. Market closed or no data?"
-        } else {
-            "Not subscribed yet. `ibouncer status` says what it waits for."
+        match (self.subscribed, self.stale) {
+            (false, _) => "Not subscribed yet. `ibouncer status` says what it waits for.",
+            (true, true) => "STALE, no tick yet. `ibouncer status` says what it waits for.",
+            (true, false) => "Subscribed; no tick yet. Market closed or no data?",
         }
     }
 }
@@ -284,6 +286,11 @@ mod tests {
         assert!(entries[0].text(noon()).contains("ask none"));
         let spread = take(&mut board, price(4, -1.0, "5"));
         assert_eq!(spread[0].json()["value"], -1.0, "a spread may trade below zero");
+        let unset = take(&mut board, price(4, f64::MAX, "2147483647"));
+        assert_eq!(
+            (&unset[0].json()["value"], &unset[0].json()["size"]),
+            (&Value::Null, &Value::Null)
+        );
         let close = take(&mut board, price(9, 188.0, "0"));
         assert_eq!(close[0].text(noon()), "14:02:07.123Z  AAPL  close 188  (2 skipped)");
     }
@@ -364,7 +371,12 @@ mod tests {
         let words = |board: &Board| board.silent().map(|one| one.text()).collect::<Vec<_>>();
         assert!(words(&board)[0].contains("Not subscribed yet"));
         take(&mut board, mark(MarkKind::Subscribed, None));
-        assert_eq!(words(&board), ["AAPL: Subscribed; no tick yet. Market closed or no data?"]);
+        let closed = ["AAPL: Subscribed; no tick yet. Market closed or no data?"];
+        assert_eq!(words(&board), closed);
+        take(&mut board, mark(MarkKind::Stale, None));
+        assert!(words(&board)[0].contains("ibouncer status"), "no session, or IB is lost");
+        take(&mut board, mark(MarkKind::Resumed, None));
+        assert_eq!(words(&board), closed);
         take(&mut board, price(1, 1.0, "1"));
         assert!(words(&board).is_empty());
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::explain::{Wish, next_step};
 use crate::output::time;
+use crate::output::visible::one_line;
 
 /// What an event shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +102,7 @@ impl Update {
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => one_line(text),
         // 188.0 reads as 188.
         Value::Number(number) => {
             number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string())
@@ -118,6 +119,7 @@ mod tests {
     fn values_read_without_the_signs_of_json() {
         assert_eq!(plain(&json!(188.0)), "188");
         assert_eq!(plain(&json!(300)), "300");
+        assert_eq!(plain(&json!("1\n2")), "1 2", "a text makes no line of its own");
     }
 
     #[test]

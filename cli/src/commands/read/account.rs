@@ -131,4 +131,12 @@ mod tests {
         assert_eq!(json["values"][0]["account"], "DU***001");
         assert_eq!(json["values"][2]["value"], "DU***001", "a name among the values too");
     }
+
+    #[test]
+    fn a_value_that_is_not_set_is_null_and_a_dash() {
+        let found = [value("Cushion", "1.7976931348623157E308")];
+        assert_eq!(as_json(&found, &Whose::default())["values"][0]["value"], Value::Null);
+        let text = as_text(&found, &Whose::default());
+        assert!(text.lines().nth(1).unwrap().ends_with("-  USD"), "{text}");
+    }
 }

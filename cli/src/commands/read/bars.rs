@@ -9,7 +9,7 @@ use super::patience::patient;
 use crate::args::Bars;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::output::number::{aligned, decimal};
+use crate::output::number::{aligned, decimal, known, set};
 use crate::output::plot::{Candle, candles};
 use crate::output::screen::size;
 use crate::output::table::{Column, table};
@@ -60,13 +60,13 @@ fn as_json(wishes: &Bars, found: &Found) -> Value {
         .map(|bar| {
             json!({
                 "date": bar.date(),
-                "open": bar.open,
-                "high": bar.high,
-                "low": bar.low,
-                "close": bar.close,
+                "open": set(bar.open),
+                "high": set(bar.high),
+                "low": set(bar.low),
+                "close": set(bar.close),
                 "volume": decimal(traded(bar.volume())),
                 "wap": decimal(traded(bar.wap())),
-                "count": bar.bar_count.filter(|count| *count >= 0),
+                "count": count(bar),
             })
         })
         .collect();
@@ -81,17 +81,21 @@ fn as_json(wishes: &Bars, found: &Found) -> Value {
 
 /// Where nothing is traded, as of midpoints, Gateway writes -1.
 fn traded(figure: &str) -> &str {
-    if figure.starts_with('-') { "" } else { figure }
+    if figure.starts_with('-') { "" } else { known(figure) }
+}
+
+fn count(bar: &HistoricalDataBar) -> Option<i32> {
+    bar.bar_count.filter(|count| (0..i32::MAX).contains(count))
 }
 
 fn as_csv(bars: &[HistoricalDataBar]) -> String {
     let mut text = String::from("date,open,high,low,close,volume,wap,count");
-    let figure = |figure: Option<f64>| figure.map(|figure| figure.to_string()).unwrap_or_default();
+    let figure =
+        |figure: Option<f64>| set(figure).map(|figure| figure.to_string()).unwrap_or_default();
     for bar in bars {
         let prices = [bar.open, bar.high, bar.low, bar.close].map(figure).join(",");
         let (volume, wap) = (traded(bar.volume()), traded(bar.wap()));
-        let count = bar.bar_count.filter(|count| *count >= 0);
-        let count = count.map(|count| count.to_string()).unwrap_or_default();
+        let count = count(bar).map(|count| count.to_string()).unwrap_or_default();
         text.push_str(&format!("\n{},{prices},{volume},{wap},{count}", bar.date()));
     }
     text
@@ -124,13 +128,15 @@ fn as_text(bars: &[HistoricalDataBar]) -> String {
 }
 
 fn as_picture(wishes: &Bars, bars: &[HistoricalDataBar], width: usize, height: usize) -> String {
+    // A bar without its prices is none to draw.
+    let price = |figure: Option<f64>| set(figure).unwrap_or(f64::NAN);
     let points: Vec<_> = bars
         .iter()
         .map(|bar| Candle {
-            open: bar.open(),
-            high: bar.high(),
-            low: bar.low(),
-            close: bar.close(),
+            open: price(bar.open),
+            high: price(bar.high),
+            low: price(bar.low),
+            close: price(bar.close),
         })
         .collect();
     let ends = (bars.first(), bars.last());
@@ -197,6 +203,28 @@ mod tests {
         let picture = as_picture(&asked, &found, 60, 15);
         assert_eq!(picture.lines().count(), 14);
         assert!(picture.starts_with("AAPL  1 min"));
+    }
+
+    #[test]
+    fn figures_that_are_not_set_are_no_numbers_in_any_form() {
+        let asked = wishes("ibouncer bars AAPL --size 1D");
+        let unset = HistoricalDataBar {
+            date: Some("20260301".into()),
+            high: Some(f64::MAX),
+            low: Some(f64::NAN),
+            close: Some(101.5),
+            volume: Some("9223372036854775807".into()),
+            bar_count: Some(i32::MAX),
+            ..Default::default()
+        };
+        let found = [unset];
+        assert_eq!(as_csv(&found).lines().nth(1), Some("20260301,,,,101.5,,,"));
+        let json = as_json(&asked, &Found { bars: found.to_vec(), ..Default::default() });
+        for field in ["open", "high", "low", "volume", "wap", "count"] {
+            assert_eq!(json["bars"][0][field], Value::Null, "{field}");
+        }
+        assert_eq!(json["bars"][0]["close"], 101.5);
+        assert!(as_picture(&asked, &found, 60, 15).ends_with("Nothing to draw."));
     }
 
     #[test]

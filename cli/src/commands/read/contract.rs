@@ -8,6 +8,8 @@ use super::notices;
 use super::patience::patient;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::output::escapes::decoded;
+use crate::output::number::known;
 use crate::output::text::Block;
 use crate::symbol::{as_json as contract_json, contract_of, name_of};
 
@@ -37,13 +39,13 @@ fn as_json(found: &ContractData) -> Value {
         details.sec_id_list.iter().map(|(kind, id)| (kind.clone(), json!(id))).collect();
     json!({
         "contract": found.contract.as_ref().map(contract_json),
-        "long_name": details.long_name,
+        "long_name": details.long_name.as_deref().map(decoded),
         "market_name": details.market_name,
         "industry": details.industry,
         "category": details.category,
         "subcategory": details.subcategory,
-        "min_tick": details.min_tick,
-        "min_size": details.min_size,
+        "min_tick": details.min_tick.as_deref().map(known).filter(|text| !text.is_empty()),
+        "min_size": details.min_size.as_deref().map(known).filter(|text| !text.is_empty()),
         "valid_exchanges": texts(details.valid_exchanges()),
         "order_types": texts(details.order_types()),
         "market_rule_ids": texts(details.market_rule_ids()),
@@ -61,11 +63,11 @@ fn as_text(found: &ContractData) -> String {
     let details = found.contract_details.clone().unwrap_or_default();
     let mut block = Block::default();
     block.line("Symbol", &kind(&contract));
-    block.line("Name", details.long_name());
+    block.line("Name", &decoded(details.long_name()));
     block.line("Id", &contract.con_id().to_string());
     block.line("Listed at", contract.primary_exch());
     block.line("Industry", &industry(&details));
-    block.line("Tick", details.min_tick());
+    block.line("Tick", known(details.min_tick()));
     block.line("Hours", &hours(&details));
     block.line("Regular", &first_sessions(details.liquid_hours()));
     block.line("Exchanges", &details.valid_exchanges().replace(',', " "));
@@ -113,7 +115,8 @@ mod tests {
         let found = ContractData {
             contract: Some(Contract { con_id: Some(265_598), ..stock("AAPL") }),
             contract_details: Some(ContractDetails {
-                long_name: Some("APPLE INC".into()),
+                long_name: Some(r"SOCI\u00e9T\u00e9 APPLE".into()),
+                min_tick: Some("1.7976931348623157E308".into()),
                 valid_exchanges: Some("SMART,AMEX,NYSE,CBOE,PHLX,ISE,CHX,ARCA,ISLAND".into()),
                 trading_hours: Some("20260301:0400-20260301:2000;20260302:CLOSED;x".into()),
                 time_zone_id: Some("US/Eastern".into()),
@@ -127,7 +130,12 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.contains("20260302:CLOSED (US/Eastern)") && text.contains("265598"), "{text}");
         assert!(text.contains("Technology / Computers"));
+        assert!(text.contains("SOCIéTé APPLE") && !text.contains("Tick"), "{text}");
         let json = as_json(&found);
         assert_eq!(json["valid_exchanges"].as_array().unwrap().len(), 9);
+        assert_eq!(
+            (&json["long_name"], &json["min_tick"]),
+            (&json!("SOCIéTé APPLE"), &Value::Null)
+        );
     }
 }

@@ -14,6 +14,7 @@ use crate::commands::until::Until;
 use crate::exit::{Complaint, Exit, Failure};
 use crate::explain::Wish;
 use crate::output::Output;
+use crate::output::escapes::decoded;
 use crate::output::screen::{Key, Screen, key_of};
 use crate::symbol::contract_of;
 
@@ -100,7 +101,8 @@ impl View<'_> {
                 }
             }
             if let Some(error) = event.gateway_error().map_err(unreadable)? {
-                self.news = format!("Gateway: {} ({})", error.error_msg(), error.error_code());
+                let message = decoded(error.error_msg());
+                self.news = format!("Gateway: {message} ({})", error.error_code());
                 if !on_screen {
                     self.beside.error(error, output);
                 }

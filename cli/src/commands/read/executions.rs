@@ -10,7 +10,7 @@ use super::patience::patient;
 use crate::args::{Executions, Whose};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::output::number::{decimal, money, price, set};
+use crate::output::number::{decimal, money, price, quantity, set};
 use crate::output::table::{Column, table};
 use crate::symbol::{as_json as contract_json, contract_of, name_of};
 
@@ -89,7 +89,7 @@ fn as_text(found: &Found, whose: &Whose) -> String {
                 whose.name(execution.acct_number()),
                 name_of(&details.contract.clone().unwrap_or_default()),
                 execution.side().to_owned(),
-                execution.shares().to_owned(),
+                quantity(execution.shares()),
                 price(execution.price),
                 money(cost.and_then(|cost| cost.commission_and_fees)),
                 money(cost.and_then(|cost| cost.realized_pnl)),

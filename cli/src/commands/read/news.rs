@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use ibouncer_client::api::NewsEvent;
 use ibouncer_client::api::news_event::Body;
-use ibouncer_client::tws::{HistoricalNews, HistoricalNewsRequest, NewsBulletin, NewsProvider};
+use ibouncer_client::tws::{
+    Contract, HistoricalNews, HistoricalNewsRequest, NewsBulletin, NewsProvider,
+};
 use ibouncer_client::{Client, Headlines};
 use serde_json::{Value, json};
 
@@ -60,10 +62,17 @@ async fn headlines(
 ) -> Result<Exit, Failure> {
     // Gateway wants the contract's id, and the providers by name.
     let details = patient(client.contracts().details(contract_of(symbol)), output).await?;
-    let contract = details.first().and_then(|found| found.contract.as_ref());
-    let Some(con_id) = contract.and_then(|contract| contract.con_id) else {
+    let contracts: Vec<_> = details.iter().filter_map(|found| found.contract.as_ref()).collect();
+    let Some(con_id) = contracts.first().and_then(|contract| contract.con_id) else {
         return Err(Complaint::usage(format!("Gateway gave no id for {symbol}")).into());
     };
+    if let Some(text) = ambiguity(symbol, &contracts) {
+        if output.json() {
+            output.json_remark(&json!({ "symbol": symbol, "remark": text }));
+        } else {
+            output.remark(&wrap(&text, 2));
+        }
+    }
     let providers = patient(client.news().providers(), output).await?;
     let codes: Vec<_> = providers.iter().map(NewsProvider::provider_code).collect();
     if codes.is_empty() {
@@ -89,6 +98,25 @@ async fn headlines(
         output.remark("`ibouncer news article PROVIDER ID` prints one of them.");
     }
     Ok(Exit::Good)
+}
+
+/// Says of which one the headlines are, where the symbol is that of several contracts.
+fn ambiguity(symbol: &str, contracts: &[&Contract]) -> Option<String> {
+    let (first, others) = contracts.split_first()?;
+    let others = others.iter().filter(|other| other.con_id() != first.con_id()).count();
+    if others == 0 {
+        return None;
+    }
+    let listed = match first.primary_exch() {
+        "" => String::new(),
+        exchange => format!(", listed at {exchange}"),
+    };
+    Some(format!(
+        "{symbol} is ambiguous: {} contracts. The headlines are of the first, {}{listed}; `ibouncer \
+         contract {symbol}` shows them all.",
+        others + 1,
+        first.con_id(),
+    ))
 }
 
 async fn article(
@@ -256,6 +284,20 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.starts_with("2026-03-01 14:02:07  Something"), "{text}");
         assert!(text.ends_with("\n    BRFG BRFG$04fb9da2"), "{text}");
+    }
+
+    #[test]
+    fn a_symbol_of_several_contracts_is_told_with_the_one_that_was_taken() {
+        let contract = |con_id: i32| Contract {
+            con_id: Some(con_id),
+            primary_exch: Some(format!("X{con_id}")),
+            ..Default::default()
+        };
+        let (one, other) = (contract(11), contract(12));
+        let told = ambiguity("TWO", &[&one, &other]).unwrap();
+        assert!(told.contains("2 contracts") && told.contains("11, listed at X11;"), "{told}");
+        assert_eq!(ambiguity("TWO", &[&one]), None);
+        assert_eq!(ambiguity("TWO", &[&one, &one]), None, "the same one twice");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::exit::{Complaint, Failure};
 use crate::explain::{Wish, next_step};
 use crate::output::Output;
+use crate::output::escapes::decoded;
 use crate::output::text::wrap;
 
 /// Tells each of them.
@@ -79,17 +80,18 @@ fn tell_one(notice: &tws::ErrorMessage, wish: Wish, output: &mut Output) {
 }
 
 fn as_text(notice: &tws::ErrorMessage, wish: Wish) -> String {
-    let (code, message) = (notice.error_code(), notice.error_msg());
-    let next = next_step(code, message, wish).map(|next| format!(" {next}")).unwrap_or_default();
+    let (code, message) = (notice.error_code(), decoded(notice.error_msg()));
+    let next = next_step(code, &message, wish).map(|next| format!(" {next}")).unwrap_or_default();
     format!("Gateway: {} ({code}).{next}", message.trim_end_matches('.'))
 }
 
 fn as_json(notice: &tws::ErrorMessage, wish: Wish) -> Value {
-    let (code, message) = (notice.error_code(), notice.error_msg());
+    let (code, message) = (notice.error_code(), decoded(notice.error_msg()));
+    let next = next_step(code, &message, wish);
     json!({ "notice": {
         "gateway_code": code,
         "message": message,
-        "next": next_step(code, message, wish),
+        "next": next,
     }})
 }
 
@@ -102,12 +104,12 @@ mod tests {
     fn a_notice_goes_to_stderr_with_a_next_step() {
         let notice = tws::ErrorMessage {
             error_code: Some(10167),
-            error_msg: Some("Displaying delayed market data.".into()),
+            error_msg: Some(r"Displaying d\u00e9layed market data.".into()),
             ..Default::default()
         };
         let (mut output, out, err) = on_paper(false);
         tell(std::slice::from_ref(&notice), &mut output);
-        assert!(err.text().starts_with("Gateway: Displaying delayed market data (10167). Delayed"));
+        assert!(err.text().starts_with("Gateway: Displaying délayed market data (10167). Delayed"));
         assert_eq!(out.text(), "");
         assert!(as_json(&notice, Wish::Any)["notice"]["next"].is_string());
     }

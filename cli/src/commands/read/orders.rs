@@ -1,4 +1,9 @@
 //! `ibouncer orders`: open orders, or those that are over. For reading.
+//!
+//! Gateway tells of changes also while it lists the open orders. So an order may come several times,
+//! and end meanwhile; here it is one row, told as it was told last, and none once it has ended.
+
+use std::collections::HashMap;
 
 use ibouncer_client::api::OrderScope;
 use ibouncer_client::tws::{Contract, Order, OrderState};
@@ -10,7 +15,7 @@ use super::patience::patient;
 use crate::args::{Orders, Whose};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::output::number::{decimal, price, set};
+use crate::output::number::{decimal, price, quantity, set};
 use crate::output::table::{Column, table};
 use crate::symbol::{as_json as contract_json, name_of};
 
@@ -56,22 +61,29 @@ struct Row {
 
 impl Row {
     fn open(found: OpenOrders) -> Vec<Self> {
-        let statuses = found.statuses;
-        let status_of = |order: &Order| {
-            let same = |status: &&tws::OrderStatus| status.perm_id() == order.perm_id();
-            // Several may come; the newest is the last.
-            statuses.iter().rev().find(same).cloned()
-        };
+        let mut statuses: HashMap<Id, tws::OrderStatus> = HashMap::new();
+        for status in found.statuses {
+            if let Some(id) = Id::of(status.perm_id(), status.client_id(), status.order_id()) {
+                statuses.insert(id, status);
+            }
+        }
+        let status_of = |id: Option<Id>| id.and_then(|id| statuses.get(&id));
         let row = |open: tws::OpenOrder| {
             let order = open.order.unwrap_or_default();
             Self {
                 contract: open.contract.unwrap_or_default(),
-                status: status_of(&order),
+                status: None,
                 state: open.order_state.unwrap_or_default(),
                 order: Order { order_id: open.order_id.or(order.order_id), ..order },
             }
         };
-        found.orders.into_iter().map(row).collect()
+        let mut rows = newest(found.orders.into_iter().map(row));
+        for row in &mut rows {
+            let status = status_of(Id::of_order(&row.order));
+            row.status = status.or_else(|| status_of(Id::placed(&row.order))).cloned();
+        }
+        rows.retain(|row| !row.has_ended());
+        rows
     }
 
     fn completed(done: tws::CompletedOrder) -> Self {
@@ -81,6 +93,11 @@ impl Row {
             state: done.order_state.unwrap_or_default(),
             status: None,
         }
+    }
+
+    /// Of the two that say how it stands nobody knows which is the newer; an end is final.
+    fn has_ended(&self) -> bool {
+        [self.state.status(), self.status()].iter().any(|status| ENDED.contains(status))
     }
 
     fn status(&self) -> &str {
@@ -101,6 +118,61 @@ impl Row {
             (limit, stop) => price(limit.or(stop)),
         }
     }
+}
+
+/// What tells one order from all others: Gateway's permanent id, as soon as it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Id {
+    Permanent(i64),
+    /// Client id and order id.
+    Placed(i32, i32),
+}
+
+impl Id {
+    /// `None` where Gateway named neither.
+    fn of(perm_id: i64, client_id: i32, order_id: i32) -> Option<Self> {
+        match (perm_id, order_id) {
+            (0, 0) => None,
+            (0, _) => Some(Self::Placed(client_id, order_id)),
+            _ => Some(Self::Permanent(perm_id)),
+        }
+    }
+
+    fn of_order(order: &Order) -> Option<Self> {
+        Self::of(order.perm_id(), order.client_id(), order.order_id())
+    }
+
+    /// As it was called before it had a permanent id.
+    fn placed(order: &Order) -> Option<Self> {
+        Self::of(0, order.client_id(), order.order_id())
+    }
+}
+
+/// One row for each order, the last one, in the place of its first.
+fn newest(told: impl Iterator<Item = Row>) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut places: HashMap<Id, usize> = HashMap::new();
+    for row in told {
+        let id = Id::of_order(&row.order);
+        let place_of = |id: Option<Id>| id.and_then(|id| places.get(&id)).copied();
+        // It may have had no permanent id when it was told first.
+        let unnamed = |place: &usize| rows[*place].order.perm_id() == 0;
+        let known = place_of(id).or_else(|| place_of(Id::placed(&row.order)).filter(unnamed));
+        let place = match known {
+            Some(place) => {
+                rows[place] = row;
+                place
+            }
+            None => {
+                rows.push(row);
+                rows.len() - 1
+            }
+        };
+        if let Some(id) = id {
+            places.insert(id, place);
+        }
+    }
+    rows
 }
 
 fn as_json(row: &Row, whose: &Whose) -> Value {
@@ -138,8 +210,8 @@ fn as_text(rows: &[Row], whose: &Whose) -> String {
                 whose.name(order.account()),
                 name_of(&row.contract),
                 order.action().to_owned(),
-                order.total_quantity().to_owned(),
-                row.filled(),
+                quantity(order.total_quantity()),
+                quantity(&row.filled()),
                 order.order_type().to_owned(),
                 row.price(),
                 order.tif().to_owned(),
@@ -161,6 +233,9 @@ fn as_text(rows: &[Row], whose: &Whose) -> String {
     ];
     table(&columns, &rows)
 }
+
+/// Statuses of orders that are not open any more. An INACTIVE one may work again.
+const ENDED: [&str; 3] = ["Filled", "Cancelled", "ApiCancelled"];
 
 #[cfg(test)]
 mod tests {
@@ -207,5 +282,53 @@ mod tests {
         let json = as_json(&rows[0], &Whose::default());
         assert_eq!((&json["order_id"], &json["filled"]), (&json!(7), &json!(40)));
         assert_eq!((&json["aux_price"], &json["account"]), (&Value::Null, &json!("DU***001")));
+    }
+
+    fn told(perm_id: i64, order_id: i32, status: &str) -> tws::OpenOrder {
+        tws::OpenOrder {
+            order_id: Some(order_id),
+            contract: Some(stock("AAPL")),
+            order: Some(Order {
+                perm_id: Some(perm_id),
+                client_id: Some(410),
+                ..Default::default()
+            }),
+            order_state: Some(OrderState { status: Some(status.into()), ..Default::default() }),
+        }
+    }
+
+    fn listed(orders: impl Into<Vec<tws::OpenOrder>>) -> Vec<(i32, String)> {
+        let rows = Row::open(OpenOrders { orders: orders.into(), ..Default::default() });
+        rows.iter().map(|row| (row.order.order_id(), row.status().to_owned())).collect()
+    }
+
+    #[test]
+    fn an_order_that_changes_while_it_is_listed_is_one_row_told_as_it_was_last() {
+        let rows = listed([
+            told(55, 5, "PreSubmitted"),
+            told(66, 6, "Submitted"),
+            told(0, 7, "PendingSubmit"),
+            told(0, 8, "PendingSubmit"),
+            told(55, 5, "Submitted"),
+            told(77, 7, "PreSubmitted"),
+        ]);
+        let expected =
+            [(5, "Submitted"), (6, "Submitted"), (7, "PreSubmitted"), (8, "PendingSubmit")];
+        assert_eq!(rows, expected.map(|(id, status)| (id, status.to_owned())));
+    }
+
+    #[test]
+    fn what_has_ended_meanwhile_is_not_open() {
+        let rows = listed([
+            told(55, 5, "Submitted"),
+            told(66, 6, "Inactive"),
+            told(55, 5, "Filled"),
+            told(77, 7, "Cancelled"),
+        ]);
+        assert_eq!(rows, [(6, "Inactive".to_owned())]);
+        assert_eq!(listed([told(0, 0, "Submitted"), told(0, 0, "Submitted")]).len(), 2);
+        let mut ended = open();
+        ended.statuses[1].status = Some("Filled".into());
+        assert!(Row::open(ended).is_empty(), "its status alone says so");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use ibouncer_client::api::account_event::Body;
-use ibouncer_client::api::{AccountEvent, SessionState, Status};
+use ibouncer_client::api::{AccountEvent, MarkKind, SessionState, Status, StreamMark};
 use ibouncer_client::tws::{PnL, PnLRequest};
 use ibouncer_client::{Client, Error, Origin, Retry};
 use serde_json::{Value, json};
@@ -22,38 +22,95 @@ pub(super) async fn run(
     wishes: &Pnl,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let listed = client.accounts().list().await?;
-    let names = listed.iter().map(|account| account.account.as_str());
-    let accounts = wishes.whose.pick(names)?;
-    if accounts.is_empty() {
-        if output.json() {
-            output.value(&json!({ "accounts": [] }))?;
-        } else {
-            output.text("No accounts: Gateway has named none yet.")?;
-        }
-        return Ok(Exit::NotReady);
-    }
-    if !wishes.watch {
-        // With `--watch` marks tell of it, and it goes on.
-        ready(&client.status().await?)?;
-    }
-    let mut events = follow(client, &accounts).await?;
     let seen = if wishes.watch {
-        watch(&mut events, &accounts, wishes, output).await?
+        let mut until = Until::new(wishes.period)?;
+        // Without a session nobody knows the accounts. What comes behind them marks tell.
+        let Some(accounts) = accounts_in_time(client, wishes, &mut until, output).await? else {
+            return Ok(Exit::NotReady);
+        };
+        if accounts.is_empty() {
+            return nobody(output);
+        }
+        let mut events = follow(client, &accounts).await?;
+        watch(&mut events, &accounts, wishes, &mut until, output).await?
     } else {
+        let accounts = accounts(client, wishes).await?;
+        if accounts.is_empty() {
+            return nobody(output);
+        }
+        ready(&client.status().await?)?;
+        let mut events = follow(client, &accounts).await?;
         once(&mut events, &accounts, wishes, output).await?
     };
     Ok(if seen { Exit::Good } else { Exit::NotReady })
 }
 
-/// Without a whole session the figures would be those of before.
-fn ready(status: &Status) -> Result<(), Complaint> {
+fn nobody(output: &mut Output) -> Result<Exit, Failure> {
+    if output.json() {
+        output.value(&json!({ "accounts": [] }))?;
+    } else {
+        output.text("No accounts: Gateway has named none yet.")?;
+    }
+    Ok(Exit::NotReady)
+}
+
+async fn accounts(client: &Client, wishes: &Pnl) -> Result<Vec<String>, Failure> {
+    let listed = client.accounts().list().await?;
+    Ok(wishes.whose.pick(listed.iter().map(|account| account.account.as_str()))?)
+}
+
+/// The same once there is a session, which is told by marks; `None` if that is over before.
+async fn accounts_in_time(
+    client: &Client,
+    wishes: &Pnl,
+    until: &mut Until,
+    output: &mut Output,
+) -> Result<Option<Vec<String>>, Failure> {
+    let mut waited = false;
+    loop {
+        let missing = match accounts(client, wishes).await {
+            Err(Failure::Told(complaint)) if complaint.code == Error::NOT_READY => complaint,
+            answer => {
+                if waited && answer.is_ok() {
+                    mark(MarkKind::Resumed, "the session is READY", output)?;
+                }
+                return answer.map(Some);
+            }
+        };
+        if !waited {
+            waited = true;
+            let because = why_not(&client.status().await?).unwrap_or(missing.message);
+            mark(MarkKind::Stale, &because, output)?;
+        }
+        tokio::select! {
+            readiness = client.wait_ready(A_WHILE) => {
+                readiness?;
+            }
+            () = until.over() => return Ok(None),
+        }
+    }
+}
+
+/// As a stream tells it.
+fn mark(kind: MarkKind, because: &str, output: &mut Output) -> Result<(), Failure> {
+    let mark = StreamMark { kind: kind.into(), because: because.to_owned(), ..Default::default() };
+    Beside::default().mark(&mark, output)
+}
+
+/// Why figures would be those of before; `None` with a whole session.
+fn why_not(status: &Status) -> Option<String> {
     if status.state() == SessionState::Ready {
-        return Ok(());
+        return None;
     }
     let state = status.state().as_str_name().trim_start_matches("SESSION_STATE_");
-    let message =
-        format!("what is known is not current: the session is {state}: {}", status.reason);
+    Some(format!("the session is {state}: {}", status.reason))
+}
+
+fn ready(status: &Status) -> Result<(), Complaint> {
+    let Some(why_not) = why_not(status) else {
+        return Ok(());
+    };
+    let message = format!("what is known is not current: {why_not}");
     Err(Complaint {
         exit: Exit::NotReady,
         code: Error::NOT_READY.to_owned(),
@@ -124,10 +181,10 @@ async fn watch(
     events: &mut mpsc::Receiver<News>,
     accounts: &[String],
     wishes: &Pnl,
+    until: &mut Until,
     output: &mut Output,
 ) -> Result<bool, Failure> {
     let mut seen = false;
-    let mut until = Until::new(wishes.period)?;
     loop {
         tokio::select! {
             news = events.recv() => {
@@ -198,12 +255,32 @@ fn as_text(rows: &[(String, Option<PnL>)]) -> String {
     table(&columns, &rows)
 }
 
+/// The broker is asked again after that.
+const A_WHILE: Duration = Duration::from_secs(600);
+
 /// Gateway says it about once a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::tests::on_paper;
+
+    #[test]
+    fn without_a_session_one_look_fails_and_a_watch_is_told_in_the_same_words() {
+        let state = SessionState::GatewayAbsent.into();
+        let status = Status { state, reason: "nobody listens".into(), ..Default::default() };
+        let why = why_not(&status).unwrap();
+        let complaint = ready(&status).unwrap_err();
+        assert_eq!((complaint.exit, complaint.code.as_str()), (Exit::NotReady, Error::NOT_READY));
+        assert!(complaint.message.ends_with(&why), "{complaint:?}");
+        let (mut output, out, err) = on_paper(false);
+        mark(MarkKind::Stale, &why, &mut output).unwrap();
+        assert_eq!(err.text(), "STALE the session is GATEWAY_ABSENT: nobody listens\n");
+        assert_eq!(out.text(), "");
+        let there = Status { state: SessionState::Ready.into(), ..Default::default() };
+        assert!(ready(&there).is_ok());
+    }
 
     #[test]
     fn figures_that_are_not_set_are_not_astronomic() {

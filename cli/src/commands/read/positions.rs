@@ -9,7 +9,7 @@ use super::patience::at_most;
 use crate::args::{Positions, Whose};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::output::number::{decimal, price, set};
+use crate::output::number::{decimal, price, quantity, set};
 use crate::output::table::{Column, table};
 use crate::symbol::{as_json as contract_json, name_of};
 
@@ -69,7 +69,7 @@ fn as_text(found: &[Position], whose: &Whose) -> String {
                 name_of(&contract),
                 contract.sec_type().to_owned(),
                 contract.currency().to_owned(),
-                one.position().to_owned(),
+                quantity(one.position()),
                 price(one.avg_cost),
             ]
         })

@@ -60,7 +60,7 @@ fn as_json(wishes: &Scan, found: &[ScannerDataElement]) -> Value {
         .iter()
         .map(|row| {
             json!({
-                "rank": row.rank,
+                "rank": rank(row),
                 "contract": row.contract.as_ref().map(contract_json),
                 "market_name": row.market_name,
                 "distance": row.distance,
@@ -72,6 +72,11 @@ fn as_json(wishes: &Scan, found: &[ScannerDataElement]) -> Value {
     json!({ "code": wishes.code, "location": wishes.location, "contracts": list })
 }
 
+/// Gateway counts from 0.
+fn rank(row: &ScannerDataElement) -> i32 {
+    row.rank().saturating_add(1)
+}
+
 fn as_text(found: &[ScannerDataElement]) -> String {
     if found.is_empty() {
         return "Nothing matches.".to_owned();
@@ -81,7 +86,7 @@ fn as_text(found: &[ScannerDataElement]) -> String {
         .map(|row| {
             let contract = row.contract.clone().unwrap_or_default();
             vec![
-                (row.rank() + 1).to_string(),
+                rank(row).to_string(),
                 name_of(&contract),
                 contract.sec_type().to_owned(),
                 contract.exchange().to_owned(),
@@ -105,12 +110,22 @@ fn as_text(found: &[ScannerDataElement]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
     use ibouncer_client::contract::stock;
 
     use super::*;
+    use crate::args::{Args, Ask, Command, Read};
+
+    fn wishes() -> Scan {
+        let args = Args::try_parse_from(["ibouncer", "scan"]).unwrap();
+        match args.command {
+            Command::Ask(Ask::Read(Read::Scan(wishes))) => wishes,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
-    fn ranks_count_from_one_for_people_and_from_zero_for_programs() {
+    fn ranks_count_from_one_as_text_and_as_json() {
         let found = [ScannerDataElement {
             rank: Some(0),
             contract: Some(stock("AAPL")),
@@ -118,6 +133,7 @@ mod tests {
         }];
         let text = as_text(&found);
         assert!(text.lines().nth(1).unwrap().trim_start().starts_with("1  AAPL"), "{text}");
+        assert_eq!(as_json(&wishes(), &found)["contracts"][0]["rank"], 1);
         assert_eq!(as_text(&[]), "Nothing matches.");
     }
 }

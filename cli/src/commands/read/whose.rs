@@ -41,6 +41,13 @@ impl Whose {
             let next = format!("the login has {}", names.join(", "));
             return Err(Complaint::usage("the login has no such account").next(next));
         }
+        // Masked, several may look alike, and nobody could tell their rows apart.
+        if let (Some(named), true) = (&self.account, chosen.len() > 1) {
+            let complaint = Complaint::usage(format!("several accounts look like {named}"));
+            return Err(
+                complaint.next("name it in full: `ibouncer accounts --show-accounts` lists them")
+            );
+        }
         Ok(chosen)
     }
 
@@ -75,8 +82,18 @@ mod tests {
             assert_eq!(complaint.next.as_deref(), Some("the login has DU***002"));
         }
         assert_eq!(Whose::default().name("DU0000001"), "DU***001");
+        assert_eq!(Whose::default().pick(["DU0000001", "DU1000001"]).unwrap().len(), 2);
         let shown = Whose { account: None, show_accounts: true };
         assert_eq!(shown.name("DU0000001"), "DU0000001");
         assert_eq!(shown.name(""), "-");
+    }
+
+    #[test]
+    fn a_mask_of_several_accounts_is_refused() {
+        let named = |name: &str| Whose { account: Some(name.to_owned()), show_accounts: false };
+        let both = ["DU0000001", "DU1000001"];
+        let complaint = named("DU***001").pick(both).unwrap_err();
+        assert!(complaint.message.contains("several accounts look like DU***001"), "{complaint:?}");
+        assert_eq!(named("DU1000001").pick(both).unwrap(), ["DU1000001"]);
     }
 }

@@ -87,11 +87,7 @@ async fn in_full(client: &Client, account: Option<&str>) -> Result<Option<String
     };
     let whose = Whose { account: Some(named.to_owned()), show_accounts: false };
     let listed = client.accounts().list().await?;
-    let mut found = whose.pick(listed.iter().map(|one| one.account.as_str()))?;
-    match found.len() {
-        1 => Ok(found.pop()),
-        _ => Err(Complaint::usage(format!("several accounts look like {named}: name it in full"))),
-    }
+    Ok(whose.pick(listed.iter().map(|one| one.account.as_str()))?.pop())
 }
 
 fn order_of(wishes: &Place) -> tws::Order {

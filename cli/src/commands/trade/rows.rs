@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::args::{Orders, Whose};
 use crate::exit::{Exit, Failure};
-use crate::output::number::{decimal, price, set};
+use crate::output::escapes::decoded;
+use crate::output::number::{decimal, price, quantity, set};
 use crate::output::table::{Column, table};
 use crate::output::{Output, time};
 use crate::symbol::{as_json as contract_json, name_of};
@@ -30,7 +31,8 @@ pub(super) async fn run(
         for order in orders.iter().filter(|one| one.state() == api::OrderState::Unknown) {
             output.remark(&format!(
                 "{} is UNKNOWN: {}. It is looked for; `ibouncer orders resolve` if you know.",
-                order.client_order_id, order.because
+                order.client_order_id,
+                decoded(&order.because)
             ));
         }
     }
@@ -70,12 +72,12 @@ pub(super) fn as_json(order: &Order, whose: &Whose) -> Value {
         "client_order_id": order.client_order_id,
         "owner": Some(&order.owner).filter(|owner| !owner.is_empty()),
         "state": state(order),
-        "because": order.because,
+        "because": decoded(&order.because),
         "unreachable": order.unreachable,
         "change": order.change.as_ref().map(|one| json!({
             "kind": one.kind().as_str_name().trim_start_matches("CHANGE_KIND_"),
             "state": one.state().as_str_name().trim_start_matches("CHANGE_STATE_"),
-            "because": one.because,
+            "because": decoded(&one.because),
             "gateway_code": Some(one.gateway_code).filter(|code| *code != 0),
             "by": Some(&one.by).filter(|by| !by.is_empty()),
             "reason": Some(&one.reason).filter(|reason| !reason.is_empty()),
@@ -89,7 +91,7 @@ pub(super) fn as_json(order: &Order, whose: &Whose) -> Value {
         "action": asked.action,
         "quantity": decimal(asked.total_quantity()),
         "filled": decimal(&order.filled),
-        "average_price": Some(order.avg_fill_price).filter(|price| *price != 0.0),
+        "average_price": set(Some(order.avg_fill_price)).filter(|price| *price != 0.0),
         "type": asked.order_type,
         "limit_price": set(asked.lmt_price),
         "aux_price": set(asked.aux_price),
@@ -116,7 +118,7 @@ fn as_text(orders: &[Order]) -> String {
                 order.owner.clone(),
                 order.contract.as_ref().map(name_of).unwrap_or_default(),
                 asked.action().to_owned(),
-                asked.total_quantity().to_owned(),
+                quantity(asked.total_quantity()),
                 price(limit.or(stop)),
                 order.filled.clone(),
                 shown_state(order),

@@ -8,6 +8,7 @@ use super::rows;
 use crate::args::{Orders, Whose};
 use crate::commands::until::Until;
 use crate::exit::{Complaint, Exit, Failure};
+use crate::output::escapes::decoded;
 use crate::output::text::wrap;
 use crate::output::{Output, time};
 use crate::symbol::name_of;
@@ -72,6 +73,7 @@ fn as_text(event: &OrderEvent) -> String {
             filled => format!("filled {filled}; {}", order.because),
         },
     };
+    let more = decoded(&more);
     let owner = if order.owner.is_empty() { "-" } else { &order.owner };
     let line =
         format!("{at}  {owner}/{} {about} {} {more}", order.client_order_id, rows::state(&order));

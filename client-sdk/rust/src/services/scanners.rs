@@ -31,24 +31,14 @@ impl Scanners {
         Ok(Answer { value: present(answer.parameters, "parameters")?, notices: answer.notices })
     }
 
-    /// The list now; [`Error::NOT_READY`] if that cannot be had.
+    /// The list now, empty if Gateway says that nothing matches (165); [`Error::NOT_READY`] if that
+    /// cannot be had.
     pub async fn scan(
         &self,
         wanted: tws::ScannerSubscription,
     ) -> Result<Answer<Vec<tws::ScannerDataElement>>, Error> {
         let brief = Self { service: self.service.clone(), finder: None };
         let open = async || brief.stream(wanted.clone()).await;
-        let take = |event: api::ScannerEvent, found: &mut Answer<Vec<_>>| match event.body {
-            Some(Body::Data(data)) => {
-                found.value = data.scanner_data_element;
-                true
-            }
-            Some(Body::Error(notice)) => {
-                found.notices.push(notice);
-                false
-            }
-            _ => false,
-        };
         current(&self.service, open, take).await
     }
 
@@ -65,6 +55,54 @@ impl Scanners {
     }
 }
 
+/// True with the list, or with the word that there is none.
+fn take(event: api::ScannerEvent, found: &mut Answer<Vec<tws::ScannerDataElement>>) -> bool {
+    match event.body {
+        Some(Body::Data(data)) => {
+            found.value = data.scanner_data_element;
+            true
+        }
+        Some(Body::Error(notice)) => {
+            let is_all = is_empty_list(&notice);
+            found.notices.push(notice);
+            is_all
+        }
+        _ => false,
+    }
+}
+
+/// Gateway sends no list without a row, only this. Under the same code it says other things, after
+/// which a list still comes.
+fn is_empty_list(notice: &tws::ErrorMessage) -> bool {
+    notice.error_code() == 165
+        && notice.error_msg().to_ascii_lowercase().contains("no items retrieved")
+}
+
 fn stub(service: Service) -> ScannerServiceClient<Service> {
     ScannerServiceClient::new(service).max_decoding_message_size(LARGEST_ANSWER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_without_a_row_is_a_whole_answer_and_other_words_are_none() {
+        for (code, message, whole) in [
+            (165, "Historical Market Data Service query message:No items retrieved", true),
+            (165, "HMDS server connection was successful", false),
+            (2104, "no items retrieved", false),
+        ] {
+            let notice = tws::ErrorMessage {
+                error_code: Some(code),
+                error_msg: Some(message.into()),
+                ..Default::default()
+            };
+            let body = Some(Body::Error(notice));
+            let mut found = Answer::default();
+            let event = api::ScannerEvent { body, ..Default::default() };
+            assert_eq!(take(event, &mut found), whole, "{code} {message}");
+            assert_eq!((found.value.len(), found.notices.len()), (0, 1));
+        }
+    }
 }

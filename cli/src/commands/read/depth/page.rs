@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use ibouncer_client::{Book, BookRow};
 use serde_json::{Value, json};
 
-use crate::output::number::{price, short};
+use crate::output::number::{price, set};
 use crate::output::time;
 
 /// The whole book, bids at the left.
@@ -40,7 +40,7 @@ pub(super) fn lines(symbol: &str, book: &Book, news: &str) -> Vec<String> {
 /// The best of both sides.
 pub(super) fn line(symbol: &str, book: &Book, now: SystemTime) -> String {
     let best = |rows: &[BookRow]| match rows.first() {
-        Some(row) => format!("{} x {}", price(Some(row.price)), short(row.size, 8)),
+        Some(row) => format!("{} x {}", price(Some(row.price)), price(Some(row.size))),
         None => "none".to_owned(),
     };
     let (bids, asks) = (book.bids(), book.asks());
@@ -61,8 +61,8 @@ pub(super) fn as_json(symbol: &str, book: &Book, now: SystemTime) -> Value {
         rows.iter()
             .map(|row| {
                 json!({
-                    "price": row.price,
-                    "size": row.size,
+                    "price": set(Some(row.price)),
+                    "size": set(Some(row.size)),
                     "market_maker": Some(&row.market_maker).filter(|name| !name.is_empty()),
                 })
             })
@@ -79,7 +79,7 @@ pub(super) fn as_json(symbol: &str, book: &Book, now: SystemTime) -> Value {
 
 fn cells(row: Option<&BookRow>) -> [String; 3] {
     row.map_or_else(Default::default, |row| {
-        [price(Some(row.price)), short(row.size, 8), row.market_maker.clone()]
+        [price(Some(row.price)), price(Some(row.size)), row.market_maker.clone()]
     })
 }
 

@@ -135,6 +135,22 @@ async def test_a_read_that_alone_is_cancelled_ends_no_stream(runtime: Path) -> N
             assert not (await asyncio.wait_for(_next_status(watch), 5)).local
 
 
+async def test_closing_a_stream_cancels_nobody_who_subscribes(runtime: Path) -> None:
+    async with FakeBroker() as broker:
+        await broker.start(unix=runtime / "ibouncer.sock")
+        async with ibouncer.connect() as session:
+            # Wherever the first of them is with its call, which it opens for all.
+            for steps in range(1, 30):
+                stream = session.market_data()
+                subscribing = [asyncio.create_task(stream.subscribe("AAPL")) for _ in range(3)]
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                await stream.close()
+                done, waiting = await asyncio.wait(subscribing, timeout=5)
+                assert not waiting, f"after {steps} steps one waits for ever"
+                assert [one for one in done if one.cancelled() or one.exception()] == []
+
+
 async def test_a_result_is_no_answer_to_a_cancellation() -> None:
     async def work() -> int:
         waiting.cancel()

@@ -58,6 +58,7 @@ from ibouncer.order_view import (
 )
 from ibouncer.order_watch import ExecutionWatch, OrderWatch
 from ibouncer.scopes import OrderScope, scope_number
+from ibouncer.words import number_of
 
 __all__ = [
     "Cancelled",
@@ -170,21 +171,35 @@ class OrderCalls(Calls):
         *,
         account: str = "",
         override: bool = False,
+        manual_order_time: str = "",
+        customer_account: str = "",
+        professional_customer: bool = False,
         client_order_id: str | None = None,
         retries: int = 0,
         timeout: float = GATEWAY_TIMEOUT,
     ) -> OrderHandle:
         """Exercises options, or lets them lapse (TWS: exerciseOptions). A right of its own.
 
-        `override` does it even against the default, such as out of the money.
+        `override` does it even against the default, such as out of the money. For another word
+        than the two it raises ClientError UNKNOWN_ACTION.
         """
+        number = number_of(
+            action,
+            _EXERCISE_ACTIONS,
+            "action of an exercise",
+            code="UNKNOWN_ACTION",
+            delivery="not-sent",
+        )
         name = new_client_order_id() if client_order_id is None else client_order_id
         request = ExerciseOptionsRequest(
             contract=contract,
-            exercise_action=_EXERCISE_ACTIONS[action],
+            exercise_action=number,
             exercise_quantity=quantity,
             account=account or None,
             override=override or None,
+            manual_order_time=manual_order_time or None,
+            customer_account=customer_account or None,
+            professional_customer=professional_customer or None,
         )
         response = await self._place(
             lambda opened: opened.order.ExerciseOptions,

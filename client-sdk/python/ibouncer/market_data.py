@@ -231,6 +231,9 @@ class MarketDataStream(Batched[Event]):
     def _on_broken(self, error: errors.IBouncerError) -> None:
         self._call = self._reader = None
         self._end_writing()
+        if not self._continuity.attached and errors.is_one_too_many(error):
+            self._comeback.closing.set()
+            raise error
         self._comeback.on_broken(error)
         self._broken = True
         # What was being ended is ended now: there is nobody left to confirm it.

@@ -94,6 +94,7 @@ class Watch(Generic[Response]):
         self._comeback = Comeback(connection, reconnect=reconnect)
         self._ends = ends
         self._away = False
+        self._answered = False
         self._reader: Reader[Response] | None = None
         self._one_reader = OneReader()
         self._open()
@@ -117,12 +118,16 @@ class Watch(Generic[Response]):
                     response = await self._reader.read()
                 except errors.IBouncerError as error:
                     self._reader = None
+                    if not self._answered and errors.is_one_too_many(error):
+                        self._comeback.closing.set()
+                        raise
                     self._comeback.on_broken(error)
                     if self._away:
                         continue
                     self._away = True
                     return error
                 self._away = False
+                self._answered = True
                 return response
             return None
 

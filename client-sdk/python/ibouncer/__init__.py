@@ -13,6 +13,7 @@ from ibouncer._pb.tws.v1.contract_pb2 import ComboLeg, Contract, DeltaNeutralCon
 from ibouncer._pb.tws.v1.order_pb2 import AttachedOrders, OrderCancel
 from ibouncer._pb.tws.v1.order_pb2 import Order as TwsOrder
 from ibouncer._pb.tws.v1.order_state_pb2 import OrderState as TwsOrderState
+from ibouncer._pb.tws.v1.order_state_pb2 import OrderStatus as TwsOrderStatus
 from ibouncer._pb.tws.v1.scanner_pb2 import ScannerSubscription
 from ibouncer.account_values import (
     Account,
@@ -210,6 +211,7 @@ __all__ = [
     "Transition",
     "TwsOrder",
     "TwsOrderState",
+    "TwsOrderStatus",
     "Unknown",
     "WhoAmI",
     "WorkerEnded",

@@ -17,6 +17,7 @@ from ibouncer._pb.ibouncer.v1 import admin_pb2
 from ibouncer.connection import Connection, Opened
 from ibouncer.status import moment
 from ibouncer.streams import Watch
+from ibouncer.words import number_of
 
 # The one that takes over proves first that it can.
 HAND_OVER_TIMEOUT = 60.0
@@ -225,11 +226,15 @@ class Admin:
     async def resolve_order(
         self, owner: str, client_order_id: str, resolution: Resolution, reason: str
     ) -> None:
-        """Says what became of an order that is UNKNOWN."""
+        """Says what became of an order that is UNKNOWN.
+
+        Raises ClientError UNKNOWN_RESOLUTION for a word that is no resolution.
+        """
+        number = number_of(resolution, _RESOLUTIONS, "resolution", code="UNKNOWN_RESOLUTION")
         request = admin_pb2.ResolveOrderRequest(
             owner=owner,
             client_order_id=client_order_id,
-            resolution=_RESOLUTIONS[resolution],
+            resolution=number,
             reason=reason,
         )
         await self._ask(lambda opened: opened.admin.ResolveOrder, request)

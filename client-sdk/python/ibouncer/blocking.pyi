@@ -40,8 +40,8 @@ from ibouncer.news import Headlines, NewsArticle, NewsBulletin, NewsProvider
 from ibouncer.order_handle import Outcome, Resolved
 from ibouncer.order_lists import CompletedOrder, Execution, OpenOrder
 from ibouncer.order_making import NewOrder
+from ibouncer.order_preview import OrderPreview
 from ibouncer.order_view import ExecutionEvent, Order, OrderEvent, Orders
-from ibouncer.orders import OrderPreview
 from ibouncer.quotes import SNAPSHOT_TIMEOUT
 from ibouncer.reference import (
     ContractDescription,
@@ -440,6 +440,9 @@ class Session:
         *,
         account: str = "",
         override: bool = False,
+        manual_order_time: str = "",
+        customer_account: str = "",
+        professional_customer: bool = False,
         client_order_id: str | None = None,
         retries: int = 0,
         timeout: float = GATEWAY_TIMEOUT,

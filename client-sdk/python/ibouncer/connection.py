@@ -9,7 +9,6 @@ when a stream may try, and nothing here sends a request a second time.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -189,21 +188,29 @@ class Comeback:
         """
         pause = self._not_before - asyncio.get_running_loop().time()
         if pause > 0:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.closing.wait(), pause)
+            await self._closing_or((), pause)
         if self.closing.is_set():
             return False
         renewing = self._connection.renewing(self.opened)
-        closing = asyncio.ensure_future(self.closing.wait())
-        either: tuple[asyncio.Future[Any], ...] = (renewing, closing)
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            closing.cancel()
+        await self._closing_or((renewing,), None)
         if self.closing.is_set():
             return False
+        if renewing.cancelled():
+            # Not the one who waits here, who asks for another search.
+            raise errors.unavailable("the search for it was cancelled")
         self.opened = renewing.result()
         return True
+
+    async def _closing_or(
+        self, others: tuple[asyncio.Future[Any], ...], timeout: float | None
+    ) -> None:
+        closing = asyncio.ensure_future(self.closing.wait())
+        try:
+            await asyncio.wait(
+                (closing, *others), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            closing.cancel()
 
 
 def look_at_exception(done: asyncio.Future[Any]) -> None:

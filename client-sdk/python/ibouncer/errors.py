@@ -224,6 +224,15 @@ def is_away(error: IBouncerError) -> bool:
     return isinstance(error, BrokerUnavailable) or error.code in _COMING
 
 
+def is_one_too_many(error: IBouncerError) -> bool:
+    """Whether this program has as many of something as it may, or the broker serves as many.
+
+    A stream that was open before tries on, and comes back once others have ended. To one that is
+    new it is the answer: its reader would else wait, and nothing would say for what.
+    """
+    return error.code == "TOO_MANY"
+
+
 def session_closed(delivery: Delivery | None = None) -> ClientError:
     """The program has closed the session, before or while something waited for the broker."""
     return ClientError("the session was closed", code="SESSION_CLOSED", delivery=delivery)

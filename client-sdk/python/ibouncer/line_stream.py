@@ -21,6 +21,7 @@ from ibouncer.connection import Comeback, Connection, Opened
 from ibouncer.continuity import Carried, Continuity
 from ibouncer.marks import Info, Mark, MarkKind, Notice, mark_from, notice_from, without_contract
 from ibouncer.streams import OneReader, Reader
+from ibouncer.waiting import within
 
 Item = TypeVar("Item")
 
@@ -170,7 +171,7 @@ async def read_until(
     """Everything up to the last item of the whole state, without marks; closes the stream."""
     newest: list[Mark] = []
     try:
-        return await asyncio.wait_for(_read(stream, is_last, newest, what), timeout)
+        return await within(timeout, _read(stream, is_last, newest, what))
     except asyncio.TimeoutError:
         heard = f"the last word was {newest[-1]}" if newest else "nothing was heard"
         raise errors.BrokerError(

@@ -219,6 +219,7 @@ class MarketDataStream(Batched[Event]):
         self._subscriptions.clear()
         if self._reader is not None:
             await self._reader.close()
+        self._end_writing()
 
     async def aclose(self) -> None:
         """The same."""
@@ -229,6 +230,10 @@ class MarketDataStream(Batched[Event]):
 
     def _on_broken(self, error: errors.IBouncerError) -> None:
         self._call = self._reader = None
+        self._end_writing()
+        if not self._continuity.attached and errors.is_one_too_many(error):
+            self._comeback.closing.set()
+            raise error
         self._comeback.on_broken(error)
         self._broken = True
         # What was being ended is ended now: there is nobody left to confirm it.
@@ -257,12 +262,20 @@ class MarketDataStream(Batched[Event]):
         return request
 
     async def _write(self, call: Call, *requests: market_data_pb2.StreamMarketDataRequest) -> None:
-        # Shielded: grpc.aio cancels the call if a write is cancelled, and a list of requests
-        # must not end half way.
+        # A task of its own: grpc.aio cancels the call if a write is cancelled, and a list of
+        # requests must not end half way.
         writing = asyncio.ensure_future(self._write_each(call, requests))
         self._writers.add(writing)
         writing.add_done_callback(self._writers.discard)
-        await asyncio.shield(writing)
+        await asyncio.wait([writing])
+        # A write ends with its call. That cancels nobody who waits here.
+        if not writing.cancelled():
+            writing.result()
+
+    def _end_writing(self) -> None:
+        # A write of a call that was cancelled before it was under way would wait for ever.
+        for writing in tuple(self._writers):
+            writing.cancel()
 
     async def _write_each(
         self, call: Call, requests: Iterable[market_data_pb2.StreamMarketDataRequest]

@@ -20,6 +20,7 @@ from ibouncer._pb.tws.v1.order_pb2 import Order as TwsOrder
 from ibouncer.connection import FIRST_PAUSE, LONGEST_PAUSE
 from ibouncer.order_following import Following
 from ibouncer.order_view import Order, OrderState
+from ibouncer.waiting import within
 
 if TYPE_CHECKING:
     from ibouncer.orders import OrderCalls
@@ -143,7 +144,7 @@ class OrderHandle:
         if fits(self._order):
             return
         try:
-            await asyncio.wait_for(self._follow(fits), timeout)
+            await within(timeout, self._follow(fits))
         except asyncio.TimeoutError:
             raise TimeoutError(f"{self._order} still, after {timeout:g} s") from None
 

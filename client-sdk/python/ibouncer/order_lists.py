@@ -54,6 +54,7 @@ class OpenOrder:
     remaining: float | None
     avg_fill_price: float | None
     last_fill_price: float | None
+    mkt_cap_price: float | None
     why_held: str
 
 
@@ -77,13 +78,17 @@ class CompletedOrder:
 
 @dataclass(frozen=True, slots=True)
 class Commission:
-    """What one execution cost; `realized_pnl` is None if it closed nothing."""
+    """What one execution cost; `realized_pnl` is None if it closed nothing.
+
+    `yield_redemption_date` is of bonds, YYYYMMDD.
+    """
 
     exec_id: str
     commission: float | None
     currency: str
     realized_pnl: float | None
     bond_yield: float | None
+    yield_redemption_date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Execution:
     """One fill; `side` is "BOT" or "SLD". `commission` is None as long as Gateway has not said.
 
     `time_text` is the time as Gateway writes it. A correction has an `exec_id` that differs only
-    behind its last dot.
+    behind its last dot. `message` has all of IB's fields.
     """
 
     contract: Contract
@@ -301,6 +306,7 @@ def _open_order(
         remaining=None if status is None else amount(status.remaining),
         avg_fill_price=None if status is None else known(status, "avg_fill_price"),
         last_fill_price=None if status is None else known(status, "last_fill_price"),
+        mkt_cap_price=None if status is None else known(status, "mkt_cap_price"),
         why_held="" if status is None else status.why_held,
     )
 
@@ -331,6 +337,7 @@ def commission_from(told: execution_pb2.CommissionAndFeesReport) -> Commission:
         currency=told.currency,
         realized_pnl=known(told, "realized_pnl"),
         bond_yield=known(told, "bond_yield"),
+        yield_redemption_date=told.yield_redemption_date,
     )
 
 

@@ -17,6 +17,7 @@ from ibouncer._pb.ibouncer.v1 import order_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
 from ibouncer._pb.tws.v1.order_pb2 import Order as TwsOrder
 from ibouncer._pb.tws.v1.order_state_pb2 import OrderState as TwsOrderState
+from ibouncer._pb.tws.v1.order_state_pb2 import OrderStatus as TwsOrderStatus
 from ibouncer.figures import figure, text_figure
 from ibouncer.marks import Notice, about, notice_from
 from ibouncer.order_lists import Execution, commission_from, execution_from
@@ -108,13 +109,17 @@ class OrderChange:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order and what is known of it. `order` and `order_state` have IB's own fields.
+    """An order and what is known of it.
 
+    `order`, `order_state` and `order_status` have IB's own fields, `message` is the schema's form.
     `client_order_id` and `owner` are empty if it was not placed through this broker. `status` is
-    Gateway's own word; `filled` and `remaining` are None before Gateway has told.
-    `sequence` is the number of the newest event about it.
+    Gateway's own word; `filled` and `remaining` are None, and `order_status` is empty, before
+    Gateway has told. `unreachable`: Gateway neither tells of it nor takes anything for it, because
+    the session uses the reserved client id; all here is what was known last. `sequence` is the
+    number of the newest event about it.
     """
 
+    message: order_pb2.Order = field(repr=False, compare=False, metadata=FRAMELESS)
     client_order_id: str
     owner: str
     state: OrderState
@@ -123,6 +128,7 @@ class Order:
     contract: Contract
     order: TwsOrder = field(repr=False, compare=False, metadata=FRAMELESS)
     order_state: TwsOrderState = field(repr=False, compare=False, metadata=FRAMELESS)
+    order_status: TwsOrderStatus = field(repr=False, compare=False, metadata=FRAMELESS)
     order_id: int
     client_id: int
     perm_id: int
@@ -136,6 +142,7 @@ class Order:
     created_at: datetime | None
     updated_at: datetime | None
     notice: Notice | None = field(metadata=FRAMELESS)
+    unreachable: bool
 
     @property
     def ended(self) -> bool:
@@ -146,6 +153,7 @@ class Order:
     def from_message(cls, message: order_pb2.Order) -> Order:
         """The view of one message."""
         return cls(
+            message=message,
             client_order_id=message.client_order_id,
             owner=message.owner,
             state=_word(OrderState, order_pb2.OrderState, message.state),
@@ -154,6 +162,7 @@ class Order:
             contract=message.contract,
             order=message.order,
             order_state=message.order_state,
+            order_status=message.order_status,
             order_id=message.order_id,
             client_id=message.client_id,
             perm_id=message.perm_id,
@@ -167,13 +176,15 @@ class Order:
             created_at=_moment(message, "created_at"),
             updated_at=_moment(message, "updated_at"),
             notice=_notice(message) if message.HasField("notice") else None,
+            unreachable=message.unreachable,
         )
 
     def __str__(self) -> str:
         name = self.client_order_id or f"order {self.order_id}"
         asked = f"{self.order.action} {self.order.total_quantity} {about(self.contract)}"
         because = f": {self.because}" if self.because else ""
-        return f"{name} {asked.strip()} {self.state}{because}"
+        state = f"UNREACHABLE ({self.state})" if self.unreachable else self.state
+        return f"{name} {asked.strip()} {state}{because}"
 
 
 class Orders(Rows[Order]):

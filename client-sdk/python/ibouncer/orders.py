@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import grpc.aio
 
@@ -21,9 +20,6 @@ from ibouncer._pb.tws.v1.contract_pb2 import Contract
 from ibouncer._pb.tws.v1.option_pb2 import ExerciseOptionsRequest
 from ibouncer._pb.tws.v1.order_pb2 import AttachedOrders, OrderCancel, PlaceOrderRequest
 from ibouncer._pb.tws.v1.order_pb2 import Order as TwsOrder
-from ibouncer._pb.tws.v1.order_state_pb2 import OpenOrder as TwsOpenOrder
-from ibouncer._pb.tws.v1.order_state_pb2 import OrderState as TwsOrderState
-from ibouncer.account_values import known
 from ibouncer.calls import GATEWAY_TIMEOUT, Calls
 from ibouncer.connection import FIRST_PAUSE, LONGEST_PAUSE, Connection, Opened
 from ibouncer.contracts import as_contract
@@ -47,6 +43,7 @@ from ibouncer.order_making import (
     new_client_order_id,
     stop_order,
 )
+from ibouncer.order_preview import OrderPreview, preview_from
 from ibouncer.order_view import (
     ChangeKind,
     ChangeState,
@@ -61,6 +58,7 @@ from ibouncer.order_view import (
 )
 from ibouncer.order_watch import ExecutionWatch, OrderWatch
 from ibouncer.scopes import OrderScope, scope_number
+from ibouncer.words import number_of
 
 __all__ = [
     "Cancelled",
@@ -98,25 +96,6 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 _EXERCISE_ACTIONS = {"exercise": 1, "lapse": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class OrderPreview:
-    """What an order would do to margin, and cost; `message` has all fields. None is not known."""
-
-    message: TwsOrderState = field(repr=False, compare=False)
-    init_margin_change: float | None
-    init_margin_after: float | None
-    maint_margin_change: float | None
-    maint_margin_after: float | None
-    equity_with_loan_change: float | None
-    equity_with_loan_after: float | None
-    commission: float | None
-    min_commission: float | None
-    max_commission: float | None
-    commission_currency: str
-    margin_currency: str
-    warning_text: str
 
 
 class OrderCalls(Calls):
@@ -192,21 +171,35 @@ class OrderCalls(Calls):
         *,
         account: str = "",
         override: bool = False,
+        manual_order_time: str = "",
+        customer_account: str = "",
+        professional_customer: bool = False,
         client_order_id: str | None = None,
         retries: int = 0,
         timeout: float = GATEWAY_TIMEOUT,
     ) -> OrderHandle:
         """Exercises options, or lets them lapse (TWS: exerciseOptions). A right of its own.
 
-        `override` does it even against the default, such as out of the money.
+        `override` does it even against the default, such as out of the money. For another word
+        than the two it raises ClientError UNKNOWN_ACTION.
         """
+        number = number_of(
+            action,
+            _EXERCISE_ACTIONS,
+            "action of an exercise",
+            code="UNKNOWN_ACTION",
+            delivery="not-sent",
+        )
         name = new_client_order_id() if client_order_id is None else client_order_id
         request = ExerciseOptionsRequest(
             contract=contract,
-            exercise_action=_EXERCISE_ACTIONS[action],
+            exercise_action=number,
             exercise_quantity=quantity,
             account=account or None,
             override=override or None,
+            manual_order_time=manual_order_time or None,
+            customer_account=customer_account or None,
+            professional_customer=professional_customer or None,
         )
         response = await self._place(
             lambda opened: opened.order.ExerciseOptions,
@@ -254,7 +247,7 @@ class OrderCalls(Calls):
             order_pb2.PreviewOrderRequest(request=request),
             timeout=timeout,
         )
-        return _preview(response.preview)
+        return preview_from(response.preview)
 
     async def cancel_order(
         self,
@@ -374,22 +367,3 @@ class OrderCalls(Calls):
             retries -= 1
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-
-
-def _preview(told: TwsOpenOrder) -> OrderPreview:
-    state: Any = told.order_state
-    return OrderPreview(
-        message=state,
-        init_margin_change=known(state, "init_margin_change"),
-        init_margin_after=known(state, "init_margin_after"),
-        maint_margin_change=known(state, "maint_margin_change"),
-        maint_margin_after=known(state, "maint_margin_after"),
-        equity_with_loan_change=known(state, "equity_with_loan_change"),
-        equity_with_loan_after=known(state, "equity_with_loan_after"),
-        commission=known(state, "commission_and_fees"),
-        min_commission=known(state, "min_commission_and_fees"),
-        max_commission=known(state, "max_commission_and_fees"),
-        commission_currency=state.commission_and_fees_currency,
-        margin_currency=state.margin_currency,
-        warning_text=state.warning_text,
-    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ibouncer import errors
 from ibouncer._pb.ibouncer.v1 import order_pb2
+from ibouncer.words import number_of
 
 # The caller's, of this session's client id, of the whole login.
 OrderScope = Literal["own", "session", "all"]
@@ -18,10 +18,4 @@ _SCOPES = {
 
 def scope_number(scope: OrderScope) -> order_pb2.OrderScope.ValueType:
     """The scope as the schema has it. Raises ClientError for one that it has not."""
-    number = _SCOPES.get(scope)
-    if number is None:
-        allowed = ", ".join(f'"{name}"' for name in _SCOPES)
-        raise errors.ClientError(
-            f"{scope!r} is no scope of orders; there are {allowed}", code="UNKNOWN_SCOPE"
-        )
-    return number
+    return number_of(scope, _SCOPES, "scope of orders", code="UNKNOWN_SCOPE")

@@ -55,21 +55,20 @@ class Reader(Generic[Response]):
         if self._pending is None:
             self._pending = asyncio.ensure_future(self._call.read())
         pending = self._pending
-        try:
-            response = await asyncio.shield(pending)
-        except asyncio.CancelledError:
-            if not pending.cancelled():
-                raise
-            self._pending = None
+        # Not the read itself: its CancelledError would not say who was cancelled, this task or the
+        # call. `asyncio.run` ends with both, and a reader that went on would never let it end.
+        await asyncio.wait([pending])
+        self._pending = None
+        if pending.cancelled():
             if self._closed:
                 return None
-            raise errors.unavailable("the call was cancelled") from None
+            raise errors.unavailable("the call was cancelled")
+        try:
+            response = pending.result()
         except grpc.aio.AioRpcError as error:
-            self._pending = None
             if self._closed:
                 return None
             raise errors.from_rpc(error) from error
-        self._pending = None
         if response is grpc.aio.EOF:
             if self._ends:
                 return None
@@ -95,6 +94,7 @@ class Watch(Generic[Response]):
         self._comeback = Comeback(connection, reconnect=reconnect)
         self._ends = ends
         self._away = False
+        self._answered = False
         self._reader: Reader[Response] | None = None
         self._one_reader = OneReader()
         self._open()
@@ -118,12 +118,16 @@ class Watch(Generic[Response]):
                     response = await self._reader.read()
                 except errors.IBouncerError as error:
                     self._reader = None
+                    if not self._answered and errors.is_one_too_many(error):
+                        self._comeback.closing.set()
+                        raise
                     self._comeback.on_broken(error)
                     if self._away:
                         continue
                     self._away = True
                     return error
                 self._away = False
+                self._answered = True
                 return response
             return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from decimal import Decimal
@@ -11,6 +12,8 @@ import pytest
 
 import ibouncer
 from ibouncer._pb.ibouncer.v1 import order_pb2
+from ibouncer._pb.tws.v1.execution_pb2 import CommissionAndFeesReport
+from ibouncer._pb.tws.v1.order_state_pb2 import OrderStatus
 
 
 def test_usual_orders_are_short_and_take_any_field() -> None:
@@ -89,11 +92,40 @@ def test_every_word_of_the_schema_is_there(words: Any, schema: Any) -> None:
     assert [f"{first}{word}" for word in words] == list(schema.keys())
 
 
+@pytest.mark.parametrize(
+    ("message", "view", "under_another_name"),
+    [
+        (order_pb2.Order, ibouncer.Order, {}),
+        (order_pb2.OrderChange, ibouncer.OrderChange, {}),
+        (order_pb2.OrderEvent, ibouncer.OrderEvent, {}),
+        # That of the execution.
+        (order_pb2.ExecutionEvent, ibouncer.ExecutionEvent, {"commission"}),
+        (CommissionAndFeesReport, ibouncer.Commission, {"commission_and_fees"}),
+        (OrderStatus, ibouncer.OpenOrder, {}),
+    ],
+)
+def test_every_field_of_the_schema_is_there(
+    message: Any, view: Any, under_another_name: set[str]
+) -> None:
+    told = {field.name for field in message.DESCRIPTOR.fields}
+    assert told - {field.name for field in dataclasses.fields(view)} == set(under_another_name)
+
+
+def test_an_order_that_gateway_does_not_tell_of_says_so() -> None:
+    order = ibouncer.Order.from_message(order_pb2.Order(client_order_id="a", state=4))
+    assert not order.unreachable and "UNREACHABLE" not in str(order)
+    order = ibouncer.Order.from_message(
+        order_pb2.Order(client_order_id="a", state=4, unreachable=True)
+    )
+    assert order.unreachable and str(order).endswith("UNREACHABLE (WORKING)")
+
+
 def test_an_order_is_told_whole() -> None:
     message = order_pb2.Order(client_order_id="a", state=6, sequence=3, filled="2", perm_id=9)
     message.change.kind, message.change.state, message.change.gateway_code = 1, 4, 201
     message.notice.error_code = 399
     message.created_at.FromSeconds(1_700_000_000)
+    message.order_status.why_held = "locate"
     order = ibouncer.Order.from_message(message)
     assert (order.state, order.filled, order.remaining) == (ibouncer.OrderState.UNKNOWN, 2, None)
     assert order.change == ibouncer.OrderChange(
@@ -101,5 +133,6 @@ def test_an_order_is_told_whole() -> None:
     )
     assert order.notice is not None and order.notice.code == 399
     assert order.created_at is not None and order.updated_at is None
+    assert order.order_status.why_held == "locate" and order.message is message
     message.state = 99  # type: ignore[assignment]
     assert ibouncer.Order.from_message(message).state is ibouncer.OrderState.UNSPECIFIED

@@ -82,16 +82,35 @@ async def test_each_call_reaches_its_method(runtime: Path) -> None:
         assert asked(broker, "CancelOrder")[1].reason == "risk"
         assert len(await session.cancel_all_orders(owner="m", reason="risk")) == 1
         exercised = await session.exercise_options(
-            ibouncer.option("AAPL", "20270115", 100, "C"), "lapse", 2, client_order_id="x"
+            ibouncer.option("AAPL", "20270115", 100, "C"),
+            "lapse",
+            2,
+            manual_order_time="20270114 15:00:00",
+            customer_account="c",
+            professional_customer=True,
+            client_order_id="x",
         )
         assert exercised.client_order_id == "x"
-        assert asked(broker, "ExerciseOptions")[0].request.exercise_action == 2
+        lapse = asked(broker, "ExerciseOptions")[0].request
+        assert (lapse.exercise_action, lapse.manual_order_time) == (2, "20270114 15:00:00")
+        assert (lapse.customer_account, lapse.professional_customer) == ("c", True)
 
         broker.answers["WhoAmI"] = session_pb2.WhoAmIResponse(
             principal="momentum", may_trade=True, accounts=["DU0000001"], limits={"a": "1"}
         )
         me = await session.who_am_i()
         assert (me.principal, me.accounts, me.limits) == ("momentum", ("DU0000001",), {"a": "1"})
+
+
+async def test_words_that_mean_nothing_are_refused_in_words(runtime: Path) -> None:
+    async with served(runtime) as (broker, _, session):
+        with pytest.raises(ibouncer.ClientError, match='"exercise", "lapse"') as raised:
+            await session.exercise_options(ibouncer.Contract(), "sell", 1)  # type: ignore[arg-type]
+        assert (raised.value.code, raised.value.delivery) == ("UNKNOWN_ACTION", "not-sent")
+        with pytest.raises(ibouncer.ClientError, match='"never-arrived"') as raised:
+            await session.admin.resolve_order("m", "a", "lost", "x")  # type: ignore[arg-type]
+        assert raised.value.code == "UNKNOWN_RESOLUTION"
+        assert not asked(broker, "ExerciseOptions") and not asked(broker, "ResolveOrder")
 
 
 async def test_each_order_of_operators_reaches_its_method(runtime: Path) -> None:

@@ -159,7 +159,12 @@ async def test_open_orders_have_their_status_beside_them(runtime: Path) -> None:
             ],
             order_statuses=[
                 state.OrderStatus(
-                    order_id=3, perm_id=77, status="Submitted", filled="40", remaining="60"
+                    order_id=3,
+                    perm_id=77,
+                    status="Submitted",
+                    filled="40",
+                    remaining="60",
+                    mkt_cap_price=9.5,
                 )
             ],
         )
@@ -167,6 +172,7 @@ async def test_open_orders_have_their_status_beside_them(runtime: Path) -> None:
         assert broker.calls[-1][2].scope == order_pb2.ORDER_SCOPE_SESSION
         assert (first.status, first.filled, first.remaining) == ("Submitted", 40, 60)
         assert first.lmt_price is None and first.order.perm_id == 77
+        assert (first.mkt_cap_price, second.mkt_cap_price) == (9.5, None)
         assert (second.status, second.filled) == ("PreSubmitted", None)
         broker.answers["ListCompletedOrders"] = order_pb2.ListCompletedOrdersResponse(
             completed_orders=[

@@ -1,9 +1,10 @@
 //! What a line remembers, so that whoever comes late knows as much as whoever was there from the
 //! start.
 //!
-//! Kinds: the last value of each tick type; a whole book; both with the warnings that explain them; an image of things that each have
-//! an identity (values, positions, bulletins) with the end mark of its first load; the end of a
-//! tape, for those who were there before and come back. Bodies are kept as Gateway wrote them.
+//! Kinds: the last value of each tick type; a whole book; an image of things that each have an
+//! identity (values, positions, bulletins) with the end mark of its first load; the end of a tape, for
+//! those who were there before and come back. All with the warnings that explain them. Bodies are
+//! kept as Gateway wrote them.
 
 mod book;
 pub mod identity;
@@ -38,12 +39,19 @@ pub struct Remembered {
 
 /// What is remembered.
 #[derive(Debug)]
-pub enum Memory {
-    /// Nothing.
+pub struct Memory {
+    what: What,
+    /// What explains it, the newest of each: that it is delayed (10167), that another contract has to
+    /// be asked for. Among last values it stands with them, in order of arrival.
+    notes: Vec<LastValue>,
+}
+
+#[derive(Debug)]
+enum What {
     Nothing,
     /// The newest events, told only to those who come back.
     Tape(VecDeque<Remembered>),
-    /// The last value of each tick type, and the newest warning of each code.
+    /// The last value of each tick type, and the notes.
     LastValues(Vec<LastValue>),
     /// The whole book.
     Book(Book),
@@ -53,7 +61,7 @@ pub enum Memory {
 
 /// The last value of a tick type.
 #[derive(Debug)]
-pub struct LastValue {
+struct LastValue {
     field: u8,
     kind: u32,
     sequence: u64,
@@ -62,7 +70,7 @@ pub struct LastValue {
 
 /// Each thing once.
 #[derive(Debug, Default)]
-pub struct Image {
+struct Image {
     things: BTreeMap<Identity, Thing>,
     end: Option<Remembered>,
 }
@@ -75,90 +83,98 @@ struct Thing {
 }
 
 impl Memory {
-    /// An empty one of the kind "last values".
-    pub const fn last_values() -> Self {
-        Self::LastValues(Vec::new())
+    const fn of(what: What) -> Self {
+        Self { what, notes: Vec::new() }
     }
 
-    /// Nothing to remember.
+    /// An empty one of the kind "last values".
+    pub const fn last_values() -> Self {
+        Self::of(What::LastValues(Vec::new()))
+    }
+
+    /// Of nothing but what explains it.
     pub const fn nothing() -> Self {
-        Self::Nothing
+        Self::of(What::Nothing)
     }
 
     /// An empty tape.
     pub const fn tape() -> Self {
-        Self::Tape(VecDeque::new())
+        Self::of(What::Tape(VecDeque::new()))
     }
 
     /// An empty book.
     pub fn book() -> Self {
-        Self::Book(Book::default())
+        Self::of(What::Book(Book::default()))
     }
 
     /// An empty image.
     pub fn image() -> Self {
-        Self::Image(Image::default())
+        Self::of(What::Image(Image::default()))
     }
 
     /// Takes notice of a body.
     #[inline]
     pub fn remember(&mut self, field: u8, sequence: u64, body: &[u8]) {
-        match self {
-            Self::Nothing => {}
-            Self::Tape(tape) => {
+        if let What::LastValues(values) = &mut self.what {
+            return remember_last(values, field, sequence, body);
+        }
+        if is_note(field) {
+            remember_last(&mut self.notes, field, sequence, body);
+        }
+        match &mut self.what {
+            What::Nothing | What::LastValues(_) => {}
+            What::Tape(tape) => {
                 if tape.len() == TAPE {
                     tape.pop_front();
                 }
                 tape.push_back(Remembered { field, sequence, body: Bytes::copy_from_slice(body) });
             }
-            Self::LastValues(values) => remember_last(values, field, sequence, body),
-            Self::Book(book) if is_note(field) => book.note(field, sequence, body),
-            Self::Book(book) => book.apply(field, body),
-            Self::Image(image) => image.remember(field, sequence, body),
+            What::Book(book) => book.apply(field, body),
+            What::Image(image) => image.remember(field, sequence, body),
         }
     }
 
     /// What one who comes now is told, in order. `after`: the newest event that one who comes
     /// back has seen; what is older is known to it.
     pub fn replay(&self, after: Option<u64>, sequence: u64) -> Vec<Remembered> {
-        match self {
-            Self::Nothing => Vec::new(),
-            Self::Tape(tape) => {
+        match &self.what {
+            What::Nothing => Vec::new(),
+            What::Tape(tape) => {
                 let seen = after.unwrap_or(u64::MAX);
                 tape.iter().filter(|event| event.sequence > seen).cloned().collect()
             }
-            Self::LastValues(values) => last_values(values, after),
-            Self::Book(book) => book.rows(sequence),
-            Self::Image(image) => image.replay(),
+            What::LastValues(values) => last_values(values, after),
+            What::Book(book) => book.rows(sequence),
+            What::Image(image) => image.replay(),
         }
     }
 
-    /// What Gateway said of a book beside its rows; told before them. Of other lines it is part of
-    /// the replay.
+    /// What Gateway said of it beside; told before the rest, if it is no part of that.
     pub fn notes(&self, after: Option<u64>) -> Vec<Remembered> {
-        match self {
-            Self::Book(book) => book.notes(after),
-            _ => Vec::new(),
+        match (&self.what, after) {
+            (What::LastValues(_), _) | (What::Tape(_), Some(_)) => Vec::new(),
+            _ => last_values(&self.notes, after),
         }
     }
 
     /// Is it an image, with an end of its first load?
     pub const fn is_image(&self) -> bool {
-        matches!(self, Self::Image(_))
+        matches!(self.what, What::Image(_))
     }
 
     /// Is it a book, which cannot be told but from the start?
     pub const fn is_book(&self) -> bool {
-        matches!(self, Self::Book(_))
+        matches!(self.what, What::Book(_))
     }
 
     /// The line is asked for anew: what does not come again is gone. A book begins empty.
     pub fn on_asked(&mut self) {
-        match self {
-            Self::Nothing | Self::Tape(_) => {}
-            Self::LastValues(values) => values.retain(|value| !is_note(value.field)),
-            Self::Book(book) => *book = Book::default(),
-            Self::Image(image) => {
+        self.notes.clear();
+        match &mut self.what {
+            What::Nothing | What::Tape(_) => {}
+            What::LastValues(values) => values.retain(|value| !is_note(value.field)),
+            What::Book(book) => *book = Book::default(),
+            What::Image(image) => {
                 image.end = None;
                 image.things.values_mut().for_each(|thing| thing.confirmed = false);
             }
@@ -168,7 +184,7 @@ impl Memory {
     /// The load is complete: things that did not come again, which are forgotten. Of a position that
     /// was closed before there is nothing to tell.
     pub fn vanished(&mut self) -> Vec<Remembered> {
-        let Self::Image(image) = self else {
+        let What::Image(image) = &mut self.what else {
             return Vec::new();
         };
         let mut gone = Vec::new();
@@ -184,8 +200,8 @@ impl Memory {
 
     /// Gateway reset the book.
     pub fn on_reset(&mut self) {
-        if let Self::Book(book) = self {
-            book.empty();
+        if let What::Book(book) = &mut self.what {
+            *book = Book::default();
         }
     }
 }
@@ -296,9 +312,13 @@ mod tests {
         let warning = |code| {
             ErrorMessage { error_code: Some(code), ..ErrorMessage::default() }.encode_to_vec()
         };
-        for (mut memory, reroute) in
-            [(Memory::last_values(), field::REROUTE), (Memory::book(), field::REROUTE_MARKET_DEPTH)]
-        {
+        for (mut memory, reroute) in [
+            (Memory::last_values(), field::REROUTE),
+            (Memory::book(), field::REROUTE_MARKET_DEPTH),
+            (Memory::nothing(), field::REROUTE),
+            (Memory::image(), field::REROUTE),
+            (Memory::tape(), field::REROUTE),
+        ] {
             memory.remember(field::ERROR, 1, &warning(10_167));
             memory.remember(field::ERROR, 2, &warning(2_152));
             memory.remember(reroute, 3, &[]);

@@ -30,7 +30,7 @@ impl Hub {
             })
             .map(|resume| resume.sequence);
         if line.memory.is_book() {
-            let notes = line.memory.notes(seen);
+            let notes = notes_for(line, stream, subscription, seen);
             if let Some(resume) = resume {
                 let missed = seen.map(|seen| line.sequence - seen);
                 self.resumed_mark(slot, stream, subscription, resume, missed);
@@ -38,7 +38,8 @@ impl Hub {
             self.replay(stream, subscription, notes, Vec::new());
             return self.tell_book(slot, stream, subscription, "the whole book follows");
         }
-        let news = remembered_for(line, stream, subscription, seen);
+        let mut news = notes_for(line, stream, subscription, seen);
+        news.extend(remembered_for(line, stream, subscription, seen));
         if let Some(resume) = resume {
             // What is told again is not missed; a state's newest value stands for older ones.
             let told = news.iter().filter(|one| seen.is_some_and(|seen| one.sequence > seen));
@@ -361,6 +362,17 @@ impl Hub {
         };
         let chunk = Chunk::new(bytes, vec![entry]);
         self.outputs.push_back(Output::Deliver(stream, chunk));
+    }
+}
+
+/// What Gateway has said of a line beside its data. Whoever is limited to accounts was not told it as
+/// it came either.
+fn notes_for(line: &Line, stream: u32, subscription: u32, seen: Option<u64>) -> Vec<Remembered> {
+    let mut subscribers = line.subscribers.iter();
+    let one = subscribers.find(|one| one.stream == stream && one.subscription == subscription);
+    match one.is_some_and(|one| one.filter.is_limited()) {
+        true => Vec::new(),
+        false => line.memory.notes(seen),
     }
 }
 

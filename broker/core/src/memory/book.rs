@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ibouncer_proto::tws::v1::{MarketDepth, MarketDepthData, MarketDepthL2};
 use prost::Message as _;
 
-use super::{LastValue, Remembered};
+use super::Remembered;
 use crate::fields::field;
 
 /// Rows of a side beyond which nothing is kept; Gateway's largest books have some hundred.
@@ -20,9 +20,8 @@ const DELETE: i32 = 2;
 
 /// Both sides; 0 is ask, 1 is bid.
 #[derive(Debug, Default)]
-pub struct Book {
+pub(super) struct Book {
     sides: [Vec<Row>; 2],
-    notes: Vec<LastValue>,
 }
 
 #[derive(Debug, Clone)]
@@ -60,20 +59,6 @@ impl Book {
             DELETE if at < side.len() => drop(side.remove(at)),
             _ => {}
         }
-    }
-
-    /// Something that explains the book.
-    pub(super) fn note(&mut self, field: u8, sequence: u64, body: &[u8]) {
-        super::remember_last(&mut self.notes, field, sequence, body);
-    }
-
-    pub(super) fn notes(&self, after: Option<u64>) -> Vec<Remembered> {
-        super::last_values(&self.notes, after)
-    }
-
-    /// Its rows are gone.
-    pub(super) fn empty(&mut self) {
-        self.sides = Default::default();
     }
 
     /// The whole book as inserts.

@@ -320,21 +320,24 @@ impl Desk {
         }
     }
 
-    /// Of a group that was cut on its way, what Gateway holds back for the rest is cancelled.
+    /// Of a group that was cut on its way, what Gateway holds back for the rest is cancelled. It was
+    /// cut only if a member was never told of, in whatever session: a group that has arrived is not
+    /// torn by a list that lacks one of it. And Gateway has to show that it holds it back.
     fn end_torn_groups(&mut self, now: Instant) {
         let Some(epoch) = self.epoch else {
             return;
         };
         let mut torn = Vec::new();
-        for order in
-            self.book.iter().filter(|order| order.is_live() && !order.record.group.is_empty())
-        {
+        for order in self.book.iter().filter(|order| {
+            order.state() == State::Inactive
+                && order.is_seen_in(epoch)
+                && !order.record.group.is_empty()
+                && is_held(&request_of(&order.record.request))
+        }) {
             let members = self.book.of_group(&order.record.group);
-            let lost = members
-                .iter()
-                .filter_map(|id| self.book.get(*id))
-                .any(|member| member.state() == State::Unknown && !member.is_seen_in(epoch));
-            if lost && order.is_seen_in(epoch) && is_held(&request_of(&order.record.request)) {
+            let members = members.iter().filter_map(|id| self.book.get(*id));
+            let mut others = members.filter(|one| one.record.attached_to == 0);
+            if others.any(|one| one.state() == State::Unknown && !one.has_been_told()) {
                 torn.push(order.record.order_id);
             }
         }

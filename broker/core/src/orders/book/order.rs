@@ -93,6 +93,12 @@ impl Order {
         self.seen_in == epoch
     }
 
+    /// Gateway has told of it, in whatever session: it arrived.
+    pub(crate) fn has_been_told(&self) -> bool {
+        let OrderRecord { perm_id, status, filled, .. } = &self.record;
+        *perm_id != 0 || !status.is_empty() || !filled.is_empty()
+    }
+
     /// It left in this session.
     pub(crate) fn left_in(&self, epoch: u64) -> bool {
         self.record.sending.as_ref().is_some_and(|sending| sending.epoch == epoch)

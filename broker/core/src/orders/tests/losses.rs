@@ -167,31 +167,6 @@ fn a_cancel_that_was_lost_can_be_made_again() {
 }
 
 #[test]
-fn what_gateway_holds_of_a_torn_group_is_cancelled() {
-    let mut floor = Floor::open();
-    let mut entry = limit(10.0);
-    entry.order.as_mut().unwrap().transmit = Some(false);
-    let child =
-        v1::NewOrder { parent_client_order_id: "entry".into(), ..new_order("stop", limit(9.0)) };
-    let group = v1::PlaceOrdersRequest { orders: vec![new_order("entry", entry), child] };
-    floor.call("momentum", OrderRequest::PlaceGroup(group.encode_to_vec().into()));
-    floor.leave();
-    let id = floor.order("momentum", "entry").order_id;
-    floor.down();
-    floor.session(2, Before::New);
-    floor.desk.poll_listing();
-    floor.opened(id, "Inactive", 10.0);
-    floor.desk.on_listed(true, floor.now);
-    floor.settle();
-    floor.reconcile();
-    floor.leave();
-    let (message, body) = floor.left.last().unwrap();
-    assert_eq!(*message, id::CANCEL_ORDER);
-    assert_eq!(tws::CancelOrderRequest::decode(body.clone()).unwrap().order_id(), id);
-    assert_eq!(floor.state("momentum", "stop"), State::Unknown);
-}
-
-#[test]
 fn a_disk_that_fails_withholds_orders_and_lets_cancels_and_news_pass() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");

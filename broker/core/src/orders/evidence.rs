@@ -10,7 +10,7 @@
 //! `evidence/rivals.rs` (another order under one of our numbers) and `evidence/revival.rs` (ends that are
 //! taken back).
 
-mod answered;
+pub(super) mod answered;
 mod complaints;
 mod completed;
 mod fills;
@@ -253,6 +253,7 @@ impl Desk {
             }
         }
         let changed = self.settle_change(id, next, told.open, now);
+        self.keep_unchanged(id, told);
         if moved && (matches!(from, State::Rejected | State::NotSent) || from != concluded) {
             let text = format!("order {id} was taken for {concluded:?}; {}", says(next));
             self.note(Severity::Warning, text);

@@ -36,6 +36,8 @@ pub(crate) struct Order {
     pub(crate) contested: Option<Contested>,
     /// Pass of Gateway's lists that was begun last when Gateway told of its end.
     pub(crate) ended_in: u64,
+    /// Pass of Gateway's lists in which Gateway showed it without the change that it has not answered.
+    pub(crate) unchanged_in: u64,
     /// Gateway's word has proven its end wrong, and may move it.
     pub(crate) overruled: bool,
 }
@@ -54,8 +56,15 @@ pub(crate) struct Illegal;
 
 impl Order {
     pub(crate) fn new(record: OrderRecord) -> Self {
-        let (seen_in, ended_in) = (0, 0);
-        Self { record, seen_in, journaled: false, contested: None, ended_in, overruled: false }
+        Self {
+            record,
+            seen_in: 0,
+            journaled: false,
+            contested: None,
+            ended_in: 0,
+            unchanged_in: 0,
+            overruled: false,
+        }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -146,6 +155,7 @@ impl Order {
         by: Option<(&str, &str)>,
     ) {
         let (by, reason) = by.unwrap_or_default();
+        self.unchanged_in = 0;
         self.record.change = Some(Change {
             kind: kind.into(),
             state: ChangeState::Waiting.into(),

@@ -1,4 +1,10 @@
-//! What answers a change: Gateway's word on the order that it is about.
+//! What answers a change: Gateway's word on the order that it is about, and nothing else.
+//!
+//! A modification is in force once an openOrder shows what it wants; a cancel once the order has
+//! ended. That a change of which no answer came was not made is concluded only from a list of open
+//! orders that was begun after that and has come whole, and only if it shows just this order: with
+//! its fields for a modification, in any open state but PendingCancel for a cancel. What a list
+//! does not show stays UNKNOWN.
 
 use std::time::Instant;
 
@@ -6,9 +12,10 @@ use ibouncer_proto::api::v1::{ChangeKind, ChangeState, OrderEventKind, OrderStat
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use super::number;
+use super::{Told, number};
 use crate::orders::Desk;
-use crate::orders::journal::Change;
+use crate::orders::journal::{Change, OrderRecord};
+use crate::orders::session::reconcile::Listing;
 
 impl Desk {
     /// What Gateway told may answer the change that is under way. True if it was told of.
@@ -57,33 +64,68 @@ impl Desk {
         true
     }
 
-    /// Gateway has shown the orders as they are: a change that is not in them was not made.
-    pub(in crate::orders) fn resolve_changes(&mut self, now: Instant) {
-        let Some(epoch) = self.epoch else {
+    /// Gateway told of this order: does that show it without the change that it has not answered?
+    /// Lists come late, so only the last pass over them counts.
+    pub(in crate::orders) fn keep_unchanged(&mut self, id: i32, told: &Told<'_>) {
+        if self.reconciler.listing() != Some(Listing::OpenOrders) || !self.reconciler.is_last_pass()
+        {
+            return;
+        }
+        let pass = self.reconciler.passes_begun();
+        let Some(order) = self.book.get_mut(id) else {
             return;
         };
+        let change = order.pending().filter(|change| change.state() == ChangeState::Unknown);
+        let shows = match change.map(Change::kind) {
+            Some(ChangeKind::Cancel) => told.state().is_some(),
+            Some(_) => told.open.is_some(),
+            None => false,
+        };
+        if shows {
+            order.unchanged_in = pass;
+        }
+    }
+
+    /// Gateway's lists are complete: a change that is not in what they show of its order was not made.
+    pub(in crate::orders) fn resolve_changes(&mut self, now: Instant) {
+        let pass = self.reconciler.passes_begun();
         for id in self.book.live() {
             let Some(order) = self.book.get_mut(id) else {
                 continue;
             };
-            let unknown =
-                order.pending().is_some_and(|change| change.state() == ChangeState::Unknown);
+            let unknown = order.pending().filter(|one| one.state() == ChangeState::Unknown);
             let open =
                 matches!(order.state(), State::Working | State::Acknowledged | State::Inactive);
-            if unknown && open && order.is_seen_in(epoch) {
-                let because = match order.pending().map(Change::kind) {
-                    Some(ChangeKind::Cancel) => "Gateway shows the order open",
-                    _ => "Gateway shows the order as it was before",
-                };
-                if order.move_change(ChangeState::Failed, because, 0) {
-                    self.tell(id, OrderEventKind::Change, now);
-                }
+            let Some(change) = unknown.filter(|_| open && order.unchanged_in == pass) else {
+                continue;
+            };
+            let because = match change.kind() {
+                ChangeKind::Cancel if is_being_cancelled(&order.record) => continue,
+                ChangeKind::Cancel => "Gateway shows the order open",
+                _ if is_as_before(&order.record) => "Gateway shows the order as it was before",
+                _ => "Gateway shows the order, and not as this change wants it",
+            };
+            if order.move_change(ChangeState::Failed, because, 0) {
+                self.tell(id, OrderEventKind::Change, now);
             }
         }
     }
 }
 
-/// Does Gateway show the order as this change wants it?
+/// Gateway has the cancel, and the order has not ended: while its exchange is closed, for hours.
+pub(in crate::orders) fn is_being_cancelled(record: &OrderRecord) -> bool {
+    matches!(&record.status[..], "PendingCancel" | "PreCancelled")
+}
+
+/// Does Gateway show the order as it was before its change?
+fn is_as_before(record: &OrderRecord) -> bool {
+    let before = tws::PlaceOrderRequest::decode(&record.request[..]).ok();
+    let before = before.and_then(|request| request.order);
+    let told = tws::Order::decode(&record.told_order[..]).ok();
+    before.zip(told).is_some_and(|(before, told)| is_as(&before, &told))
+}
+
+/// Does Gateway show the order as it is wanted here?
 fn is_as(wanted: &tws::Order, told: &tws::Order) -> bool {
     let same = |wanted: Option<f64>, told: Option<f64>| {
         let unset = |price: Option<f64>| price.filter(|price| *price != 0.0 && *price < 1e300);

@@ -18,19 +18,9 @@ fn bracket(floor: &mut Floor) -> [i32; 3] {
     MEMBERS.map(|name| floor.order("momentum", name).order_id)
 }
 
-/// Gateway lists these, twice, in this state.
+/// Gateway lists these, in this state.
 fn listed(floor: &mut Floor, ids: &[i32], status: &str) {
-    for _ in 0..2 {
-        assert_eq!(floor.desk.poll_listing(), Some(Listing::OpenOrders));
-        for id in ids {
-            floor.opened(*id, status, 10.0);
-        }
-        for _ in 0..3 {
-            floor.desk.poll_listing();
-            floor.desk.on_listed(true, floor.now);
-            floor.settle();
-        }
-    }
+    floor.reconcile_with(|floor| ids.iter().for_each(|id| floor.opened(*id, status, 10.0)));
     floor.leave();
 }
 

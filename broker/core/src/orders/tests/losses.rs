@@ -153,11 +153,7 @@ fn a_cancel_that_was_lost_can_be_made_again() {
     floor.leave();
     floor.down();
     floor.session(2, Before::New);
-    floor.desk.poll_listing();
-    floor.opened(id, "Submitted", 10.0);
-    floor.desk.on_listed(true, floor.now);
-    floor.settle();
-    floor.reconcile();
+    floor.reconcile_with(|floor| floor.opened(id, "Submitted", 10.0));
     let change = floor.order("momentum", "a").change.clone().unwrap();
     assert_eq!(change.state(), v1::ChangeState::Failed);
     floor.cancel("momentum", "a");

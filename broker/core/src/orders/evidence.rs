@@ -197,7 +197,7 @@ impl Desk {
         };
         order.seen_in = epoch;
         if told.perm_id != 0 {
-            order.contested = None;
+            order.altered_in = None;
         }
         order.overruled |= is_short;
         let from = order.state_for_gateway();
@@ -212,6 +212,7 @@ impl Desk {
         // What Gateway confirms is its own word from now on.
         order.record.by_person &= next != Some(concluded);
         if told.perm_id != 0 {
+            order.record.taken_by = None;
             order.record.perm_id = told.perm_id;
         }
         if !told.status.is_empty() {

@@ -16,6 +16,7 @@ mod pace;
 mod reloads;
 mod requests;
 mod revivals;
+mod rivals;
 mod rules;
 mod strangers;
 mod turns;

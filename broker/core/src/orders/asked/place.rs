@@ -291,7 +291,7 @@ impl Desk {
         let id = self.book.named(owner, parent).filter(|id| {
             self.book.get(*id).is_some_and(|order| order.is_live() && order.has_left())
         });
-        id.ok_or_else(|| {
+        let id = id.ok_or_else(|| {
             error::order(
                 "ORDER_NOT_FOUND",
                 format!(
@@ -299,7 +299,8 @@ impl Desk {
                      no live order of this client"
                 ),
             )
-        })
+        })?;
+        self.is_contested(id).map_or(Ok(id), Err)
     }
 
     /// The next order id. What is given out is below the floor on disk before it leaves.

@@ -97,14 +97,18 @@ impl Desk {
         let epoch = self.epoch.unwrap_or_default();
         let record = &order.record;
         let both_known = record.perm_id != 0 && told.perm_id != 0;
+        let is_rival = told.perm_id != 0 && record.taken_by == Some(told.perm_id);
         let is_another = both_known && record.perm_id != told.perm_id;
         if told.is_bare {
-            return if is_another {
+            return if is_another || (is_rival && !both_known) {
                 Whose::Another(Unlike { perm_id: true, ..Unlike::default() })
-            } else if order.is_contested_in(epoch) && !order.is_contested_by_another(epoch) {
+            } else if order.altered_in == Some(epoch) {
                 // What Gateway says of its state may be of what we did not place.
                 Whose::Unproven
-            } else if both_known || order.is_seen_in(epoch) || order.left_in(epoch) {
+            } else if both_known {
+                Whose::Ours
+            } else if record.taken_by.is_none() && (order.is_seen_in(epoch) || order.left_in(epoch))
+            {
                 // In the session in which it was placed Gateway refuses the number to others.
                 Whose::Ours
             } else {

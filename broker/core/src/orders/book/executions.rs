@@ -101,17 +101,30 @@ impl Executions {
         }
     }
 
-    /// Executions that are to be told now.
+    /// Executions that are to be told now; one that waits for its commission before the one that
+    /// corrects it.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<String> {
-        let due: Vec<String> =
-            self.untold.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
-        for id in &due {
-            self.untold.remove(id);
+        let due = self.untold.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone());
+        let mut told = Vec::new();
+        for id in due.collect::<Vec<_>>() {
+            let mut chain = vec![id];
+            while let Some(before) = chain.last().and_then(|id| self.records.get(id))
+                && self.untold.contains_key(&before.corrects_exec_id)
+            {
+                chain.push(before.corrects_exec_id.clone());
+            }
+            while let Some(id) = chain.pop() {
+                if self.untold.remove(&id).is_some() {
+                    told.push(id);
+                }
+            }
+        }
+        for id in &told {
             if let Some(record) = self.records.get_mut(id) {
                 record.told = true;
             }
         }
-        due
+        told
     }
 
     /// Is one known that corrects this one?
@@ -225,5 +238,28 @@ mod tests {
         assert_eq!(executions.commission("c.1", b"late", now), Some("c.1".into()));
         assert!(executions.due(now + COMMISSION).is_empty(), "told already");
         assert_eq!(executions.commission("c.1", b"twice", now), None);
+    }
+
+    #[test]
+    fn what_waits_for_its_commission_is_told_before_what_corrects_it() {
+        let now = Instant::now();
+        let mut executions = Executions::default();
+        for id in ["a.9", "a.10", "a.11"] {
+            executions.add(record(id), now);
+        }
+        executions.commission("a.11", b"c", now);
+        assert_eq!(executions.due(now), ["a.9", "a.10", "a.11"]);
+        assert_eq!(
+            executions.commission("a.9", b"c", now),
+            Some("a.9".into()),
+            "and its own later"
+        );
+        assert!(executions.due(now + COMMISSION).is_empty());
+        let records = ["b.9", "b.10"].map(|id| ExecutionRecord {
+            corrects_exec_id: if id == "b.10" { "b.9".into() } else { String::new() },
+            ..record(id)
+        });
+        let mut loaded = Executions::load(records.to_vec(), now);
+        assert_eq!(loaded.due(now + COMMISSION), ["b.9", "b.10"], "after a restart, too");
     }
 }

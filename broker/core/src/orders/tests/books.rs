@@ -123,6 +123,22 @@ fn a_market_order_fills_without_a_status() {
 }
 
 #[test]
+fn a_correction_is_told_behind_what_it_corrects() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.executed(id, "e.1.01", "4");
+    floor.executed(id, "e.1.02", "5");
+    let commission = tws::CommissionAndFeesReport {
+        exec_id: Some("e.1.02".into()),
+        commission_and_fees: Some(1.5),
+        ..Default::default()
+    };
+    floor.hear(id::COMMISSION_AND_FEES_REPORT, &commission);
+    let kinds: Vec<_> = floor.execution_events().iter().map(v1::ExecutionEvent::kind).collect();
+    assert_eq!(kinds, [v1::ExecutionEventKind::New, v1::ExecutionEventKind::Corrected]);
+}
+
+#[test]
 fn each_execution_is_told_once_with_its_commission_and_corrections_name_the_first() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");

@@ -7,6 +7,7 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::matching::Description;
+use super::revival::decimal;
 use super::whose::Whose;
 use super::{is_more, number};
 use crate::orders::Desk;
@@ -69,20 +70,21 @@ impl Desk {
         }
         if let Some(id) = found {
             let less = match &news {
-                News::Corrects(before) => self.executions.less(before, &record.exec_id),
-                _ => 0.0,
+                News::Corrects(before) => Some(self.executions.less(before, &record.exec_id)),
+                _ => None,
             };
             self.on_filled(id, told, &execution, less, now);
         }
     }
 
-    /// What an execution says of its order: a market order can fill without any status.
+    /// What an execution says of its order: a market order can fill without any status. `less` is by
+    /// how much it is less than the one that it corrects, if it corrects one.
     fn on_filled(
         &mut self,
         id: i32,
         told: &tws::ExecutionDetails,
         execution: &tws::Execution,
-        less: f64,
+        less: Option<f64>,
         now: Instant,
     ) {
         let epoch = self.epoch.unwrap_or_default();
@@ -100,18 +102,23 @@ impl Desk {
         if of_a_leg {
             return;
         }
-        if less > 0.0 {
+        if let Some(less) = less.filter(|less| *less > 0.0) {
             return self.on_corrected(id, less, execution.avg_price(), now);
         }
-        if !is_more(&order.record.filled, execution.cum_qty()) {
+        // What it was at the time of a correction of an earlier one is less than all of them.
+        let filled = match less.map(|_| self.executions.sum_of(id)) {
+            Some(sum) if is_more(&decimal(sum), execution.cum_qty()) => decimal(sum),
+            _ => execution.cum_qty().to_owned(),
+        };
+        if !is_more(&order.record.filled, &filled) {
             // As much again is a correction of the newest one.
-            execution.cum_qty().clone_into(&mut order.record.filled);
+            order.record.filled.clone_from(&filled);
             order.record.avg_fill_price = execution.avg_price();
         }
         let total = largest_total(&request, &order.record);
         // A list tells what was; that it still works, only what comes as it happens.
         let is_listed = told.req_id() >= 0;
-        let next = match (number(execution.cum_qty()), total) {
+        let next = match (number(&filled), total) {
             // More than that: a change is in force that this journal does not know (a backup).
             (Some(filled), Some(total)) if filled == total && total > 0.0 => Some(State::Filled),
             _ if order.state() == State::Cancelled => Some(State::Cancelled),

@@ -146,6 +146,11 @@ impl Executions {
         counted.iter().map(shares).sum()
     }
 
+    /// Is there an execution of this order?
+    pub(crate) fn has_any(&self, order_id: i32) -> bool {
+        self.records.values().any(|one| one.order_id == order_id)
+    }
+
     /// Was one of an order's executions corrected to less?
     pub(crate) fn is_lowered(&self, order_id: i32) -> bool {
         let corrections = self.records.values().filter(|one| !one.corrects_exec_id.is_empty());

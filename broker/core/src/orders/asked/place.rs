@@ -14,12 +14,12 @@ use super::placement::{Placement, Role, is_held, read, unreadable};
 use super::request::OrderRequest;
 use super::waiting::Waiting;
 use crate::checks;
-use crate::error::{self, Error};
+use crate::error::{self, Error, Retry};
 use crate::ids::CallId;
 use crate::orders::body::{self, Purpose, UpstreamIds};
 use crate::orders::book::order::Order;
 use crate::orders::brakes::{self, Gate};
-use crate::orders::journal::Audit;
+use crate::orders::journal::{Audit, OrderRecord};
 use crate::orders::leaving::departures::{Ask, Departure, What};
 use crate::orders::rights::{self, Known};
 use crate::orders::{Caller, Desk, Doing, HIGHEST_ORDER_ID, Surroundings};
@@ -178,6 +178,9 @@ impl Desk {
         let Some(order) = self.book.named(owner, name).and_then(|id| self.book.get(id)) else {
             return Ok(None);
         };
+        if order.record.fingerprint.is_empty() {
+            return Err(is_damaged(&order.record));
+        }
         if order.record.fingerprint != fingerprint {
             return Err(error::order(
                 "ORDER_EXISTS",
@@ -362,6 +365,16 @@ impl Desk {
             ..Audit::by(caller)
         }
     }
+}
+
+/// What was placed under this name stands in a row that is not what was written.
+fn is_damaged(record: &OrderRecord) -> Error {
+    let what = format!(
+        "the row of order {:?} (id {}) in the journal is damaged, so that it is not known whether it \
+         is this one, and it may have left: see `ibouncer trading status`, `GetOrder`",
+        record.client_order_id, record.order_id
+    );
+    error::maybe_sent(error::trading_closed("JOURNAL_DAMAGED", Retry::Never, &what))
 }
 
 /// In hex; empty if there is nothing.

@@ -292,3 +292,27 @@ fn of_a_journal_that_could_not_be_read_nobody_is_told_that_there_is_no_order() {
     let placed = floor.place("momentum", "a");
     assert_eq!(floor.refused_in_doubt(placed).code, "TRADING_HALTED");
 }
+
+#[test]
+fn a_call_whose_row_is_damaged_may_have_been_sent_and_is_no_other_orders() {
+    let mut floor = Floor::open();
+    floor.placed("momentum", "a");
+    let mut loaded = floor.disk.clone();
+    // What the other columns of the row say.
+    let OrderRecord { order_id, owner, client_order_id, .. } = loaded.orders[0].clone();
+    let mut outline = OrderRecord { order_id, owner, client_order_id, ..OrderRecord::default() };
+    outline.set_state(State::Unknown);
+    outline.sending = Some(journal::Sending::default());
+    loaded.orders = vec![outline];
+    loaded.damaged = Some("row 1 is not what was written".into());
+    let mut floor = Floor::closed(loaded);
+    floor.session(2, Before::New);
+    floor.reconcile();
+    for price in [10.0, 11.0] {
+        let call = floor.call("momentum", OrderRequest::Place(place("a", limit(price))));
+        let error = floor.replies[&call].as_ref().unwrap_err();
+        assert_eq!(error.code, "JOURNAL_DAMAGED");
+        assert_eq!(error.delivery(), crate::error::Delivery::MaybeSent, "{error:?}");
+        assert!(floor.left.is_empty());
+    }
+}

@@ -184,6 +184,7 @@ impl Desk {
         }
         self.next_id = self.next_id.max(self.facts.floor + 1);
         self.facts.adopted.extend(std::mem::take(&mut self.doubtful));
+        self.facts.adopted_ids.extend(std::mem::take(&mut self.doubtful_ids));
         self.facts.settled = true;
         self.save_facts();
         self.note(

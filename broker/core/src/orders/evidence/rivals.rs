@@ -66,7 +66,7 @@ impl Desk {
     /// Trading halts until a person has looked at both.
     pub(in crate::orders) fn on_another(&mut self, id: i32, perm_id: i64, unlike: Unlike) {
         let known = self.book.get(id).map_or(0, |order| order.record.perm_id);
-        if !self.is_doubtful(perm_id) {
+        if !self.is_doubtful(id, perm_id) {
             return;
         }
         let words = match unlike.words() {

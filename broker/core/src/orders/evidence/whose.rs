@@ -8,11 +8,12 @@ use ibouncer_proto::tws::v1 as tws;
 use super::matching::{Description, Placed, Unlike};
 use crate::notes::Severity;
 use crate::orders::brakes::Doubt;
+use crate::orders::journal::Facts;
 use crate::orders::leaving::departures::What;
 use crate::orders::{Desk, HIGHEST_ORDER_ID, body};
 
 /// Gateway writes this where there is no order id.
-const NO_ORDER_ID: i32 = i32::MAX;
+pub(super) const NO_ORDER_ID: i32 = i32::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::orders) enum Whose {
@@ -34,7 +35,7 @@ impl Desk {
             return;
         }
         if order_id >= HIGHEST_ORDER_ID {
-            if !self.is_doubtful(perm_id) {
+            if !self.is_doubtful(order_id, perm_id) {
                 return;
             }
             let what = format!(
@@ -161,7 +162,7 @@ impl Desk {
         if !by_api || self.facts.settled || !self.book.is_empty() {
             return;
         }
-        if !self.is_doubtful(order.perm_id()) {
+        if !self.is_doubtful(told.order_id(), order.perm_id()) {
             return;
         }
         let what = format!(
@@ -193,7 +194,7 @@ impl Desk {
     /// There is, or was, an order of our client id that we do not know: its owner may repeat the
     /// call, and that would place it again.
     pub(in crate::orders) fn on_unaccounted(&mut self, order_id: i32, perm_id: i64) {
-        if !self.is_doubtful(perm_id) {
+        if !self.is_doubtful(order_id, perm_id) {
             return;
         }
         let what = format!(
@@ -205,13 +206,20 @@ impl Desk {
         self.doubt(Doubt::Unaccounted, what);
     }
 
-    /// False if a person has accepted the order with this permId.
-    pub(in crate::orders) fn is_doubtful(&mut self, perm_id: i64) -> bool {
-        let doubtful = !self.facts.adopted.contains(&perm_id);
-        // 0 is no order's in particular.
-        if doubtful && perm_id != 0 {
-            self.doubtful.insert(perm_id);
+    /// False if a person has accepted the order with this permId, or, if it has none, with this id.
+    pub(in crate::orders) fn is_doubtful(&mut self, order_id: i32, perm_id: i64) -> bool {
+        let Facts { adopted, adopted_ids, .. } = &self.facts;
+        let accepted = match perm_id {
+            0 => adopted_ids.contains(&order_id),
+            _ => adopted.contains(&perm_id),
+        };
+        // By hand there is neither.
+        match (accepted, perm_id) {
+            (true, _) => {}
+            (false, 0) if order_id == 0 => {}
+            (false, 0) => _ = self.doubtful_ids.insert(order_id),
+            (false, _) => _ = self.doubtful.insert(perm_id),
         }
-        doubtful
+        !accepted
     }
 }

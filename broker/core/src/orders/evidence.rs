@@ -209,6 +209,7 @@ impl Desk {
             return;
         }
         let before = order.record.clone();
+        let is_first = before.perm_id == 0 && told.perm_id != 0;
         // What Gateway confirms is its own word from now on.
         order.record.by_person &= next != Some(concluded);
         if told.perm_id != 0 {
@@ -268,6 +269,9 @@ impl Desk {
                 // What is shown is what was told last.
                 order.record = before;
             }
+        }
+        if is_first {
+            self.claim_executions(id, now);
         }
     }
 }

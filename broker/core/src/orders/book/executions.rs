@@ -4,13 +4,13 @@
 //! keyed by the execution's id alone. An id that differs only after its last dot corrects the
 //! earlier one. Source: protocol fact sheet, section 7.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use crate::orders::journal::ExecutionRecord;
+use crate::orders::journal::{ExecutionRecord, OrderRecord};
 
 /// An execution is told without its commission after this time; it comes within milliseconds.
 const COMMISSION: Duration = Duration::from_secs(5);
@@ -37,6 +37,8 @@ pub(crate) struct Executions {
     newest: BTreeMap<String, String>,
     early: VecDeque<(String, Vec<u8>)>,
     untold: BTreeMap<String, Instant>,
+    /// Those of which it is not known whose they are, by permId.
+    unclaimed: BTreeMap<i64, BTreeSet<String>>,
 }
 
 impl Executions {
@@ -49,9 +51,35 @@ impl Executions {
             if !executions.is_superseded(&record.exec_id) {
                 executions.newest.insert(stem(&record.exec_id).into(), record.exec_id.clone());
             }
+            executions.keep_unclaimed(&record);
             executions.records.insert(record.exec_id.clone(), record);
         }
         executions
+    }
+
+    fn keep_unclaimed(&mut self, record: &ExecutionRecord) {
+        let perm_id = details(record).execution.map_or(0, |execution| execution.perm_id());
+        if record.order_id == 0 && perm_id != 0 {
+            self.unclaimed.entry(perm_id).or_default().insert(record.exec_id.clone());
+        }
+    }
+
+    /// Those of this permId of which it was not known whose they are: somebody looks now.
+    pub(crate) fn take_unclaimed(&mut self, perm_id: i64) -> BTreeSet<String> {
+        self.unclaimed.remove(&perm_id).unwrap_or_default()
+    }
+
+    /// It is of this order, and told anew.
+    pub(crate) fn claim(&mut self, id: &str, of: &OrderRecord, now: Instant) {
+        let Some(record) = self.records.get_mut(id) else {
+            return;
+        };
+        record.owner.clone_from(&of.owner);
+        record.client_order_id.clone_from(&of.client_order_id);
+        record.order_id = of.order_id;
+        record.told = false;
+        let wait = if record.commission.is_empty() { COMMISSION } else { Duration::ZERO };
+        self.untold.insert(id.to_owned(), now + wait);
     }
 
     /// Takes an execution, without its commission. `corrects_exec_id` is filled in here.
@@ -73,6 +101,7 @@ impl Executions {
         }
         let wait = if record.commission.is_empty() { COMMISSION } else { Duration::ZERO };
         self.untold.insert(id.clone(), now + wait);
+        self.keep_unclaimed(&record);
         self.records.insert(id, record);
         news
     }

@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::matching::Description;
 use super::revival::decimal;
-use super::whose::Whose;
+use super::whose::{NO_ORDER_ID, Whose};
 use super::{is_more, number};
 use crate::orders::Desk;
 use crate::orders::book::executions::News;
@@ -28,9 +28,16 @@ impl Desk {
         self.see_id(order_id, execution.client_id(), perm_id);
         let description = Description::of_fill(&execution, told.contract.as_ref());
         let by_perm_id = self.book.by_perm_id(perm_id).filter(|_| perm_id != 0);
+        // Lists tell fills without the ids of their order, too.
+        let by_tag = || {
+            let order_ref = execution.order_ref();
+            let nameless = order_id <= 0 || order_id == NO_ORDER_ID;
+            let id = self.tagged(order_ref, execution.client_id(), &description);
+            id.filter(|_| nameless)
+        };
         let whose = match self.whose(order_id, execution.client_id(), &description) {
             Whose::Missing | Whose::Foreign => {
-                by_perm_id.map(|id| (id, self.is_it(id, &description)))
+                by_perm_id.or_else(by_tag).map(|id| (id, self.is_it(id, &description)))
             }
             whose => Some((order_id, whose)),
         };
@@ -73,8 +80,45 @@ impl Desk {
                 News::Corrects(before) => Some(self.executions.less(before, &record.exec_id)),
                 _ => None,
             };
+            let is_first = self.book.get(id).is_some_and(|order| order.record.perm_id == 0);
             self.on_filled(id, told, &execution, less, now);
+            if is_first {
+                self.claim_executions(id, now);
+            }
         }
+    }
+
+    /// The order's permId is known now: what came with it before, under no id of ours, is the order's,
+    /// and is told to its owner.
+    pub(in crate::orders) fn claim_executions(&mut self, id: i32, now: Instant) {
+        let Some(record) = self.book.get(id).map(|order| order.record.clone()) else {
+            return;
+        };
+        let mut claimed = Vec::new();
+        for exec_id in self.executions.take_unclaimed(record.perm_id) {
+            let Some(kept) = self.executions.get(&exec_id) else {
+                continue;
+            };
+            let told = tws::ExecutionDetails::decode(&kept.execution[..]).unwrap_or_default();
+            let before = kept.corrects_exec_id.clone();
+            let fill = told.execution.clone().unwrap_or_default();
+            match self.is_it(id, &Description::of_fill(&fill, told.contract.as_ref())) {
+                Whose::Ours => claimed.push((exec_id, before, told, fill)),
+                Whose::Another(unlike) => self.on_another(id, record.perm_id, unlike),
+                Whose::Unproven | Whose::Missing | Whose::Foreign => {}
+            }
+        }
+        for (exec_id, ..) in &claimed {
+            self.executions.claim(exec_id, &record, now);
+            if let Some(kept) = self.executions.get(exec_id).cloned() {
+                self.telling.write(crate::orders::journal::Write::Execution(Box::new(kept)));
+            }
+        }
+        for (exec_id, before, told, fill) in claimed {
+            let less = (!before.is_empty()).then(|| self.executions.less(&before, &exec_id));
+            self.on_filled(id, &told, &fill, less, now);
+        }
+        self.tell_due_executions(now);
     }
 
     /// What an execution says of its order: a market order can fill without any status. `less` is by

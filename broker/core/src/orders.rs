@@ -143,6 +143,8 @@ pub struct Desk {
     facts: Facts,
     /// permIds that the doubts are about: a person may accept them.
     doubtful: BTreeSet<i64>,
+    /// The same, ids of orders without a permId.
+    doubtful_ids: BTreeSet<i32>,
     brakes: Brakes,
     /// Why it is not known which orders there are, if it is not.
     blind: Option<String>,
@@ -196,6 +198,7 @@ impl Desk {
             executions: Executions::default(),
             facts: Facts::default(),
             doubtful: BTreeSet::new(),
+            doubtful_ids: BTreeSet::new(),
             brakes: Brakes::default(),
             blind: None,
             reconciler: Reconciler::new(),

@@ -69,8 +69,9 @@ pub(super) fn in_words(path: &Path, error: &JournalError) -> String {
         ),
         JournalError::Row { table: "orders", key } => format!(
             "Stop the broker and put back a backup; or take the row out (`sqlite3 '{shown}' \
-             'DELETE FROM orders WHERE order_id = {key}'`): the order has no owner then, so look \
-             whether it lives at Gateway, and cancel it in TWS if need be"
+             'DELETE FROM orders WHERE order_id = {key}'`): the order has no owner then, and \
+             the same call would place it anew, so look first whether it lives or has filled, and \
+             cancel it in TWS if need be"
         ),
         JournalError::Facts(_) => format!("Stop the broker and put back a backup, or {away}"),
         _ => format!(

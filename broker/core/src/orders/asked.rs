@@ -31,7 +31,7 @@ use super::brakes::Road;
 use super::journal::{Audit, OrderRecord};
 use super::telling::view;
 use super::{Caller, Desk, Doing, Surroundings};
-use crate::error::{self, Error};
+use crate::error::{self, Delivery, Error};
 use crate::hub::Reply;
 use crate::ids::CallId;
 use crate::principals::{Principal, Role};
@@ -88,6 +88,7 @@ impl Desk {
     fn with_delivery(&self, request: &OrderRequest, error: Error) -> Error {
         match request {
             OrderRequest::Get(_) | OrderRequest::List(_) | OrderRequest::Watch { .. } => error,
+            _ if error.delivery() == Delivery::MaybeSent => error,
             // The same call may have placed it before, and nobody here would know.
             OrderRequest::Place(_) | OrderRequest::PlaceGroup(_) | OrderRequest::Exercise(_)
                 if self.blind.is_some() || self.brakes.forgets_orders() =>

@@ -6,10 +6,11 @@
 //! everything else is somebody else's order, shown and never touched.
 //!
 //! Read on in `evidence/whose.rs` and `evidence/matching.rs` (which order it is about),
-//! `evidence/fills.rs`, `evidence/completed.rs`, `evidence/complaints.rs` (errors),
+//! `evidence/answered.rs` (changes), `evidence/fills.rs`, `evidence/completed.rs`, `evidence/complaints.rs` (errors),
 //! `evidence/rivals.rs` (another order under one of our numbers) and `evidence/revival.rs` (ends that are
 //! taken back).
 
+pub(super) mod answered;
 mod complaints;
 mod completed;
 mod fills;
@@ -21,9 +22,7 @@ mod whose;
 use std::time::Instant;
 
 use bytes::Bytes;
-use ibouncer_proto::api::v1::{
-    ChangeKind, ChangeState, OrderEventKind, OrderState as State, PreviewOrderResponse,
-};
+use ibouncer_proto::api::v1::{OrderEventKind, OrderState as State, PreviewOrderResponse};
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
@@ -200,7 +199,7 @@ impl Desk {
         };
         order.seen_in = epoch;
         if told.perm_id != 0 {
-            order.contested = None;
+            order.altered_in = None;
         }
         order.overruled |= is_short;
         let from = order.state_for_gateway();
@@ -212,9 +211,11 @@ impl Desk {
             return;
         }
         let before = order.record.clone();
+        let is_first = before.perm_id == 0 && told.perm_id != 0;
         // What Gateway confirms is its own word from now on.
         order.record.by_person &= next != Some(concluded);
         if told.perm_id != 0 {
+            order.record.taken_by = None;
             order.record.perm_id = told.perm_id;
         }
         if !told.status.is_empty() {
@@ -256,6 +257,7 @@ impl Desk {
             }
         }
         let changed = self.settle_change(id, next, told.open, now);
+        self.keep_unchanged(id, told);
         if moved && (matches!(from, State::Rejected | State::NotSent) || from != concluded) {
             let text = format!("order {id} was taken for {concluded:?}; {}", says(next));
             self.note(Severity::Warning, text);
@@ -270,52 +272,9 @@ impl Desk {
                 order.record = before;
             }
         }
-    }
-
-    /// What Gateway told may answer the change that is under way. True if it was told of.
-    pub(super) fn settle_change(
-        &mut self,
-        id: i32,
-        state: Option<State>,
-        open: Option<&tws::OpenOrder>,
-        now: Instant,
-    ) -> bool {
-        let Some(order) = self.book.get_mut(id) else {
-            return false;
-        };
-        let Some(change) = order.pending() else {
-            return false;
-        };
-        let waits = change.state() == ChangeState::Waiting;
-        let answer = match (change.kind(), state) {
-            (ChangeKind::Cancel, Some(State::Cancelled)) => Some((ChangeState::Done, "")),
-            (ChangeKind::Cancel, Some(State::Filled)) => {
-                Some((ChangeState::Failed, "the order filled first"))
-            }
-            (ChangeKind::Modify, Some(State::Filled | State::Cancelled))
-            | (_, Some(State::Rejected)) => Some((ChangeState::Failed, "the order ended first")),
-            (ChangeKind::Modify, _) if change.state() != ChangeState::Waiting => {
-                let wanted = tws::PlaceOrderRequest::decode(&change.request[..]).ok();
-                let wanted = wanted.and_then(|request| request.order);
-                let told = open.and_then(|open| open.order.as_ref());
-                let is_it = wanted.zip(told).is_some_and(|(wanted, told)| is_as(&wanted, told));
-                is_it.then_some((ChangeState::Done, ""))
-            }
-            _ => None,
-        };
-        let Some((next, because)) = answer else {
-            return false;
-        };
-        if !order.move_change(next, because, 0) {
-            return false;
+        if is_first {
+            self.claim_executions(id, now);
         }
-        self.answers_due.remove(&id);
-        self.tell(id, OrderEventKind::Change, now);
-        if waits {
-            // It must not leave for an order that is over.
-            self.take_back_change(id, now);
-        }
-        true
     }
 }
 
@@ -353,16 +312,4 @@ pub(super) fn is_more(new: &str, old: &str) -> bool {
         (Some(_), None) => true,
         _ => false,
     }
-}
-
-/// Does Gateway show the order as this change wants it?
-fn is_as(wanted: &tws::Order, told: &tws::Order) -> bool {
-    let same = |wanted: Option<f64>, told: Option<f64>| {
-        let unset = |price: Option<f64>| price.filter(|price| *price != 0.0 && *price < 1e300);
-        unset(wanted).is_none_or(|price| unset(told) == Some(price))
-    };
-    number(wanted.total_quantity()) == number(told.total_quantity())
-        && same(wanted.lmt_price, told.lmt_price)
-        && same(wanted.aux_price, told.aux_price)
-        && (wanted.tif().is_empty() || wanted.tif() == told.tif())
 }

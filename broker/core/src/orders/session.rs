@@ -295,46 +295,24 @@ impl Desk {
         self.doings.push_back(Doing::StatusChanged);
     }
 
-    /// Gateway has shown the orders as they are: a change that is not in them was not made.
-    fn resolve_changes(&mut self, now: Instant) {
-        let Some(epoch) = self.epoch else {
-            return;
-        };
-        for id in self.book.live() {
-            let Some(order) = self.book.get_mut(id) else {
-                continue;
-            };
-            let unknown =
-                order.pending().is_some_and(|change| change.state() == ChangeState::Unknown);
-            let open =
-                matches!(order.state(), State::Working | State::Acknowledged | State::Inactive);
-            if unknown && open && order.is_seen_in(epoch) {
-                let because = match order.pending().map(super::journal::Change::kind) {
-                    Some(ChangeKind::Cancel) => "Gateway shows the order open",
-                    _ => "Gateway shows the order as it was before",
-                };
-                if order.move_change(ChangeState::Failed, because, 0) {
-                    self.tell(id, OrderEventKind::Change, now);
-                }
-            }
-        }
-    }
-
-    /// Of a group that was cut on its way, what Gateway holds back for the rest is cancelled.
+    /// Of a group that was cut on its way, what Gateway holds back for the rest is cancelled. It was
+    /// cut only if a member was never told of, in whatever session: a group that has arrived is not
+    /// torn by a list that lacks one of it. And Gateway has to show that it holds it back.
     fn end_torn_groups(&mut self, now: Instant) {
         let Some(epoch) = self.epoch else {
             return;
         };
         let mut torn = Vec::new();
-        for order in
-            self.book.iter().filter(|order| order.is_live() && !order.record.group.is_empty())
-        {
+        for order in self.book.iter().filter(|order| {
+            order.state() == State::Inactive
+                && order.is_seen_in(epoch)
+                && !order.record.group.is_empty()
+                && is_held(&request_of(&order.record.request))
+        }) {
             let members = self.book.of_group(&order.record.group);
-            let lost = members
-                .iter()
-                .filter_map(|id| self.book.get(*id))
-                .any(|member| member.state() == State::Unknown && !member.is_seen_in(epoch));
-            if lost && order.is_seen_in(epoch) && is_held(&request_of(&order.record.request)) {
+            let members = members.iter().filter_map(|id| self.book.get(*id));
+            let mut others = members.filter(|one| one.record.attached_to == 0);
+            if others.any(|one| one.state() == State::Unknown && !one.has_been_told()) {
                 torn.push(order.record.order_id);
             }
         }

@@ -272,6 +272,13 @@ impl Desk {
         self.telling.write(Write::Facts(facts));
     }
 
+    /// Something about this order changed that nobody is shown: a row alone.
+    pub(super) fn save_order(&mut self, id: i32) {
+        if let Some(order) = self.book.get(id).filter(|order| order.journaled) {
+            self.telling.write(Write::Order(Box::new(order.record.clone())));
+        }
+    }
+
     /// Something about this order changed: a row, and an event.
     pub(super) fn tell(&mut self, id: i32, kind: OrderEventKind, now: Instant) {
         let millis = self.millis(now);

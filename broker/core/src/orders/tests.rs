@@ -1,9 +1,11 @@
 //! The desk by hand: a queue, a link, a disk and a Gateway that do what the test says.
 
 mod administrators;
+mod answers;
 mod audited;
 mod books;
 mod changes;
+mod groups;
 mod lists;
 mod losses;
 mod matches;
@@ -14,6 +16,7 @@ mod pace;
 mod reloads;
 mod requests;
 mod revivals;
+mod rivals;
 mod rules;
 mod strangers;
 mod turns;
@@ -154,6 +157,17 @@ impl Floor {
     /// All lists come, empty unless the test told something in between.
     fn reconcile(&mut self) {
         while self.desk.poll_listing().is_some() {
+            self.desk.on_listed(true, self.now);
+            self.settle();
+        }
+    }
+
+    /// All lists come; this is in those of open orders.
+    fn reconcile_with(&mut self, mut tell: impl FnMut(&mut Self)) {
+        while let Some(listing) = self.desk.poll_listing() {
+            if listing == Listing::OpenOrders {
+                tell(self);
+            }
             self.desk.on_listed(true, self.now);
             self.settle();
         }

@@ -22,6 +22,7 @@ use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::orders::body::patch::{Put, part, patched};
 use crate::orders::body::{self, Purpose, UpstreamIds, versions};
+use crate::orders::evidence::answered::is_being_cancelled;
 use crate::orders::journal::Audit;
 use crate::orders::leaving::departures::{Ask, Departure, What};
 use crate::orders::rights::{self, Known};
@@ -58,7 +59,7 @@ impl Desk {
             Admitted::Now => {}
         }
         if let Err(error) = self.may_modify(order_id, &request) {
-            if error.code == "ORDER_UNKNOWN" {
+            if matches!(&error.code[..], "ORDER_UNKNOWN" | "CHANGE_PENDING") {
                 self.look_again(around.now);
             }
             return Err(error);
@@ -204,7 +205,12 @@ impl Desk {
         let Some(order) = self.book.get_mut(id) else {
             return;
         };
-        let what = "Gateway has not answered in time";
+        let ending = order.pending().is_some_and(|change| change.kind() == ChangeKind::Cancel)
+            && is_being_cancelled(&order.record);
+        let what = match ending {
+            true => "Gateway says that it is being cancelled, and no end has come in time",
+            false => "Gateway has not answered in time",
+        };
         if order.move_change(ChangeState::Unknown, what, 0) {
             self.tell(id, OrderEventKind::Change, now);
             self.reconciler.begin();

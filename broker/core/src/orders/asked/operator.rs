@@ -15,7 +15,8 @@ use crate::accounts::mask_accounts;
 use crate::error::{self, Error};
 use crate::ids::CallId;
 use crate::notes::Severity;
-use crate::orders::journal::{Audit, Halt};
+use crate::orders::book::order::Order;
+use crate::orders::journal::{Audit, Halt, OrderRecord};
 use crate::orders::leaving::departures::{Departure, What};
 use crate::orders::{Caller, Desk, Doing};
 use crate::pacing::Lane;
@@ -184,6 +185,7 @@ impl Desk {
         }
         self.next_id = self.next_id.max(self.facts.floor + 1);
         self.facts.adopted.extend(std::mem::take(&mut self.doubtful));
+        self.facts.adopted_ids.extend(std::mem::take(&mut self.doubtful_ids));
         self.facts.settled = true;
         self.save_facts();
         self.note(
@@ -220,6 +222,9 @@ impl Desk {
         };
         let id = self.own(&asked.owner, &asked.client_order_id)?;
         self.may_see(caller, id)?;
+        if next == State::NotSent {
+            self.may_never_have_arrived(id)?;
+        }
         let Some(order) = self.book.get_mut(id).filter(|one| one.state() == State::Unknown) else {
             return Err(error::order(
                 "INVALID_ARGUMENT",
@@ -240,6 +245,26 @@ impl Desk {
         self.doings.push_back(Doing::StatusChanged);
         self.answer_once_written(call, &ResolveOrderResponse {});
         Ok(())
+    }
+
+    /// A person cannot say so of what Gateway has told of: placed again, it would be there twice.
+    fn may_never_have_arrived(&self, id: i32) -> Result<(), Error> {
+        let told = |order: &&Order| order.has_been_told() || self.executions.has_any(id);
+        let Some(order) = self.book.get(id).filter(told) else {
+            return Ok(());
+        };
+        let OrderRecord { client_order_id, perm_id, status, filled, .. } = &order.record;
+        let said = [("status", &status[..]), ("filled", &filled[..])];
+        let said = said.iter().filter(|(_, word)| !word.is_empty());
+        let said: String = said.map(|(what, word)| format!(", {what} {word}")).collect();
+        Err(error::order(
+            "INVALID_ARGUMENT",
+            format!(
+                "order {client_order_id:?} has arrived: Gateway has told of it (permId {perm_id}\
+                 {said}), and placed again it would be there twice. Resolve it as filled or as \
+                 cancelled, once TWS shows which"
+            ),
+        ))
     }
 
     pub(in crate::orders) fn cancel_every(

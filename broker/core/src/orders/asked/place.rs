@@ -14,12 +14,12 @@ use super::placement::{Placement, Role, is_held, read, unreadable};
 use super::request::OrderRequest;
 use super::waiting::Waiting;
 use crate::checks;
-use crate::error::{self, Error};
+use crate::error::{self, Error, Retry};
 use crate::ids::CallId;
 use crate::orders::body::{self, Purpose, UpstreamIds, versions};
 use crate::orders::book::order::Order;
 use crate::orders::brakes::{self, Gate};
-use crate::orders::journal::Audit;
+use crate::orders::journal::{Audit, OrderRecord};
 use crate::orders::leaving::departures::{Ask, Departure, What};
 use crate::orders::rights::{self, Known};
 use crate::orders::{Caller, Desk, Doing, HIGHEST_ORDER_ID, Surroundings};
@@ -185,6 +185,9 @@ impl Desk {
         let Some(order) = self.book.named(owner, name).and_then(|id| self.book.get(id)) else {
             return Ok(None);
         };
+        if order.record.fingerprint.is_empty() {
+            return Err(is_damaged(&order.record));
+        }
         if order.record.fingerprint != fingerprint {
             return Err(error::order(
                 "ORDER_EXISTS",
@@ -298,7 +301,7 @@ impl Desk {
         let id = self.book.named(owner, parent).filter(|id| {
             self.book.get(*id).is_some_and(|order| order.is_live() && order.has_left())
         });
-        id.ok_or_else(|| {
+        let id = id.ok_or_else(|| {
             error::order(
                 "ORDER_NOT_FOUND",
                 format!(
@@ -306,7 +309,8 @@ impl Desk {
                      no live order of this client"
                 ),
             )
-        })
+        })?;
+        self.is_contested(id).map_or(Ok(id), Err)
     }
 
     /// The next order id. What is given out is below the floor on disk before it leaves.
@@ -368,6 +372,16 @@ impl Desk {
             ..Audit::by(caller)
         }
     }
+}
+
+/// What was placed under this name stands in a row that is not what was written.
+fn is_damaged(record: &OrderRecord) -> Error {
+    let what = format!(
+        "the row of order {:?} (id {}) in the journal is damaged, so that it is not known whether it \
+         is this one, and it may have left: see `ibouncer trading status`, `GetOrder`",
+        record.client_order_id, record.order_id
+    );
+    error::maybe_sent(error::trading_closed("JOURNAL_DAMAGED", Retry::Never, &what))
 }
 
 /// In hex; empty if there is nothing.

@@ -4,13 +4,13 @@
 //! keyed by the execution's id alone. An id that differs only after its last dot corrects the
 //! earlier one. Source: protocol fact sheet, section 7.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
-use crate::orders::journal::ExecutionRecord;
+use crate::orders::journal::{ExecutionRecord, OrderRecord};
 
 /// An execution is told without its commission after this time; it comes within milliseconds.
 const COMMISSION: Duration = Duration::from_secs(5);
@@ -37,6 +37,8 @@ pub(crate) struct Executions {
     newest: BTreeMap<String, String>,
     early: VecDeque<(String, Vec<u8>)>,
     untold: BTreeMap<String, Instant>,
+    /// Those of which it is not known whose they are, by permId.
+    unclaimed: BTreeMap<i64, BTreeSet<String>>,
 }
 
 impl Executions {
@@ -49,9 +51,35 @@ impl Executions {
             if !executions.is_superseded(&record.exec_id) {
                 executions.newest.insert(stem(&record.exec_id).into(), record.exec_id.clone());
             }
+            executions.keep_unclaimed(&record);
             executions.records.insert(record.exec_id.clone(), record);
         }
         executions
+    }
+
+    fn keep_unclaimed(&mut self, record: &ExecutionRecord) {
+        let perm_id = details(record).execution.map_or(0, |execution| execution.perm_id());
+        if record.order_id == 0 && perm_id != 0 {
+            self.unclaimed.entry(perm_id).or_default().insert(record.exec_id.clone());
+        }
+    }
+
+    /// Those of this permId of which it was not known whose they are: somebody looks now.
+    pub(crate) fn take_unclaimed(&mut self, perm_id: i64) -> BTreeSet<String> {
+        self.unclaimed.remove(&perm_id).unwrap_or_default()
+    }
+
+    /// It is of this order, and told anew.
+    pub(crate) fn claim(&mut self, id: &str, of: &OrderRecord, now: Instant) {
+        let Some(record) = self.records.get_mut(id) else {
+            return;
+        };
+        record.owner.clone_from(&of.owner);
+        record.client_order_id.clone_from(&of.client_order_id);
+        record.order_id = of.order_id;
+        record.told = false;
+        let wait = if record.commission.is_empty() { COMMISSION } else { Duration::ZERO };
+        self.untold.insert(id.to_owned(), now + wait);
     }
 
     /// Takes an execution, without its commission. `corrects_exec_id` is filled in here.
@@ -73,6 +101,7 @@ impl Executions {
         }
         let wait = if record.commission.is_empty() { COMMISSION } else { Duration::ZERO };
         self.untold.insert(id.clone(), now + wait);
+        self.keep_unclaimed(&record);
         self.records.insert(id, record);
         news
     }
@@ -101,17 +130,30 @@ impl Executions {
         }
     }
 
-    /// Executions that are to be told now.
+    /// Executions that are to be told now; one that waits for its commission before the one that
+    /// corrects it.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<String> {
-        let due: Vec<String> =
-            self.untold.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
-        for id in &due {
-            self.untold.remove(id);
+        let due = self.untold.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone());
+        let mut told = Vec::new();
+        for id in due.collect::<Vec<_>>() {
+            let mut chain = vec![id];
+            while let Some(before) = chain.last().and_then(|id| self.records.get(id))
+                && self.untold.contains_key(&before.corrects_exec_id)
+            {
+                chain.push(before.corrects_exec_id.clone());
+            }
+            while let Some(id) = chain.pop() {
+                if self.untold.remove(&id).is_some() {
+                    told.push(id);
+                }
+            }
+        }
+        for id in &told {
             if let Some(record) = self.records.get_mut(id) {
                 record.told = true;
             }
         }
-        due
+        told
     }
 
     /// Is one known that corrects this one?
@@ -131,6 +173,11 @@ impl Executions {
         // Fills of legs come beside those of their combination.
         let counted = if whole.is_empty() { rest } else { whole };
         counted.iter().map(shares).sum()
+    }
+
+    /// Is there an execution of this order?
+    pub(crate) fn has_any(&self, order_id: i32) -> bool {
+        self.records.values().any(|one| one.order_id == order_id)
     }
 
     /// Was one of an order's executions corrected to less?
@@ -225,5 +272,28 @@ mod tests {
         assert_eq!(executions.commission("c.1", b"late", now), Some("c.1".into()));
         assert!(executions.due(now + COMMISSION).is_empty(), "told already");
         assert_eq!(executions.commission("c.1", b"twice", now), None);
+    }
+
+    #[test]
+    fn what_waits_for_its_commission_is_told_before_what_corrects_it() {
+        let now = Instant::now();
+        let mut executions = Executions::default();
+        for id in ["a.9", "a.10", "a.11"] {
+            executions.add(record(id), now);
+        }
+        executions.commission("a.11", b"c", now);
+        assert_eq!(executions.due(now), ["a.9", "a.10", "a.11"]);
+        assert_eq!(
+            executions.commission("a.9", b"c", now),
+            Some("a.9".into()),
+            "and its own later"
+        );
+        assert!(executions.due(now + COMMISSION).is_empty());
+        let records = ["b.9", "b.10"].map(|id| ExecutionRecord {
+            corrects_exec_id: if id == "b.10" { "b.9".into() } else { String::new() },
+            ..record(id)
+        });
+        let mut loaded = Executions::load(records.to_vec(), now);
+        assert_eq!(loaded.due(now + COMMISSION), ["b.9", "b.10"], "after a restart, too");
     }
 }

@@ -32,20 +32,15 @@ pub(crate) struct Order {
     pub(crate) seen_in: u64,
     /// The journal has it.
     pub(crate) journaled: bool,
-    /// Another order was told under its number.
-    pub(crate) contested: Option<Contested>,
+    /// The session in which Gateway told of it with another contract or side, and not as it was
+    /// placed since.
+    pub(crate) altered_in: Option<u64>,
     /// Pass of Gateway's lists that was begun last when Gateway told of its end.
     pub(crate) ended_in: u64,
+    /// Pass of Gateway's lists in which Gateway showed it without the change that it has not answered.
+    pub(crate) unchanged_in: u64,
     /// Gateway's word has proven its end wrong, and may move it.
     pub(crate) overruled: bool,
-}
-
-/// In which session Gateway told of another order under an order's number, or of the order with
-/// another contract or side; and the permId of what it told of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Contested {
-    pub(crate) epoch: u64,
-    pub(crate) perm_id: i64,
 }
 
 /// Why a state may not follow.
@@ -54,8 +49,15 @@ pub(crate) struct Illegal;
 
 impl Order {
     pub(crate) fn new(record: OrderRecord) -> Self {
-        let (seen_in, ended_in) = (0, 0);
-        Self { record, seen_in, journaled: false, contested: None, ended_in, overruled: false }
+        Self {
+            record,
+            seen_in: 0,
+            journaled: false,
+            altered_in: None,
+            ended_in: 0,
+            unchanged_in: 0,
+            overruled: false,
+        }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -93,21 +95,15 @@ impl Order {
         self.seen_in == epoch
     }
 
+    /// Gateway has told of it, in whatever session: it arrived.
+    pub(crate) fn has_been_told(&self) -> bool {
+        let OrderRecord { perm_id, status, filled, .. } = &self.record;
+        *perm_id != 0 || !status.is_empty() || !filled.is_empty()
+    }
+
     /// It left in this session.
     pub(crate) fn left_in(&self, epoch: u64) -> bool {
         self.record.sending.as_ref().is_some_and(|sending| sending.epoch == epoch)
-    }
-
-    /// Gateway told in this session of something else under its number, and not of it since.
-    pub(crate) fn is_contested_in(&self, epoch: u64) -> bool {
-        self.contested.is_some_and(|one| one.epoch == epoch)
-    }
-
-    /// The same, of an order with another permId.
-    pub(crate) fn is_contested_by_another(&self, epoch: u64) -> bool {
-        let own = self.record.perm_id;
-        self.is_contested_in(epoch)
-            && self.contested.is_some_and(|one| own == 0 || one.perm_id != own)
     }
 
     /// The only writer of the state. False if it was there already.
@@ -140,6 +136,7 @@ impl Order {
         by: Option<(&str, &str)>,
     ) {
         let (by, reason) = by.unwrap_or_default();
+        self.unchanged_in = 0;
         self.record.change = Some(Change {
             kind: kind.into(),
             state: ChangeState::Waiting.into(),

@@ -22,7 +22,9 @@ impl Desk {
         self.book.foreign.remove(&perm_id);
         let description = Description::of_order(&order, told.contract.as_ref());
         let known = self.book.by_perm_id(perm_id).filter(|_| perm_id != 0);
-        let (id, whose) = match known.or_else(|| self.tagged(&order, &description)) {
+        let (id, whose) = match known
+            .or_else(|| self.tagged(order.order_ref(), order.client_id(), &description))
+        {
             Some(id) => (id, self.is_it(id, &description)),
             // With its ids, it may be one that the journal has forgotten.
             None => (order_id, self.whose(order_id, order.client_id(), &description)),
@@ -45,13 +47,18 @@ impl Desk {
 
     /// The order whose tag this one has. Anybody can write what looks like one, so the rest of it
     /// must fit as well; but for the permId, which makes two orders of one.
-    fn tagged(&self, order: &tws::Order, told: &Description<'_>) -> Option<i32> {
-        let id = body::tagged(order.order_ref(), &self.facts.journal_id)?;
+    pub(in crate::orders) fn tagged(
+        &self,
+        order_ref: &str,
+        client_id: i32,
+        told: &Description<'_>,
+    ) -> Option<i32> {
+        let id = body::tagged(order_ref, &self.facts.journal_id)?;
         let fits = match self.is_it(id, told) {
             Whose::Another(unlike) => unlike.is_double(),
             _ => true,
         };
-        let same_client = order.client_id() == 0 || order.client_id() == self.client_id;
+        let same_client = client_id == 0 || client_id == self.client_id;
         (fits && same_client).then_some(id)
     }
 }

@@ -7,7 +7,8 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::matching::Description;
-use super::whose::Whose;
+use super::revival::decimal;
+use super::whose::{NO_ORDER_ID, Whose};
 use super::{is_more, number};
 use crate::orders::Desk;
 use crate::orders::book::executions::News;
@@ -27,9 +28,16 @@ impl Desk {
         self.see_id(order_id, execution.client_id(), perm_id);
         let description = Description::of_fill(&execution, told.contract.as_ref());
         let by_perm_id = self.book.by_perm_id(perm_id).filter(|_| perm_id != 0);
+        // Lists tell fills without the ids of their order, too.
+        let by_tag = || {
+            let order_ref = execution.order_ref();
+            let nameless = order_id <= 0 || order_id == NO_ORDER_ID;
+            let id = self.tagged(order_ref, execution.client_id(), &description);
+            id.filter(|_| nameless)
+        };
         let whose = match self.whose(order_id, execution.client_id(), &description) {
             Whose::Missing | Whose::Foreign => {
-                by_perm_id.map(|id| (id, self.is_it(id, &description)))
+                by_perm_id.or_else(by_tag).map(|id| (id, self.is_it(id, &description)))
             }
             whose => Some((order_id, whose)),
         };
@@ -69,20 +77,58 @@ impl Desk {
         }
         if let Some(id) = found {
             let less = match &news {
-                News::Corrects(before) => self.executions.less(before, &record.exec_id),
-                _ => 0.0,
+                News::Corrects(before) => Some(self.executions.less(before, &record.exec_id)),
+                _ => None,
             };
+            let is_first = self.book.get(id).is_some_and(|order| order.record.perm_id == 0);
             self.on_filled(id, told, &execution, less, now);
+            if is_first {
+                self.claim_executions(id, now);
+            }
         }
     }
 
-    /// What an execution says of its order: a market order can fill without any status.
+    /// The order's permId is known now: what came with it before, under no id of ours, is the order's,
+    /// and is told to its owner.
+    pub(in crate::orders) fn claim_executions(&mut self, id: i32, now: Instant) {
+        let Some(record) = self.book.get(id).map(|order| order.record.clone()) else {
+            return;
+        };
+        let mut claimed = Vec::new();
+        for exec_id in self.executions.take_unclaimed(record.perm_id) {
+            let Some(kept) = self.executions.get(&exec_id) else {
+                continue;
+            };
+            let told = tws::ExecutionDetails::decode(&kept.execution[..]).unwrap_or_default();
+            let before = kept.corrects_exec_id.clone();
+            let fill = told.execution.clone().unwrap_or_default();
+            match self.is_it(id, &Description::of_fill(&fill, told.contract.as_ref())) {
+                Whose::Ours => claimed.push((exec_id, before, told, fill)),
+                Whose::Another(unlike) => self.on_another(id, record.perm_id, unlike),
+                Whose::Unproven | Whose::Missing | Whose::Foreign => {}
+            }
+        }
+        for (exec_id, ..) in &claimed {
+            self.executions.claim(exec_id, &record, now);
+            if let Some(kept) = self.executions.get(exec_id).cloned() {
+                self.telling.write(crate::orders::journal::Write::Execution(Box::new(kept)));
+            }
+        }
+        for (exec_id, before, told, fill) in claimed {
+            let less = (!before.is_empty()).then(|| self.executions.less(&before, &exec_id));
+            self.on_filled(id, &told, &fill, less, now);
+        }
+        self.tell_due_executions(now);
+    }
+
+    /// What an execution says of its order: a market order can fill without any status. `less` is by
+    /// how much it is less than the one that it corrects, if it corrects one.
     fn on_filled(
         &mut self,
         id: i32,
         told: &tws::ExecutionDetails,
         execution: &tws::Execution,
-        less: f64,
+        less: Option<f64>,
         now: Instant,
     ) {
         let epoch = self.epoch.unwrap_or_default();
@@ -100,18 +146,23 @@ impl Desk {
         if of_a_leg {
             return;
         }
-        if less > 0.0 {
+        if let Some(less) = less.filter(|less| *less > 0.0) {
             return self.on_corrected(id, less, execution.avg_price(), now);
         }
-        if !is_more(&order.record.filled, execution.cum_qty()) {
+        // What it was at the time of a correction of an earlier one is less than all of them.
+        let filled = match less.map(|_| self.executions.sum_of(id)) {
+            Some(sum) if is_more(&decimal(sum), execution.cum_qty()) => decimal(sum),
+            _ => execution.cum_qty().to_owned(),
+        };
+        if !is_more(&order.record.filled, &filled) {
             // As much again is a correction of the newest one.
-            execution.cum_qty().clone_into(&mut order.record.filled);
+            order.record.filled.clone_from(&filled);
             order.record.avg_fill_price = execution.avg_price();
         }
         let total = largest_total(&request, &order.record);
         // A list tells what was; that it still works, only what comes as it happens.
         let is_listed = told.req_id() >= 0;
-        let next = match (number(execution.cum_qty()), total) {
+        let next = match (number(&filled), total) {
             // More than that: a change is in force that this journal does not know (a backup).
             (Some(filled), Some(total)) if filled == total && total > 0.0 => Some(State::Filled),
             _ if order.state() == State::Cancelled => Some(State::Cancelled),

@@ -114,6 +114,6 @@ impl Desk {
 }
 
 /// As Gateway writes quantities.
-fn decimal(quantity: f64) -> String {
+pub(super) fn decimal(quantity: f64) -> String {
     ((quantity * 1e8).round() / 1e8).to_string()
 }

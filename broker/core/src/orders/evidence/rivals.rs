@@ -3,8 +3,10 @@
 //! that could reach the other one.
 //!
 //! On the wire an order is named by its number alone. So a modification waits until Gateway tells
-//! of our order in this session, and a cancel while it shows another one there. In an account that
-//! the session does not have, nothing is ours to touch.
+//! of our order in this session; and once it has shown another one there, neither a change nor a
+//! cancel leaves until it has shown ours again, over lists, sessions and restarts: that the other
+//! one is in no list any more does not mean that it is gone. In an account that the session does
+//! not have, nothing is ours to touch.
 
 use std::time::Instant;
 
@@ -14,7 +16,6 @@ use ibouncer_proto::tws::v1 as tws;
 use super::matching::Unlike;
 use crate::error::{self, Error};
 use crate::orders::Desk;
-use crate::orders::book::order::Contested;
 use crate::orders::brakes::Doubt;
 use crate::orders::leaving::departures::What;
 
@@ -65,7 +66,7 @@ impl Desk {
     /// Trading halts until a person has looked at both.
     pub(in crate::orders) fn on_another(&mut self, id: i32, perm_id: i64, unlike: Unlike) {
         let known = self.book.get(id).map_or(0, |order| order.record.perm_id);
-        if !self.is_doubtful(perm_id) {
+        if !self.is_doubtful(id, perm_id) {
             return;
         }
         let words = match unlike.words() {
@@ -102,10 +103,14 @@ impl Desk {
 
     /// Something else stands under its number now.
     fn contest(&mut self, id: i32, perm_id: i64, now: Instant) {
-        let (Some(epoch), Some(order)) = (self.epoch, self.book.get_mut(id)) else {
+        let Some(order) = self.book.get_mut(id) else {
             return;
         };
-        order.contested = Some(Contested { epoch, perm_id });
+        if perm_id != 0 && perm_id == order.record.perm_id {
+            order.altered_in = self.epoch;
+        } else if order.record.taken_by.replace(perm_id) != Some(perm_id) {
+            self.save_order(id);
+        }
         let changes = |what| matches!(what, What::Modify | What::Cancel);
         while let Some(key) = self.departing(id, changes) {
             let error = match self.departures.get(key).map(|one| one.what) {
@@ -118,17 +123,17 @@ impl Desk {
         }
     }
 
-    /// Why a modification would change something else, if it would.
+    /// Why a modification, or a child, would be one of something else, if it would.
     pub(in crate::orders) fn is_contested(&self, id: i32) -> Option<Error> {
         let (epoch, order) = (self.epoch?, self.book.get(id)?);
-        let contested = order.contested.filter(|one| one.epoch == epoch)?;
-        let what = match order.is_contested_by_another(epoch) {
-            true => format!("another order (permId {})", contested.perm_id),
-            false => "another contract or side".to_owned(),
+        let what = match order.record.taken_by {
+            Some(perm_id) => format!("another order (permId {perm_id})"),
+            None if order.altered_in == Some(epoch) => "another contract or side".to_owned(),
+            None => return None,
         };
         let what = format!(
-            "Gateway shows {what} under the id {id} of order {:?}: a change would be one of that. \
-             It can leave once Gateway tells of the order itself; see `ibouncer trading status`",
+            "Gateway shows {what} under the id {id} of order {:?}: what leaves for it would reach \
+             that. It can leave once Gateway tells of the order itself; see `ibouncer trading status`",
             order.record.client_order_id
         );
         Some(error::order_later("ORDER_UNKNOWN", what))
@@ -136,7 +141,7 @@ impl Desk {
 
     /// Why a cancel would not reach this order, or would reach another one.
     pub(in crate::orders) fn out_of_reach(&self, id: i32) -> Option<Error> {
-        let (epoch, order) = (self.epoch?, self.book.get(id)?);
+        let order = self.book.get(id)?;
         if self.is_elsewhere(id) {
             let what = format!(
                 "order {:?} is of another login than the one that answers now (`ibouncer trading \
@@ -146,15 +151,14 @@ impl Desk {
             );
             return Some(error::order_later("NOT_READY", what));
         }
-        let contested = order.contested.filter(|_| order.is_contested_by_another(epoch))?;
-        if !self.book.foreign.contains_key(&contested.perm_id) {
-            return None;
-        }
+        let other = order.record.taken_by?;
+        let name = &order.record.client_order_id;
         let what = format!(
-            "Gateway shows another order (permId {}) under the id {id} of order {:?}, and a cancel \
-             would end that one: it can leave once Gateway shows the order itself, or the other \
-             one is gone. If in doubt, cancel in TWS by hand",
-            contested.perm_id, order.record.client_order_id
+            "Gateway has shown another order (permId {other}) under the id {id} of order {name:?}, \
+             and a cancel would end that one, also if no list shows it now: it can leave once \
+             Gateway shows the order itself there. Look in TWS: cancel it there by hand, and if \
+             nothing of it is left, `ibouncer orders resolve {name} --owner {} --as … --reason …`",
+            order.record.owner
         );
         Some(error::order_later("ORDER_UNKNOWN", what))
     }

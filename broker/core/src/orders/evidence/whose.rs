@@ -8,11 +8,12 @@ use ibouncer_proto::tws::v1 as tws;
 use super::matching::{Description, Placed, Unlike};
 use crate::notes::Severity;
 use crate::orders::brakes::Doubt;
+use crate::orders::journal::Facts;
 use crate::orders::leaving::departures::What;
 use crate::orders::{Desk, HIGHEST_ORDER_ID, body};
 
 /// Gateway writes this where there is no order id.
-const NO_ORDER_ID: i32 = i32::MAX;
+pub(super) const NO_ORDER_ID: i32 = i32::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::orders) enum Whose {
@@ -34,7 +35,7 @@ impl Desk {
             return;
         }
         if order_id >= HIGHEST_ORDER_ID {
-            if !self.is_doubtful(perm_id) {
+            if !self.is_doubtful(order_id, perm_id) {
                 return;
             }
             let what = format!(
@@ -97,14 +98,18 @@ impl Desk {
         let epoch = self.epoch.unwrap_or_default();
         let record = &order.record;
         let both_known = record.perm_id != 0 && told.perm_id != 0;
+        let is_rival = told.perm_id != 0 && record.taken_by == Some(told.perm_id);
         let is_another = both_known && record.perm_id != told.perm_id;
         if told.is_bare {
-            return if is_another {
+            return if is_another || (is_rival && !both_known) {
                 Whose::Another(Unlike { perm_id: true, ..Unlike::default() })
-            } else if order.is_contested_in(epoch) && !order.is_contested_by_another(epoch) {
+            } else if order.altered_in == Some(epoch) {
                 // What Gateway says of its state may be of what we did not place.
                 Whose::Unproven
-            } else if both_known || order.is_seen_in(epoch) || order.left_in(epoch) {
+            } else if both_known {
+                Whose::Ours
+            } else if record.taken_by.is_none() && (order.is_seen_in(epoch) || order.left_in(epoch))
+            {
                 // In the session in which it was placed Gateway refuses the number to others.
                 Whose::Ours
             } else {
@@ -157,7 +162,7 @@ impl Desk {
         if !by_api || self.facts.settled || !self.book.is_empty() {
             return;
         }
-        if !self.is_doubtful(order.perm_id()) {
+        if !self.is_doubtful(told.order_id(), order.perm_id()) {
             return;
         }
         let what = format!(
@@ -189,7 +194,7 @@ impl Desk {
     /// There is, or was, an order of our client id that we do not know: its owner may repeat the
     /// call, and that would place it again.
     pub(in crate::orders) fn on_unaccounted(&mut self, order_id: i32, perm_id: i64) {
-        if !self.is_doubtful(perm_id) {
+        if !self.is_doubtful(order_id, perm_id) {
             return;
         }
         let what = format!(
@@ -201,13 +206,20 @@ impl Desk {
         self.doubt(Doubt::Unaccounted, what);
     }
 
-    /// False if a person has accepted the order with this permId.
-    pub(in crate::orders) fn is_doubtful(&mut self, perm_id: i64) -> bool {
-        let doubtful = !self.facts.adopted.contains(&perm_id);
-        // 0 is no order's in particular.
-        if doubtful && perm_id != 0 {
-            self.doubtful.insert(perm_id);
+    /// False if a person has accepted the order with this permId, or, if it has none, with this id.
+    pub(in crate::orders) fn is_doubtful(&mut self, order_id: i32, perm_id: i64) -> bool {
+        let Facts { adopted, adopted_ids, .. } = &self.facts;
+        let accepted = match perm_id {
+            0 => adopted_ids.contains(&order_id),
+            _ => adopted.contains(&perm_id),
+        };
+        // By hand there is neither.
+        match (accepted, perm_id) {
+            (true, _) => {}
+            (false, 0) if order_id == 0 => {}
+            (false, 0) => _ = self.doubtful_ids.insert(order_id),
+            (false, _) => _ = self.doubtful.insert(perm_id),
         }
-        doubtful
+        !accepted
     }
 }

@@ -124,6 +124,96 @@ fn a_market_order_fills_without_a_status() {
     assert_eq!(floor.state("momentum", "a"), State::Filled);
 }
 
+/// As a list has one of an order without its ids.
+fn nameless(floor: &Floor, id: i32, exec_id: &str, cum_qty: &str) -> tws::ExecutionDetails {
+    let mut told = floor.execution(id, exec_id, cum_qty);
+    told.req_id = Some(9);
+    let execution = told.execution.as_mut().unwrap();
+    (execution.order_id, execution.client_id) = (Some(i32::MAX), Some(0));
+    told
+}
+
+fn later(floor: &mut Floor) {
+    floor.now += Duration::from_secs(6);
+    floor.desk.handle_timeout(floor.now);
+    floor.settle();
+}
+
+#[test]
+fn an_execution_without_its_orders_ids_is_known_by_our_tag() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.down();
+    floor.session(2, Before::New);
+    let mut forged = nameless(&floor, id, "f.1.01", "10");
+    forged.execution.as_mut().unwrap().side = Some("SLD".into());
+    floor.hear(id::EXECUTION_DATA, &forged);
+    assert_eq!(floor.state("momentum", "a"), State::Unknown, "anybody can write a tag");
+    let told = nameless(&floor, id, "e.1.01", "10");
+    floor.hear(id::EXECUTION_DATA, &told);
+    assert_eq!(floor.state("momentum", "a"), State::Filled);
+    assert_eq!(floor.order("momentum", "a").perm_id, i64::from(id) + 1_000_000);
+    later(&mut floor);
+    let owners: Vec<_> = floor.execution_events().into_iter().map(|one| one.owner).collect();
+    assert_eq!(owners, ["momentum", ""]);
+    assert_eq!(floor.desk.status(&floor.desk.clock).0, "halted", "of the permId there is a sale");
+}
+
+#[test]
+fn executions_that_nobody_could_claim_are_told_to_their_owner_once_the_perm_id_is_known() {
+    for restarts in [false, true] {
+        let mut floor = Floor::open();
+        let mut request = limit(10.0);
+        request.order.as_mut().unwrap().order_ref = Some("mine".into());
+        let call = floor.call("momentum", OrderRequest::Place(place("a", request)));
+        floor.leave();
+        let id = floor.answer::<v1::PlaceOrderResponse>(call).order.unwrap().order_id;
+        floor.down();
+        floor.session(2, Before::New);
+        for (exec_id, cum_qty) in [("e.1.01", "3"), ("e.1.02", "4"), ("e.2.01", "7")] {
+            let mut told = nameless(&floor, id, exec_id, cum_qty);
+            let fill = told.execution.as_mut().unwrap();
+            fill.order_ref = Some("mine".into());
+            fill.shares = Some(if exec_id == "e.2.01" { "3" } else { cum_qty }.into());
+            floor.hear(id::EXECUTION_DATA, &told);
+        }
+        later(&mut floor);
+        if restarts {
+            floor = Floor::closed(floor.disk.clone());
+            floor.session(3, Before::New);
+        }
+        floor.events.clear();
+        let mut open = floor.open_order(id, "Submitted", 10.0);
+        open.order.as_mut().unwrap().order_ref = Some("mine".into());
+        floor.hear(id::OPEN_ORDER, &open);
+        assert_eq!(floor.order("momentum", "a").filled, "7");
+        later(&mut floor);
+        let told: Vec<_> = floor.execution_events().into_iter().map(|one| one.owner).collect();
+        assert_eq!(told, ["momentum"; 3]);
+        let owned = |one: &journal::ExecutionRecord| one.order_id == id && one.told;
+        assert!(floor.disk.executions.iter().all(owned));
+        floor.hear(id::OPEN_ORDER, &open);
+        later(&mut floor);
+        assert_eq!(floor.execution_events().len(), 3, "once");
+    }
+}
+
+#[test]
+fn a_correction_is_told_behind_what_it_corrects() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.executed(id, "e.1.01", "4");
+    floor.executed(id, "e.1.02", "5");
+    let commission = tws::CommissionAndFeesReport {
+        exec_id: Some("e.1.02".into()),
+        commission_and_fees: Some(1.5),
+        ..Default::default()
+    };
+    floor.hear(id::COMMISSION_AND_FEES_REPORT, &commission);
+    let kinds: Vec<_> = floor.execution_events().iter().map(v1::ExecutionEvent::kind).collect();
+    assert_eq!(kinds, [v1::ExecutionEventKind::New, v1::ExecutionEventKind::Corrected]);
+}
+
 #[test]
 fn each_execution_is_told_once_with_its_commission_and_corrections_name_the_first() {
     let mut floor = Floor::open();

@@ -153,42 +153,13 @@ fn a_cancel_that_was_lost_can_be_made_again() {
     floor.leave();
     floor.down();
     floor.session(2, Before::New);
-    floor.desk.poll_listing();
-    floor.opened(id, "Submitted", 10.0);
-    floor.desk.on_listed(true, floor.now);
-    floor.settle();
-    floor.reconcile();
+    floor.reconcile_with(|floor| floor.opened(id, "Submitted", 10.0));
     let change = floor.order("momentum", "a").change.clone().unwrap();
     assert_eq!(change.state(), v1::ChangeState::Failed);
     floor.cancel("momentum", "a");
     floor.leave();
     let cancels = floor.left.iter().filter(|(message, _)| *message == id::CANCEL_ORDER).count();
     assert_eq!(cancels, 2);
-}
-
-#[test]
-fn what_gateway_holds_of_a_torn_group_is_cancelled() {
-    let mut floor = Floor::open();
-    let mut entry = limit(10.0);
-    entry.order.as_mut().unwrap().transmit = Some(false);
-    let child =
-        v1::NewOrder { parent_client_order_id: "entry".into(), ..new_order("stop", limit(9.0)) };
-    let group = v1::PlaceOrdersRequest { orders: vec![new_order("entry", entry), child] };
-    floor.call("momentum", OrderRequest::PlaceGroup(group.encode_to_vec().into()));
-    floor.leave();
-    let id = floor.order("momentum", "entry").order_id;
-    floor.down();
-    floor.session(2, Before::New);
-    floor.desk.poll_listing();
-    floor.opened(id, "Inactive", 10.0);
-    floor.desk.on_listed(true, floor.now);
-    floor.settle();
-    floor.reconcile();
-    floor.leave();
-    let (message, body) = floor.left.last().unwrap();
-    assert_eq!(*message, id::CANCEL_ORDER);
-    assert_eq!(tws::CancelOrderRequest::decode(body.clone()).unwrap().order_id(), id);
-    assert_eq!(floor.state("momentum", "stop"), State::Unknown);
 }
 
 #[test]
@@ -320,4 +291,28 @@ fn of_a_journal_that_could_not_be_read_nobody_is_told_that_there_is_no_order() {
     }
     let placed = floor.place("momentum", "a");
     assert_eq!(floor.refused_in_doubt(placed).code, "TRADING_HALTED");
+}
+
+#[test]
+fn a_call_whose_row_is_damaged_may_have_been_sent_and_is_no_other_orders() {
+    let mut floor = Floor::open();
+    floor.placed("momentum", "a");
+    let mut loaded = floor.disk.clone();
+    // What the other columns of the row say.
+    let OrderRecord { order_id, owner, client_order_id, .. } = loaded.orders[0].clone();
+    let mut outline = OrderRecord { order_id, owner, client_order_id, ..OrderRecord::default() };
+    outline.set_state(State::Unknown);
+    outline.sending = Some(journal::Sending::default());
+    loaded.orders = vec![outline];
+    loaded.damaged = Some("row 1 is not what was written".into());
+    let mut floor = Floor::closed(loaded);
+    floor.session(2, Before::New);
+    floor.reconcile();
+    for price in [10.0, 11.0] {
+        let call = floor.call("momentum", OrderRequest::Place(place("a", limit(price))));
+        let error = floor.replies[&call].as_ref().unwrap_err();
+        assert_eq!(error.code, "JOURNAL_DAMAGED");
+        assert_eq!(error.delivery(), crate::error::Delivery::MaybeSent, "{error:?}");
+        assert!(floor.left.is_empty());
+    }
 }

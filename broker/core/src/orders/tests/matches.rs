@@ -4,7 +4,7 @@ use super::rules::halt;
 use super::*;
 
 /// An order that left and was never answered, in a later session.
-fn lost(floor: &mut Floor, request: tws::PlaceOrderRequest) -> i32 {
+pub(super) fn lost(floor: &mut Floor, request: tws::PlaceOrderRequest) -> i32 {
     let call = floor.call("momentum", OrderRequest::Place(place("a", request)));
     floor.leave();
     floor.down();
@@ -13,7 +13,7 @@ fn lost(floor: &mut Floor, request: tws::PlaceOrderRequest) -> i32 {
 }
 
 /// What another program has at Gateway under this id.
-fn theirs(order_id: i32) -> tws::OpenOrder {
+pub(super) fn theirs(order_id: i32) -> tws::OpenOrder {
     tws::OpenOrder {
         order_id: Some(order_id),
         contract: Some(tws::Contract { symbol: Some("MSFT".into()), ..stock() }),
@@ -32,7 +32,7 @@ fn theirs(order_id: i32) -> tws::OpenOrder {
     }
 }
 
-fn status(order_id: i32, perm_id: i64, word: &str) -> tws::OrderStatus {
+pub(super) fn status(order_id: i32, perm_id: i64, word: &str) -> tws::OrderStatus {
     tws::OrderStatus {
         order_id: Some(order_id),
         status: Some(word.into()),
@@ -94,12 +94,14 @@ fn another_programs_order_under_the_number_of_one_that_was_never_answered_is_not
     assert_eq!(floor.execution_events()[0].owner, "", "it is nobody's here");
     assert_eq!(floor.state("momentum", "a"), State::Unknown);
     assert_eq!(floor.left.len(), 1, "the placement, and nothing since");
-    // The other one is gone, and what comes with our tag is ours.
+    // Also once the other one is gone; what comes with our tag is ours.
+    let call = floor.cancel("momentum", "a");
+    assert_eq!(floor.refused(call).code, "ORDER_UNKNOWN");
+    floor.opened(id, "Submitted", 10.0);
+    assert_eq!(floor.state("momentum", "a"), State::Working);
     floor.cancel("momentum", "a");
     floor.leave();
     assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
-    floor.opened(id, "Submitted", 10.0);
-    assert_eq!(floor.state("momentum", "a"), State::Working);
 }
 
 #[test]
@@ -316,9 +318,12 @@ fn a_status_with_another_perm_id_holds_cancels_back_as_well() {
     let call = floor.cancel("momentum", "a");
     assert_eq!(floor.refused(call).code, "ORDER_UNKNOWN");
     floor.hear(id::ORDER_STATUS, &status(id, 55_555, "Cancelled"));
+    let call = floor.cancel("momentum", "a");
+    assert!(floor.refused(call).message.contains("has shown another order (permId 55555)"));
+    floor.told(id, "Submitted");
     floor.cancel("momentum", "a");
     floor.leave();
-    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER, "the other one is gone");
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER, "Gateway shows ours there");
 }
 
 #[test]

@@ -201,3 +201,37 @@ fn of_an_order_that_gateway_rejects_nothing_was_attached() {
         assert_eq!(floor.desk.book.live_count("momentum"), 1);
     }
 }
+
+#[test]
+fn nobody_says_of_an_order_that_gateway_has_told_of_that_it_never_arrived() {
+    use v1::Resolution::{Cancelled, Filled, NeverArrived};
+    let told: [fn(&mut Floor, i32); 3] = [
+        |floor, id| floor.told(id, "Submitted"),
+        |floor, id| floor.executed(id, "x.1.01", "4"),
+        // A row whose body is damaged has its permId left.
+        |floor, id| floor.desk.book.get_mut(id).unwrap().record.perm_id = 7,
+    ];
+    for tell in told {
+        let mut floor = Floor::open();
+        let id = floor.placed("momentum", "a");
+        tell(&mut floor, id);
+        floor.down();
+        floor.session(2, Before::New);
+        let resolve = |resolution: v1::Resolution| {
+            OrderRequest::Resolve(v1::ResolveOrderRequest {
+                owner: "momentum".into(),
+                client_order_id: "a".into(),
+                resolution: resolution.into(),
+                reason: "not in TWS".into(),
+            })
+        };
+        let call = floor.call("risk", resolve(NeverArrived));
+        let refused = floor.refused(call);
+        assert_eq!(refused.code, "INVALID_ARGUMENT");
+        assert!(refused.message.contains("has arrived") && refused.message.contains("permId"));
+        assert_eq!(floor.state("momentum", "a"), State::Unknown);
+        let resolution = if id % 2 == 0 { Cancelled } else { Filled };
+        floor.call("risk", resolve(resolution));
+        assert_ne!(floor.state("momentum", "a"), State::Unknown);
+    }
+}

@@ -107,6 +107,27 @@ fn a_correction_lowers_what_was_filled_and_nothing_else_does() {
 }
 
 #[test]
+fn a_correction_upwards_counts_in_what_was_filled() {
+    let mut floor = Floor::open();
+    let mut request = limit(10.0);
+    request.order.as_mut().unwrap().total_quantity = Some("90".into());
+    let call = floor.call("momentum", OrderRequest::Place(place("a", request)));
+    floor.leave();
+    let id = floor.answer::<v1::PlaceOrderResponse>(call).order.unwrap().order_id;
+    floor.opened(id, "Submitted", 10.0);
+    fills(&mut floor, id, "x.1.01", "30", "30");
+    fills(&mut floor, id, "x.2.01", "45", "75");
+    fills(&mut floor, id, "x.1.02", "40", "40");
+    assert_eq!((filled(&floor), floor.state("momentum", "a")), ("85", State::Working));
+    // Gateway can have said it before.
+    floor.hear(id::ORDER_STATUS, &filled_status(id, "Submitted", "87", "3"));
+    fills(&mut floor, id, "x.2.02", "47", "77");
+    assert_eq!(filled(&floor), "87", "it counts once");
+    fills(&mut floor, id, "x.1.03", "43", "43");
+    assert_eq!((filled(&floor), floor.state("momentum", "a")), ("90", State::Filled));
+}
+
+#[test]
 fn what_was_cancelled_works_again_once_a_later_list_shows_it_open() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");

@@ -68,6 +68,24 @@ fn an_empty_journal_is_the_right_one_where_gateway_shows_no_order_of_an_api_prog
 }
 
 #[test]
+fn an_order_without_a_perm_id_is_adopted_by_its_number() {
+    let mut floor = Floor::open();
+    floor.placed("momentum", "a");
+    let unknown = stranger(CLIENT_ID, 500, 0);
+    floor.hear(id::OPEN_ORDER, &unknown);
+    let call = floor.place("momentum", "b");
+    assert_eq!(floor.refused_in_doubt(call).code, "TRADING_HALTED");
+    floor.call("risk", adopt());
+    floor.hear(id::OPEN_ORDER, &unknown);
+    floor.placed("momentum", "b");
+    let mut again = first_lists_show(floor.disk.clone(), &[unknown]);
+    again.placed("momentum", "c");
+    again.hear(id::OPEN_ORDER, &stranger(CLIENT_ID, 501, 0));
+    let call = again.place("momentum", "d");
+    assert_eq!(again.refused_in_doubt(call).code, "TRADING_HALTED", "another one is another doubt");
+}
+
+#[test]
 fn a_journal_of_before_with_orders_is_the_right_one() {
     let mut floor = Floor::open();
     floor.placed("momentum", "a");

@@ -1,0 +1,138 @@
+//! What answers a change: Gateway's word on the order that it is about, and nothing else.
+//!
+//! A modification is in force once an openOrder shows what it wants; a cancel once the order has
+//! ended. That a change of which no answer came was not made is concluded only from a list of open
+//! orders that was begun after that and has come whole, and only if it shows just this order: with
+//! its fields for a modification, in any open state but PendingCancel for a cancel. What a list
+//! does not show stays UNKNOWN.
+
+use std::time::Instant;
+
+use ibouncer_proto::api::v1::{ChangeKind, ChangeState, OrderEventKind, OrderState as State};
+use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
+
+use super::{Told, number};
+use crate::orders::Desk;
+use crate::orders::journal::{Change, OrderRecord};
+use crate::orders::session::reconcile::Listing;
+
+impl Desk {
+    /// What Gateway told may answer the change that is under way. True if it was told of.
+    pub(in crate::orders) fn settle_change(
+        &mut self,
+        id: i32,
+        state: Option<State>,
+        open: Option<&tws::OpenOrder>,
+        now: Instant,
+    ) -> bool {
+        let Some(order) = self.book.get_mut(id) else {
+            return false;
+        };
+        let Some(change) = order.pending() else {
+            return false;
+        };
+        let waits = change.state() == ChangeState::Waiting;
+        let answer = match (change.kind(), state) {
+            (ChangeKind::Cancel, Some(State::Cancelled)) => Some((ChangeState::Done, "")),
+            (ChangeKind::Cancel, Some(State::Filled)) => {
+                Some((ChangeState::Failed, "the order filled first"))
+            }
+            (ChangeKind::Modify, Some(State::Filled | State::Cancelled))
+            | (_, Some(State::Rejected)) => Some((ChangeState::Failed, "the order ended first")),
+            (ChangeKind::Modify, _) if change.state() != ChangeState::Waiting => {
+                let wanted = tws::PlaceOrderRequest::decode(&change.request[..]).ok();
+                let wanted = wanted.and_then(|request| request.order);
+                let told = open.and_then(|open| open.order.as_ref());
+                let is_it = wanted.zip(told).is_some_and(|(wanted, told)| is_as(&wanted, told));
+                is_it.then_some((ChangeState::Done, ""))
+            }
+            _ => None,
+        };
+        let Some((next, because)) = answer else {
+            return false;
+        };
+        if !order.move_change(next, because, 0) {
+            return false;
+        }
+        self.answers_due.remove(&id);
+        self.tell(id, OrderEventKind::Change, now);
+        if waits {
+            // It must not leave for an order that is over.
+            self.take_back_change(id, now);
+        }
+        true
+    }
+
+    /// Gateway told of this order: does that show it without the change that it has not answered?
+    /// Lists come late, so only the last pass over them counts.
+    pub(in crate::orders) fn keep_unchanged(&mut self, id: i32, told: &Told<'_>) {
+        if self.reconciler.listing() != Some(Listing::OpenOrders) || !self.reconciler.is_last_pass()
+        {
+            return;
+        }
+        let pass = self.reconciler.passes_begun();
+        let Some(order) = self.book.get_mut(id) else {
+            return;
+        };
+        let change = order.pending().filter(|change| change.state() == ChangeState::Unknown);
+        let shows = match change.map(Change::kind) {
+            Some(ChangeKind::Cancel) => told.state().is_some(),
+            Some(_) => told.open.is_some(),
+            None => false,
+        };
+        if shows {
+            order.unchanged_in = pass;
+        }
+    }
+
+    /// Gateway's lists are complete: a change that is not in what they show of its order was not made.
+    pub(in crate::orders) fn resolve_changes(&mut self, now: Instant) {
+        let pass = self.reconciler.passes_begun();
+        for id in self.book.live() {
+            let Some(order) = self.book.get_mut(id) else {
+                continue;
+            };
+            let unknown = order.pending().filter(|one| one.state() == ChangeState::Unknown);
+            let open =
+                matches!(order.state(), State::Working | State::Acknowledged | State::Inactive);
+            let Some(change) = unknown.filter(|_| open && order.unchanged_in == pass) else {
+                continue;
+            };
+            let because = match change.kind() {
+                ChangeKind::Cancel if is_being_cancelled(&order.record) => continue,
+                ChangeKind::Cancel => "Gateway shows the order open",
+                _ if is_as_before(&order.record) => "Gateway shows the order as it was before",
+                _ => "Gateway shows the order, and not as this change wants it",
+            };
+            if order.move_change(ChangeState::Failed, because, 0) {
+                self.tell(id, OrderEventKind::Change, now);
+            }
+        }
+    }
+}
+
+/// Gateway has the cancel, and the order has not ended: while its exchange is closed, for hours.
+pub(in crate::orders) fn is_being_cancelled(record: &OrderRecord) -> bool {
+    matches!(&record.status[..], "PendingCancel" | "PreCancelled")
+}
+
+/// Does Gateway show the order as it was before its change?
+fn is_as_before(record: &OrderRecord) -> bool {
+    let before = tws::PlaceOrderRequest::decode(&record.request[..]).ok();
+    let before = before.and_then(|request| request.order);
+    let told = tws::Order::decode(&record.told_order[..]).ok();
+    before.zip(told).is_some_and(|(before, told)| is_as(&before, &told))
+}
+
+/// Does Gateway show the order as it is wanted here?
+fn is_as(wanted: &tws::Order, told: &tws::Order) -> bool {
+    let same = |wanted: Option<f64>, told: Option<f64>| {
+        let unset = |price: Option<f64>| price.filter(|price| *price != 0.0 && *price < 1e300);
+        unset(wanted).is_none_or(|price| unset(told) == Some(price))
+    };
+    number(wanted.total_quantity()) == number(told.total_quantity())
+        && same(wanted.lmt_price, told.lmt_price)
+        && same(wanted.aux_price, told.aux_price)
+        && (wanted.tif().is_empty() || wanted.tif() == told.tif())
+}

@@ -1,0 +1,76 @@
+//! Groups that were cut on their way, and groups that were not.
+
+use super::*;
+
+const MEMBERS: [&str; 3] = ["entry", "target", "stop"];
+
+/// A bracket leaves; the ids of its orders.
+fn bracket(floor: &mut Floor) -> [i32; 3] {
+    let member = |name: &str| {
+        let mut request = limit(10.0);
+        request.order.as_mut().unwrap().transmit = Some(name == "stop");
+        let parent = if name == "entry" { "" } else { "entry" };
+        v1::NewOrder { parent_client_order_id: parent.into(), ..new_order(name, request) }
+    };
+    let group = v1::PlaceOrdersRequest { orders: MEMBERS.map(member).to_vec() };
+    floor.call("momentum", OrderRequest::PlaceGroup(group.encode_to_vec().into()));
+    floor.leave();
+    MEMBERS.map(|name| floor.order("momentum", name).order_id)
+}
+
+/// Gateway lists these, in this state.
+fn listed(floor: &mut Floor, ids: &[i32], status: &str) {
+    floor.reconcile_with(|floor| ids.iter().for_each(|id| floor.opened(*id, status, 10.0)));
+    floor.leave();
+}
+
+fn cancels(floor: &Floor) -> Vec<i32> {
+    let cancels = floor.left.iter().filter(|(message, _)| *message == id::CANCEL_ORDER);
+    let id = |body: &Bytes| tws::CancelOrderRequest::decode(body.clone()).unwrap().order_id();
+    cancels.map(|(_, body)| id(body)).collect()
+}
+
+#[test]
+fn what_gateway_holds_of_a_torn_group_is_cancelled() {
+    let mut floor = Floor::open();
+    let [entry, target, _] = bracket(&mut floor);
+    floor.down();
+    floor.session(2, Before::New);
+    listed(&mut floor, &[entry, target], "Inactive");
+    assert_eq!(cancels(&floor), [entry, target]);
+    assert_eq!(floor.state("momentum", "stop"), State::Unknown);
+}
+
+#[test]
+fn a_group_that_has_arrived_is_not_torn_by_a_list_that_lacks_one_of_it() {
+    for restarts in [false, true] {
+        let mut floor = Floor::open();
+        let [entry, target, stop] = bracket(&mut floor);
+        for id in [entry, target, stop] {
+            floor.opened(id, "PreSubmitted", 10.0);
+        }
+        if restarts {
+            floor = Floor::closed(floor.disk.clone());
+        } else {
+            floor.down();
+        }
+        floor.session(2, Before::New);
+        for status in ["Submitted", "Inactive"] {
+            listed(&mut floor, &[entry, target], status);
+            assert_eq!(cancels(&floor), [0; 0], "{status}");
+            floor.down();
+            floor.session(3, Before::New);
+        }
+        assert_eq!(floor.state("momentum", "stop"), State::Unknown);
+    }
+}
+
+#[test]
+fn what_gateway_does_not_hold_back_is_not_cancelled_for_a_member_that_is_missing() {
+    let mut floor = Floor::open();
+    let [entry, target, _] = bracket(&mut floor);
+    floor.down();
+    floor.session(2, Before::New);
+    listed(&mut floor, &[entry, target], "PreSubmitted");
+    assert_eq!(cancels(&floor), [0; 0], "it was transmitted, so all of it arrived");
+}

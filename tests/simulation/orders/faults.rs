@@ -159,6 +159,7 @@ impl World {
             2 => self.swap_gateway(),
             3..=4 => {
                 self.orders.linked = false;
+                self.orders.was_unlinked = true;
                 self.happen(&Happening::LinkLost);
             }
             5 => {

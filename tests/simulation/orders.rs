@@ -65,6 +65,8 @@ pub(crate) struct Orders {
     /// Ids that went to that one: it was the first to answer, and so the journal was its login's.
     elsewhere: BTreeSet<i32>,
     linked: bool,
+    /// Gateway has lost IB at least once. What it keeps back then comes into force later.
+    was_unlinked: bool,
     /// The next group of orders is torn apart.
     tear: bool,
     strengths: [u32; faults::GROUPS],

@@ -266,7 +266,7 @@ impl World {
             match output {
                 Output::Journal(number, writes) => self.on_journal(number, writes),
                 Output::OrderEvent(event) => self.on_order_event(*event),
-                Output::Audit(_) => {}
+                Output::Audit(audit) => self.check_audit(&audit),
                 Output::Remember(ledger) => self.remember(*ledger),
                 Output::Claim => self.claim(),
                 Output::Yield => self.let_others(),

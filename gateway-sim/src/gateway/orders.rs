@@ -85,10 +85,13 @@ impl Connection {
     }
 
     /// The list and its end. Nothing says to which request an end belongs, and by fault it comes
-    /// too early, or there is one too many.
-    fn say_orders(&mut self, list: Vec<Entry>, shared: &mut Shared, now: Duration) {
+    /// too early, or there is one too many, or the list lacks an order.
+    fn say_orders(&mut self, mut list: Vec<Entry>, shared: &mut Shared, now: Duration) {
         let script = &mut shared.book.script;
         let (early, foreign) = (script.early_end(), script.foreign_end());
+        if script.short_list() {
+            list.pop();
+        }
         if early || foreign {
             self.say(tell::OPEN_ORDER_END, &OpenOrdersEnd {});
         }

@@ -127,6 +127,8 @@ pub enum OrderHappening {
     EarlyEnd(u32),
     /// Another end comes before the next lists of open orders.
     ForeignEnd(u32),
+    /// The next lists of open orders lack their last order.
+    ShortList(u32),
     /// An end of a list of open orders comes to everyone, unasked.
     EndMark,
     /// The answers to the next orders are lost; the orders live.
@@ -149,7 +151,7 @@ pub(crate) const FORMS: &str = "fill=ORDER:QUANTITY|all[:PRICE] with ORDER one o
      inactive=ORDER; active=ORDER; repeat-status=ORDER; \
      order=CLIENT/ORDERID|manual:SYMBOL:QUANTITY[:LIMIT]; price=SYMBOL:PRICE; reject-next=CODE[:N]; reject-symbol=SYMBOL:CODE; silent-fill[=N]; \
      repeat-next[=N]; warn-next=CODE[:N]; part-next=QUANTITY[:N]; refuse-cancel=CODE[:N]; \
-     early-end[=N]; foreign-end[=N]; end-mark; lose-answers[=N]; lose-cancel-answers[=N]; \
+     early-end[=N]; foreign-end[=N]; short-list[=N]; end-mark; lose-answers[=N]; lose-cancel-answers[=N]; \
      answer-later[=N]; drop-at-order=refused|accepted|later; drop-at-cancel=refused|accepted|later; ledger";
 
 impl fmt::Display for OrderName {
@@ -228,6 +230,7 @@ impl fmt::Display for OrderHappening {
             }
             Self::EarlyEnd(count) => write!(formatter, "early-end={count}"),
             Self::ForeignEnd(count) => write!(formatter, "foreign-end={count}"),
+            Self::ShortList(count) => write!(formatter, "short-list={count}"),
             Self::EndMark => formatter.write_str("end-mark"),
             Self::LoseAnswers(count) => write!(formatter, "lose-answers={count}"),
             Self::LoseCancelAnswers(count) => write!(formatter, "lose-cancel-answers={count}"),
@@ -287,6 +290,7 @@ pub(super) fn read(name: &str, value: Option<&str>) -> Option<OrderHappening> {
         "refuse-cancel" => To::RefuseCancel { code: parts.next()?, count: parts.count()? },
         "early-end" => To::EarlyEnd(parts.count()?),
         "foreign-end" => To::ForeignEnd(parts.count()?),
+        "short-list" => To::ShortList(parts.count()?),
         "end-mark" => To::EndMark,
         "lose-answers" => To::LoseAnswers(parts.count()?),
         "lose-cancel-answers" => To::LoseCancelAnswers(parts.count()?),
@@ -336,6 +340,7 @@ mod tests {
             "refuse-cancel=161:1",
             "early-end=1",
             "foreign-end=2",
+            "short-list=2",
             "end-mark",
             "lose-answers=3",
             "lose-cancel-answers=1",

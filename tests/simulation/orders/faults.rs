@@ -102,7 +102,8 @@ impl World {
         use OrderHappening as To;
         let count = self.rng.u32(1..4);
         let drop = DROPS[self.rng.usize(..3)];
-        let what = match self.rng.u8(..14) {
+        let what = match self.rng.u8(..16) {
+            14..=15 => To::ShortList(count),
             13 => return self.orders.tear = true,
             0 => To::LoseAnswers(count),
             1 => To::LoseCancelAnswers(count),
@@ -159,6 +160,7 @@ impl World {
             2 => self.swap_gateway(),
             3..=4 => {
                 self.orders.linked = false;
+                self.orders.was_unlinked = true;
                 self.happen(&Happening::LinkLost);
             }
             5 => {
@@ -237,6 +239,7 @@ impl World {
             To::AnswerLater(0),
             To::EarlyEnd(0),
             To::ForeignEnd(0),
+            To::ShortList(0),
             To::SilentFill(0),
         ] {
             self.order_happens(what);

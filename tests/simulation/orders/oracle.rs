@@ -7,10 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ibouncer_core::orders::journal::Audit;
 use ibouncer_core::orders::request::OrderRequest;
 use ibouncer_gateway_sim::{Gateway, LedgerEntry};
 use ibouncer_proto::api::journal::v1::event_record::Event as Body;
 use ibouncer_proto::api::v1::{self, ChangeState, OrderScope, OrderState};
+use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::faults::OTHER_ACCOUNT;
@@ -49,6 +51,19 @@ impl World {
         assert!(adopted || count == 0, "{count} orders went to another login");
         let went = gateway.ledger().orders.into_iter().filter(|one| one.client_id == ours);
         self.orders.elsewhere.extend(went.map(|one| one.order_id));
+    }
+
+    /// By itself the broker cancels only what Gateway holds back for an order that never came.
+    pub(crate) fn check_audit(&mut self, audit: &Audit) {
+        let torn = audit.result == "sent" && audit.reason == "its group was cut on its way";
+        if !torn || self.orders.away.is_some() || self.orders.journal.restored > 0 {
+            return;
+        }
+        let rows = &self.orders.journal.rows.orders;
+        let group = &rows[&audit.order_id].group;
+        let last = rows.values().filter(|row| row.group == *group).map(|row| row.order_id).max();
+        let arrived = self.ours().iter().any(|one| Some(one.order_id) == last);
+        assert!(!arrived, "{group} has arrived, and is cancelled: {audit:?}");
     }
 
     fn run_for(&mut self, time: Duration) {
@@ -225,6 +240,7 @@ impl World {
         {
             assert!(group.starts_with(&order.owner), "a group of two owners: {both}");
         }
+        self.check_failed(entry);
         let state = order.state();
         let fits = match entry.status {
             "Filled" => state == OrderState::Filled,
@@ -257,6 +273,30 @@ impl World {
             let quantity = order.order.as_ref().map(|one| number(one.total_quantity()));
             assert_eq!(quantity, Some(number(&entry.quantity)), "quantity differs: {both}");
         }
+    }
+
+    /// A modification that Gateway is said not to have made is not in force; unless it was kept back
+    /// by a Gateway that had lost IB before the session began, and has told nobody.
+    fn check_failed(&self, entry: &LedgerEntry) {
+        if self.orders.was_unlinked {
+            return;
+        }
+        let row = self.orders.journal.rows.orders.get(&entry.order_id);
+        let change = row.and_then(|row| row.change.as_ref());
+        let (Some(row), Some(change)) = (row, change) else {
+            return;
+        };
+        let concluded = change.state() == ChangeState::Failed
+            && change.kind() == v1::ChangeKind::Modify
+            && change.because.starts_with("Gateway shows the order");
+        let quantity = |request: &[u8]| {
+            let request = tws::PlaceOrderRequest::decode(request).expect("it was sent");
+            number(request.order.unwrap_or_default().total_quantity())
+        };
+        let wanted = quantity(&change.request);
+        let made = wanted == number(&entry.quantity) && wanted != quantity(&row.request);
+        let restored = self.orders.journal.restored > 0;
+        assert!(!concluded || !made || restored, "it is in force: {change:?}\n{entry:?}");
     }
 
     /// Each is written down before it leaves.

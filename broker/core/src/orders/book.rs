@@ -162,10 +162,10 @@ impl Book {
         all
     }
 
-    pub(crate) fn of_group(&self, group: &str) -> Vec<i32> {
-        let live = self.live.values().flatten();
-        let is_in = |id: &&i32| self.orders.get(id).is_some_and(|one| one.record.group == group);
-        live.filter(is_in).copied().collect()
+    /// The last order of a group in the frame in which it left; those that Gateway attaches are in none.
+    pub(crate) fn last_of_group(&self, group: &str) -> Option<&Order> {
+        let is_in = |one: &&Order| one.record.group == group && one.record.attached_to == 0;
+        self.orders.values().rev().filter(|_| !group.is_empty()).find(is_in)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Order> {

@@ -15,6 +15,7 @@ use prost::Message as _;
 
 use super::asked::cancel::the_broker;
 use super::asked::placement::is_held;
+use super::book::order::Order;
 use super::brakes::Doubt;
 use super::{Desk, Doing};
 use crate::accounts::mask_accounts;
@@ -296,26 +297,24 @@ impl Desk {
     }
 
     /// Of a group that was cut on its way, what Gateway holds back for the rest is cancelled. It was
-    /// cut only if a member was never told of, in whatever session: a group that has arrived is not
-    /// torn by a list that lacks one of it. And Gateway has to show that it holds it back.
+    /// cut only if Gateway has never told of its last order, in whatever session: a group that has
+    /// arrived is not torn by a list that lacks one of it. And Gateway has to show that it holds the
+    /// others back.
     fn end_torn_groups(&mut self, now: Instant) {
         let Some(epoch) = self.epoch else {
             return;
         };
-        let mut torn = Vec::new();
-        for order in self.book.iter().filter(|order| {
+        let is_held_back = |order: &&Order| {
             order.state() == State::Inactive
                 && order.is_seen_in(epoch)
-                && !order.record.group.is_empty()
                 && is_held(&request_of(&order.record.request))
-        }) {
-            let members = self.book.of_group(&order.record.group);
-            let members = members.iter().filter_map(|id| self.book.get(*id));
-            let mut others = members.filter(|one| one.record.attached_to == 0);
-            if others.any(|one| one.state() == State::Unknown && !one.has_been_told()) {
-                torn.push(order.record.order_id);
-            }
-        }
+        };
+        let is_cut = |order: &&Order| {
+            let last = self.book.last_of_group(&order.record.group);
+            last.is_some_and(|last| last.state() == State::Unknown && !last.has_been_told())
+        };
+        let torn = self.book.iter().filter(is_held_back).filter(is_cut);
+        let torn: Vec<i32> = torn.map(|order| order.record.order_id).collect();
         for id in torn {
             let owner = self.book.get(id).map(|order| order.record.owner.clone());
             let owner = owner.unwrap_or_default();

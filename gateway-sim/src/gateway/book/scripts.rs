@@ -35,6 +35,7 @@ pub(in super::super) struct Script {
     cancels: VecDeque<(i32, u32)>,
     early_ends: u32,
     foreign_ends: u32,
+    short_lists: u32,
     lose: u32,
     lose_cancels: u32,
     drop_cancel: Option<DropAtOrder>,
@@ -91,6 +92,11 @@ impl Script {
         count_down(&mut self.foreign_ends)
     }
 
+    /// Whether a list of open orders lacks its last order.
+    pub(in super::super) fn short_list(&mut self) -> bool {
+        count_down(&mut self.short_lists)
+    }
+
     pub(super) fn cancel_refusal(&mut self) -> Option<i32> {
         take(&mut self.cancels)
     }
@@ -123,6 +129,7 @@ impl Script {
             }
             To::RefuseCancel { code, count } => self.cancels.push_back((*code, *count)),
             To::EarlyEnd(count) => self.early_ends = *count,
+            To::ShortList(count) => self.short_lists = *count,
             To::ForeignEnd(count) => self.foreign_ends = *count,
             To::LoseAnswers(count) => self.lose = *count,
             To::LoseCancelAnswers(count) => self.lose_cancels = *count,

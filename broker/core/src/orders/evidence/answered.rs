@@ -4,7 +4,8 @@
 //! ended. That a change of which no answer came was not made is concluded only from a list of open
 //! orders that was begun after that and has come whole, and only if it shows just this order: with
 //! its fields for a modification, in any open state but PendingCancel for a cancel. What a list
-//! does not show stays UNKNOWN.
+//! does not show stays UNKNOWN; and while Gateway has lost IB (1100) it keeps changes back, and its
+//! lists say nothing of them.
 
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use prost::Message as _;
 
 use super::{Told, number};
 use crate::orders::Desk;
+use crate::orders::brakes::Road;
 use crate::orders::journal::{Change, OrderRecord};
 use crate::orders::session::reconcile::Listing;
 
@@ -88,6 +90,9 @@ impl Desk {
 
     /// Gateway's lists are complete: a change that is not in what they show of its order was not made.
     pub(in crate::orders) fn resolve_changes(&mut self, now: Instant) {
+        if self.brakes.road == Road::UpstreamLost {
+            return;
+        }
         let pass = self.reconciler.passes_begun();
         for id in self.book.live() {
             let Some(order) = self.book.get_mut(id) else {

@@ -114,3 +114,15 @@ fn an_order_that_is_being_cancelled_is_not_shown_open() {
     assert_eq!(change(&floor).because, "Gateway shows the order open");
     assert_eq!(change(&floor).state(), ChangeState::Failed);
 }
+
+#[test]
+fn while_gateway_has_lost_ib_its_lists_answer_no_change() {
+    let (mut floor, id) = unanswered(modified);
+    floor.desk.on_road(Road::UpstreamLost);
+    floor.reconcile_with(|floor| floor.opened(id, "Submitted", 10.0));
+    assert!(is_unknown(&floor), "it may keep the change back");
+    floor.desk.on_road(Road::Open);
+    floor.desk.on_gap("1102", false, floor.now);
+    floor.reconcile_with(|floor| floor.opened(id, "Submitted", 10.0));
+    assert_eq!(change(&floor).state(), ChangeState::Failed);
+}

@@ -74,3 +74,15 @@ fn what_gateway_does_not_hold_back_is_not_cancelled_for_a_member_that_is_missing
     listed(&mut floor, &[entry, target], "PreSubmitted");
     assert_eq!(cancels(&floor), [0; 0], "it was transmitted, so all of it arrived");
 }
+
+#[test]
+fn a_group_whose_last_order_was_told_of_has_arrived() {
+    let mut floor = Floor::open();
+    let [entry, _, stop] = bracket(&mut floor);
+    floor.opened(stop, "PreSubmitted", 10.0);
+    floor.down();
+    floor.session(2, Before::New);
+    listed(&mut floor, &[entry], "Inactive");
+    assert_eq!(cancels(&floor), [0; 0], "what lay before it in the frame came before it");
+    assert_eq!(floor.state("momentum", "target"), State::Unknown);
+}

@@ -15,6 +15,7 @@ mod reloads;
 mod requests;
 mod revivals;
 mod rules;
+mod sessions;
 mod strangers;
 mod turns;
 
@@ -34,7 +35,7 @@ use prost::Message as _;
 
 use super::asked::operator;
 use super::journal::{EventRecord, OrderRecord};
-use super::session::Before;
+use super::session::{Arrival, Before};
 use super::*;
 use crate::principals::{Principal, Role, WhenAway};
 use requests::*;
@@ -129,9 +130,15 @@ impl Floor {
     }
 
     fn session(&mut self, epoch: u64, before: Before) {
+        self.session_of(epoch, epoch, 1, before);
+    }
+
+    /// Its worker calls it so, and Gateway gives this as the next order id.
+    fn session_of(&mut self, epoch: u64, name: u64, next_valid_id: i32, before: Before) {
         self.desk.on_road(Road::Open);
-        let accounts = self.accounts.clone();
-        self.desk.on_session_up(epoch, &accounts, 1, before, self.now);
+        let accounts = &self.accounts.clone();
+        let arrival = Arrival { epoch, name, accounts, next_valid_id, before };
+        self.desk.on_session_up(arrival, self.now);
         self.settle();
     }
 

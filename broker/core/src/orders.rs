@@ -139,8 +139,8 @@ pub struct Desk {
     book: Book,
     executions: Executions,
     facts: Facts,
-    /// permIds that the doubts are about: a person may accept them.
-    doubtful: BTreeSet<i64>,
+    /// Gateway's own counter of order ids, as of this session.
+    counter: Option<i32>,
     brakes: Brakes,
     /// Why it is not known which orders there are, if it is not.
     blind: Option<String>,
@@ -193,7 +193,7 @@ impl Desk {
             book: Book::default(),
             executions: Executions::default(),
             facts: Facts::default(),
-            doubtful: BTreeSet::new(),
+            counter: None,
             brakes: Brakes::default(),
             blind: None,
             reconciler: Reconciler::new(),
@@ -243,7 +243,8 @@ impl Desk {
         self.executions = Executions::load(loaded.executions, clock.now);
         self.telling.resume(loaded.newest_event, millis);
         self.pace = Pace::resume(&self.book, clock.now, millis);
-        self.next_id = self.facts.floor.max(self.book.highest_id()) + 1;
+        self.next_id = self.facts.floor.max(self.highest_used()) + 1;
+        self.resume_doubts();
         self.forget_intents();
         self.resume_owed(clock.now);
     }
@@ -344,17 +345,6 @@ impl Desk {
 
     fn millis(&self, now: Instant) -> i64 {
         i64::try_from(self.clock.millis(now)).unwrap_or(i64::MAX)
-    }
-
-    fn doubt(&mut self, kind: Doubt, what: String) {
-        if !self.active || self.brakes.doubts.contains_key(&kind) {
-            return;
-        }
-        tracing::error!(what, "trading is halted");
-        let note = format!("trading is halted: {what}");
-        self.doings.push_back(Doing::Note(NoteKind::Order, Severity::Error, note));
-        self.doings.push_back(Doing::StatusChanged);
-        self.brakes.doubts.insert(kind, what);
     }
 
     fn note(&mut self, severity: Severity, text: String) {

@@ -7,12 +7,13 @@
 //!
 //! Read on in `evidence/whose.rs` and `evidence/matching.rs` (which order it is about),
 //! `evidence/fills.rs`, `evidence/completed.rs`, `evidence/complaints.rs` (errors),
-//! `evidence/rivals.rs` (another order under one of our numbers) and `evidence/revival.rs` (ends that are
+//! `evidence/ids.rs` (what their ids mean), `evidence/rivals.rs` (another order under one of our numbers) and `evidence/revival.rs` (ends that are
 //! taken back).
 
 mod complaints;
 mod completed;
 mod fills;
+mod ids;
 mod matching;
 mod revival;
 mod rivals;

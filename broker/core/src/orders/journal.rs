@@ -4,7 +4,7 @@
 //! depends on a number leaves after the shell has said that it is on disk.
 
 pub use ibouncer_proto::api::journal::v1::{
-    Change, EventRecord, ExecutionRecord, Facts, Halt, OrderRecord, Sending, Session,
+    Change, Doubt, EventRecord, ExecutionRecord, Facts, Halt, OrderRecord, Sending, Session,
 };
 
 /// One row.

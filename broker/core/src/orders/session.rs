@@ -58,7 +58,6 @@ impl Desk {
         if !self.active {
             return;
         }
-        self.on_next_valid_id(next_valid_id);
         match before {
             Before::New => self.lose("the session before ended, and this one has not told", now),
             Before::TakenThrough(through) if self.is_continued(arrival) => {
@@ -72,6 +71,7 @@ impl Desk {
             self.tell(id, OrderEventKind::Change, now);
         }
         self.check_accounts(accounts);
+        self.on_counter(next_valid_id);
         self.owed.try_again(now);
         self.brakes.reconciling = true;
         self.brakes.unlisted = None;
@@ -173,6 +173,13 @@ impl Desk {
         self.doubt(Doubt::Accounts, what);
     }
 
+    /// Is the session of the login that the journal belongs to?
+    pub(super) fn is_journals_login(&self) -> bool {
+        let mut accounts = self.accounts.clone();
+        accounts.sort();
+        self.facts.accounts == accounts
+    }
+
     /// The journal has been compared with Gateway's lists: it is this login's, unless there is a
     /// doubt about just that.
     fn settle_journal(&mut self) {
@@ -235,11 +242,15 @@ impl Desk {
         self.settle_journal();
         if std::mem::take(&mut self.brakes.reconciling) {
             let (_, unknown) = self.book.counts();
+            let trading = match self.status(&self.clock).0 {
+                "on" => "open",
+                word => word,
+            };
             let text = match unknown {
-                0 => "orders agree with Gateway's lists; trading is open".to_owned(),
+                0 => format!("orders agree with Gateway's lists; trading is {trading}"),
                 _ => format!(
                     "orders were compared with Gateway's lists; {unknown} are UNKNOWN, see \
-                     `ibouncer orders`"
+                     `ibouncer orders`; trading is {trading}"
                 ),
             };
             let severity = if unknown == 0 { Severity::Info } else { Severity::Warning };

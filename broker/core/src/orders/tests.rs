@@ -4,6 +4,7 @@ mod administrators;
 mod audited;
 mod books;
 mod changes;
+mod doubts;
 mod lists;
 mod losses;
 mod matches;

@@ -141,6 +141,8 @@ pub struct Desk {
     facts: Facts,
     /// Gateway's own counter of order ids, as of this session.
     counter: Option<i32>,
+    /// When the newest list of executions was asked for.
+    executions_asked_ms: i64,
     brakes: Brakes,
     /// Why it is not known which orders there are, if it is not.
     blind: Option<String>,
@@ -194,6 +196,7 @@ impl Desk {
             executions: Executions::default(),
             facts: Facts::default(),
             counter: None,
+            executions_asked_ms: 0,
             brakes: Brakes::default(),
             blind: None,
             reconciler: Reconciler::new(),

@@ -188,7 +188,7 @@ impl Hub {
         let asked = match listing {
             Listing::OpenOrders => Ok(Asked::open_orders(false)),
             Listing::Executions => {
-                let last_n_days = self.desk.days_back(now);
+                let last_n_days = Some(self.desk.ask_for_executions(now));
                 let filter = tws::ExecutionFilter { last_n_days, ..Default::default() };
                 let request =
                     tws::ExecutionRequest { execution_filter: Some(filter), req_id: None };

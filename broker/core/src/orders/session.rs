@@ -2,10 +2,12 @@
 //! link's numbers, and what has to be compared before trading opens.
 //!
 //! Read on in `session/proof.rs` (what is lost, and what is proven), `session/reconcile.rs` (the
-//! passes over Gateway's lists) and `session/instances.rs` (cancels that a client's leaving owes).
+//! passes over Gateway's lists), `session/reach.rs` (how far back executions are asked for) and
+//! `session/instances.rs` (cancels that a client's leaving owes).
 
 pub(super) mod instances;
 mod proof;
+pub(super) mod reach;
 pub(super) mod reconcile;
 
 use std::time::{Duration, Instant};
@@ -189,15 +191,6 @@ impl Desk {
         }
     }
 
-    /// How far back executions are asked for, in days; none: today's. Gateway keeps a week.
-    pub(crate) fn days_back(&self, now: Instant) -> Option<i32> {
-        const TODAY_MS: i64 = 12 * 3600 * 1000;
-        let live = self.book.live();
-        let times = live.iter().filter_map(|id| self.book.get(*id));
-        let oldest = times.map(|order| order.record.updated_ms).min()?;
-        (self.millis(now) - oldest > TODAY_MS).then_some(7)
-    }
-
     /// Somebody asks for what Gateway's lists may tell: it is asked anew, unless it just was.
     pub(super) fn look_again(&mut self, now: Instant) {
         if self.reconciled.is_some_and(|at| now.saturating_duration_since(at) > FRESH) {
@@ -213,6 +206,9 @@ impl Desk {
             if complete {
                 self.book.age_foreign();
             }
+        }
+        if listing == Some(Listing::Executions) && complete {
+            self.on_executions_listed();
         }
         let unlisted = listing.filter(|_| !complete);
         if std::mem::replace(&mut self.brakes.unlisted, unlisted) != unlisted {

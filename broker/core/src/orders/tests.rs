@@ -12,6 +12,7 @@ mod names;
 mod outcome;
 mod owed;
 mod pace;
+mod reach;
 mod reloads;
 mod requests;
 mod revivals;
@@ -61,6 +62,8 @@ struct Floor {
     /// The disk takes what it is given.
     disk_works: bool,
     calls: u64,
+    /// Of how many days executions were asked for.
+    days: Vec<i32>,
     accounts: Vec<String>,
 }
 
@@ -124,6 +127,7 @@ impl Floor {
             disk,
             disk_works: true,
             calls: 0,
+            days: Vec::new(),
             accounts: vec!["DU0000001".into()],
         };
         floor.settle();
@@ -153,7 +157,10 @@ impl Floor {
 
     /// All lists come, empty unless the test told something in between.
     fn reconcile(&mut self) {
-        while self.desk.poll_listing().is_some() {
+        while let Some(listing) = self.desk.poll_listing() {
+            if listing == Listing::Executions {
+                self.days.push(self.desk.ask_for_executions(self.now));
+            }
             self.desk.on_listed(true, self.now);
             self.settle();
         }

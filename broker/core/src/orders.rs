@@ -59,7 +59,7 @@ use asked::waiting::WaitingRoom;
 use book::Book;
 use book::executions::Executions;
 use brakes::{Brakes, Doubt, Road};
-use journal::{Audit, EventRecord, Facts, Loaded, Write};
+use journal::{Audit, Beside, EventRecord, Facts, Loaded, Write};
 use leaving::departures::Departures;
 use leaving::pace::Pace;
 use session::instances;
@@ -139,6 +139,8 @@ pub struct Desk {
     book: Book,
     executions: Executions,
     facts: Facts,
+    /// Journals of the same client id, if this one is new.
+    beside: Vec<Beside>,
     /// Gateway's own counter of order ids, as of this session.
     counter: Option<i32>,
     /// When the newest list of executions was asked for.
@@ -195,6 +197,7 @@ impl Desk {
             book: Book::default(),
             executions: Executions::default(),
             facts: Facts::default(),
+            beside: Vec::new(),
             counter: None,
             executions_asked_ms: 0,
             brakes: Brakes::default(),
@@ -233,6 +236,7 @@ impl Desk {
             );
             self.doubt(Doubt::Volatile, what);
         }
+        self.beside = loaded.beside;
         let millis = self.millis(clock.now);
         self.facts = loaded.facts.unwrap_or_else(|| Facts {
             journal_id: format!("{:08x}", name as u32),

@@ -2,10 +2,11 @@
 //! link's numbers, and what has to be compared before trading opens.
 //!
 //! Read on in `session/proof.rs` (what is lost, and what is proven), `session/reconcile.rs` (the
-//! passes over Gateway's lists), `session/reach.rs` (how far back executions are asked for) and
+//! passes over Gateway's lists), `session/login.rs` (whether the journal is this login's), `session/reach.rs` (how far back executions are asked for) and
 //! `session/instances.rs` (cancels that a client's leaving owes).
 
 pub(super) mod instances;
+mod login;
 mod proof;
 pub(super) mod reach;
 pub(super) mod reconcile;
@@ -18,9 +19,7 @@ use prost::Message as _;
 
 use super::asked::cancel::the_broker;
 use super::asked::placement::is_held;
-use super::brakes::Doubt;
 use super::{Desk, Doing};
-use crate::accounts::mask_accounts;
 use crate::error;
 use crate::notes::Severity;
 use proof::ELSEWHERE;
@@ -72,7 +71,7 @@ impl Desk {
         for id in std::mem::take(&mut self.unsaid) {
             self.tell(id, OrderEventKind::Change, now);
         }
-        self.check_accounts(accounts);
+        self.check_login();
         self.on_counter(next_valid_id);
         self.owed.try_again(now);
         self.brakes.reconciling = true;
@@ -149,45 +148,6 @@ impl Desk {
             if order.move_change(next, because, 0) {
                 self.unsaid.push(id);
             }
-        }
-    }
-
-    /// The journal belongs to these accounts.
-    fn check_accounts(&mut self, accounts: &[String]) {
-        let mut accounts = accounts.to_vec();
-        accounts.sort();
-        if self.facts.accounts == accounts {
-            return;
-        }
-        if self.facts.accounts.is_empty() {
-            self.facts.accounts = accounts;
-            self.facts.client_id = self.client_id;
-            self.save_facts();
-            return;
-        }
-        let what = format!(
-            "the journal of orders belongs to {}, and Gateway shows {}: another login answers on \
-             this port, or the login has changed. If that is meant, `ibouncer trading adopt-state \
-             --reason …`",
-            mask_accounts(&self.facts.accounts),
-            mask_accounts(&accounts)
-        );
-        self.doubt(Doubt::Accounts, what);
-    }
-
-    /// Is the session of the login that the journal belongs to?
-    pub(super) fn is_journals_login(&self) -> bool {
-        let mut accounts = self.accounts.clone();
-        accounts.sort();
-        self.facts.accounts == accounts
-    }
-
-    /// The journal has been compared with Gateway's lists: it is this login's, unless there is a
-    /// doubt about just that.
-    fn settle_journal(&mut self) {
-        if !self.facts.settled && !self.brakes.doubts.contains_key(&Doubt::Empty) {
-            self.facts.settled = true;
-            self.save_facts();
         }
     }
 

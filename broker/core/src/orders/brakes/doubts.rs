@@ -18,6 +18,8 @@ pub(crate) enum Doubt {
     Accounts,
     /// It holds nothing, and Gateway shows orders of API programs.
     Empty,
+    /// It is new, and another one of the same client id and login lies beside it.
+    Beside,
     /// Gateway shows orders of our client id that it does not know.
     Unaccounted,
     /// Ids of orders come near those of requests.
@@ -31,7 +33,7 @@ pub(crate) enum Doubt {
 impl Doubt {
     /// An order that the journal does not know may have been placed all the same.
     pub(super) fn forgets_orders(self) -> bool {
-        matches!(self, Self::Empty | Self::Unaccounted)
+        matches!(self, Self::Empty | Self::Beside | Self::Unaccounted)
     }
 
     /// Its name in the journal. The others are found anew at each start and in each session.
@@ -39,6 +41,7 @@ impl Doubt {
         Some(match self {
             Self::Damaged | Self::Volatile | Self::Accounts => return None,
             Self::Empty => "empty",
+            Self::Beside => "beside",
             Self::Unaccounted => "unaccounted",
             Self::HighId => "high-id",
             Self::TwoPermIds => "two-perm-ids",
@@ -47,7 +50,14 @@ impl Doubt {
     }
 
     fn named(name: &str) -> Self {
-        let kept = [Self::Empty, Self::Unaccounted, Self::HighId, Self::TwoPermIds, Self::Altered];
+        let kept = [
+            Self::Empty,
+            Self::Beside,
+            Self::Unaccounted,
+            Self::HighId,
+            Self::TwoPermIds,
+            Self::Altered,
+        ];
         let found = kept.into_iter().find(|doubt| doubt.kept_as() == Some(name));
         // A newer build has another one. It is a doubt all the same.
         found.unwrap_or(Self::Unaccounted)

@@ -147,3 +147,35 @@ fn an_id_that_was_seen_is_not_given_out_by_a_later_broker() {
     let mut next = again(&floor, 1);
     assert!(next.placed("momentum", "a") > 5000);
 }
+
+fn beside(accounts: &[&str]) -> Loaded {
+    let beside = journal::Beside {
+        path: "/state/127.0.0.1_4001_410.orders.db".into(),
+        new: "/state/127.0.0.1_4002_410.orders.db".into(),
+        accounts: accounts.iter().map(|&one| one.to_owned()).collect(),
+    };
+    Loaded { beside: vec![beside], ..Loaded::default() }
+}
+
+#[test]
+fn a_new_journal_beside_one_of_the_same_login_halts_before_anything_is_placed() {
+    for (accounts, halts) in
+        [(&["DU0000001", "DU0000002"][..], true), (&["DU0000009"], false), (&[], true)]
+    {
+        let mut floor = first_lists_show(beside(accounts), &[]);
+        if !halts {
+            floor.placed("momentum", "a");
+            continue;
+        }
+        let call = floor.place("momentum", "a");
+        let refused = floor.refused_in_doubt(call);
+        assert_eq!(refused.code, "TRADING_HALTED");
+        assert!(refused.message.contains("/state/127.0.0.1_4001_410.orders.db"));
+        // The next broker does not look beside it any more.
+        let mut next = again(&floor, 1);
+        assert_eq!(word(&next), "halted");
+        next.call("risk", adopt());
+        next.placed("momentum", "a");
+        assert_eq!(word(&again(&next, 1)), "on");
+    }
+}

@@ -65,6 +65,8 @@ pub(crate) struct Orders {
     /// Ids that went to that one: it was the first to answer, and so the journal was its login's.
     elsewhere: BTreeSet<i32>,
     linked: bool,
+    /// The next broker finds no ledger, which knows how far session numbers are used up.
+    ledger_lost: bool,
     /// The next group of orders is torn apart.
     tear: bool,
     strengths: [u32; faults::GROUPS],

@@ -2,8 +2,9 @@
 //! link's numbers, and what has to be compared before trading opens.
 //!
 //! Read on in `session/proof.rs` (what is lost, and what is proven), `session/reconcile.rs` (the
-//! passes over Gateway's lists), `session/login.rs` (whether the journal is this login's), `session/reach.rs` (how far back executions are asked for) and
-//! `session/instances.rs` (cancels that a client's leaving owes).
+//! passes over Gateway's lists), `session/login.rs` (whether the journal is this login's),
+//! `session/reach.rs` (how far back executions are asked for) and `session/instances.rs` (cancels that
+//! a client's leaving owes).
 
 pub(super) mod instances;
 mod login;

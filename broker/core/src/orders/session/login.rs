@@ -43,9 +43,9 @@ impl Desk {
             let what = format!(
                 "the journal of orders is new, and {path} beside it is of the same client id and \
                  {whose}: Gateway may have another address than before, and the orders be in that \
-                 file. Then stop the broker, move {new} away, give that file its name (with what \
-                 has its name and -wal behind it), and start the broker. If they are different \
-                 Gateways, `ibouncer trading adopt-state --reason …`"
+                 file. Then stop the broker, move {new} away, rename that file to it (its -wal file \
+                 too, if there is one), and start the broker. If they are different Gateways, \
+                 `ibouncer trading adopt-state --reason …`"
             );
             self.doubt(Doubt::Beside, what);
         }

@@ -12,9 +12,10 @@
 //! nothing.
 //!
 //! Read on in `journal/store.rs` (the file and its transactions), `journal/schema.rs` (tables),
-//! `journal/load.rs` (what is found at start), `journal/reader.rs` (old events),
+//! `journal/load.rs` (what is found at start), `journal/beside.rs` (other journals of the folder), `journal/reader.rs` (old events),
 //! `journal/damage.rs` (what cannot be trusted, and what to do about it).
 
+mod beside;
 pub(crate) mod damage;
 mod load;
 mod reader;
@@ -147,7 +148,10 @@ impl Journal {
     /// is read. Whatever is wrong with it stands in the answer; nothing is then written to it.
     pub fn open(path: &Path) -> std::io::Result<(Self, Loaded)> {
         match Store::open(path) {
-            Ok((store, loaded)) => {
+            Ok((store, mut loaded)) => {
+                if loaded.facts.as_ref().is_none_or(|facts| facts.accounts.is_empty()) {
+                    loaded.beside = beside::find(path);
+                }
                 let store = store.ok_or_else(|| loaded.damaged.clone().unwrap_or_default());
                 Ok((Self::start(path, store)?, loaded))
             }

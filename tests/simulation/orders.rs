@@ -67,6 +67,8 @@ pub(crate) struct Orders {
     linked: bool,
     /// Gateway has lost IB at least once. What it keeps back then comes into force later.
     was_unlinked: bool,
+    /// The next broker finds no ledger, which knows how far session numbers are used up.
+    ledger_lost: bool,
     /// The next group of orders is torn apart.
     tear: bool,
     strengths: [u32; faults::GROUPS],

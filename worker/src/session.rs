@@ -63,6 +63,8 @@ pub struct WorkerSession {
     adoption_grace: Duration,
     build: String,
     pid: u32,
+    /// What the broker calls the session.
+    name: u64,
     /// What a broker must know that did not see the session begin.
     facts: SessionFacts,
     notices: Notices,
@@ -93,6 +95,7 @@ impl WorkerSession {
             adoption_grace: Duration::ZERO,
             build: build.to_owned(),
             pid,
+            name: 0,
             facts: SessionFacts::default(),
             notices: Notices::default(),
             link: LinkState::Greeting,
@@ -113,6 +116,7 @@ impl WorkerSession {
             Some(to_worker::Message::Hello(hello)) => self.on_hello(&hello),
             Some(to_worker::Message::Configure(configure)) => {
                 if matches!(self.state, State::Greeting) {
+                    self.name = configure.session_name;
                     self.drain = Duration::from_millis(configure.drain_ms);
                     self.link_retry = Duration::from_millis(configure.link_retry_ms.max(10));
                     self.adoption_grace = Duration::from_millis(configure.adoption_grace_ms);
@@ -311,6 +315,7 @@ impl WorkerSession {
             build: self.build.clone(),
             epoch: self.epoch,
             pid: self.pid,
+            session_name: self.name,
             taken_through: self.taken,
             written_through: self.written,
             ..Hello::default()

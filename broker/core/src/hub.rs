@@ -191,10 +191,16 @@ impl Hub {
     /// Something happened.
     pub fn handle_input(&mut self, input: Input, now: Instant) {
         match input {
-            Input::Start => self.session.start(now),
+            Input::Start => {
+                self.desk.on_alone(now);
+                self.session.start(now);
+            }
             Input::StartAdopting { who, pid } => self.session.start_adopting(&who, pid, now),
             Input::Adopt { epoch, pid, hello, open } => self.adopt(epoch, pid, &hello, &open, now),
-            Input::OrphanGone => self.session.on_orphan_gone(now),
+            Input::OrphanGone => {
+                self.desk.on_alone(now);
+                self.session.on_orphan_gone(now);
+            }
             Input::Stop { because } => self.session.stop(&because, now),
             Input::LetGo { because } => self.let_go(&because, now),
             Input::Settings(settings) => self.on_settings(*settings, now),

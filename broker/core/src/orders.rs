@@ -59,7 +59,7 @@ use asked::waiting::WaitingRoom;
 use book::Book;
 use book::executions::Executions;
 use brakes::{Brakes, Doubt, Road};
-use journal::{Audit, EventRecord, Facts, Loaded, Write};
+use journal::{Audit, Beside, EventRecord, Facts, Loaded, Write};
 use leaving::departures::Departures;
 use leaving::pace::Pace;
 use session::instances;
@@ -141,10 +141,12 @@ pub struct Desk {
     book: Book,
     executions: Executions,
     facts: Facts,
-    /// permIds that the doubts are about: a person may accept them.
-    doubtful: BTreeSet<i64>,
-    /// The same, ids of orders without a permId.
-    doubtful_ids: BTreeSet<i32>,
+    /// Journals of the same client id, if this one is new.
+    beside: Vec<Beside>,
+    /// Gateway's own counter of order ids, as of this session.
+    counter: Option<i32>,
+    /// When the newest list of executions was asked for.
+    executions_asked_ms: i64,
     brakes: Brakes,
     /// Why it is not known which orders there are, if it is not.
     blind: Option<String>,
@@ -197,8 +199,9 @@ impl Desk {
             book: Book::default(),
             executions: Executions::default(),
             facts: Facts::default(),
-            doubtful: BTreeSet::new(),
-            doubtful_ids: BTreeSet::new(),
+            beside: Vec::new(),
+            counter: None,
+            executions_asked_ms: 0,
             brakes: Brakes::default(),
             blind: None,
             reconciler: Reconciler::new(),
@@ -235,6 +238,7 @@ impl Desk {
             );
             self.doubt(Doubt::Volatile, what);
         }
+        self.beside = loaded.beside;
         let millis = self.millis(clock.now);
         self.facts = loaded.facts.unwrap_or_else(|| Facts {
             journal_id: format!("{:08x}", name as u32),
@@ -248,7 +252,8 @@ impl Desk {
         self.executions = Executions::load(loaded.executions, clock.now);
         self.telling.resume(loaded.newest_event, millis);
         self.pace = Pace::resume(&self.book, clock.now, millis);
-        self.next_id = self.facts.floor.max(self.book.highest_id()) + 1;
+        self.next_id = self.facts.floor.max(self.highest_used()) + 1;
+        self.resume_doubts();
         self.forget_intents();
         self.resume_owed(clock.now);
     }
@@ -355,17 +360,6 @@ impl Desk {
 
     fn millis(&self, now: Instant) -> i64 {
         i64::try_from(self.clock.millis(now)).unwrap_or(i64::MAX)
-    }
-
-    fn doubt(&mut self, kind: Doubt, what: String) {
-        if !self.active || self.brakes.doubts.contains_key(&kind) {
-            return;
-        }
-        tracing::error!(what, "trading is halted");
-        let note = format!("trading is halted: {what}");
-        self.doings.push_back(Doing::Note(NoteKind::Order, Severity::Error, note));
-        self.doings.push_back(Doing::StatusChanged);
-        self.brakes.doubts.insert(kind, what);
     }
 
     fn note(&mut self, severity: Severity, text: String) {

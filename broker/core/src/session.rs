@@ -190,6 +190,11 @@ impl Session {
         }
     }
 
+    /// Numbers up to this one were used, as somebody else remembers: the ledger may have been lost.
+    pub fn on_used(&mut self, epoch: u64) {
+        self.ledger.epoch = self.ledger.epoch.max(epoch);
+    }
+
     /// The broker is up, and no worker is left from before: make the first attempt.
     pub fn start(&mut self, now: Instant) {
         if matches!(self.state, State::Stopped) && !self.stopping {

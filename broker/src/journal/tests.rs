@@ -1,3 +1,4 @@
+mod beside;
 mod damage;
 
 use std::os::unix::fs::PermissionsExt as _;

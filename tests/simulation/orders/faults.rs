@@ -216,10 +216,11 @@ impl World {
 
     fn trouble_disk(&mut self) {
         let journal = &mut self.orders.journal;
-        match self.rng.u8(..6) {
+        match self.rng.u8(..7) {
             0..=1 => journal.full = !journal.full,
             2 => journal.full = false,
             3 => journal.slow = !journal.slow,
+            4 => self.orders.ledger_lost = true,
             _ => journal.back_up(),
         }
     }

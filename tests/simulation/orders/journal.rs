@@ -84,8 +84,7 @@ impl Journal {
             orders: rows.orders.values().cloned().collect(),
             executions: rows.executions.values().cloned().collect(),
             newest_event: rows.events.keys().next_back().copied().unwrap_or(0),
-            damaged: None,
-            blind: false,
+            ..Loaded::default()
         }
     }
 

@@ -282,6 +282,9 @@ impl World {
         let arrived = self.rng.usize(..=self.orders.journal.pending());
         let ordered = self.broker.told_to_end.is_some();
         self.orders.journal.on_broker_gone(if ordered { usize::MAX } else { arrived });
+        if std::mem::take(&mut self.orders.ledger_lost) {
+            self.disk.ledger.epoch = 0;
+        }
         self.orders.calls.clear();
         self.orders.shown.clear();
         self.orders.owners.iter_mut().for_each(Owner::on_broker_gone);

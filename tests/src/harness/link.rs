@@ -92,6 +92,7 @@ impl LoneWorker {
             buffer_bytes: buffer,
             droppable_ids: vec![201, 202, 212, 213, 221, 245, 246, 299],
             reserved_ids: vec![203, 204, 205, 211, 259],
+            session_name: 7,
         }
     }
 

@@ -45,6 +45,7 @@ impl World {
             adoption_grace_ms: 300_000,
             link_retry_ms: 200,
             drain_ms: 1500,
+            session_name: 77,
             ..Configure::default()
         };
         world.control(to_worker::Message::Configure(configure));
@@ -297,6 +298,7 @@ fn a_live_session_outlives_its_broker_and_tells_the_next_one_what_it_is() {
     world.drain();
     let hello = world.hello.take().unwrap();
     assert_eq!((hello.epoch, hello.taken_through, hello.next_number), (7, 2, 5));
+    assert_eq!(hello.session_name, 77, "as the broker before called it");
     let facts = hello.session.unwrap();
     assert_eq!((facts.server_version, facts.accounts.as_str()), (226, "DU0000001"));
     assert_eq!(facts.notices, notice.freeze());

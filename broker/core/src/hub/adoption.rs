@@ -56,6 +56,7 @@ impl Hub {
         self.counters.adoptions += 1;
         let facts = hello.session.clone().unwrap_or_default();
         self.trading.next_valid_id = facts.next_order_id;
+        self.trading.session_name = hello.session_name;
         self.before = Before::TakenThrough(hello.taken_through);
         if !facts.notices.is_empty() {
             // What a late joiner must know: farms, and whether Gateway's own link is up. Before

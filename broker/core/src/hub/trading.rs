@@ -20,7 +20,7 @@ use crate::ids::{CallId, ClientId, Epoch, RequestId};
 use crate::orders::brakes::Road;
 use crate::orders::journal::Loaded;
 use crate::orders::request::OrderRequest;
-use crate::orders::session::Before;
+use crate::orders::session::{Arrival, Before};
 use crate::orders::{Caller, Doing, Listing, Surroundings};
 use crate::pacing::gates::Gate;
 use crate::pacing::{Lane, Waiting};
@@ -42,6 +42,8 @@ pub(super) struct Trading {
     listed: Option<bool>,
     /// Gateway's own counter of order ids, as of READY.
     pub(super) next_valid_id: i32,
+    /// What the worker calls its session.
+    pub(super) session_name: u64,
 }
 
 /// A frame that has its number.
@@ -76,6 +78,7 @@ impl Hub {
     /// Goes on from what the journal of orders holds.
     pub fn open_trading(&mut self, loaded: Loaded, clock: Clock) {
         self.desk.open(loaded, self.seed, clock);
+        self.session.on_used(self.desk.newest_epoch());
         self.drive_desk(clock.now);
     }
 
@@ -203,7 +206,7 @@ impl Hub {
         let asked = match listing {
             Listing::OpenOrders => Ok(Asked::open_orders(false)),
             Listing::Executions => {
-                let last_n_days = self.desk.days_back(now);
+                let last_n_days = Some(self.desk.ask_for_executions(now));
                 let filter = tws::ExecutionFilter { last_n_days, ..Default::default() };
                 let request =
                     tws::ExecutionRequest { execution_filter: Some(filter), req_id: None };
@@ -337,8 +340,10 @@ impl Hub {
 
     pub(super) fn on_trading_up(&mut self, epoch: Epoch, before: Before, now: Instant) {
         self.update_road(now);
-        let (accounts, next) = (self.session.accounts(), self.trading.next_valid_id);
-        self.desk.on_session_up(epoch.0, accounts, next, before, now);
+        let (accounts, next_valid_id) = (self.session.accounts(), self.trading.next_valid_id);
+        let name = self.trading.session_name;
+        self.desk
+            .on_session_up(Arrival { epoch: epoch.0, name, accounts, next_valid_id, before }, now);
     }
 
     pub(super) fn on_trading_down(&mut self, because: &str, now: Instant) {

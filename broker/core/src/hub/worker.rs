@@ -227,6 +227,9 @@ impl Hub {
                 self.received = 0;
                 self.acknowledged = 0;
                 self.trading.forget_frames();
+                // No broker draws the name of another one's session.
+                let mut names = fastrand::Rng::with_seed(self.seed.wrapping_add(epoch.0));
+                self.trading.session_name = names.u64(1..);
                 self.supervisor.spawn(epoch, now);
             }
             Wish::Kill(because) => self.supervisor.kill(&because, now),
@@ -363,6 +366,7 @@ impl Hub {
             buffer_bytes: worker.buffer,
             droppable_ids: DROPPABLE.to_vec(),
             reserved_ids: RESERVED.to_vec(),
+            session_name: self.trading.session_name,
         }
     }
 

@@ -2,13 +2,16 @@
 //!
 //! A halt is a person's word and is kept over restarts. A doubt is the broker's own: something
 //! about the journal does not fit what Gateway shows, and a person must look. Cancels pass all
-//! of it. Read on in `orders/rights.rs` (what one order is checked for).
+//! of it. Read on in `brakes/doubts.rs`, and in `orders/rights.rs` (what one order is checked for).
+
+mod doubts;
 
 use std::collections::BTreeMap;
 
 use super::session::reconcile::Listing;
 use crate::error::{self, Error, Retry};
 use crate::principals::WhenAway;
+pub(crate) use doubts::Doubt;
 
 /// What the session can do for an order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,34 +27,6 @@ pub enum Road {
     Alternate,
     /// It is open.
     Open,
-}
-
-/// Doubts by their kind: a kind is told once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Doubt {
-    /// The journal cannot be read.
-    Damaged,
-    /// A restart of the machine forgets it.
-    Volatile,
-    /// It belongs to other accounts.
-    Accounts,
-    /// It holds nothing, and Gateway shows orders of API programs.
-    Empty,
-    /// Gateway shows orders of our client id that it does not know.
-    Unaccounted,
-    /// Ids of orders come near those of requests.
-    HighId,
-    /// One order has two permIds.
-    TwoPermIds,
-    /// An order is told with another contract or side than was placed.
-    Altered,
-}
-
-impl Doubt {
-    /// An order that the journal does not know may have been placed all the same.
-    fn forgets_orders(self) -> bool {
-        matches!(self, Self::Empty | Self::Unaccounted)
-    }
 }
 
 /// All that can close trading.

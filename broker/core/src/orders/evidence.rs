@@ -6,14 +6,16 @@
 //! everything else is somebody else's order, shown and never touched.
 //!
 //! Read on in `evidence/whose.rs` and `evidence/matching.rs` (which order it is about),
-//! `evidence/answered.rs` (changes), `evidence/fills.rs`, `evidence/completed.rs`, `evidence/complaints.rs` (errors),
-//! `evidence/rivals.rs` (another order under one of our numbers) and `evidence/revival.rs` (ends that are
+//! `evidence/ids.rs` (what their ids mean), `evidence/answered.rs` (changes), `evidence/fills.rs`,
+//! `evidence/completed.rs`, `evidence/complaints.rs` (errors), `evidence/rivals.rs` (another order under
+//! one of our numbers) and `evidence/revival.rs` (ends that are
 //! taken back).
 
 pub(super) mod answered;
 mod complaints;
 mod completed;
 mod fills;
+mod ids;
 mod matching;
 mod revival;
 mod rivals;

@@ -4,7 +4,8 @@
 //! depends on a number leaves after the shell has said that it is on disk.
 
 pub use ibouncer_proto::api::journal::v1::{
-    Change, EventRecord, ExecutionRecord, Facts, Halt, OrderRecord, OrderedCancels, Sending,
+    Change, Doubt, EventRecord, ExecutionRecord, Facts, Halt, OrderRecord, OrderedCancels, Sending,
+    Session,
 };
 
 /// One row.
@@ -35,6 +36,19 @@ pub struct Loaded {
     pub damaged: Option<String>,
     /// And nothing of it could be read: whose orders there are is not known.
     pub blind: bool,
+    /// Of a journal that no session has had yet: others of its client id in the same folder.
+    pub beside: Vec<Beside>,
+}
+
+/// A journal with orders that lies beside a new one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Its file.
+    pub path: String,
+    /// The new one's.
+    pub new: String,
+    /// Accounts that it belongs to; none: it could not be read.
+    pub accounts: Vec<String>,
 }
 
 /// An entry of the audit log.

@@ -52,6 +52,8 @@ impl Desk {
                     if let Some((_, deadline)) = self.previews.get_mut(id) {
                         *deadline = now + PREVIEW;
                     }
+                    // Gateway counts it, and no order remains that would say so.
+                    self.note_used(*id);
                 }
                 What::CancelEvery => {}
             }

@@ -1,10 +1,15 @@
 //! What the life of the session means for orders: what is lost with it, what is proven by the
 //! link's numbers, and what has to be compared before trading opens.
 //!
-//! Read on in `session/reconcile.rs` (the passes over Gateway's lists) and `session/instances.rs`
-//! (cancels that a client's leaving owes).
+//! Read on in `session/proof.rs` (what is lost, and what is proven), `session/reconcile.rs` (the
+//! passes over Gateway's lists), `session/login.rs` (whether the journal is this login's),
+//! `session/reach.rs` (how far back executions are asked for) and `session/instances.rs` (cancels that
+//! a client's leaving owes).
 
 pub(super) mod instances;
+mod login;
+mod proof;
+pub(super) mod reach;
 pub(super) mod reconcile;
 
 use std::time::{Duration, Instant};
@@ -16,11 +21,10 @@ use prost::Message as _;
 use super::asked::cancel::the_broker;
 use super::asked::placement::is_held;
 use super::book::order::Order;
-use super::brakes::Doubt;
 use super::{Desk, Doing};
-use crate::accounts::mask_accounts;
 use crate::error;
 use crate::notes::Severity;
+use proof::ELSEWHERE;
 use reconcile::{Listing, Progress};
 
 /// What is known of what left before.
@@ -33,36 +37,44 @@ pub enum Before {
     TakenThrough(u64),
 }
 
+/// A session that is up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) epoch: u64,
+    /// What its worker calls it, 0 if it does not.
+    pub(crate) name: u64,
+    pub(crate) accounts: &'a [String],
+    /// Gateway's own counter of order ids.
+    pub(crate) next_valid_id: i32,
+    pub(crate) before: Before,
+}
+
 /// Gateway's lists are not asked for again so soon after they were read: each is long.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// Why a session that was taken over says nothing of what left in another one.
-const ELSEWHERE: &str = "it left in an earlier session, and this one has not told";
-
 impl Desk {
     /// The session is up.
-    pub(crate) fn on_session_up(
-        &mut self,
-        epoch: u64,
-        accounts: &[String],
-        next_valid_id: i32,
-        before: Before,
-        now: Instant,
-    ) {
+    pub(crate) fn on_session_up(&mut self, arrival: Arrival<'_>, now: Instant) {
+        let Arrival { epoch, accounts, next_valid_id, before, .. } = arrival;
         self.epoch = Some(epoch);
         self.accounts = accounts.to_vec();
         if !self.active {
             return;
         }
-        self.on_next_valid_id(next_valid_id);
         match before {
             Before::New => self.lose("the session before ended, and this one has not told", now),
-            Before::TakenThrough(through) => self.prove(epoch, through, now),
+            Before::TakenThrough(through) if self.is_continued(arrival) => {
+                self.prove(epoch, through, now);
+            }
+            // Between the two there was another one, or this one's number is used twice.
+            Before::TakenThrough(_) => self.lose(ELSEWHERE, now),
         }
+        self.enter(arrival);
         for id in std::mem::take(&mut self.unsaid) {
             self.tell(id, OrderEventKind::Change, now);
         }
-        self.check_accounts(accounts);
+        self.check_login();
+        self.on_counter(next_valid_id);
         self.owed.try_again(now);
         self.brakes.reconciling = true;
         self.brakes.unlisted = None;
@@ -105,62 +117,6 @@ impl Desk {
         }
     }
 
-    /// Everything that lives is UNKNOWN until Gateway tells of it.
-    fn lose(&mut self, because: &str, now: Instant) {
-        for id in self.book.live() {
-            let Some(order) = self.book.get_mut(id) else {
-                continue;
-            };
-            if !order.has_left() {
-                continue;
-            }
-            let changed = order.move_change(ChangeState::Unknown, because, 0);
-            if order.transition(State::Unknown, because) == Ok(true) {
-                self.tell(id, OrderEventKind::State, now);
-            } else if changed {
-                self.tell(id, OrderEventKind::Change, now);
-            }
-        }
-    }
-
-    /// What the worker has not taken was never sent: that is proof.
-    fn prove(&mut self, epoch: u64, through: u64, now: Instant) {
-        let because = "the link's numbers prove that it never left";
-        for id in self.book.live() {
-            let Some(order) = self.book.get_mut(id) else {
-                continue;
-            };
-            let unsent = |sending: &Option<super::journal::Sending>| {
-                sending.as_ref().is_some_and(|one| one.epoch == epoch && one.number > through)
-            };
-            let never = unsent(&order.record.sending)
-                && matches!(order.state(), State::Sent | State::Unknown);
-            let change_never = order.pending().is_some_and(|change| unsent(&change.sending));
-            let elsewhere = |sending: &Option<super::journal::Sending>| {
-                sending.as_ref().is_some_and(|one| one.epoch != epoch)
-            };
-            let lost = elsewhere(&order.record.sending) && order.state() == State::Sent;
-            let change = order.pending().filter(|change| change.state() == ChangeState::Sent);
-            let change_lost = change.is_some_and(|change| elsewhere(&change.sending));
-            let change_taken = change.is_some() && !change_lost && !change_never;
-            if never && order.transition(State::NotSent, because) == Ok(true) {
-                order.move_change(ChangeState::NotSent, because, 0);
-                self.tell(id, OrderEventKind::State, now);
-            } else if change_never && order.move_change(ChangeState::NotSent, because, 0) {
-                self.answers_due.remove(&id);
-                self.tell(id, OrderEventKind::Change, now);
-            } else if lost && order.transition(State::Unknown, ELSEWHERE) == Ok(true) {
-                order.move_change(ChangeState::Unknown, ELSEWHERE, 0);
-                self.tell(id, OrderEventKind::State, now);
-            } else if change_lost && order.move_change(ChangeState::Unknown, ELSEWHERE, 0) {
-                self.tell(id, OrderEventKind::Change, now);
-            } else if change_taken {
-                // The broker that awaited the answer may be gone.
-                self.answers_due.entry(id).or_insert(now + self.settings.answer_deadline);
-            }
-        }
-    }
-
     /// Orders that a journal holds as intents have not left: nothing leaves before it is there.
     pub(super) fn forget_intents(&mut self) {
         let now = self.clock.now;
@@ -197,47 +153,6 @@ impl Desk {
         }
     }
 
-    /// The journal belongs to these accounts.
-    fn check_accounts(&mut self, accounts: &[String]) {
-        let mut accounts = accounts.to_vec();
-        accounts.sort();
-        if self.facts.accounts == accounts {
-            return;
-        }
-        if self.facts.accounts.is_empty() {
-            self.facts.accounts = accounts;
-            self.facts.client_id = self.client_id;
-            self.save_facts();
-            return;
-        }
-        let what = format!(
-            "the journal of orders belongs to {}, and Gateway shows {}: another login answers on \
-             this port, or the login has changed. If that is meant, `ibouncer trading adopt-state \
-             --reason …`",
-            mask_accounts(&self.facts.accounts),
-            mask_accounts(&accounts)
-        );
-        self.doubt(Doubt::Accounts, what);
-    }
-
-    /// The journal has been compared with Gateway's lists: it is this login's, unless there is a
-    /// doubt about just that.
-    fn settle_journal(&mut self) {
-        if !self.facts.settled && !self.brakes.doubts.contains_key(&Doubt::Empty) {
-            self.facts.settled = true;
-            self.save_facts();
-        }
-    }
-
-    /// How far back executions are asked for, in days; none: today's. Gateway keeps a week.
-    pub(crate) fn days_back(&self, now: Instant) -> Option<i32> {
-        const TODAY_MS: i64 = 12 * 3600 * 1000;
-        let live = self.book.live();
-        let times = live.iter().filter_map(|id| self.book.get(*id));
-        let oldest = times.map(|order| order.record.updated_ms).min()?;
-        (self.millis(now) - oldest > TODAY_MS).then_some(7)
-    }
-
     /// Somebody asks for what Gateway's lists may tell: it is asked anew, unless it just was.
     pub(super) fn look_again(&mut self, now: Instant) {
         if self.reconciled.is_some_and(|at| now.saturating_duration_since(at) > FRESH) {
@@ -253,6 +168,9 @@ impl Desk {
             if complete {
                 self.book.age_foreign();
             }
+        }
+        if listing == Some(Listing::Executions) && complete {
+            self.on_executions_listed();
         }
         let unlisted = listing.filter(|_| !complete);
         if std::mem::replace(&mut self.brakes.unlisted, unlisted) != unlisted {
@@ -282,11 +200,15 @@ impl Desk {
         self.settle_journal();
         if std::mem::take(&mut self.brakes.reconciling) {
             let (_, unknown) = self.book.counts();
+            let trading = match self.status(&self.clock).0 {
+                "on" => "open",
+                word => word,
+            };
             let text = match unknown {
-                0 => "orders agree with Gateway's lists; trading is open".to_owned(),
+                0 => format!("orders agree with Gateway's lists; trading is {trading}"),
                 _ => format!(
                     "orders were compared with Gateway's lists; {unknown} are UNKNOWN, see \
-                     `ibouncer orders`"
+                     `ibouncer orders`; trading is {trading}"
                 ),
             };
             let severity = if unknown == 0 { Severity::Info } else { Severity::Warning };

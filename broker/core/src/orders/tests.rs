@@ -5,6 +5,7 @@ mod answers;
 mod audited;
 mod books;
 mod changes;
+mod doubts;
 mod groups;
 mod lists;
 mod losses;
@@ -13,11 +14,13 @@ mod names;
 mod outcome;
 mod owed;
 mod pace;
+mod reach;
 mod reloads;
 mod requests;
 mod revivals;
 mod rivals;
 mod rules;
+mod sessions;
 mod strangers;
 mod turns;
 
@@ -37,7 +40,7 @@ use prost::Message as _;
 
 use super::asked::operator;
 use super::journal::{EventRecord, OrderRecord};
-use super::session::Before;
+use super::session::{Arrival, Before};
 use super::*;
 use crate::principals::{Principal, Role, WhenAway};
 use requests::*;
@@ -62,6 +65,8 @@ struct Floor {
     /// The disk takes what it is given.
     disk_works: bool,
     calls: u64,
+    /// Of how many days executions were asked for.
+    days: Vec<i32>,
     accounts: Vec<String>,
 }
 
@@ -133,6 +138,7 @@ impl Floor {
             disk,
             disk_works: true,
             calls: 0,
+            days: Vec::new(),
             accounts: vec!["DU0000001".into()],
         };
         floor.settle();
@@ -140,9 +146,15 @@ impl Floor {
     }
 
     fn session(&mut self, epoch: u64, before: Before) {
+        self.session_of(epoch, epoch, 1, before);
+    }
+
+    /// Its worker calls it so, and Gateway gives this as the next order id.
+    fn session_of(&mut self, epoch: u64, name: u64, next_valid_id: i32, before: Before) {
         self.desk.on_road(Road::Open);
-        let accounts = self.accounts.clone();
-        self.desk.on_session_up(epoch, &accounts, 1, before, self.now);
+        let accounts = &self.accounts.clone();
+        let arrival = Arrival { epoch, name, accounts, next_valid_id, before };
+        self.desk.on_session_up(arrival, self.now);
         self.settle();
     }
 
@@ -156,7 +168,10 @@ impl Floor {
 
     /// All lists come, empty unless the test told something in between.
     fn reconcile(&mut self) {
-        while self.desk.poll_listing().is_some() {
+        while let Some(listing) = self.desk.poll_listing() {
+            if listing == Listing::Executions {
+                self.days.push(self.desk.ask_for_executions(self.now));
+            }
             self.desk.on_listed(true, self.now);
             self.settle();
         }

@@ -235,7 +235,8 @@ impl Session {
 
     /// One attempt, entered in the record before it is made.
     pub(super) fn dial(&mut self, because: &str, now: Instant) {
-        self.epoch = Epoch(self.epoch.0 + 1);
+        // A session that was taken over can have a lower number than others that were used.
+        self.epoch = Epoch(self.epoch.0.max(self.ledger.epoch) + 1);
         self.dials += 1;
         self.dialled_id = self.next_client_id();
         self.verdict = None;

@@ -6,6 +6,7 @@ use ibouncer_proto::tws::v1 as tws;
 
 use super::reads::details;
 use super::*;
+use crate::orders::journal::{Loaded, OrderRecord, Sending};
 use crate::orders::request::OrderRequest;
 use crate::principals::{Credential, Principal, Role, TradingSettings, WhenAway};
 
@@ -82,6 +83,27 @@ fn place_of(world: &mut World, client: ClientId, call: u64, name: &str) {
 
 fn placed(world: &World) -> Vec<i32> {
     world.sent_of(id::PLACE_ORDER)
+}
+
+#[test]
+fn sessions_are_numbered_above_the_journals_and_what_left_in_them_is_unknown_at_once() {
+    let mut world = World::new(settings());
+    let clock = memory(world.now).clock;
+    let sending = Sending { epoch: 40, number: 3 };
+    let order = OrderRecord {
+        order_id: 5,
+        owner: "momentum".into(),
+        client_order_id: "a".into(),
+        state: api::OrderState::Working.into(),
+        sending: Some(sending),
+        ..OrderRecord::default()
+    };
+    // The ledger was lost.
+    world.hub.open_trading(Loaded { orders: vec![order], ..Loaded::default() }, clock);
+    world.input(Input::Start);
+    assert_eq!(world.spawned, [Epoch(41)]);
+    let status = world.hub.desk.status(&clock).1.unwrap();
+    assert_eq!((status.open_orders, status.unknown_orders), (1, 1), "no session is up yet");
 }
 
 #[test]

@@ -178,16 +178,13 @@ impl Desk {
                 "the journal cannot be read: repair it or move it away, and start the broker anew",
             ));
         }
-        let adopted: Vec<String> = std::mem::take(&mut self.brakes.doubts).into_values().collect();
         if !accounts.is_empty() {
             self.facts.accounts = accounts.to_vec();
             self.facts.accounts.sort();
         }
         self.next_id = self.next_id.max(self.facts.floor + 1);
-        self.facts.adopted.extend(std::mem::take(&mut self.doubtful));
-        self.facts.adopted_ids.extend(std::mem::take(&mut self.doubtful_ids));
         self.facts.settled = true;
-        self.save_facts();
+        let adopted = self.end_doubts();
         self.note(
             Severity::Warning,
             format!("the journal's state was adopted by {}: {reason}", caller.shown()),

@@ -6,9 +6,10 @@ use ibouncer_proto::api::v1::{ExecutionEventKind, OrderEventKind, OrderState as 
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
+use super::ids::NO_ORDER_ID;
 use super::matching::Description;
 use super::revival::decimal;
-use super::whose::{NO_ORDER_ID, Whose};
+use super::whose::Whose;
 use super::{is_more, number};
 use crate::orders::Desk;
 use crate::orders::book::executions::News;

@@ -1,19 +1,15 @@
-//! Whose an order is that Gateway tells of, and what its id means for the next ones.
+//! Whose an order is that Gateway tells of.
 
 use std::time::Instant;
 
 use bytes::Bytes;
 use ibouncer_proto::tws::v1 as tws;
 
+use super::ids::NO_ORDER_ID;
 use super::matching::{Description, Placed, Unlike};
-use crate::notes::Severity;
 use crate::orders::brakes::Doubt;
-use crate::orders::journal::Facts;
 use crate::orders::leaving::departures::What;
-use crate::orders::{Desk, HIGHEST_ORDER_ID, body};
-
-/// Gateway writes this where there is no order id.
-pub(super) const NO_ORDER_ID: i32 = i32::MAX;
+use crate::orders::{Desk, body};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::orders) enum Whose {
@@ -28,42 +24,6 @@ pub(in crate::orders) enum Whose {
 }
 
 impl Desk {
-    /// Ids that Gateway has seen are not used again; those near the ids of requests end trading,
-    /// until a person has accepted the order.
-    pub(in crate::orders) fn see_id(&mut self, order_id: i32, client_id: i32, perm_id: i64) {
-        if order_id <= 0 || order_id == NO_ORDER_ID {
-            return;
-        }
-        if order_id >= HIGHEST_ORDER_ID {
-            if !self.is_doubtful(order_id, perm_id) {
-                return;
-            }
-            let what = format!(
-                "API client {client_id} has an order with id {order_id}, and ids above \
-                 {HIGHEST_ORDER_ID} are for requests: new ids would have to be higher still. Let \
-                 it use lower ids, and reset the ids in Gateway while no API order is open; or, if \
-                 Gateway takes lower ones all the same, `ibouncer trading adopt-state`"
-            );
-            return self.doubt(Doubt::HighId, what);
-        }
-        self.next_id = self.next_id.max(order_id + 1);
-    }
-
-    /// Gateway's own counter: at READY, and after a duplicate.
-    pub(crate) fn on_next_valid_id(&mut self, order_id: i32) {
-        if (1..HIGHEST_ORDER_ID).contains(&order_id) {
-            self.next_id = self.next_id.max(order_id);
-        } else if order_id >= HIGHEST_ORDER_ID && self.active {
-            let text = format!(
-                "Gateway's next order id is {order_id}, and ids above {HIGHEST_ORDER_ID} are for \
-                 requests: orders go on from {}. If Gateway refuses them (103), reset its order \
-                 ids (API settings, Reset API order ID sequence) while no API order is open",
-                self.next_id
-            );
-            self.note(Severity::Warning, text);
-        }
-    }
-
     pub(in crate::orders) fn is_of_our_client_id(&self, order_id: i32, client_id: i32) -> bool {
         client_id == self.client_id && order_id > 0 && order_id != NO_ORDER_ID
     }
@@ -204,22 +164,5 @@ impl Desk {
             self.client_id
         );
         self.doubt(Doubt::Unaccounted, what);
-    }
-
-    /// False if a person has accepted the order with this permId, or, if it has none, with this id.
-    pub(in crate::orders) fn is_doubtful(&mut self, order_id: i32, perm_id: i64) -> bool {
-        let Facts { adopted, adopted_ids, .. } = &self.facts;
-        let accepted = match perm_id {
-            0 => adopted_ids.contains(&order_id),
-            _ => adopted.contains(&perm_id),
-        };
-        // By hand there is neither.
-        match (accepted, perm_id) {
-            (true, _) => {}
-            (false, 0) if order_id == 0 => {}
-            (false, 0) => _ = self.doubtful_ids.insert(order_id),
-            (false, _) => _ = self.doubtful.insert(perm_id),
-        }
-        !accepted
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn stranger(client_id: i32, order_id: i32, perm_id: i64) -> tws::OpenOrder {
+pub(super) fn stranger(client_id: i32, order_id: i32, perm_id: i64) -> tws::OpenOrder {
     tws::OpenOrder {
         order_id: Some(order_id),
         order: Some(tws::Order {
@@ -20,13 +20,13 @@ fn shown(floor: &mut Floor) -> Vec<v1::Order> {
     floor.answer::<v1::ListOrdersResponse>(call).orders
 }
 
-fn adopt() -> OrderRequest {
+pub(super) fn adopt() -> OrderRequest {
     let reason = "other programs' orders".into();
     OrderRequest::AdoptState(v1::AdoptTradingStateRequest { reason })
 }
 
 /// A broker whose first lists show these.
-fn first_lists_show(loaded: Loaded, all: &[tws::OpenOrder]) -> Floor {
+pub(super) fn first_lists_show(loaded: Loaded, all: &[tws::OpenOrder]) -> Floor {
     let mut floor = Floor::closed(loaded);
     floor.session(1, Before::New);
     for one in all {

@@ -41,6 +41,19 @@ fn a_worker_from_before_is_taken_over_with_its_number_and_its_accounts() {
 }
 
 #[test]
+fn numbers_of_sessions_go_on_above_all_that_is_known_to_be_used() {
+    let mut world = adopting();
+    // The ledger was lost once, and the journal of orders knows more.
+    world.session.on_used(40);
+    world.session.adopt(Epoch(2), &SessionFacts::default(), world.now);
+    world.settle();
+    assert_eq!(world.session.epoch, Epoch(2));
+    world.reported(EndReason::ClosedByPeer, 0);
+    world.expire();
+    assert_eq!((world.session.epoch, world.session.ledger().epoch), (Epoch(41), 41));
+}
+
+#[test]
 fn nothing_is_dialled_while_it_holds_its_lock_however_late_it_is() {
     let mut world = adopting();
     for _ in 0..100 {

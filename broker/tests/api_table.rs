@@ -182,20 +182,13 @@ fn call_row(call: &CallKind) -> [String; 4] {
 }
 
 fn line_row(line: &Kind) -> [String; 4] {
-    let kept = match line.memory() {
-        ibouncer_core::memory::Memory::Nothing => "–",
-        ibouncer_core::memory::Memory::Tape(_) => "newest 2048, for Resume",
-        ibouncer_core::memory::Memory::LastValues(_) => "last values",
-        ibouncer_core::memory::Memory::Book(_) => "whole book",
-        ibouncer_core::memory::Memory::Image(_) => "whole state",
-    };
     let sharing = if *line == kind::HISTORICAL_BARS { "private" } else { "shared line" };
     let method = if *line == kind::HISTORICAL_BARS {
         "`HistoryService.StreamHistoricalBars`".into()
     } else {
         method_of(line.tws)
     };
-    [method, sharing.into(), kept.into(), line.lane.name().into()]
+    [method, sharing.into(), line.memory().words().into(), line.lane.name().into()]
 }
 
 /// One row for each way in which a request is served.

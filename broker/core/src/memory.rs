@@ -157,6 +157,17 @@ impl Memory {
         }
     }
 
+    /// What is kept, as the table of messages in docs/api.md says it; of nothing a dash.
+    pub const fn words(&self) -> &'static str {
+        match self.what {
+            What::Nothing => "–",
+            What::Tape(_) => "newest 2048, for Resume",
+            What::LastValues(_) => "last values",
+            What::Book(_) => "whole book",
+            What::Image(_) => "whole state",
+        }
+    }
+
     /// Is it an image, with an end of its first load?
     pub const fn is_image(&self) -> bool {
         matches!(self.what, What::Image(_))

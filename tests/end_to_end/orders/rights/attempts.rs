@@ -122,7 +122,7 @@ pub(super) const ATTEMPTS: &[(&str, Attempt, &str)] = {
         ("apple", PlaceTwisted(Twist::ConId), DENIED),
         ("apple", PlaceTwisted(Twist::LocalSymbol), DENIED),
         ("apple", PlaceTwisted(Twist::SecId), DENIED),
-        ("apple", PlaceTwisted(Twist::Legs), DENIED),
+        ("apple", PlaceTwisted(Twist::Legs), "INVALID_ARGUMENT"),
         ("stocks", PlaceTwisted(Twist::ConId), DENIED),
         ("stocks", PlaceTwisted(Twist::DeltaNeutral), DENIED),
         ("cheap", PlaceTwisted(Twist::CheapSale), LIMIT),

@@ -50,9 +50,10 @@ impl Hub {
         } else {
             self.clients.charge(client, &self.settings.limits, now)
         };
-        self.streams.open(stream, client, single);
-        if let Err(error) = refusal {
-            self.outputs.push_back(Output::EndStream(stream, error));
+        match refusal {
+            Ok(()) => self.streams.open(stream, client, single),
+            // It never was: what is asked for on it has no line, and nothing is told before this.
+            Err(error) => self.outputs.push_back(Output::EndStream(stream, error)),
         }
     }
 
@@ -239,7 +240,7 @@ impl Hub {
         let slot = match self.line_for(client, &wanted, now) {
             Ok(slot) => slot,
             Err(obstacle) => {
-                let error = self.explain(&obstacle);
+                let error = self.explain(&obstacle, manner.wait);
                 if manner.wait {
                     let waiter =
                         Waiter { stream, client, subscription, wanted, manner, refused: None };

@@ -237,7 +237,10 @@ impl Hub {
             return;
         };
         let client = open.client;
-        let slot = match self.line_for(client, &wanted, now) {
+        let kept = manner.resume.as_ref().and_then(|resume| {
+            self.lines.kept(&wanted, |line| self.line_name(line) == resume.line)
+        });
+        let slot = match kept.map_or_else(|| self.line_for(client, &wanted, now), Ok) {
             Ok(slot) => slot,
             Err(obstacle) => {
                 let error = self.explain(&obstacle, manner.wait);

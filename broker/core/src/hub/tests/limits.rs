@@ -217,7 +217,7 @@ fn whoever_waits_for_a_line_waits_also_if_gateway_says_that_it_has_none() {
     full(&mut world);
     assert_eq!(world.story(waits), ["Subscribed 1", "error 101", "Queued 1"]);
     assert_eq!(world.story(other), ["Subscribed 1", "error 101", "Ended 1"]);
-    let queue = world.hub.queue("", world.now);
+    let queue = world.hub.queue(ClientId(1), "", world.now);
     assert!(queue.requests[0].because.contains("Gateway says 101"), "{queue:?}");
     world.pass(59);
     assert_eq!(world.asked(), 2, "it is not asked in a loop");

@@ -181,7 +181,7 @@ fn whoever_waits_for_a_line_is_in_the_queue_behind_what_waits_to_leave() {
     let request = MarketDataRequest { contract: Some(contract("NVDA")), ..Default::default() };
     world.want(stream, 2, Wanted::market_data(request, 0), wait);
     world.pass(1);
-    let queue: api::GetQueueResponse = world.hub.queue("", world.now);
+    let queue: api::GetQueueResponse = world.hub.queue(ClientId(1), "", world.now);
     let told: Vec<_> = queue.requests.iter().map(|one| (one.label.as_str(), one.place)).collect();
     assert_eq!(told, [("MSFT", 0), ("NVDA", 1)]);
     let [bars, line] = &queue.requests[..] else { panic!("{queue:?}") };

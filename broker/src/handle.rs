@@ -41,7 +41,7 @@ pub enum Command {
     /// Answer with the lines.
     Lines(oneshot::Sender<Vec<v1::LineInfo>>),
     /// Answer with what waits to leave for Gateway: of this client, or of all.
-    Queue(String, oneshot::Sender<v1::GetQueueResponse>),
+    Queue(ClientId, String, oneshot::Sender<v1::GetQueueResponse>),
     /// Answer with a look at Gateway's port, taken now.
     Connections(oneshot::Sender<Arc<Observed>>),
     /// Answer with the events behind this number, and a way to wait for more.

@@ -40,9 +40,30 @@ pub fn mask_accounts<'a>(accounts: impl IntoIterator<Item = &'a String>) -> Stri
     format!("[{}]", shown.join(", "))
 }
 
+/// A text for one who sees only these accounts: of the others that it shows as
+/// [`mask_account`] does, only that they are there is left.
+pub fn hide_others(text: &str, seen: &[String]) -> String {
+    let seen: Vec<String> = seen.iter().map(|one| mask_account(one)).collect();
+    let is_of_name = |letter: char| letter.is_alphanumeric() || letter == '*';
+    let pieces = text.split_inclusive(|letter| !is_of_name(letter));
+    let shown = pieces.map(|piece| {
+        let (name, behind) = piece.split_at(piece.trim_end_matches(|one| !is_of_name(one)).len());
+        let is_hidden = name.contains("***") && !seen.iter().any(|one| one == name);
+        [if is_hidden { "***" } else { name }, behind].concat()
+    });
+    shown.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_accounts_that_one_does_not_see_only_their_number_is_left() {
+        let text = "belongs to [DU***001, DU***002], and Gateway shows [DF***003]: adopt-state";
+        let told = "belongs to [DU***001, ***], and Gateway shows [***]: adopt-state";
+        assert_eq!(hide_others(text, &["DU0000001".to_owned()]), told);
+    }
 
     #[test]
     fn what_is_not_known_to_be_paper_is_live() {

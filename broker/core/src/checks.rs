@@ -43,7 +43,40 @@ pub fn contract(contract: Option<&Contract>) -> Result<&Contract, Error> {
             )));
         }
     }
+    number("contract.strike", contract.strike)?;
+    number("contract.multiplier", contract.multiplier)?;
     Ok(contract)
+}
+
+/// A number, if there is one.
+pub fn number(field: &str, value: Option<f64>) -> Result<(), Error> {
+    match value {
+        Some(value) if !value.is_finite() => Err(error::invalid(format!(
+            "request.{field} is {value}: use a number, or leave it out"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// How many there are to be, at most; 0 leaves it to Gateway.
+pub fn count(field: &str, value: Option<i32>) -> Result<(), Error> {
+    match value {
+        Some(value) if value < 0 => {
+            Err(error::invalid(format!("request.{field} is {value}: use 0 or more")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A list in a text.
+pub fn list(field: &str, value: &str) -> Result<(), Error> {
+    if value.len() > LONGEST {
+        return Err(error::invalid(format!(
+            "request.{field} has {} characters: use at most {LONGEST}",
+            value.len()
+        )));
+    }
+    Ok(())
 }
 
 /// A text without control characters.
@@ -131,5 +164,22 @@ mod tests {
             assert!(error.message.contains(word), "{}", error.message);
         }
         assert!(text("account", "DU\n1").unwrap_err().message.contains("request.account"));
+    }
+
+    #[test]
+    fn numbers_that_are_none_counts_below_0_and_endless_lists_do_not_leave() {
+        let at = |strike| Contract { strike, symbol: Some("AAPL".into()), ..Contract::default() };
+        // The official clients write the largest number for none; strikes below 0 have been traded.
+        for strike in [None, Some(0.0), Some(-5.0), Some(f64::MAX)] {
+            assert!(contract(Some(&at(strike))).is_ok(), "{strike:?}");
+        }
+        for strike in [f64::NAN, f64::INFINITY] {
+            let error = contract(Some(&at(Some(strike)))).unwrap_err();
+            assert!(error.message.contains("request.contract.strike"), "{}", error.message);
+        }
+        assert!(count("total_results", None).is_ok() && count("total_results", Some(0)).is_ok());
+        assert!(count("total_results", Some(-7)).unwrap_err().message.contains("is -7"));
+        assert!(list("generic_tick_list", &"233,".repeat(250)).is_ok());
+        assert!(list("generic_tick_list", &"233,".repeat(27_000)).is_err());
     }
 }

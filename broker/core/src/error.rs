@@ -51,10 +51,11 @@ pub fn too_many(what: &str, limit: usize, setting: &str) -> Error {
 }
 
 /// A client holds as many lines as one may.
-pub fn too_many_lines(limit: u32) -> Error {
+pub fn too_many_lines(limit: u32, waits: bool) -> Error {
+    let wait = if waits { "" } else { ", set wait_for_line," };
     let message = format!(
-        "this client holds {limit} market-data lines, as many as one may: unsubscribe something, \
-         set wait_for_line, or raise limits.lines"
+        "this client holds {limit} market-data lines, as many as one may: unsubscribe something{wait} \
+         or raise limits.lines"
     );
     error("TOO_MANY", Source::Client, Retry::After, message)
 }

@@ -112,6 +112,8 @@ pub struct Hub {
     line_waiters: VecDeque<Waiter>,
     /// Nobody has Gateway's one place for account updates any more.
     updates_freed: bool,
+    /// Another API program has it: until when a wish that comes is served without asking for it.
+    updates_taken: Option<Instant>,
     left_lately: LeftLately,
     said: unreadable::Said,
     /// What is known of orders that left before the session that comes up next.
@@ -168,6 +170,7 @@ impl Hub {
             contracts: Contracts::default(),
             line_waiters: VecDeque::new(),
             updates_freed: false,
+            updates_taken: None,
             said: unreadable::Said::default(),
             left_lately: LeftLately::default(),
             before: Before::New,

@@ -58,6 +58,13 @@ impl Lines {
         (!wanted.private).then(|| self.by_key.get(&key_of(wanted, 0)).copied())?
     }
 
+    /// A line that nobody else may have, kept for whoever comes back to it and wishes the same.
+    pub fn kept(&self, wanted: &Wanted, is_named: impl Fn(LineId) -> bool) -> Option<u32> {
+        let is_it = |line: &Line| line.key == key_of(wanted, line.id.0) && is_named(line.id);
+        let mut kept = self.lingering.iter().map(|(_, slot)| *slot).filter(|_| wanted.private);
+        kept.find(|slot| self.get(*slot).is_some_and(is_it))
+    }
+
     /// A new line for this wish.
     pub fn open(&mut self, client: ClientId, wanted: Wanted) -> Result<u32, Full> {
         for allowance in wanted.kind.uses {

@@ -116,7 +116,8 @@ impl Scope {
         out.freeze()
     }
 
-    fn has(&self, account: &str) -> bool {
+    /// May it see this account?
+    pub fn has(&self, account: &str) -> bool {
         self.accounts.iter().any(|one| one == account)
     }
 

@@ -157,21 +157,27 @@ impl Hub {
     }
 
     /// What waits to leave for Gateway, in the order in which it will; and behind it, what waits
-    /// for a line.
-    pub fn queue(&self, client: &str, now: Instant) -> v1::GetQueueResponse {
+    /// for a line. Who is limited to accounts is shown of others only that they wait.
+    pub fn queue(&self, caller: ClientId, client: &str, now: Instant) -> v1::GetQueueResponse {
+        let limited = self.scope_of(caller).is_some();
+        let principal = self.clients.principal(caller);
+        let is_shown = |of: ClientId| !limited || self.clients.principal(of) == principal;
         let places = self.pacer.queue(now).into_iter();
-        let leaving = places.map(|place| v1::QueuedRequest {
-            client: self.clients.name(place.client).to_owned(),
-            lane: place.lane.name().into(),
-            request: place.what.0.into(),
-            label: self.mask_accounts(&place.what.1),
-            place: place.place,
-            expected_wait: place.expected_wait.and_then(|wait| wait.try_into().ok()),
-            because: place.because.into(),
+        let leaving = places.map(|place| {
+            let request = v1::QueuedRequest {
+                client: self.clients.name(place.client).to_owned(),
+                lane: place.lane.name().into(),
+                request: place.what.0.into(),
+                label: self.mask_accounts(&place.what.1),
+                place: place.place,
+                expected_wait: place.expected_wait.and_then(|wait| wait.try_into().ok()),
+                because: place.because.into(),
+            };
+            (place.client, request)
         });
         let behind = self.pacer.len() as u32..;
-        let waiting =
-            self.waiters().into_iter().zip(behind).map(|(one, place)| v1::QueuedRequest {
+        let waiting = self.waiters().into_iter().zip(behind).map(|(one, place)| {
+            let request = v1::QueuedRequest {
                 client: self.clients.name(one.client).to_owned(),
                 lane: one.kind.lane.name().into(),
                 request: one.kind.tws.into(),
@@ -179,9 +185,12 @@ impl Hub {
                 place,
                 expected_wait: None,
                 because: one.because,
-            });
+            };
+            (one.client, request)
+        });
         let requests = leaving
             .chain(waiting)
+            .map(|(of, request)| if is_shown(of) { request } else { undescribed(request) })
             .filter(|request| client.is_empty() || request.client == client)
             .collect();
         v1::GetQueueResponse { requests, messages_per_second: self.pacer.rate() }
@@ -270,6 +279,12 @@ pub fn process_view(process: &Process) -> v1::Process {
         threads: figures.map(|one| one.threads),
         descriptors: figures.and_then(|one| one.descriptors),
     }
+}
+
+/// Of another client's request, to one who is limited to accounts.
+fn undescribed(request: v1::QueuedRequest) -> v1::QueuedRequest {
+    let v1::QueuedRequest { lane, place, expected_wait, .. } = request;
+    v1::QueuedRequest { lane, place, expected_wait, ..v1::QueuedRequest::default() }
 }
 
 fn seconds(unix: u64) -> prost_types::Timestamp {

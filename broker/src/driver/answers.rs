@@ -39,8 +39,8 @@ impl Driver {
             Command::Accounts(answer) => drop(answer.send(self.accounts())),
             Command::Clients(answer) => drop(answer.send(self.clients())),
             Command::Lines(answer) => drop(answer.send(self.hub.list_lines())),
-            Command::Queue(client, answer) => {
-                drop(answer.send(self.hub.queue(&client, Instant::now())));
+            Command::Queue(caller, client, answer) => {
+                drop(answer.send(self.hub.queue(caller, &client, Instant::now())));
             }
             Command::Connections(answer) => self.watcher.look_for(answer),
             Command::Events(after, answer) => {

@@ -125,7 +125,8 @@ impl SessionService for Session {
         let caller = self.reader.doorkeeper.admit(&request).await?;
         caller.account.admit()?;
         let client = request.into_inner().client;
-        let queue = self.reader.handle.ask(|answer| Command::Queue(client, answer)).await;
+        let asked = |answer| Command::Queue(caller.client, client, answer);
+        let queue = self.reader.handle.ask(asked).await;
         caller.account.give(Answer::of(&queue.map_err(|error| status(&error))?))
     }
 

@@ -272,6 +272,9 @@ impl Asked {
             return Err(error::invalid("request.con_id is missing: the contract's number"));
         }
         checks::needed("provider_codes", request.provider_codes(), "BRFG+DJNL")?;
+        checks::text("start_date_time", request.start_date_time())?;
+        checks::text("end_date_time", request.end_date_time())?;
+        checks::count("total_results", request.total_results)?;
         let label = format!("conId {}", request.con_id());
         let body = tws::HistoricalNewsRequest {
             req_id: None,

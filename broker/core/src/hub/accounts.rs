@@ -1,26 +1,30 @@
 //! Account updates, of which Gateway sends those of one account at a time, without an id.
 //!
 //! Owns who has that one place: an account that the login does not have never gets it, what
-//! Gateway refuses leaves it, and when it is free, those who were served from other requests
-//! meanwhile are the next. Read on in `hub/subscriptions.rs` (how a second account is served) and
-//! `lines/wanted/accounts.rs` (the requests).
+//! Gateway refuses leaves it, what another program takes is served from other requests, and when it
+//! is free, those who were served so meanwhile are the next. Read on in `hub/subscriptions.rs` (how a
+//! second account is served) and `lines/wanted/accounts.rs` (the requests).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ibouncer_proto::api::v1::MarkKind;
 use ibouncer_proto::tws::v1::ErrorMessage;
 
-use super::Hub;
 use super::subscriptions::{Manner, SECOND};
+use super::{Hub, Output};
 use crate::accounts::mask_account;
 use crate::error::{self, Error};
+use crate::ids::ClientId;
 use crate::lines::wanted::Wanted;
 use crate::lines::{Line, Subscriber, Upstream, kind};
 
-/// Another API client took the one subscription to account updates, or has it already. Source:
-/// protocol fact sheet, section 8.
-const TAKEN_OVER: i32 = 2100;
-const TAKEN: i32 = 2101;
+/// Another program has the updates, and is not fought for them: so long a wish that comes is served
+/// without them, and those that are served so stay it for the whole session.
+const LEFT_TO_ANOTHER: Duration = Duration::from_secs(60);
+
+/// How an account is told of without its updates.
+const INSTEAD: &str =
+    "told by account_update_multi and position_multi, without market prices and profits";
 
 /// Somebody who wants account updates, and is served from other requests.
 struct Instead {
@@ -31,18 +35,36 @@ struct Instead {
 }
 
 impl Hub {
-    /// A wish for the updates of another account than the one that Gateway sends now: that one, for
-    /// people, and what the wish is served from.
-    pub(super) fn second_account(&self, wanted: &Wanted) -> Option<(String, [Wanted; 2])> {
+    /// A wish for account updates while Gateway's one place has another account, or another program:
+    /// why, for this client, and what the wish is served from.
+    pub(super) fn second_account(
+        &self,
+        client: ClientId,
+        wanted: &Wanted,
+        now: Instant,
+    ) -> Option<(String, [Wanted; 2])> {
         if *wanted.kind != kind::ACCOUNT_UPDATES || self.lines.find(wanted).is_some() {
             return None;
         }
-        let (_, line) = self.lines.only(&kind::ACCOUNT_UPDATES)?;
-        let now_of = match line.wanted.unnamed {
-            true => line.label().to_owned(),
-            false => mask_account(line.label()),
+        let is_taken = || self.session.is_up() && self.updates_taken.is_some_and(|one| now < one);
+        let whose = match self.lines.only(&kind::ACCOUNT_UPDATES) {
+            Some((_, line)) => format!("of {}", self.shown_account(client, line)),
+            None if is_taken() => "to another API program".to_owned(),
+            None => return None,
         };
-        Some((now_of, Wanted::instead_of_updates(wanted)))
+        let because = format!(
+            "Gateway sends account updates of one account at a time, now {whose}; this one is {INSTEAD}"
+        );
+        Some((because, Wanted::instead_of_updates(wanted)))
+    }
+
+    /// The account of a line, as this client may see it.
+    fn shown_account(&self, client: ClientId, line: &Line) -> String {
+        match self.scope_of(client) {
+            _ if line.wanted.unnamed => line.label().to_owned(),
+            Some(scope) if !scope.has(line.label()) => "another account".to_owned(),
+            _ => mask_account(line.label()),
+        }
     }
 
     /// Gateway says nothing at all to a request for the updates of an account that it does not
@@ -110,11 +132,72 @@ impl Hub {
             || account.strip_suffix('A').is_some_and(|name| is_listed(name) || is_advisor(name))
     }
 
-    /// Another API client has the one subscription to account updates that Gateway gives.
+    /// Another API program has the one subscription to account updates that Gateway gives (2100, 2101).
+    /// Who listened is served as a second account is.
     pub(super) fn on_account_updates_taken(&mut self, notice: &ErrorMessage, now: Instant) {
-        if let Some((slot, _)) = self.lines.only(&kind::ACCOUNT_UPDATES) {
-            self.end_line_by_error(slot, notice, now);
+        let only = self.lines.only(&kind::ACCOUNT_UPDATES).map(|(slot, _)| slot);
+        let Some(line) = only.and_then(|slot| self.lines.close(slot)) else {
+            return;
+        };
+        if let Some(request) = line.upstream.request() {
+            // A cancel would end what the other program has.
+            self.cancel_request(request, None, line.opened_by);
         }
+        self.updates_taken = Some(now + LEFT_TO_ANOTHER);
+        let code = notice.error_code();
+        let because = format!(
+            "another API program has the account updates, which Gateway sends to one ({code}); from \
+             now on this account is {INSTEAD}"
+        );
+        for one in &line.subscribers {
+            self.serve_instead(&line, one, &because, now);
+        }
+        self.outputs.push_back(Output::StatusChanged);
+    }
+
+    fn serve_instead(&mut self, line: &Line, one: &Subscriber, because: &str, now: Instant) {
+        let (slot, subscription) = (one.stream, one.subscription);
+        let (Some(stream), Some(client)) = (self.streams.id(slot), self.streams.client(slot))
+        else {
+            return;
+        };
+        let updates = Wanted { took: one.took.clone(), ..line.wanted.clone() };
+        let [values, positions] = Wanted::instead_of_updates(&updates);
+        let manner = Manner { wait: one.waits, resumable: one.resumable, resume: None };
+        if let Some(open) = self.streams.get_mut(slot) {
+            open.subscriptions.remove(&subscription);
+        }
+        match self.line_for(client, &values, now) {
+            Ok(line) => self.go_over(line, (slot, subscription), values, manner.clone(), because),
+            Err(obstacle) => {
+                let error = self.explain(&obstacle, false);
+                return self.refuse(slot, subscription, error);
+            }
+        }
+        self.attach_line(stream, subscription | SECOND, positions, manner, now);
+    }
+
+    /// A subscription goes on with another line: what it was told before is forgotten.
+    fn go_over(
+        &mut self,
+        line: u32,
+        (stream, subscription): (u32, u32),
+        wanted: Wanted,
+        manner: Manner,
+        because: &str,
+    ) {
+        let Some(open) = self.streams.get_mut(stream) else {
+            return;
+        };
+        open.subscriptions.insert(subscription, line);
+        let client = open.client;
+        self.mark(line, stream, subscription, MarkKind::Reset, because.to_owned());
+        self.join_line(line, (client, stream), subscription, wanted, manner);
+    }
+
+    /// Another program may have gone with the session before.
+    pub(super) fn ask_for_updates_again(&mut self) {
+        self.updates_freed |= self.updates_taken.take().is_some();
     }
 
     /// The account updates that Gateway was asked for and has not answered.
@@ -123,12 +206,9 @@ impl Hub {
         matches!(line.upstream, Upstream::Requested(_)).then_some((slot, line))
     }
 
-    /// A line is over. If it had the one place, others are next; unless another program took it: they
-    /// have what serves them, and it would refuse them, too.
-    pub(super) fn on_line_over(&mut self, line: &Line, code: Option<i32>) {
-        if *line.kind() == kind::ACCOUNT_UPDATES {
-            self.updates_freed = !matches!(code, Some(TAKEN_OVER | TAKEN));
-        }
+    /// A line is over. If it had the one place, others are next.
+    pub(super) fn on_line_over(&mut self, line: &Line) {
+        self.updates_freed |= *line.kind() == kind::ACCOUNT_UPDATES;
     }
 
     /// Gateway's one place is free: of those who are served from other requests, whoever has waited
@@ -182,13 +262,9 @@ impl Hub {
                 self.leave_line(line, stream, number, false, now);
             }
         }
-        if let Some(open) = self.streams.get_mut(stream) {
-            open.subscriptions.insert(subscription, slot);
-        }
         let because = "Gateway sends the updates of this account itself from now on; the whole state \
                        follows by account_value and portfolio_value";
-        self.mark(slot, stream, subscription, MarkKind::Reset, because.to_owned());
         let manner = Manner { resumable, ..Manner::default() };
-        self.join_line(slot, (client, stream), subscription, wanted, manner);
+        self.go_over(slot, (stream, subscription), wanted, manner, because);
     }
 }

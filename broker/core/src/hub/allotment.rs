@@ -9,7 +9,7 @@ use super::subscriptions::Manner;
 use super::upstream::because;
 use crate::error::{self, Error};
 use crate::ids::{ClientId, StreamId};
-use crate::lines::kind::{Allowance, Kind};
+use crate::lines::kind::{self, Allowance, Kind};
 use crate::lines::wanted::Wanted;
 use crate::lines::{Full, Line, Subscriber, Upstream};
 
@@ -76,10 +76,18 @@ impl Hub {
         (self.lines.opened_by(client) >= limit as usize).then_some(limit)
     }
 
-    pub(super) fn explain(&self, obstacle: &Obstacle) -> Error {
+    /// In words, to one who `waits` for a line or might.
+    pub(super) fn explain(&self, obstacle: &Obstacle, waits: bool) -> Error {
+        let is_shared = |(_, line): (u32, &Line)| {
+            *line.kind() == kind::ACCOUNT_SUMMARY && line.label() == kind::ALL_GROUPS
+        };
         match obstacle {
-            Obstacle::Gateway(full) => full.refusal(&self.holders(full.allowance)),
-            Obstacle::Own(limit) => error::too_many_lines(*limit),
+            Obstacle::Gateway(full) => {
+                let (holders, shared) =
+                    (self.holders(full.allowance), self.lines.iter().any(is_shared));
+                full.refusal(&holders, waits, shared)
+            }
+            Obstacle::Own(limit) => error::too_many_lines(*limit, waits),
         }
     }
 
@@ -105,7 +113,8 @@ impl Hub {
     pub(crate) fn waiters(&self) -> Vec<WaitsForLine<'_>> {
         let waiters = self.line_waiters.iter();
         let waits = waiters.map(|Waiter { client, wanted, refused, .. }| {
-            let obstacle = self.obstacle(*client, wanted).map(|why| self.explain(&why).message);
+            let obstacle =
+                self.obstacle(*client, wanted).map(|why| self.explain(&why, true).message);
             let refused = refused.as_ref().map(|(_, because)| because.clone());
             let because = refused.or(obstacle).unwrap_or_default();
             WaitsForLine { client: *client, kind: wanted.kind, label: &wanted.about.label, because }

@@ -46,7 +46,7 @@ impl Hub {
     }
 
     /// What this client is limited to, if it is.
-    pub(super) fn scope_of(&self, client: ClientId) -> Option<Scope> {
+    pub(crate) fn scope_of(&self, client: ClientId) -> Option<Scope> {
         let name = self.clients.principal(client)?;
         let accounts = &self.settings.principals.get(name)?.accounts;
         (!accounts.is_empty()).then(|| Scope {

@@ -207,7 +207,7 @@ impl Hub {
             let masked = masked.as_ref().filter(|_| subscriber.filter.is_limited());
             self.end_subscription(&line, subscriber, masked.unwrap_or(&error).clone());
         }
-        self.on_line_over(&line, gateway.error_code);
+        self.on_line_over(&line);
         self.serve_waiters(now);
         self.outputs.push_back(Output::StatusChanged);
     }

@@ -33,6 +33,7 @@ impl Hub {
             self.request_line(slot);
         }
         self.end_those_of_another_login(now);
+        self.ask_for_updates_again();
     }
 
     /// Nothing flows any more: all who listen are told, all who wait are answered.

@@ -259,7 +259,7 @@ impl Hub {
     }
 
     /// Unique among the lines of all brokers.
-    fn line_name(&self, line: LineId) -> String {
+    pub(super) fn line_name(&self, line: LineId) -> String {
         format!("{:016x}-{}", self.seed, line.0)
     }
 

@@ -50,9 +50,10 @@ impl Hub {
         } else {
             self.clients.charge(client, &self.settings.limits, now)
         };
-        self.streams.open(stream, client, single);
-        if let Err(error) = refusal {
-            self.outputs.push_back(Output::EndStream(stream, error));
+        match refusal {
+            Ok(()) => self.streams.open(stream, client, single),
+            // It never was: what is asked for on it has no line, and nothing is told before this.
+            Err(error) => self.outputs.push_back(Output::EndStream(stream, error)),
         }
     }
 
@@ -203,15 +204,11 @@ impl Hub {
         manner: Manner,
         now: Instant,
     ) {
-        if let Some((now_of, instead)) = self.second_account(&wanted) {
-            let because = format!(
-                "Gateway sends account updates of one account at a time, now of {now_of}; this one is \
-                 told by account_update_multi and position_multi, without market prices and profits"
-            );
-            let Some((slot, _)) = self.streams.find(stream) else {
-                return;
-            };
-            let [values, positions] = instead;
+        let Some((slot, open)) = self.streams.find(stream) else {
+            return;
+        };
+        let client = open.client;
+        if let Some((because, [values, positions])) = self.second_account(client, &wanted, now) {
             self.attach_line(stream, subscription, values, manner.clone(), now);
             if let Some((_, open)) = self.streams.find(stream)
                 && let Some(line) = open.subscriptions.get(&subscription).copied()
@@ -224,7 +221,7 @@ impl Hub {
         self.attach_line(stream, subscription, wanted, manner, now);
     }
 
-    fn attach_line(
+    pub(super) fn attach_line(
         &mut self,
         stream: StreamId,
         subscription: u32,
@@ -236,10 +233,13 @@ impl Hub {
             return;
         };
         let client = open.client;
-        let slot = match self.line_for(client, &wanted, now) {
+        let kept = manner.resume.as_ref().and_then(|resume| {
+            self.lines.kept(&wanted, |line| self.line_name(line) == resume.line)
+        });
+        let slot = match kept.map_or_else(|| self.line_for(client, &wanted, now), Ok) {
             Ok(slot) => slot,
             Err(obstacle) => {
-                let error = self.explain(&obstacle);
+                let error = self.explain(&obstacle, manner.wait);
                 if manner.wait {
                     let waiter =
                         Waiter { stream, client, subscription, wanted, manner, refused: None };
@@ -360,7 +360,7 @@ impl Hub {
         let was = self.lines.get(slot).map(|line| line.upstream);
         self.cancel_upstream(slot);
         if let Some(line) = self.lines.close(slot) {
-            self.on_line_over(&line, None);
+            self.on_line_over(&line);
             self.on_line_given_back(line.kind(), was);
         }
         self.serve_waiters(now);

@@ -16,8 +16,8 @@ pub struct Full {
 }
 
 impl Full {
-    /// Names who uses it.
-    pub fn refusal(self, holders: &[(String, usize)]) -> Error {
+    /// Names who uses it, to one who `waits` or might. Is there a `shared` summary that would do?
+    pub fn refusal(self, holders: &[(String, usize)], waits: bool, shared: bool) -> Error {
         let named = holders.iter().take(MOST_HOLDERS);
         let mut names: Vec<_> = named.map(|(name, lines)| format!("{name} {lines}")).collect();
         if holders.len() > MOST_HOLDERS {
@@ -31,10 +31,11 @@ impl Full {
             Allowance::TickByTick => {
                 ("tick-by-tick lines are in use, one for each 20 market-data lines", "")
             }
-            Allowance::Summaries => (
+            Allowance::Summaries if shared => (
                 "account summaries are in use; the one of group All is shared by all who ask for it",
                 "",
             ),
+            Allowance::Summaries => ("account summaries are in use", ""),
             Allowance::Scanners => ("scanners are in use", ""),
             Allowance::Histories => {
                 ("streams of historical bars are in use; the rest of 50 is for single requests", "")
@@ -43,6 +44,7 @@ impl Full {
         // What else there is can only be asked for again.
         let wait = match self.allowance {
             Allowance::Summaries | Allowance::Scanners | Allowance::Histories => "",
+            _ if waits => "",
             _ => ", or set wait_for_line",
         };
         let message = format!(

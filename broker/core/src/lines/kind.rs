@@ -242,6 +242,9 @@ pub static HISTORICAL_BARS: Kind = Kind {
         Remembers::Nothing,
     )
 };
+/// The group of an account summary that holds all accounts.
+pub const ALL_GROUPS: &str = "All";
+
 /// Tags of all accounts.
 pub static ACCOUNT_SUMMARY: Kind = Kind {
     uses: &[Allowance::Summaries],

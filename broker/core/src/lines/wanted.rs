@@ -78,6 +78,7 @@ impl Wanted {
             return Err(error::invalid("request.snapshot: use GetSnapshot for snapshots"));
         }
         let feed = checked_feed(feed)?;
+        checks::list("generic_tick_list", request.generic_tick_list())?;
         let generic_ticks = generic_ticks(request.generic_tick_list())?;
         let about = About { generic_ticks: generic_ticks.clone(), ..About::of(contract) };
         let body = tws::MarketDataRequest {
@@ -187,6 +188,16 @@ impl Wanted {
             "STK.US.MAJOR",
         )?;
         checks::needed("scanner_subscription.scan_code", scanner.scan_code(), "TOP_PERC_GAIN")?;
+        for (field, value) in [
+            ("above_price", scanner.above_price),
+            ("below_price", scanner.below_price),
+            ("market_cap_above", scanner.market_cap_above),
+            ("market_cap_below", scanner.market_cap_below),
+            ("coupon_rate_above", scanner.coupon_rate_above),
+            ("coupon_rate_below", scanner.coupon_rate_below),
+        ] {
+            checks::number(&format!("scanner_subscription.{field}"), value)?;
+        }
         let about = About {
             label: scanner.scan_code().into(),
             sec_type: scanner.instrument().into(),

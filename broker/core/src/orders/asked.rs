@@ -31,6 +31,7 @@ use super::brakes::Road;
 use super::journal::{Audit, OrderRecord};
 use super::telling::view;
 use super::{Caller, Desk, Doing, Surroundings};
+use crate::accounts::hide_others;
 use crate::error::{self, Delivery, Error};
 use crate::hub::Reply;
 use crate::ids::CallId;
@@ -271,6 +272,16 @@ impl Desk {
                 .collect(),
         };
         self.answer(call, &response);
+    }
+
+    /// What closes trading may name accounts that are not this caller's.
+    pub(super) fn as_seen_by(&self, caller: &Caller, error: Error) -> Error {
+        match self.principal_of(caller) {
+            Some(one) if !one.accounts.is_empty() => {
+                Error { message: hide_others(&error.message, &one.accounts), ..error }
+            }
+            _ => error,
+        }
     }
 
     pub(super) fn principal_of(&self, caller: &Caller) -> Option<&Principal> {

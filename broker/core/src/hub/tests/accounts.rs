@@ -314,19 +314,62 @@ fn whoever_was_served_from_other_requests_gets_the_updates_once_their_place_is_f
 
 #[test]
 fn updates_that_gateway_refuses_are_told_and_leave_their_place() {
-    for code in [321, 2100, 2101] {
+    let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND]);
+    let (first, second) = (world.open(1), world.open(2));
+    world.updates(first, FIRST);
+    world.updates(second, SECOND);
+    world.pass(1);
+    world.about(-1, 321, "Error validating request: invalid account code");
+    assert!(world.heard(first).is_empty());
+    assert_eq!(world.errors(first), ["GATEWAY_ERROR"]);
+    assert_eq!(world.heard(second), whole(SECOND));
+}
+
+#[test]
+fn updates_that_another_program_has_are_served_from_other_requests_until_it_may_be_gone() {
+    for code in [2100, 2101] {
         let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND]);
-        let (first, second) = (world.open(1), world.open(2));
+        let (first, second, third) = (world.open(1), world.open(2), world.open(3));
         world.updates(first, FIRST);
         world.updates(second, SECOND);
         world.pass(1);
-        world.about(-1, code, "Error validating request: invalid account code");
-        assert!(world.heard(first).is_empty());
-        assert_eq!(world.errors(first), ["GATEWAY_ERROR"]);
-        // Where another program has the place, asking for it would end what serves them.
-        let served = if code == 321 { whole(SECOND) } else { instead(SECOND) };
-        assert_eq!(world.heard(second), served, "{code}");
+        world.events(first);
+        world.about(-1, code, "another client has it");
+        assert_eq!(world.heard(first), instead(FIRST));
+        let told = world.marks(first);
+        assert_eq!((told[0].0, told[1].0), (MarkKind::Reset, MarkKind::Subscribed));
+        assert!(told[0].1.contains("another API program"), "{told:?}");
+        assert_eq!(world.heard(second), instead(SECOND), "asking would end what serves it");
+        // No fight: a wish that comes does not ask either, and no cancel leaves.
+        world.updates(third, FIRST);
+        world.pass(59);
+        assert_eq!(world.heard(third), instead(FIRST));
+        assert!(world.marks(third).iter().any(|(_, why)| why.contains("another API program")));
+        assert_eq!(world.sent_of(id::REQ_ACCT_DATA).len(), 1);
+        assert!(world.errors(first).is_empty() && world.ended.is_empty());
+
+        world.worker(WorkerEvent::Exited(ExitStatus::Signal(9)));
+        world.look();
+        world.pass(1);
+        world.login(&format!("{FIRST},{SECOND}"));
+        assert_eq!(world.heard(second), whole(SECOND), "who has waited longest asks again");
+        assert_eq!(world.heard(first), instead(FIRST));
     }
+}
+
+#[test]
+fn a_wish_that_comes_a_minute_after_another_program_took_the_updates_asks_for_them() {
+    let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND]);
+    let (first, second) = (world.open(1), world.open(2));
+    world.updates(first, FIRST);
+    world.pass(1);
+    world.about(-1, 2101, "another client has it");
+    world.pass(61);
+    world.updates(second, SECOND);
+    world.pass(1);
+    assert_eq!(world.heard(second), whole(SECOND));
+    world.about(-1, 2101, "another client has it");
+    assert_eq!(world.heard(second), instead(SECOND));
 }
 
 #[test]

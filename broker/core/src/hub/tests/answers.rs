@@ -83,7 +83,7 @@ fn a_list_that_waits_for_a_late_answer_shows_how_long_at_most() {
     world.call(2, Ok(Asked::news_providers()));
     world.pass(31);
     world.call(3, Ok(Asked::family_codes()));
-    let queue = world.hub.queue("", world.now);
+    let queue = world.hub.queue(ClientId(1), "", world.now);
     let [waits] = &queue.requests[..] else { panic!("{queue:?}") };
     let at_most = waits.expected_wait.as_ref().expect("it is known").seconds;
     assert!((290..=300).contains(&at_most) && waits.because.contains("late"), "{waits:?}");

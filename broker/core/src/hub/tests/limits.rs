@@ -217,7 +217,7 @@ fn whoever_waits_for_a_line_waits_also_if_gateway_says_that_it_has_none() {
     full(&mut world);
     assert_eq!(world.story(waits), ["Subscribed 1", "error 101", "Queued 1"]);
     assert_eq!(world.story(other), ["Subscribed 1", "error 101", "Ended 1"]);
-    let queue = world.hub.queue("", world.now);
+    let queue = world.hub.queue(ClientId(1), "", world.now);
     assert!(queue.requests[0].because.contains("Gateway says 101"), "{queue:?}");
     world.pass(59);
     assert_eq!(world.asked(), 2, "it is not asked in a loop");
@@ -232,4 +232,48 @@ fn whoever_waits_for_a_line_waits_also_if_gateway_says_that_it_has_none() {
     world.tick(world.line(), 2.0);
     assert_eq!(world.story(waits), ["Subscribed 1", "new 2"]);
     assert!(world.hub.refusals_timeout().is_none());
+}
+
+#[test]
+fn a_stream_beyond_the_limit_is_told_nothing_but_that() {
+    let mut world = World::ready_with(settings(|settings| settings.limits.streams = 1));
+    world.open(1);
+    let (client, stream) = (ClientId(1), StreamId(9));
+    world.queues.insert(stream, StreamQueue::new(1 << 20));
+    world.input(Input::StreamOpened { client, stream, single: true });
+    world.want(stream, 0, Ok(Wanted::positions()), Manner::default());
+    assert_eq!(world.ended, [stream]);
+    assert!(world.story(stream).is_empty(), "no SUBSCRIBED of what has no line");
+    world.input(Input::StreamClosed { stream });
+    assert!(world.hub.lines.is_empty());
+}
+
+#[test]
+fn advice_is_told_to_those_who_can_follow_it() {
+    let mut world = World::ready_with(settings(|settings| settings.pacing.lines = 1));
+    let stream = world.open(1);
+    world.want(stream, 1, wish("A"), Manner::default());
+    let told = |world: &mut World| -> String {
+        let mark = |event: ibouncer_proto::api::v1::MarketDataEvent| match event.body {
+            Some(Body::Mark(mark)) => Some(mark.because),
+            _ => None,
+        };
+        world.events(stream).into_iter().filter_map(mark).next_back().unwrap()
+    };
+    world.want(stream, 2, wish("B"), Manner::default());
+    assert!(told(&mut world).contains("wait_for_line"));
+    world.want(stream, 2, wish("B"), Manner { wait: true, ..Manner::default() });
+    let queued = told(&mut world);
+    assert!(queued.contains("in use") && !queued.contains("wait_for_line"), "{queued}");
+    let summary = |group: &str| {
+        Wanted::account_summary(ibouncer_proto::tws::v1::AccountSummaryRequest {
+            group: Some(group.into()),
+            ..Default::default()
+        })
+    };
+    for (subscription, group) in [(3, "X"), (4, "Y"), (5, "Z")] {
+        world.want(stream, subscription, summary(group), Manner::default());
+    }
+    let refused = told(&mut world);
+    assert!(refused.contains("account summaries") && !refused.contains("group All"), "{refused}");
 }

@@ -181,7 +181,7 @@ fn whoever_waits_for_a_line_is_in_the_queue_behind_what_waits_to_leave() {
     let request = MarketDataRequest { contract: Some(contract("NVDA")), ..Default::default() };
     world.want(stream, 2, Wanted::market_data(request, 0), wait);
     world.pass(1);
-    let queue: api::GetQueueResponse = world.hub.queue("", world.now);
+    let queue: api::GetQueueResponse = world.hub.queue(ClientId(1), "", world.now);
     let told: Vec<_> = queue.requests.iter().map(|one| (one.label.as_str(), one.place)).collect();
     assert_eq!(told, [("MSFT", 0), ("NVDA", 1)]);
     let [bars, line] = &queue.requests[..] else { panic!("{queue:?}") };
@@ -214,4 +214,52 @@ fn only_a_book_is_told_whole_to_a_reader_that_has_caught_up() {
     world.events(stream);
     world.input(Input::BookLost { stream, subscription: 1 });
     assert!(world.events(stream).is_empty());
+}
+
+#[test]
+fn a_tape_with_the_ticks_before_it_is_nobody_elses_and_kept_for_whoever_comes_back() {
+    let mut world = World::ready();
+    let wanted = |symbol, number| {
+        Wanted::tick_by_tick(tws::TickByTickRequest {
+            contract: Some(contract(symbol)),
+            tick_type: Some("Last".into()),
+            number_of_ticks: Some(number),
+            ..Default::default()
+        })
+    };
+    let resumable = Manner { resumable: true, ..Manner::default() };
+    let [first, second, third, other] = [1, 2, 3, 4].map(|number| world.open(number));
+    world.want(first, 1, wanted(AAPL, 10), resumable.clone());
+    world.pass(1);
+    let line = world.sent_of(id::REQ_TICK_BY_TICK_DATA)[0];
+    let tick = |world: &mut World| {
+        world.frame(
+            id::TICK_BY_TICK,
+            &tws::TickByTickData { req_id: Some(line), ..Default::default() },
+        );
+    };
+    tick(&mut world);
+    let told = world.events(first);
+    let Some(Body::Mark(mark)) = &told[0].body else { panic!("{told:?}") };
+    let resume = api::Resume { line: mark.line.clone(), sequence: told[1].sequence };
+    let manner = Manner { resume: Some(resume), ..resumable };
+    let resumed = |world: &mut World, stream| {
+        let marks = world.events(stream).into_iter().filter_map(|event| match event.body {
+            Some(Body::Mark(mark)) if mark.kind() == MarkKind::Resumed => Some(mark.missed),
+            _ => None,
+        });
+        marks.collect::<Vec<_>>()
+    };
+    world.want(second, 1, wanted(AAPL, 10), manner.clone());
+    assert_eq!(resumed(&mut world, second), [None], "it has somebody still");
+    world.input(Input::StreamClosed { stream: first });
+    tick(&mut world);
+    world.want(other, 1, wanted(AAPL, 20), manner.clone());
+    assert_eq!(resumed(&mut world, other), [None], "another wish");
+    world.want(third, 1, wanted(AAPL, 10), manner);
+    assert_eq!(resumed(&mut world, third), [Some(0)], "what came meanwhile is told");
+    tick(&mut world);
+    assert_eq!(world.events(third).len(), 1);
+    let lines = world.hub.lines.len();
+    assert_eq!(lines, 3, "its own, and those of the two others");
 }

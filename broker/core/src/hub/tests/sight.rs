@@ -170,3 +170,31 @@ fn whoever_a_reload_has_removed_sees_nothing_though_nothing_limits_it_any_more()
     assert_eq!(world.bodies(free), [format!("{OTHER} 5")]);
     assert!(!world.replies.contains_key(&CallId(2)), "it is asked for");
 }
+
+#[test]
+fn what_others_wait_for_is_counted_and_not_described() {
+    let (mut world, limited, free) = limited();
+    for (stream, symbol) in [(limited, "OWN1"), (free, "SECRET1")] {
+        for subscription in 1..40 {
+            world.subscribe(stream, subscription, &format!("{symbol}{subscription}"));
+        }
+    }
+    let told = |caller| world.hub.queue(ClientId(caller), "", world.now).requests;
+    let (shown, all) = (told(7), told(8));
+    assert_eq!(shown.len(), all.len());
+    assert!(format!("{all:?}").contains("SECRET1"));
+    assert!(!format!("{shown:?}").contains("SECRET1") && format!("{shown:?}").contains("OWN1"));
+    let others: Vec<_> = shown.iter().filter(|one| one.client.is_empty()).collect();
+    assert!(!others.is_empty() && others.iter().all(|one| one.request.is_empty()), "{others:?}");
+    assert_eq!(world.hub.queue(ClientId(7), "test", world.now).requests.len(), 0);
+}
+
+#[test]
+fn whose_updates_are_in_the_way_is_told_to_those_who_may_know() {
+    let (mut world, limited, free) = limited();
+    world.want(free, 0, Wanted::account_updates(OTHER), Manner::default());
+    world.want(limited, 0, Wanted::account_updates(OWN), Manner::default());
+    let told = format!("{:?}", world.events(limited));
+    assert!(told.contains("now of another account"), "{told}");
+    assert!(!told.contains("DU***002"), "{told}");
+}

@@ -16,7 +16,7 @@ impl Wanted {
     /// Tags of all accounts.
     pub fn account_summary(request: tws::AccountSummaryRequest) -> Result<Self, Error> {
         let group = match request.group() {
-            "" => "All",
+            "" => kind::ALL_GROUPS,
             group => group,
         };
         checks::text("group", group)?;

@@ -101,7 +101,7 @@ impl Desk {
         let gate = self.gate(owner, when_away);
         let crowded = self.departures.count_of(owner) >= self.settings.share;
         match gate {
-            Gate::Closed(error) => return Err(error),
+            Gate::Closed(error) => return Err(self.as_seen_by(caller, error)),
             Gate::Open if !crowded => return Ok(Admitted::Now),
             Gate::Open | Gate::Wait => {}
         }

@@ -99,3 +99,23 @@ fn a_session_that_the_journal_was_not_ready_in_is_a_loss_for_orders_of_earlier_o
     last.session(2, Before::TakenThrough(0));
     assert_eq!(last.state("momentum", "a"), State::Working);
 }
+
+#[test]
+fn a_client_of_some_accounts_is_told_of_another_login_without_its_names() {
+    let mut floor = Floor::open();
+    floor.placed("momentum", "a");
+    floor.down();
+    let mut principals = principals();
+    principals.get_mut("momentum").unwrap().accounts = vec!["DU0000001".into()];
+    floor.reload(principals);
+    floor.accounts = vec!["DU0000002".into()];
+    floor.session(2, Before::New);
+    floor.reconcile();
+    let call = floor.place("momentum", "b");
+    let refused = floor.replies[&call].as_ref().unwrap_err();
+    assert_eq!(refused.code, "TRADING_HALTED");
+    assert!(
+        refused.message.contains("belongs to [DU***001], and Gateway shows [***]"),
+        "{refused:?}"
+    );
+}

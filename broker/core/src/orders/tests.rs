@@ -12,6 +12,7 @@ mod losses;
 mod matches;
 mod names;
 mod outcome;
+mod overtaken;
 mod owed;
 mod pace;
 mod reach;

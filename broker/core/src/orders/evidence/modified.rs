@@ -26,8 +26,10 @@ const LIMIT: u32 = 9;
 const TRAIL_STOP: u32 = 23;
 
 /// Fields of `tws.v1.Order` that no modification changes, or that Gateway does not show: ids (1 to
-/// 4), action, account, group, mark, what-if, transmit, override of percentages.
-const SILENT: [u32; 11] = [1, 2, 3, 4, 5, 12, 27, 28, 65, 66, 67];
+/// 4, 121), action, account, group, mark, what-if, transmit, overrides (67, 125), operator (104), what
+/// has filled (115), and what is said of orders by hand (126, 136) and of the submitter.
+const SILENT: [u32; 18] =
+    [1, 2, 3, 4, 5, 12, 27, 28, 65, 66, 67, 104, 115, 121, 125, 126, 136, 137];
 
 /// How an order is shown, against what a modification of it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

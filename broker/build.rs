@@ -13,8 +13,8 @@ use tonic_build::manual::{Method, Service};
 const ORDINARY: [&str; 1] = ["AdminService"];
 
 /// Requests whose bodies go on to Gateway as they came: also what we do not know of them.
-const RAW: [&str; 5] =
-    ["PlaceOrder", "PlaceOrders", "ModifyOrder", "PreviewOrder", "ExerciseOptions"];
+const RAW: [&str; 6] =
+    ["PlaceOrder", "PlaceOrders", "ModifyOrder", "CancelOrder", "PreviewOrder", "ExerciseOptions"];
 
 const PACKAGE: &str = "ibouncer.v1";
 

@@ -90,7 +90,7 @@ service! {
     desk modify_order(Raw): |raw| OrderRequest::Modify(raw.0);
     desk preview_order(Raw): |raw| OrderRequest::Preview(raw.0);
     desk exercise_options(Raw): |raw| OrderRequest::Exercise(raw.0);
-    desk cancel_order(api::CancelOrderRequest): OrderRequest::Cancel;
+    desk cancel_order(Raw): |raw| OrderRequest::Cancel(raw.0);
     desk cancel_all_orders(api::CancelAllOrdersRequest): OrderRequest::CancelAll;
     desk get_order(api::GetOrderRequest): OrderRequest::Get;
     desk list_orders(api::ListOrdersRequest): OrderRequest::List;

@@ -262,7 +262,7 @@ impl World {
         let client_order_id = name.to_owned();
         self.trace(&format!("{} cancels {name}", OWNERS[index]));
         let asked = v1::CancelOrderRequest { client_order_id, ..Default::default() };
-        self.order_call(index, What::Other, OrderRequest::Cancel(asked));
+        self.order_call(index, What::Other, OrderRequest::Cancel(asked.encode_to_vec().into()));
     }
 
     fn preview(&mut self, index: usize) -> String {

@@ -60,7 +60,7 @@ impl Desk {
             OrderRequest::Modify(raw) => self.modify(caller, call, raw, around),
             OrderRequest::Preview(raw) => self.preview(caller, call, raw, around),
             OrderRequest::Exercise(raw) => self.exercise(caller, call, raw, around),
-            OrderRequest::Cancel(asked) => self.cancel(caller, call, asked, now),
+            OrderRequest::Cancel(raw) => self.cancel(caller, call, raw, now),
             OrderRequest::CancelAll(asked) => self.cancel_all(caller, call, asked, now),
             OrderRequest::Get(asked) => {
                 self.show_one(caller, call, &asked.owner, &asked.client_order_id)
@@ -345,8 +345,9 @@ fn named(request: &OrderRequest) -> Named {
             let body = inside(raw, 2);
             Named { body, ..about("ExerciseOptions", "", &asked.client_order_id) }
         }
-        OrderRequest::Cancel(asked) => {
-            let body = cancel::details(asked);
+        OrderRequest::Cancel(raw) => {
+            let asked = v1::CancelOrderRequest::decode(&raw[..]).unwrap_or_default();
+            let body = inside(raw, cancel::DETAILS);
             Named { body, ..about("CancelOrder", &asked.owner, &asked.client_order_id) }
         }
         OrderRequest::CancelAll(asked) => about("CancelAllOrders", &asked.owner, ""),

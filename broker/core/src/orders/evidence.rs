@@ -6,7 +6,7 @@
 //! everything else is somebody else's order, shown and never touched.
 //!
 //! Read on in `evidence/whose.rs` and `evidence/matching.rs` (which order it is about),
-//! `evidence/ids.rs` (what their ids mean), `evidence/answered.rs` (changes), `evidence/fills.rs`,
+//! `evidence/ids.rs` (what their ids mean), `evidence/answered.rs` and `evidence/modified.rs` (changes), `evidence/fills.rs`,
 //! `evidence/completed.rs`, `evidence/complaints.rs` (errors), `evidence/rivals.rs` (another order under
 //! one of our numbers) and `evidence/revival.rs` (ends that are
 //! taken back).
@@ -17,6 +17,7 @@ mod completed;
 mod fills;
 mod ids;
 mod matching;
+mod modified;
 mod revival;
 mod rivals;
 mod whose;
@@ -190,7 +191,7 @@ impl Desk {
     /// Gateway told of one of our orders.
     pub(super) fn on_told(&mut self, id: i32, told: &Told<'_>, now: Instant) {
         let epoch = self.epoch.unwrap_or_default();
-        let next = told.state();
+        let mut next = told.state();
         if next.is_some_and(|next| !is_live(next)) {
             self.relisted.remove(&id);
         }
@@ -206,6 +207,10 @@ impl Desk {
         order.overruled |= is_short;
         let from = order.state_for_gateway();
         order.overruled = false;
+        let refused = order.is_refused_now(next);
+        if refused.is_some() {
+            next = Some(State::Rejected);
+        }
         let concluded = order.state();
         let is_older = |next| next != concluded && !follows(from, next);
         if !order.is_live() && next.is_some_and(is_older) {
@@ -227,7 +232,9 @@ impl Desk {
         if let Some(filled) = told.filled.filter(counts) {
             filled.clone_into(&mut order.record.filled);
         }
-        if let Some(remaining) = told.remaining {
+        // One that comes late tells what remained of less.
+        let is_same = |filled: &str| number(filled) == number(&order.record.filled);
+        if let Some(remaining) = told.remaining.filter(|_| told.filled.is_none_or(is_same)) {
             remaining.clone_into(&mut order.record.remaining);
         }
         if let Some(price) = told.avg_fill_price.filter(|price| *price != 0.0) {
@@ -250,7 +257,7 @@ impl Desk {
         }
         let mut moved = false;
         if let Some(next) = next.filter(|next| follows(from, *next)) {
-            let because = format!("Gateway says {}", told.status);
+            let because = refused.unwrap_or_else(|| format!("Gateway says {}", told.status));
             order.overruled = from != concluded;
             moved = order.transition(next, &because) == Ok(true);
             order.overruled = false;
@@ -258,7 +265,7 @@ impl Desk {
                 order.ended_in = self.reconciler.passes_begun();
             }
         }
-        let changed = self.settle_change(id, next, told.open, now);
+        let changed = self.settle_change(id, next, told.open.is_some(), now);
         self.keep_unchanged(id, told);
         if moved && (matches!(from, State::Rejected | State::NotSent) || from != concluded) {
             let text = format!("order {id} was taken for {concluded:?}; {}", says(next));
@@ -266,6 +273,9 @@ impl Desk {
         }
         if moved {
             self.tell(id, OrderEventKind::State, now);
+            if matches!(next, Some(State::Rejected | State::Cancelled)) {
+                self.doubt_attached(id, now);
+            }
         } else if !changed && let Some(order) = self.book.get_mut(id) {
             if is_news(&before, &order.record) {
                 self.tell(id, OrderEventKind::Update, now);

@@ -11,8 +11,8 @@ pub(super) mod pace;
 use std::time::{Duration, Instant};
 
 use ibouncer_proto::api::v1::{
-    CancelOrderResponse, ChangeState, ExerciseOptionsResponse, ModifyOrderResponse, OrderEventKind,
-    OrderState as State, PlaceOrderResponse, PlaceOrdersResponse,
+    CancelOrderResponse, ChangeKind, ChangeState, ExerciseOptionsResponse, ModifyOrderResponse,
+    OrderEventKind, OrderState as State, PlaceOrderResponse, PlaceOrdersResponse,
 };
 
 use super::asked::place::sha256;
@@ -82,6 +82,9 @@ impl Desk {
         };
         if let Some(change) = order.record.change.as_mut() {
             change.sending = Some(sending);
+            if change.kind() == ChangeKind::Modify {
+                change.before.clone_from(&order.record.told_order);
+            }
         }
         if order.move_change(ChangeState::Sent, "", 0) {
             self.answers_due.insert(id, due);

@@ -12,6 +12,7 @@ mod losses;
 mod matches;
 mod names;
 mod outcome;
+mod overtaken;
 mod owed;
 mod pace;
 mod reach;
@@ -302,10 +303,7 @@ impl Floor {
 
     fn cancel(&mut self, who: &str, name: &str) -> CallId {
         let client_order_id = name.to_owned();
-        self.call(
-            who,
-            OrderRequest::Cancel(CancelOrderRequest { client_order_id, ..Default::default() }),
-        )
+        self.call(who, cancel_of(&CancelOrderRequest { client_order_id, ..Default::default() }))
     }
 
     fn answer<T: prost::Message + Default>(&self, call: CallId) -> T {

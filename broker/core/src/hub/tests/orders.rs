@@ -119,7 +119,7 @@ fn an_order_cancel_leaves_within_two_slots_while_a_thousand_requests_wait() {
     }
     let before = world.sent.len();
     let cancel = api::CancelOrderRequest { client_order_id: "a".into(), ..Default::default() };
-    let request = OrderRequest::Cancel(cancel);
+    let request = OrderRequest::Cancel(cancel.encode_to_vec().into());
     world.input(Input::Order { client: CLIENT, call: CallId(1_000_002), request });
     world.pass(1);
     let after = &world.sent[before..];

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use ibouncer_proto::api::v1::{
     self, CancelAllOrdersRequest, CancelAllOrdersResponse, CancelOrderRequest, CancelOrderResponse,
     ChangeKind, ChangeState, OrderEventKind, OrderScope, OrderState as State,
@@ -15,26 +16,32 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::place::sha256;
-use super::placement::read;
+use super::placement::{read, unreadable};
 use super::refusals::{ended, not_found};
 use super::request::OrderRequest;
 use super::waiting::Waiting;
 use crate::error::{self, Error};
 use crate::ids::CallId;
+use crate::orders::body::patch::{part, with_parts};
 use crate::orders::journal::Audit;
 use crate::orders::leaving::departures::{Ask, Departure, What};
 use crate::orders::{Caller, Desk, Doing};
 use crate::pacing::Lane;
 use crate::wire;
 
+/// What leaves of a cancel as it was asked for: field of both `CancelOrderRequest`s.
+pub(super) const DETAILS: u32 = 2;
+
 impl Desk {
     pub(in crate::orders) fn cancel(
         &mut self,
         caller: &Caller,
         call: CallId,
-        asked: &CancelOrderRequest,
+        raw: &Bytes,
         now: Instant,
     ) -> Result<(), Error> {
+        let asked = CancelOrderRequest::decode(&raw[..]).map_err(unreadable)?;
+        let details = part(raw, DETAILS).map_err(unreadable)?;
         let owner = self.may_cancel_of(caller, &asked.owner, &asked.reason)?;
         let name = &asked.client_order_id;
         if self.is_unsent(&owner, name) {
@@ -49,8 +56,8 @@ impl Desk {
         let order_id = self.own(&owner, name)?;
         self.may_see(caller, order_id)?;
         let audit = self.cancel_audit(caller, &owner, order_id, &asked.reason);
-        let audit = Audit { body_sha256: sha256(&details(asked)), ..audit };
-        match self.cancel_one(Some(caller), order_id, asked.order_cancel.clone(), audit, now)? {
+        let audit = Audit { body_sha256: sha256(details.as_deref().unwrap_or_default()), ..audit };
+        match self.cancel_one(Some(caller), order_id, details, audit, now)? {
             Cancelling::Leaves => {
                 let key = self.departing(order_id, |what| what == What::Cancel);
                 if let Some(departure) = key.and_then(|key| self.departures.get_mut(key)) {
@@ -193,7 +200,7 @@ impl Desk {
         &mut self,
         caller: Option<&Caller>,
         order_id: i32,
-        details: Option<tws::OrderCancel>,
+        details: Option<Vec<u8>>,
         audit: Audit,
         now: Instant,
     ) -> Result<Cancelling, Error> {
@@ -234,10 +241,11 @@ impl Desk {
             return Err(not_found(""));
         };
         order.begin_change(ChangeKind::Cancel, b"", audit.by_another());
-        let request = tws::CancelOrderRequest { order_id: Some(order_id), order_cancel: details };
+        let request = tws::CancelOrderRequest { order_id: Some(order_id), order_cancel: None };
+        let request = with_parts(&request, DETAILS, details);
         let label = order.record.client_order_id.clone();
         let departure = Departure::new(What::Cancel, vec![order_id], audit);
-        let frames = wire::message(id::CANCEL_ORDER, &request);
+        let frames = wire::unkeyed(id::CANCEL_ORDER, &request);
         let caller = caller.cloned().unwrap_or_else(the_broker);
         self.push(Lane::OrderCancel, &caller, departure, frames, ("cancelOrder", label));
         self.tell(order_id, OrderEventKind::Change, now);
@@ -299,11 +307,6 @@ pub(in crate::orders) enum Cancelling {
     Leaves,
     /// There is nothing to send.
     Over,
-}
-
-/// What of a cancel leaves as it was asked for; empty if nothing was said.
-pub(in crate::orders) fn details(asked: &CancelOrderRequest) -> Vec<u8> {
-    asked.order_cancel.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default()
 }
 
 pub(in crate::orders) fn the_broker() -> Caller {

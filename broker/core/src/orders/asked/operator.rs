@@ -232,13 +232,24 @@ impl Desk {
             ));
         };
         let because = format!("{} says so: {reason}", caller.shown());
+        let perm_id = order.record.perm_id;
         let change = ibouncer_proto::api::v1::ChangeState::Failed;
         order.move_change(change, "the order was resolved by a person", 0);
         if order.transition(next, &because) == Ok(true) {
             order.record.by_person = true;
             self.tell(id, OrderEventKind::State, now);
         }
-        self.done(caller, "ResolveOrder", &asked.owner, &asked.client_order_id, &reason);
+        let audit = Audit {
+            what: "ResolveOrder",
+            result: "done",
+            reason: format!("{}: {reason}", as_what(asked.resolution())),
+            client_order_id: asked.client_order_id.clone(),
+            owner: asked.owner.clone(),
+            order_id: id,
+            perm_id,
+            ..Audit::by(caller)
+        };
+        self.doings.push_back(Doing::Audit(Box::new(audit)));
         self.doings.push_back(Doing::StatusChanged);
         self.answer_once_written(call, &ResolveOrderResponse {});
         Ok(())
@@ -321,6 +332,16 @@ impl Desk {
             error::Retry::Never,
             "trading is off (trading.enabled = false): there is nothing to halt or to adopt",
         ))
+    }
+}
+
+/// What a person says of an order, as it is written down.
+fn as_what(resolution: Resolution) -> &'static str {
+    match resolution {
+        Resolution::Filled => "filled",
+        Resolution::Cancelled => "cancelled",
+        Resolution::NeverArrived => "never arrived",
+        Resolution::Unspecified => "unspecified",
     }
 }
 

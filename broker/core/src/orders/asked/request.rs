@@ -3,9 +3,8 @@
 
 use bytes::Bytes;
 use ibouncer_proto::api::v1::{
-    AdoptTradingStateRequest, CancelAllOrdersRequest, CancelEveryOrderRequest, CancelOrderRequest,
-    GetOrderRequest, HaltTradingRequest, ListOrdersRequest, OrderScope, ResolveOrderRequest,
-    ResumeTradingRequest,
+    AdoptTradingStateRequest, CancelAllOrdersRequest, CancelEveryOrderRequest, GetOrderRequest,
+    HaltTradingRequest, ListOrdersRequest, OrderScope, ResolveOrderRequest, ResumeTradingRequest,
 };
 
 use crate::error::{self, Error};
@@ -23,8 +22,8 @@ pub enum OrderRequest {
     Preview(Bytes),
     /// An encoded `ExerciseOptionsRequest`.
     Exercise(Bytes),
-    /// Cancel one.
-    Cancel(CancelOrderRequest),
+    /// An encoded `CancelOrderRequest`.
+    Cancel(Bytes),
     /// Cancel all of one owner.
     CancelAll(CancelAllOrdersRequest),
     /// Show one.

@@ -18,6 +18,9 @@
 //! that is said aloud (`orders/evidence/revival.rs`). Never does silence move anything. Source: protocol
 //! fact sheet, section 7.
 
+#[cfg(test)]
+mod tests;
+
 use ibouncer_proto::api::v1::OrderState as State;
 use ibouncer_proto::api::v1::{ChangeKind, ChangeState};
 
@@ -41,6 +44,8 @@ pub(crate) struct Order {
     pub(crate) unchanged_in: u64,
     /// Gateway's word has proven its end wrong, and may move it.
     pub(crate) overruled: bool,
+    /// Gateway has said that it rejects it, and has not shown it working since.
+    pub(crate) refused: Option<String>,
 }
 
 /// Why a state may not follow.
@@ -57,6 +62,7 @@ impl Order {
             ended_in: 0,
             unchanged_in: 0,
             overruled: false,
+            refused: None,
         }
     }
 
@@ -137,12 +143,14 @@ impl Order {
     ) {
         let (by, reason) = by.unwrap_or_default();
         self.unchanged_in = 0;
+        let overtaken = self.record.change.take().and_then(awaited).map(Box::new);
         self.record.change = Some(Change {
             kind: kind.into(),
             state: ChangeState::Waiting.into(),
             request: request.to_vec().into(),
             by: by.to_owned(),
             reason: reason.to_owned(),
+            overtaken: overtaken.filter(|_| kind == ChangeKind::Cancel),
             ..Change::default()
         });
     }
@@ -164,10 +172,61 @@ impl Order {
         true
     }
 
+    /// An openOrder came: is this the modification that a cancel has overtaken? It is in force then.
+    pub(crate) fn settle_overtaken(&mut self, shows: impl Fn(&OrderRecord, &Change) -> bool) {
+        let overtaken = self.record.change.as_ref().and_then(|one| one.overtaken.as_deref());
+        if overtaken.is_some_and(|overtaken| shows(&self.record, overtaken))
+            && let Some(overtaken) = self.take_overtaken()
+        {
+            self.record.request = overtaken.request;
+        }
+    }
+
+    /// The modification that a cancel has overtaken; it is answered.
+    pub(crate) fn take_overtaken(&mut self) -> Option<Box<Change>> {
+        self.record.change.as_mut().and_then(|change| change.overtaken.take())
+    }
+
+    /// Why Gateway's next word is the end of what it has rejected before, if it is.
+    pub(crate) fn is_refused_now(&mut self, next: Option<State>) -> Option<String> {
+        match next {
+            Some(State::Inactive) => self.refused.clone(),
+            Some(State::Working | State::Acknowledged) => {
+                self.refused = None;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// So much of it has filled, and what remains follows.
+    pub(crate) fn fill_to(&mut self, filled: &str) {
+        let number = |text: &str| text.parse::<f64>().ok();
+        if let (Some(remaining), Some(to)) = (number(&self.record.remaining), number(filled)) {
+            let before = number(&self.record.filled).unwrap_or_default();
+            self.record.remaining = decimal((remaining + before - to).max(0.0));
+        }
+        filled.clone_into(&mut self.record.filled);
+    }
+
     /// It leaves now, in this link frame.
     pub(crate) fn on_leaving(&mut self, sending: Sending) {
         self.record.sending = Some(sending);
     }
+}
+
+/// The modification of which Gateway still owes an answer, also behind a cancel that took its place.
+fn awaited(change: Change) -> Option<Change> {
+    match change.kind() {
+        ChangeKind::Cancel => change.overtaken.map(|overtaken| *overtaken),
+        _ => Some(change)
+            .filter(|one| matches!(one.state(), ChangeState::Sent | ChangeState::Unknown)),
+    }
+}
+
+/// As Gateway writes quantities.
+pub(crate) fn decimal(quantity: f64) -> String {
+    ((quantity * 1e8).round() / 1e8).to_string()
 }
 
 /// May an order in this state still fill?
@@ -263,105 +322,4 @@ pub(crate) fn meaning(status: &str) -> Option<State> {
         "Cancelled" | "ApiCancelled" => State::Cancelled,
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STATES: [State; 10] = [
-        State::Intent,
-        State::Sent,
-        State::Acknowledged,
-        State::Working,
-        State::Inactive,
-        State::Unknown,
-        State::Filled,
-        State::Cancelled,
-        State::Rejected,
-        State::NotSent,
-    ];
-
-    /// Rows are `from`, columns `to`, both in the order of `STATES`.
-    const TABLE: [&str; 10] = [
-        ".x...x...x", // INTENT
-        "..xxxxxxxx", // SENT
-        "...xxxxxx.", // ACKNOWLEDGED
-        "..x.xxxxx.", // WORKING
-        "..xx.xxxx.", // INACTIVE
-        "..xxx.xxxx", // UNKNOWN
-        ".....x....", // FILLED
-        "..xxx.x...", // CANCELLED
-        "..xxx.xx..", // REJECTED
-        "..xxx.xx..", // NOT_SENT
-    ];
-
-    #[test]
-    fn each_transition_is_as_in_the_table() {
-        for (row, from) in TABLE.iter().zip(STATES) {
-            for (cell, to) in row.bytes().zip(STATES) {
-                let mut order = Order::new(OrderRecord::default());
-                order.record.set_state(from);
-                let moved = order.transition(to, "test");
-                let expected = if from == to { Ok(false) } else { Ok(true) };
-                if cell == b'x' || from == to {
-                    assert_eq!(moved, expected, "{from:?} to {to:?}");
-                    assert_eq!(order.state(), to);
-                } else {
-                    assert_eq!(moved, Err(Illegal), "{from:?} to {to:?}");
-                    assert_eq!(order.state(), from);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn each_transition_of_a_change_is_as_in_the_table() {
-        use ChangeState::*;
-        let states = [Waiting, Sent, Done, Failed, Unknown, NotSent];
-        let table = [
-            ".xxxxx", // WAITING
-            "..xxxx", // SENT
-            "......", // DONE
-            "......", // FAILED
-            "..xx.x", // UNKNOWN
-            "......", // NOT_SENT
-        ];
-        for (row, from) in table.iter().zip(states) {
-            for (cell, to) in row.bytes().zip(states) {
-                assert_eq!(change_allowed(from, to), cell == b'x', "{from:?} to {to:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn silence_ends_nothing_and_no_end_is_live() {
-        for state in STATES {
-            let ended = matches!(
-                state,
-                State::Filled | State::Cancelled | State::Rejected | State::NotSent
-            );
-            assert_eq!(is_live(state), !ended, "{state:?}");
-        }
-    }
-
-    #[test]
-    fn gateways_words_are_known_and_a_new_word_moves_nothing() {
-        assert_eq!(meaning("PreSubmitted"), Some(State::Working));
-        assert_eq!(meaning("Inactive"), Some(State::Inactive));
-        assert_eq!(meaning("SomethingNew"), None);
-    }
-
-    #[test]
-    fn a_done_modification_is_what_is_in_force() {
-        let mut order = Order::new(OrderRecord { request: "old".into(), ..Default::default() });
-        order.begin_change(ChangeKind::Modify, b"new", None);
-        assert!(order.move_change(ChangeState::Sent, "", 0));
-        assert!(order.move_change(ChangeState::Failed, "no", 201));
-        assert_eq!(order.record.request, "old");
-        order.begin_change(ChangeKind::Modify, b"new", None);
-        assert!(order.move_change(ChangeState::Sent, "", 0));
-        assert!(order.move_change(ChangeState::Done, "", 0));
-        assert_eq!(order.record.request, "new");
-    }
 }

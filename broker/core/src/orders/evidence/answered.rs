@@ -1,6 +1,7 @@
 //! What answers a change: Gateway's word on the order that it is about, and nothing else.
 //!
-//! A modification is in force once an openOrder shows what it wants; a cancel once the order has
+//! A modification is in force once an openOrder shows what it changes (`evidence/modified.rs`), also
+//! one that a cancel has overtaken on its way; a cancel once the order has
 //! ended. That a change of which no answer came was not made is concluded only from a list of open
 //! orders that was begun after that and has come whole, and only if it shows just this order: with
 //! its fields for a modification, in any open state but PendingCancel for a cancel. What a list
@@ -10,10 +11,9 @@
 use std::time::Instant;
 
 use ibouncer_proto::api::v1::{ChangeKind, ChangeState, OrderEventKind, OrderState as State};
-use ibouncer_proto::tws::v1 as tws;
-use prost::Message as _;
 
-use super::{Told, number};
+use super::Told;
+use super::modified::{Shows, shows};
 use crate::orders::Desk;
 use crate::orders::brakes::Road;
 use crate::orders::journal::{Change, OrderRecord};
@@ -25,12 +25,15 @@ impl Desk {
         &mut self,
         id: i32,
         state: Option<State>,
-        open: Option<&tws::OpenOrder>,
+        is_open_order: bool,
         now: Instant,
     ) -> bool {
         let Some(order) = self.book.get_mut(id) else {
             return false;
         };
+        if is_open_order {
+            order.settle_overtaken(|record, overtaken| shows(record, overtaken) == Shows::Wanted);
+        }
         let Some(change) = order.pending() else {
             return false;
         };
@@ -43,10 +46,7 @@ impl Desk {
             (ChangeKind::Modify, Some(State::Filled | State::Cancelled))
             | (_, Some(State::Rejected)) => Some((ChangeState::Failed, "the order ended first")),
             (ChangeKind::Modify, _) if change.state() != ChangeState::Waiting => {
-                let wanted = tws::PlaceOrderRequest::decode(&change.request[..]).ok();
-                let wanted = wanted.and_then(|request| request.order);
-                let told = open.and_then(|open| open.order.as_ref());
-                let is_it = wanted.zip(told).is_some_and(|(wanted, told)| is_as(&wanted, told));
+                let is_it = is_open_order && shows(&order.record, change) == Shows::Wanted;
                 is_it.then_some((ChangeState::Done, ""))
             }
             _ => None,
@@ -107,7 +107,9 @@ impl Desk {
             let because = match change.kind() {
                 ChangeKind::Cancel if is_being_cancelled(&order.record) => continue,
                 ChangeKind::Cancel => "Gateway shows the order open",
-                _ if is_as_before(&order.record) => "Gateway shows the order as it was before",
+                _ if shows(&order.record, change) == Shows::Before => {
+                    "Gateway shows the order as it was before"
+                }
                 _ => "Gateway shows the order, and not as this change wants it",
             };
             if order.move_change(ChangeState::Failed, because, 0) {
@@ -120,24 +122,4 @@ impl Desk {
 /// Gateway has the cancel, and the order has not ended: while its exchange is closed, for hours.
 pub(in crate::orders) fn is_being_cancelled(record: &OrderRecord) -> bool {
     matches!(&record.status[..], "PendingCancel" | "PreCancelled")
-}
-
-/// Does Gateway show the order as it was before its change?
-fn is_as_before(record: &OrderRecord) -> bool {
-    let before = tws::PlaceOrderRequest::decode(&record.request[..]).ok();
-    let before = before.and_then(|request| request.order);
-    let told = tws::Order::decode(&record.told_order[..]).ok();
-    before.zip(told).is_some_and(|(before, told)| is_as(&before, &told))
-}
-
-/// Does Gateway show the order as it is wanted here?
-fn is_as(wanted: &tws::Order, told: &tws::Order) -> bool {
-    let same = |wanted: Option<f64>, told: Option<f64>| {
-        let unset = |price: Option<f64>| price.filter(|price| *price != 0.0 && *price < 1e300);
-        unset(wanted).is_none_or(|price| unset(told) == Some(price))
-    };
-    number(wanted.total_quantity()) == number(told.total_quantity())
-        && same(wanted.lmt_price, told.lmt_price)
-        && same(wanted.aux_price, told.aux_price)
-        && (wanted.tif().is_empty() || wanted.tif() == told.tif())
 }

@@ -10,6 +10,7 @@ use crate::error;
 use crate::hub::ends_request;
 use crate::notes::Severity;
 use crate::orders::Desk;
+use crate::orders::book::order::Order;
 use crate::orders::journal::Change;
 
 /// Gateway's codes with a meaning of their own for orders. Source: protocol fact sheet, section 8.
@@ -47,19 +48,32 @@ impl Desk {
             }
             return true;
         }
+        let epoch = self.epoch.unwrap_or_default();
         let Some(order) = self.book.get_mut(id) else {
             return false;
         };
         let because = format!("Gateway says {code}: {text}");
         order.record.notice = told.encode_to_vec().into();
         let pending = order.pending().map(Change::kind);
-        let changing = order.pending().is_some_and(|one| one.state() != ChangeState::Waiting);
+        // Two changes are unanswered once a cancel has overtaken a modification.
+        let of_overtaken = ends && !ABOUT_CANCELS.contains(&code) && is_overtaken_in(order, epoch);
+        if of_overtaken {
+            order.take_overtaken();
+        }
+        let changing =
+            !of_overtaken && order.pending().is_some_and(|one| one.state() != ChangeState::Waiting);
         let rejected = match order.state() {
+            _ if of_overtaken => false,
             State::Sent => ends && !changing && !ABOUT_CANCELS.contains(&code),
             // Gateway says Inactive, and then why. Of a modification it rejects only that.
             State::Inactive => REJECTED.contains(&code) && pending != Some(ChangeKind::Modify),
             _ => false,
         };
+        let of_modification = of_overtaken || (changing && pending == Some(ChangeKind::Modify));
+        if REJECTED.contains(&code) && !of_modification && order.is_live() {
+            // The end of a working one only once Gateway shows it Inactive, or ended.
+            order.refused = Some(because.clone());
+        }
         let mut kind = OrderEventKind::Notice;
         if ends && changing && order.move_change(ChangeState::Failed, &because, code) {
             kind = OrderEventKind::Change;
@@ -89,4 +103,29 @@ impl Desk {
             }
         }
     }
+
+    /// Gateway has ended an order that it had accepted, and never told of what it was to attach to
+    /// it. That it never made it cannot be known, so a person may say so.
+    pub(super) fn doubt_attached(&mut self, parent: i32, now: Instant) {
+        for id in self.book.live() {
+            let Some(order) = self.book.get_mut(id) else {
+                continue;
+            };
+            let untold = order.record.attached_to == parent
+                && order.state() == State::Sent
+                && !order.has_been_told();
+            let because = "the order that it was to be attached to has ended, and Gateway has never \
+                           told of this one";
+            if untold && order.transition(State::Unknown, because) == Ok(true) {
+                self.tell(id, OrderEventKind::State, now);
+            }
+        }
+    }
+}
+
+/// A modification that left in this session was overtaken by a cancel, and is not answered.
+fn is_overtaken_in(order: &Order, epoch: u64) -> bool {
+    let overtaken = order.record.change.as_ref().and_then(|change| change.overtaken.as_deref());
+    let sending = overtaken.and_then(|overtaken| overtaken.sending.as_ref());
+    sending.is_some_and(|sending| sending.epoch == epoch)
 }

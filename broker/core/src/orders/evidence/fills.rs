@@ -8,13 +8,12 @@ use prost::Message as _;
 
 use super::ids::NO_ORDER_ID;
 use super::matching::Description;
-use super::revival::decimal;
 use super::whose::Whose;
 use super::{is_more, number};
 use crate::orders::Desk;
 use crate::orders::book::executions::News;
-use crate::orders::book::order::follows;
-use crate::orders::journal::{ExecutionRecord, OrderRecord};
+use crate::orders::book::order::{decimal, follows};
+use crate::orders::journal::{Change, ExecutionRecord, OrderRecord};
 
 impl Desk {
     pub(in crate::orders) fn on_execution(
@@ -157,7 +156,7 @@ impl Desk {
         };
         if !is_more(&order.record.filled, &filled) {
             // As much again is a correction of the newest one.
-            order.record.filled.clone_from(&filled);
+            order.fill_to(&filled);
             order.record.avg_fill_price = execution.avg_price();
         }
         let total = largest_total(&request, &order.record);
@@ -174,7 +173,7 @@ impl Desk {
             follows(order.state_for_gateway(), next)
                 && order.transition(next, "its executions say so") == Ok(true)
         });
-        let changed = self.settle_change(id, next, None, now);
+        let changed = self.settle_change(id, next, false, now);
         if moved || !changed {
             let kind = if moved { OrderEventKind::State } else { OrderEventKind::Update };
             self.tell(id, kind, now);
@@ -207,10 +206,13 @@ pub(in crate::orders) fn largest_total(
     let asked = |request: &tws::PlaceOrderRequest| {
         request.order.as_ref().and_then(|order| number(order.total_quantity()))
     };
-    let change = record.change.as_ref().filter(|change| !change.request.is_empty());
-    let changed = change
-        .and_then(|change| tws::PlaceOrderRequest::decode(&change.request[..]).ok())
-        .and_then(|request| asked(&request));
+    let change = record.change.as_ref();
+    let overtaken = change.and_then(|change| change.overtaken.as_deref());
+    let wanted = |change: &Change| {
+        let request = tws::PlaceOrderRequest::decode(&change.request[..]).ok();
+        request.and_then(|request| asked(&request))
+    };
+    let changed = [change, overtaken].into_iter().flatten().filter_map(wanted).reduce(f64::max);
     let told = Some(&record.told_order).filter(|told| !told.is_empty());
     let told = told
         .and_then(|told| tws::Order::decode(&told[..]).ok())

@@ -17,6 +17,7 @@ use prost::Message as _;
 use super::fills::largest_total;
 use super::{Told, number};
 use crate::orders::Desk;
+use crate::orders::book::order::decimal;
 use crate::orders::session::reconcile::Listing;
 
 /// Gateway's word for an order that has filled.
@@ -67,7 +68,7 @@ impl Desk {
         // Some executions may never have come: of them only the sum is known.
         let before = number(&order.record.filled).unwrap_or_default();
         let filled = executed.max(before - less);
-        order.record.filled = decimal(filled);
+        order.fill_to(&decimal(filled));
         order.record.avg_fill_price = avg_price;
         let request = tws::PlaceOrderRequest::decode(&order.record.request[..]).unwrap_or_default();
         let total = largest_total(&request, &order.record);
@@ -111,9 +112,4 @@ impl Desk {
         };
         largest_total(&request, &order.record).is_some_and(|total| filled < total)
     }
-}
-
-/// As Gateway writes quantities.
-pub(super) fn decimal(quantity: f64) -> String {
-    ((quantity * 1e8).round() / 1e8).to_string()
 }

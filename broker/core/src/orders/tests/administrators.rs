@@ -93,7 +93,7 @@ fn a_halt_of_the_owner_holds_for_changes_by_administrators() {
 fn who_cancels_what_has_not_left_is_written_down_and_shown() {
     let mut floor = Floor::open();
     floor.place("momentum", "a");
-    let cancel = OrderRequest::Cancel(CancelOrderRequest {
+    let cancel = cancel_of(&CancelOrderRequest {
         client_order_id: "a".into(),
         owner: "momentum".into(),
         reason: "it has gone mad".into(),
@@ -126,7 +126,7 @@ fn an_administrator_of_some_accounts_touches_nothing_outside_of_them() {
         reason: reason.clone(),
         ..Default::default()
     };
-    for request in [change_of("momentum", 9.0, "why not"), OrderRequest::Cancel(cancel)] {
+    for request in [change_of("momentum", 9.0, "why not"), cancel_of(&cancel)] {
         let call = floor.call("risk", request);
         assert_eq!(floor.refused(call).code, "ORDER_NOT_FOUND");
     }

@@ -53,7 +53,7 @@ fn what_a_cancel_says_besides_is_hashed_whether_it_leaves_or_not() {
         let order_cancel = Some(details.clone());
         let client_order_id = name.to_owned();
         let cancel = CancelOrderRequest { client_order_id, order_cancel, ..Default::default() };
-        floor.call("momentum", OrderRequest::Cancel(cancel));
+        floor.call("momentum", cancel_of(&cancel));
         floor.leave();
         let audit = floor.audit.last().unwrap();
         assert_eq!((audit.result, &audit.body_sha256), (result, &hash));

@@ -112,6 +112,24 @@ fn a_cancel_overtakes_a_modification_that_waits() {
 }
 
 #[test]
+fn what_a_cancel_says_besides_leaves_as_it_came_also_what_is_not_known_here() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.told(id, "Submitted");
+    let client_order_id = "a".to_owned();
+    let asked = CancelOrderRequest { client_order_id, ..Default::default() };
+    // Field 100, a varint.
+    let details = [0xa0, 0x06, 7];
+    let raw = body::patch::with_parts(&asked, 2, [&details]);
+    floor.call("momentum", OrderRequest::Cancel(raw.into()));
+    floor.leave();
+    let (message_id, left) = floor.left.last().unwrap();
+    assert_eq!(*message_id, id::CANCEL_ORDER);
+    assert_eq!(body::patch::part(left, 2).unwrap().unwrap(), details);
+    assert_eq!(tws::CancelOrderRequest::decode(&left[..]).unwrap().order_id(), id);
+}
+
+#[test]
 fn what_is_another_s_can_be_seen_and_not_touched() {
     let mut floor = Floor::open();
     let id = floor.placed("momentum", "a");
@@ -119,7 +137,7 @@ fn what_is_another_s_can_be_seen_and_not_touched() {
     let not_found = floor.cancel("carry", "a");
     assert_eq!(floor.refused(not_found).code, "ORDER_NOT_FOUND");
     let of = |reason: &str| {
-        OrderRequest::Cancel(CancelOrderRequest {
+        cancel_of(&CancelOrderRequest {
             client_order_id: "a".into(),
             owner: "momentum".into(),
             reason: reason.into(),

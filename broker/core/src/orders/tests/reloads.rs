@@ -91,7 +91,7 @@ fn changes_and_previews_that_wait_go_with_it_and_cancels_leave() {
     let preview = v1::PreviewOrderRequest { request: Some(limit(10.0)) };
     let preview = floor.call_by(&own, &OrderRequest::Preview(preview.encode_to_vec().into()));
     let cancel = CancelOrderRequest { client_order_id: "c".into(), ..Default::default() };
-    let cancel = floor.call_by(&own, &OrderRequest::Cancel(cancel));
+    let cancel = floor.call_by(&own, &cancel_of(&cancel));
     // An administrator's change is its own, whoever's the order is.
     floor.tokens("momentum", &["new"]);
     floor.lost(change);

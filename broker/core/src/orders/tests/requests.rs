@@ -51,6 +51,10 @@ pub(super) fn change_to(name: &str, request: tws::PlaceOrderRequest) -> OrderReq
     OrderRequest::Modify(change(name, request).encode_to_vec().into())
 }
 
+pub(super) fn cancel_of(request: &CancelOrderRequest) -> OrderRequest {
+    OrderRequest::Cancel(request.encode_to_vec().into())
+}
+
 pub(super) fn modify(name: &str, price: f64) -> OrderRequest {
     change_to(name, limit(price))
 }

@@ -51,30 +51,16 @@ impl Hub {
         }
     }
 
-    /// It is not known what arrived: what was asked for is asked again, under new ids, and one-shots
-    /// may be.
+    /// Gateway has lost all subscriptions (1101), or it is not known what arrived: what was asked
+    /// for is asked again, under new ids, and one-shots may be. The old ids are cancelled all the same:
+    /// one that reached Gateway after its loss lives there.
     pub(super) fn resubscribe_all(&mut self, because: &str) {
-        self.fail_one_shots(because);
-        for slot in self.lines.slots() {
-            self.resubscribe(slot, because);
-        }
-    }
-
-    /// The same once Gateway has lost its subscriptions to data (1101): there is nothing to cancel.
-    pub(super) fn ask_for_all_that_is_lost(&mut self, because: &str) {
-        self.fail_one_shots(because);
-        for slot in self.lines.slots() {
-            if let Some(request) = self.lines.get_mut(slot).and_then(Line::lost_at_gateway) {
-                self.end_request(request);
-            }
-            self.resubscribe(slot, because);
-        }
-    }
-
-    fn fail_one_shots(&mut self, because: &str) {
         let error = error::answer_lost(self.session.epoch(), because);
         self.fail_calls(&error);
         self.fail_snapshots(&error);
+        for slot in self.lines.slots() {
+            self.resubscribe(slot, because);
+        }
     }
 
     /// One line is asked for again, under a new id.

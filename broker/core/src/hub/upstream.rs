@@ -260,7 +260,7 @@ impl Hub {
                 self.session.on_upstream_restored(&because(code, text), now);
                 // Before READY nothing was asked for yet.
                 if self.session.is_up() {
-                    self.ask_for_all_that_is_lost(&because(code, text));
+                    self.resubscribe_all(&because(code, text));
                 }
             }
             RATE_EXCEEDED => self.on_rate_exceeded(None, text, now),

@@ -63,13 +63,6 @@ pub enum Allowance {
     Histories,
 }
 
-impl Allowance {
-    /// Of market data and history, which Gateway loses with its farms; not of accounts and scanners.
-    pub(super) const fn is_of_data(self) -> bool {
-        matches!(self, Self::MarketData | Self::Depth | Self::TickByTick | Self::Histories)
-    }
-}
-
 /// What takes a request back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancel {

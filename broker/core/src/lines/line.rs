@@ -117,16 +117,6 @@ pub struct Line {
 }
 
 impl Line {
-    /// Gateway has lost its data. The request that is dead there, if it is certain: one of which
-    /// nothing had come may have reached it since.
-    pub fn lost_at_gateway(&mut self) -> Option<RequestId> {
-        let is_data = self.kind().uses.iter().any(|one| one.is_of_data());
-        let flowed = matches!(self.upstream, Upstream::Live(_) | Upstream::Doubted(..));
-        let request = self.upstream.request().filter(|_| is_data && flowed)?;
-        self.upstream = Upstream::Stale;
-        Some(request)
-    }
-
     /// Its kind.
     pub const fn kind(&self) -> &'static Kind {
         self.wanted.kind

@@ -87,9 +87,6 @@ const COMMISSION: u8 = 2;
 /// Server version with cancels of contract details and historical ticks.
 const CANCELS_OF_ONE_SHOTS: i32 = 215;
 
-/// Server version that tells its settings.
-const CONFIG: i32 = 219;
-
 /// Small answers out of Gateway's memory.
 const SHORT: Duration = Duration::from_secs(30);
 /// Answers that Gateway collects from elsewhere; large chains of options take a minute.
@@ -331,10 +328,10 @@ calls! {
         &[(id::CURRENT_TIME_IN_MILLIS, 1)],
         End::First,
     ), { unkeyed: true, sharing: Sharing::Joined };
-    /// Gateway's settings.
+    /// Gateway's settings, which one of server version 219 tells.
     CONFIGURATION = call(
         "reqConfig", id::REQ_CONFIG, &[(id::CONFIG_RESPONSE, 1)], End::First,
-    ), { since: CONFIG, sharing: Sharing::Joined };
+    ), { since: 219, sharing: Sharing::Joined };
 }
 
 impl CallKind {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Hub, Output, Reply};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::ids::CallId;
+use crate::ids::{CallId, ClientId};
 use crate::notes::{Note, NoteKind, Severity};
 use crate::settings::Settings;
 use crate::sight::{Sight, Vantage};
@@ -48,6 +48,23 @@ impl Hub {
         self.serve_waiters(now);
         self.note(NoteKind::Operator, Severity::Info, "the configuration was read again".into());
         self.outputs.push_back(Output::StatusChanged);
+    }
+
+    /// A client is no instance of its principal any more.
+    pub(super) fn part(&mut self, client: ClientId, now: Instant) {
+        if let Some(principal) = self.clients.principal(client) {
+            self.desk.on_parted(principal, client, now);
+        }
+    }
+
+    /// Whoever is connected by a credential that a reload has taken away is nobody's instance.
+    fn part_with_strangers(&mut self, now: Instant) {
+        let clients: Vec<ClientId> = self.clients.iter().map(|(client, _)| client).collect();
+        for client in clients {
+            if !self.clients.caller(client).stands(&self.settings.principals) {
+                self.part(client, now);
+            }
+        }
     }
 
     /// The kernel's tables were read. Status changes only with what people see of them.

@@ -82,23 +82,6 @@ impl Hub {
         self.drive_desk(clock.now);
     }
 
-    /// A client is no instance of its principal any more.
-    pub(super) fn part(&mut self, client: ClientId, now: Instant) {
-        if let Some(principal) = self.clients.principal(client) {
-            self.desk.on_parted(principal, client, now);
-        }
-    }
-
-    /// Whoever is connected by a credential that a reload has taken away is nobody's instance.
-    pub(super) fn part_with_strangers(&mut self, now: Instant) {
-        let clients: Vec<ClientId> = self.clients.iter().map(|(client, _)| client).collect();
-        for client in clients {
-            if !self.clients.caller(client).stands(&self.settings.principals) {
-                self.part(client, now);
-            }
-        }
-    }
-
     pub(super) fn on_order(
         &mut self,
         client: ClientId,

@@ -197,6 +197,7 @@ impl Desk {
         self.reconciled = Some(now);
         self.resolve_changes(now);
         self.end_torn_groups(now);
+        self.check_counter();
         self.settle_journal();
         if std::mem::take(&mut self.brakes.reconciling) {
             let (_, unknown) = self.book.counts();

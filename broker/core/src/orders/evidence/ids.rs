@@ -49,22 +49,26 @@ impl Desk {
         }
     }
 
-    /// Gateway's own counter at READY: one above all ids that our client id has used there. It does
-    /// not rise by itself, so if it is beyond what the journal knows, orders are missing from that,
-    /// also where none of them is open any more. Lower it may be: Gateway sets it back.
+    /// Gateway's own counter at READY.
     pub(in crate::orders) fn on_counter(&mut self, order_id: i32) {
         self.raise_next_id(order_id);
-        let known = self.highest_used();
         let is_main = self.brakes.road != Road::Alternate;
         let counts = is_main && (1..HIGHEST_ORDER_ID).contains(&order_id);
         self.counter = counts.then_some(order_id);
-        if !counts || !self.is_journals_login() {
+    }
+
+    /// The counter is one above all ids that our client id has used there, and it does not rise by
+    /// itself. So if it is beyond what the journal knows, once all lists were read, orders are missing
+    /// from that, also where none of them is open any more. Lower it may be: Gateway sets it back.
+    pub(in crate::orders) fn check_counter(&mut self) {
+        let Some(counter) = self.counter.filter(|_| self.is_journals_login()) else {
             return;
-        }
+        };
+        let known = self.highest_used();
         // Orders by hand that are bound to client 0 take their ids from its counter.
-        if self.facts.counted && self.client_id != 0 && order_id > known + 1 {
+        if self.facts.counted && self.client_id != 0 && counter > known + 1 {
             let what = format!(
-                "Gateway's next order id of our client id {} is {order_id}, and the journal knows \
+                "Gateway's next order id of our client id {} is {counter}, and the journal knows \
                  of none above {known}: it is older than orders that were placed since (a backup, \
                  a lost disk), or another program used this client id. A client that repeats a call \
                  would place its order again. Look at the orders and trades of these days in TWS, \

@@ -115,6 +115,12 @@ fn what_gateway_counts_in_normal_life_is_no_doubt() {
     floor.hear(id::OPEN_ORDER, &stranger(77, last + 900, 900));
     let mut floor = again(&floor, last + 901);
     assert!(floor.placed("momentum", "e") > last + 900, "though it is shown no more");
+    // The same of one that only this session's lists show.
+    let mut next = Floor::closed(floor.disk.clone());
+    next.session_of(9, 9, last + 1_901, Before::New);
+    next.hear(id::OPEN_ORDER, &stranger(77, last + 1_900, 901));
+    next.reconcile();
+    assert_eq!(word(&next), "on");
     // Gateway sets ids back, and a broker of before did not look.
     let mut floor = again(&floor, 3);
     floor.placed("momentum", "f");

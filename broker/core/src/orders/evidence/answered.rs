@@ -1,8 +1,7 @@
 //! What answers a change: Gateway's word on the order that it is about, and nothing else.
 //!
 //! A modification is in force once an openOrder shows what it changes (`evidence/modified.rs`), also
-//! one that a cancel has overtaken on its way; a cancel once the order has
-//! ended. That a change of which no answer came was not made is concluded only from a list of open
+//! one that a cancel has overtaken on its way; a cancel is done once the order has ended. That a change of which no answer came was not made is concluded only from a list of open
 //! orders that was begun after that and has come whole, and only if it shows just this order: with
 //! its fields for a modification, in any open state but PendingCancel for a cancel. What a list
 //! does not show stays UNKNOWN; and while Gateway has lost IB (1100) it keeps changes back, and its

@@ -102,7 +102,7 @@ pub(crate) struct Cancel {
     /// The order's name, as `ibouncer orders --mine` shows it.
     #[arg(value_name = "ID", required_unless_present_any = ["all", "every_order"])]
     pub(crate) id: Option<String>,
-    /// All open orders of yours, or of --owner.
+    /// All open orders of yours, or of --owner; ends with 3 if some of them cannot be reached.
     #[arg(long, conflicts_with = "id")]
     pub(crate) all: bool,
     /// Of this client; for administrators, with a reason.

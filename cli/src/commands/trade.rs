@@ -4,6 +4,7 @@ mod cancel;
 mod modify;
 mod place;
 mod rows;
+mod spared;
 mod trading;
 mod watch;
 mod whoami;

@@ -53,6 +53,7 @@ from ibouncer.news import Headline, Headlines, NewsArticle, NewsBulletin, NewsPr
 from ibouncer.order_lists import Commission, CompletedOrder, Execution, OpenOrder
 from ibouncer.orders import (
     Cancelled,
+    CancelledOrders,
     ChangeKind,
     ChangeState,
     ExecutionEvent,
@@ -73,6 +74,7 @@ from ibouncer.orders import (
     Outcome,
     Rejected,
     Resolved,
+    SparedOrder,
     Unknown,
     bracket,
     limit_order,
@@ -119,6 +121,7 @@ __all__ = [
     "BrokerNotFound",
     "BrokerUnavailable",
     "Cancelled",
+    "CancelledOrders",
     "ChangeKind",
     "ChangeState",
     "ClientError",
@@ -199,6 +202,7 @@ __all__ = [
     "SmartComponent",
     "Snapshot",
     "SoftDollarTier",
+    "SparedOrder",
     "Status",
     "StatusWatch",
     "Subscription",

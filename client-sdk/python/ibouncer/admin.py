@@ -193,10 +193,11 @@ class Admin:
 
     async def halt_trading(
         self, reason: str, *, client: str = "", cancel_open: bool = False
-    ) -> int:
+    ) -> admin_pb2.HaltTradingResponse:
         """Refuses new and changed orders of `client`, or of all; cancels pass. Kept over restarts.
 
-        With `cancel_open` what is open is cancelled as well; returns how many cancels that are.
+        With `cancel_open` what is open is cancelled as well; returns how many cancels that are
+        (`cancels`), and the orders that live on (`spared`).
         """
         request = admin_pb2.HaltTradingRequest(
             client=client, cancel_open=cancel_open, reason=reason
@@ -205,7 +206,7 @@ class Admin:
             response: admin_pb2.HaltTradingResponse = await self._ask(
                 lambda opened: opened.admin.HaltTrading, request
             )
-        return response.cancels
+        return response
 
     async def resume_trading(self, reason: str = "", *, client: str = "") -> None:
         """Ends a halt of `client`, or that of all."""

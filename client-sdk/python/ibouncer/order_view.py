@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ibouncer import errors
 from ibouncer._pb.ibouncer.v1 import order_pb2
 from ibouncer._pb.tws.v1.contract_pb2 import Contract
 from ibouncer._pb.tws.v1.order_pb2 import Order as TwsOrder
@@ -195,6 +196,35 @@ class Orders(Rows[Order]):
     def __init__(self, orders: Iterable[Order] = (), through_sequence: int = 0) -> None:
         super().__init__(orders)
         self.through_sequence = through_sequence
+
+
+@dataclass(frozen=True, slots=True)
+class SparedOrder:
+    """An order that lives on, though it was to be cancelled, and why."""
+
+    order: Order
+    error: errors.IBouncerError
+
+
+class CancelledOrders(Rows[Order]):
+    """Orders whose cancel leaves; `spared` are those that live on, since no cancel reaches them."""
+
+    _kind: ClassVar[Any] = Order
+
+    def __init__(self, orders: Iterable[Order] = (), spared: Iterable[SparedOrder] = ()) -> None:
+        super().__init__(orders)
+        self.spared = list(spared)
+
+    @classmethod
+    def from_message(cls, message: order_pb2.CancelAllOrdersResponse) -> CancelledOrders:
+        """The view of one message."""
+        return cls(
+            map(Order.from_message, message.orders),
+            (
+                SparedOrder(Order.from_message(one.order), errors.from_message(one.error))
+                for one in message.spared
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)

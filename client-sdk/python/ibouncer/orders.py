@@ -45,6 +45,7 @@ from ibouncer.order_making import (
 )
 from ibouncer.order_preview import OrderPreview, preview_from
 from ibouncer.order_view import (
+    CancelledOrders,
     ChangeKind,
     ChangeState,
     ExecutionEvent,
@@ -55,6 +56,7 @@ from ibouncer.order_view import (
     OrderEventKind,
     Orders,
     OrderState,
+    SparedOrder,
 )
 from ibouncer.order_watch import ExecutionWatch, OrderWatch
 from ibouncer.scopes import OrderScope, scope_number
@@ -62,6 +64,7 @@ from ibouncer.words import number_of
 
 __all__ = [
     "Cancelled",
+    "CancelledOrders",
     "ChangeKind",
     "ChangeState",
     "ExecutionEvent",
@@ -84,6 +87,7 @@ __all__ = [
     "Outcome",
     "Rejected",
     "Resolved",
+    "SparedOrder",
     "Unknown",
     "bracket",
     "limit_order",
@@ -273,17 +277,18 @@ class OrderCalls(Calls):
 
     async def cancel_all_orders(
         self, *, owner: str = "", reason: str = "", timeout: float = GATEWAY_TIMEOUT
-    ) -> Orders:
+    ) -> CancelledOrders:
         """Cancels all live orders of ours, or of `owner` (for administrators, with a reason).
 
-        Returns those that are concerned. Every order of the login: `admin.cancel_every_order`.
+        Returns those that are concerned; look at `spared`, which live on. Every order of the login:
+        `admin.cancel_every_order`.
         """
         request = order_pb2.CancelAllOrdersRequest(owner=owner, reason=reason)
         with errors.sending("look with orders(), or cancel again"):
             response = await self._ask(
                 lambda opened: opened.order.CancelAllOrders, request, timeout=timeout
             )
-        return Orders(map(Order.from_message, response.orders))
+        return CancelledOrders.from_message(response)
 
     async def order(self, client_order_id: str, *, owner: str = "") -> Order:
         """One order of ours, or of `owner`, as it is now."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ibouncer._pb.ibouncer.v1 import error_pb2
 from ibouncer._pb.ibouncer.v1 import order_pb2 as pb
 from ibouncer._pb.tws.v1 import execution_pb2
 
@@ -25,7 +26,15 @@ class FakeOrders:
             CancelOrder=lambda asked: pb.CancelOrderResponse(
                 order=self.tell(asked.client_order_id, "CANCELLED")
             ),
-            CancelAllOrders=lambda _: pb.CancelAllOrdersResponse(orders=self.orders.values()),
+            CancelAllOrders=lambda _: pb.CancelAllOrdersResponse(
+                orders=self.orders.values(),
+                spared=[
+                    pb.SparedOrder(
+                        order=pb.Order(client_order_id="b"),
+                        error=error_pb2.Error(code="ORDER_UNKNOWN"),
+                    )
+                ],
+            ),
             ExerciseOptions=lambda asked: pb.ExerciseOptionsResponse(
                 order=self.tell(asked.client_order_id, "SENT")
             ),

@@ -80,7 +80,11 @@ async def test_each_call_reaches_its_method(runtime: Path) -> None:
         assert (await handle.cancel()).state is OrderState.CANCELLED and handle.order.ended
         await session.cancel_order("a", owner="m", reason="risk")
         assert asked(broker, "CancelOrder")[1].reason == "risk"
-        assert len(await session.cancel_all_orders(owner="m", reason="risk")) == 1
+        cancelled = await session.cancel_all_orders(owner="m", reason="risk")
+        assert len(cancelled) == 1
+        (spared,) = cancelled.spared
+        assert spared.order.client_order_id == "b"
+        assert spared.error.code == "ORDER_UNKNOWN"
         exercised = await session.exercise_options(
             ibouncer.option("AAPL", "20270115", 100, "C"),
             "lapse",
@@ -118,7 +122,7 @@ async def test_each_order_of_operators_reaches_its_method(runtime: Path) -> None
         broker.answers["HaltTrading"] = admin_pb2.HaltTradingResponse(cancels=3)
         broker.answers["AdoptTradingState"] = admin_pb2.AdoptTradingStateResponse(adopted=["b"])
         admin = session.admin
-        assert await admin.halt_trading("test", client="m", cancel_open=True) == 3
+        assert (await admin.halt_trading("test", client="m", cancel_open=True)).cancels == 3
         await admin.resume_trading("test", client="m")
         assert await admin.adopt_trading_state("looked") == ["b"]
         for resolution in ("filled", "cancelled", "never-arrived"):

@@ -103,16 +103,17 @@ impl Admin {
     }
 
     /// Refuses new and changed orders of `client`, or of all if it is empty, over restarts;
-    /// cancels pass. With `cancel_open` what is open is cancelled: the number of cancels.
+    /// cancels pass. With `cancel_open` what is open is cancelled: the number of cancels, and the
+    /// orders that live on.
     pub async fn halt_trading(
         &self,
         client: impl Into<String>,
         cancel_open: bool,
         reason: impl Into<String>,
-    ) -> Result<u32, Error> {
+    ) -> Result<api::HaltTradingResponse, Error> {
         let request =
             api::HaltTradingRequest { client: client.into(), cancel_open, reason: reason.into() };
-        Ok(self.stub.clone().halt_trading(request).await?.into_inner().cancels)
+        Ok(self.stub.clone().halt_trading(request).await?.into_inner())
     }
 
     /// Ends a halt.

@@ -85,15 +85,16 @@ impl Orders {
         present(answer.into_inner().order, "an order")
     }
 
-    /// Cancels all live orders of ours, or of `owner` (for administrators, with a reason).
+    /// Cancels all live orders of ours, or of `owner` (for administrators, with a reason). Those that
+    /// live on, since a cancel would not reach them, are in `spared`.
     pub async fn cancel_all(
         &self,
         owner: impl Into<String>,
         reason: impl Into<String>,
-    ) -> Result<Vec<api::Order>, Error> {
+    ) -> Result<api::CancelAllOrdersResponse, Error> {
         let request = api::CancelAllOrdersRequest { owner: owner.into(), reason: reason.into() };
         let answer = self.stub().cancel_all_orders(request).await.map_err(Error::of_sending)?;
-        Ok(answer.into_inner().orders)
+        Ok(answer.into_inner())
     }
 
     /// Exercises options, or lets them lapse (TWS: exerciseOptions).

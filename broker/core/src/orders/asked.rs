@@ -3,11 +3,12 @@
 //!
 //! Read on in `asked/request.rs` (what there is to ask), `asked/authority.rs` (who may act on whose),
 //! `asked/waiting.rs` (before it is taken in), `asked/place.rs` with `asked/placement.rs` (one order and
-//! groups), `asked/change.rs`, `asked/cancel.rs`, `asked/preview.rs`, `asked/exercise.rs`, and
-//! `asked/operator.rs` (halts, resolving, adopting).
+//! groups), `asked/change.rs`, `asked/cancel.rs`, `asked/cancel_all.rs` with `asked/withdraw.rs`,
+//! `asked/preview.rs`, `asked/exercise.rs`, and `asked/operator.rs` (halts, resolving, adopting).
 
 mod authority;
 pub(super) mod cancel;
+pub(super) mod cancel_all;
 mod change;
 mod exercise;
 pub(super) mod operator;
@@ -17,6 +18,7 @@ pub(super) mod preview;
 mod refusals;
 pub mod request;
 pub(super) mod waiting;
+mod withdraw;
 
 use std::time::Instant;
 

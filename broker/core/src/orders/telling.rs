@@ -18,7 +18,6 @@ use ibouncer_proto::api::journal::v1::event_record::Event;
 use ibouncer_proto::api::v1::{
     ExecutionEvent, ExecutionEventKind, OrderEvent, OrderEventKind, TradingHalt, TradingStatus,
 };
-use prost::Message;
 
 use super::body::patch::{put_part, with_parts};
 use super::brakes::{Doubt, Gate};
@@ -127,9 +126,8 @@ impl Telling {
 impl Desk {
     /// Answers an operator once what it has ordered outlives this process. If the disk takes nothing,
     /// that is said at once: it holds all the same.
-    pub(super) fn answer_once_written(&mut self, call: CallId, response: &impl Message) {
-        let answer = Bytes::from(response.encode_to_vec());
-        self.telling.answers.push_back((self.telling.wait_for(), call, answer));
+    pub(super) fn answer_once_written(&mut self, call: CallId, response: Vec<u8>) {
+        self.telling.answers.push_back((self.telling.wait_for(), call, response.into()));
         self.release_answers();
     }
 

@@ -3,7 +3,7 @@
 use ibouncer_client::{Client, api};
 use serde_json::json;
 
-use super::{MASKED, rows, sending};
+use super::{MASKED, rows, sending, spared};
 use crate::args::Cancel;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -25,7 +25,7 @@ pub(super) async fn run(
         }
         return Ok(Exit::Good);
     }
-    let orders = match &wishes.id {
+    let (orders, spared) = match &wishes.id {
         Some(id) => {
             let request = api::CancelOrderRequest {
                 client_order_id: id.clone(),
@@ -33,14 +33,17 @@ pub(super) async fn run(
                 reason,
                 ..Default::default()
             };
-            vec![sending(client.orders().cancel_with(request).await, again)?]
+            (vec![sending(client.orders().cancel_with(request).await, again)?], Vec::new())
         }
-        None => sending(client.orders().cancel_all(owner, reason).await, again)?,
+        None => {
+            let answer = sending(client.orders().cancel_all(owner, reason).await, again)?;
+            (answer.orders, answer.spared)
+        }
     };
     if output.json() {
         let list: Vec<_> = orders.iter().map(|one| rows::as_json(one, &MASKED)).collect();
-        output.value(&json!({ "orders": list }))?;
-    } else if orders.is_empty() {
+        output.value(&json!({ "orders": list, "spared": spared::as_json(&spared) }))?;
+    } else if orders.is_empty() && spared.is_empty() {
         output.text("No order was open.")?;
     } else {
         for order in &orders {
@@ -52,8 +55,9 @@ pub(super) async fn run(
             );
             output.text(line.trim_end())?;
         }
+        spared::tell(&spared, output);
     }
-    Ok(Exit::Good)
+    Ok(spared::exit(&spared))
 }
 
 fn again() -> String {

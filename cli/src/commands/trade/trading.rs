@@ -3,6 +3,7 @@
 use ibouncer_client::{Client, api};
 use serde_json::{Value, json};
 
+use super::spared;
 use crate::args::Trading;
 use crate::exit::{Exit, Failure};
 use crate::output::text::Block;
@@ -25,9 +26,14 @@ pub(super) async fn run(
             return Ok(if status.trading == "on" { Exit::Good } else { Exit::NotReady });
         }
         Trading::Halt { client: name, cancel_open, reason } => {
-            let cancels = admin.halt_trading(name, *cancel_open, reason).await?;
+            let halted = admin.halt_trading(name, *cancel_open, reason).await?;
+            let (cancels, spared) = (halted.cancels, halted.spared);
             if output.json() {
-                output.value(&json!({ "halted": who(name), "cancels": cancels }))?;
+                output.value(&json!({
+                    "halted": who(name),
+                    "cancels": cancels,
+                    "spared": spared::as_json(&spared),
+                }))?;
             } else {
                 output.text(&format!(
                     "Trading of {} is halted: new and changed orders are refused, also after a \
@@ -35,7 +41,9 @@ pub(super) async fn run(
                     who(name),
                     end_of_halt(name)
                 ))?;
+                spared::tell(&spared, output);
             }
+            return Ok(spared::exit(&spared));
         }
         Trading::Resume { client: name, reason } => {
             admin.resume_trading(name, reason).await?;

@@ -298,7 +298,7 @@ impl stubs::admin_service_server::AdminService for Calls {
         request: Request<api::HaltTradingRequest>,
     ) -> Answer<api::HaltTradingResponse> {
         let cancels = u32::from(request.into_inner().cancel_open);
-        Ok(Response::new(api::HaltTradingResponse { cancels }))
+        Ok(Response::new(api::HaltTradingResponse { cancels, spared: Vec::new() }))
     }
 
     async fn resume_trading(

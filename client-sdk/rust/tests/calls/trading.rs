@@ -49,7 +49,7 @@ async fn each_call_reaches_its_method() {
     assert_eq!(orders.modify("m", request.clone()).await.unwrap().client_order_id, "m");
     orders.preview(request).await.unwrap();
     assert_eq!(orders.cancel("c").await.unwrap().client_order_id, "c");
-    assert_eq!(orders.cancel_all("risk", "test").await.unwrap()[0].client_order_id, "risk");
+    assert_eq!(orders.cancel_all("risk", "test").await.unwrap().orders[0].client_order_id, "risk");
     let exercised = orders.exercise("x", tws::ExerciseOptionsRequest::default()).await.unwrap();
     assert_eq!(exercised.client_order_id(), "x");
     assert_eq!(orders.handle("h").await.unwrap().client_order_id(), "h");
@@ -59,7 +59,7 @@ async fn each_call_reaches_its_method() {
     assert_eq!(executions.next().await.unwrap().unwrap()[0].sequence, 7);
 
     let admin = client.admin();
-    assert_eq!(admin.halt_trading("", true, "test").await.unwrap(), 1);
+    assert_eq!(admin.halt_trading("", true, "test").await.unwrap().cancels, 1);
     admin.resume_trading("", "test").await.unwrap();
     assert_eq!(admin.adopt_trading_state("looked").await.unwrap(), ["looked"]);
     admin.resolve_order("m", "a", Resolution::Filled, "seen").await.unwrap();

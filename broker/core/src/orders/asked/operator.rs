@@ -10,6 +10,7 @@ use ibouncer_proto::api::v1::{
 };
 use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1 as tws;
+use prost::Message as _;
 
 use crate::accounts::mask_accounts;
 use crate::error::{self, Error};
@@ -71,13 +72,15 @@ impl Desk {
         self.save_facts();
         // What waits for its turn is a new order still.
         self.withdraw_of(&asked.client, &reason, now);
-        let mut cancels = 0;
+        let (mut cancels, mut spared) = (0, Vec::new());
         if asked.cancel_open {
             for owner in self.owners(&asked.client) {
                 let seen = |id: &i32| self.may_see(caller, *id).is_ok();
                 let open = self.book.live_of(&owner).iter().filter(|id| seen(id)).count();
                 if self.may_cancel() {
-                    cancels += self.cancel_all_of(&owner, caller, &reason, now).len();
+                    let all = self.cancel_all_of(&owner, caller, &reason, now);
+                    cancels += all.orders.len();
+                    spared.extend(all.spared);
                     if self.any_elsewhere(&owner) {
                         self.owe_ordered(&owner, caller, &reason, now);
                     }
@@ -94,7 +97,10 @@ impl Desk {
         );
         self.done(caller, "HaltTrading", &asked.client, "", &reason);
         self.doings.push_back(Doing::StatusChanged);
-        self.answer_once_written(call, &HaltTradingResponse { cancels: cancels as u32 });
+        let answer = HaltTradingResponse { cancels: cancels as u32, spared: Vec::new() };
+        let mut answer = answer.encode_to_vec();
+        self.put_spared(&mut answer, &spared);
+        self.answer_once_written(call, answer);
         Ok(())
     }
 
@@ -157,7 +163,7 @@ impl Desk {
         self.done(caller, "ResumeTrading", client, "", &reason);
         self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
-        self.answer_once_written(call, &ResumeTradingResponse {});
+        self.answer_once_written(call, ResumeTradingResponse {}.encode_to_vec());
         Ok(())
     }
 
@@ -192,7 +198,7 @@ impl Desk {
         self.done(caller, "AdoptTradingState", "", "", &reason);
         self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
-        self.answer_once_written(call, &AdoptTradingStateResponse { adopted });
+        self.answer_once_written(call, AdoptTradingStateResponse { adopted }.encode_to_vec());
         Ok(())
     }
 
@@ -251,7 +257,7 @@ impl Desk {
         };
         self.doings.push_back(Doing::Audit(Box::new(audit)));
         self.doings.push_back(Doing::StatusChanged);
-        self.answer_once_written(call, &ResolveOrderResponse {});
+        self.answer_once_written(call, ResolveOrderResponse {}.encode_to_vec());
         Ok(())
     }
 

@@ -186,11 +186,19 @@ impl Desk {
         now: Instant,
     ) {
         let meant = |account: &String| accounts.is_empty() || accounts.contains(account);
-        let count = self.cancel_each_of(owner, (None, by), reason, meant, now).len();
+        let all = self.cancel_each_of(owner, (None, by), reason, meant, now);
+        let (count, by) = (all.orders.len(), &by.name);
         if count > 0 {
-            let by = &by.name;
             let text = format!("{count} open orders of {owner} are cancelled by {by}: {reason}");
             self.note(Severity::Warning, text);
+        }
+        for (id, error) in all.spared {
+            // Of those of another login it was said, and they are cancelled later.
+            if !self.is_elsewhere(id) {
+                let text =
+                    format!("an order of {owner} is not cancelled by {by}: {}", error.message);
+                self.note(Severity::Warning, text);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What has been shown under the number of one of ours is not cancelled by it, however long ago.
 
 use super::matches::{lost, status, theirs};
+use super::rules::halt;
 use super::*;
 
 /// Ours never arrived, and Gateway has shown another one under its number.
@@ -70,4 +71,30 @@ fn no_child_is_placed_under_the_number_that_is_another_orders() {
     let child = v1::PlaceOrderRequest { order: Some(child) }.encode_to_vec();
     let call = floor.call("momentum", OrderRequest::Place(child.into()));
     assert_eq!(floor.refused(call).code, "ORDER_UNKNOWN");
+}
+
+#[test]
+fn whoever_cancels_all_is_told_which_orders_live_on() {
+    let mut floor = Floor::open();
+    for name in ["a", "b"] {
+        let id = floor.placed("momentum", name);
+        floor.opened(id, "Submitted", 10.0);
+    }
+    let id = floor.order("momentum", "a").order_id;
+    floor.hear(id::OPEN_ORDER, &theirs(id));
+    let live_on = |spared: &[v1::SparedOrder]| {
+        let [one] = spared else { panic!("{spared:?}") };
+        let error = one.error.as_ref().unwrap();
+        assert_eq!(error.code, "ORDER_UNKNOWN");
+        assert!(error.message.contains("permId 55555"), "{error:?}");
+        assert_eq!(one.order.as_ref().unwrap().client_order_id, "a");
+    };
+    let all = OrderRequest::CancelAll(v1::CancelAllOrdersRequest::default());
+    let all = floor.call("momentum", all);
+    let answer = floor.answer::<v1::CancelAllOrdersResponse>(all);
+    let cancelled: Vec<_> = answer.orders.iter().map(|one| one.client_order_id.as_str()).collect();
+    assert_eq!(cancelled, ["b"]);
+    live_on(&answer.spared);
+    let call = floor.call("risk", halt("", true));
+    live_on(&floor.answer::<v1::HaltTradingResponse>(call).spared);
 }

@@ -274,7 +274,7 @@ service! {
             Ok(api::CancelOrderResponse { order: Some(sent(asked.client_order_id)) })
         };
         cancel_all_orders: CancelAllOrdersRequest => CancelAllOrdersResponse, |asked| {
-            Ok(api::CancelAllOrdersResponse { orders: vec![sent(asked.owner)] })
+            Ok(api::CancelAllOrdersResponse { orders: vec![sent(asked.owner)], spared: Vec::new() })
         };
         exercise_options: ExerciseOptionsRequest => ExerciseOptionsResponse, |asked| {
             let order = Some(sent(asked.client_order_id));

@@ -10,6 +10,7 @@ import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import ibouncer._pb.ibouncer.v1.order_pb2
 import ibouncer._pb.ibouncer.v1.session_pb2
 import sys
 import typing
@@ -654,14 +655,22 @@ class HaltTradingResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CANCELS_FIELD_NUMBER: builtins.int
+    SPARED_FIELD_NUMBER: builtins.int
     cancels: builtins.int
-    """Orders for which a cancel was put on its way."""
+    """Orders for which a cancel was put on its way, or will be once there is a way."""
+    @property
+    def spared(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[ibouncer._pb.ibouncer.v1.order_pb2.SparedOrder]:
+        """Orders that live on: a cancel would not reach them, or would end another one. Those of another
+        login are cancelled once it is back.
+        """
+
     def __init__(
         self,
         *,
         cancels: builtins.int = ...,
+        spared: collections.abc.Iterable[ibouncer._pb.ibouncer.v1.order_pb2.SparedOrder] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cancels", b"cancels"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cancels", b"cancels", "spared", b"spared"]) -> None: ...
 
 global___HaltTradingResponse = HaltTradingResponse
 

@@ -12,6 +12,7 @@ import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import ibouncer._pb.ibouncer.v1.error_pb2
 import sys
 import ibouncer._pb.tws.v1.contract_pb2
 import ibouncer._pb.tws.v1.execution_pb2
@@ -662,18 +663,51 @@ class CancelAllOrdersResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ORDERS_FIELD_NUMBER: builtins.int
+    SPARED_FIELD_NUMBER: builtins.int
     @property
     def orders(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Order]:
         """Orders for which a cancel leaves, and those that had not left and never will."""
+
+    @property
+    def spared(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SparedOrder]:
+        """Orders that live on: a cancel would not reach them, or would end another one. If that are all
+        of them, the call fails with the error of the first.
+        """
 
     def __init__(
         self,
         *,
         orders: collections.abc.Iterable[global___Order] | None = ...,
+        spared: collections.abc.Iterable[global___SparedOrder] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["orders", b"orders"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["orders", b"orders", "spared", b"spared"]) -> None: ...
 
 global___CancelAllOrdersResponse = CancelAllOrdersResponse
+
+@typing.final
+class SparedOrder(google.protobuf.message.Message):
+    """An order that lives on, though it was to be cancelled."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
+    @property
+    def order(self) -> global___Order: ...
+    @property
+    def error(self) -> ibouncer._pb.ibouncer.v1.error_pb2.Error:
+        """Why, and what to do."""
+
+    def __init__(
+        self,
+        *,
+        order: global___Order | None = ...,
+        error: ibouncer._pb.ibouncer.v1.error_pb2.Error | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["error", b"error", "order", b"order"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["error", b"error", "order", b"order"]) -> None: ...
+
+global___SparedOrder = SparedOrder
 
 @typing.final
 class ExerciseOptionsRequest(google.protobuf.message.Message):

@@ -276,6 +276,7 @@ impl Desk {
         self.settings = TradingSettings { enabled, ..settings };
         self.principals = principals;
         self.take_back_of_those_without_rights(contracts, now);
+        self.fit_owed(now);
         self.waiting.try_all();
         self.doings.push_back(Doing::StatusChanged);
     }

@@ -133,7 +133,8 @@ impl Hub {
             .collect()
     }
 
-    /// Every line.
+    /// Every line. Operators who are limited to accounts see those of others, too, so accounts are
+    /// masked.
     pub fn list_lines(&self) -> Vec<v1::LineInfo> {
         self.lines
             .iter()
@@ -141,7 +142,7 @@ impl Hub {
                 let about = line.wanted.about.clone();
                 v1::LineInfo {
                     id: line.id.to_string(),
-                    symbol: about.label,
+                    symbol: self.mask_accounts(&about.label),
                     sec_type: about.sec_type,
                     exchange: about.exchange,
                     currency: about.currency,

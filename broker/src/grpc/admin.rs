@@ -21,7 +21,7 @@ use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::connection::Doorkeeper;
+use super::connection::{Doorkeeper, Rights};
 use super::servers::admin_service_server::AdminService;
 use super::standing::WhileItStands;
 use super::status::status;
@@ -160,7 +160,13 @@ impl AdminService for Admin {
         &self,
         request: Request<HandOverRequest>,
     ) -> Result<Response<HandOverResponse>, Status> {
-        self.doorkeeper.admit_admin(&request, "HandOver").await?;
+        let caller = self.doorkeeper.admit_admin(&request, "HandOver").await?;
+        if !request.get_ref().binary.is_empty() && caller.rights != Rights::Operator {
+            // It runs as the broker's user, with all that this one may.
+            let why = "another binary is for the broker's own user on its Unix socket, and for its \
+                       token, to name";
+            return Err(self.doorkeeper.deny(&caller, "HandOver", why).await?);
+        }
         let refuse = |what: String| status(&error::invalid(what));
         let binary = match request.get_ref().binary.as_str() {
             "" => {

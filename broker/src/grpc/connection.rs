@@ -76,7 +76,9 @@ impl std::fmt::Display for Peer {
 /// What a credential allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
-    /// Everything.
+    /// Everything, as the broker's own user.
+    Operator,
+    /// Everything but what that user alone may do.
     Admin,
     /// Everything but AdminService.
     Observe,
@@ -222,16 +224,24 @@ impl Doorkeeper {
                            token, and for clients with role = \"admin\"";
         let caller = self.admit(request).await?;
         match caller.rights {
-            Rights::Admin => Ok(caller),
-            Rights::Observe => {
-                let because = format!("PERMISSION_DENIED: {FOR}");
-                let denied = Input::Denied { client: caller.client, what, because };
-                // Whoever is answered can be read of: in the order in which it was asked.
-                let told = self.handle.tell(Command::Input(denied)).await;
-                told.map_err(|error| status(&error))?;
-                Err(permission_denied(FOR))
-            }
+            Rights::Operator | Rights::Admin => Ok(caller),
+            Rights::Observe => Err(self.deny(&caller, what, FOR).await?),
         }
+    }
+
+    /// A refusal, which is audited.
+    pub async fn deny(
+        &self,
+        caller: &Caller,
+        what: &'static str,
+        why: &str,
+    ) -> Result<Status, Status> {
+        let because = format!("PERMISSION_DENIED: {why}");
+        let denied = Input::Denied { client: caller.client, what, because };
+        // Whoever is answered can be read of: in the order in which it was asked.
+        let told = self.handle.tell(Command::Input(denied)).await;
+        told.map_err(|error| status(&error))?;
+        Ok(permission_denied(why))
     }
 
     /// The client of this name and credential on this connection; a new one joins.

@@ -169,9 +169,12 @@ impl Roster {
             )));
         }
         let known = credential.principal.as_ref().and_then(|name| self.clients.get(name));
-        let admin =
-            credential.operator || known.is_some_and(|known| known.role == RoleConfig::Admin);
-        Ok((credential, if admin { Rights::Admin } else { Rights::Observe }))
+        let rights = match known.map(|known| known.role) {
+            _ if credential.operator => Rights::Operator,
+            Some(RoleConfig::Admin) => Rights::Admin,
+            _ => Rights::Observe,
+        };
+        Ok((credential, rights))
     }
 
     /// Whoever the socket's mode has let in.

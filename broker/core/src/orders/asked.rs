@@ -1,11 +1,12 @@
 //! What is asked of the desk, and to whom it goes; and what only looks: who am I, what is there.
-//! A refusal is audited as well.
+//! A refusal is audited as well (`asked/audited.rs`).
 //!
 //! Read on in `asked/request.rs` (what there is to ask), `asked/authority.rs` (who may act on whose),
 //! `asked/waiting.rs` (before it is taken in), `asked/place.rs` with `asked/placement.rs` (one order and
 //! groups), `asked/change.rs`, `asked/cancel.rs`, `asked/cancel_all.rs` with `asked/withdraw.rs`,
 //! `asked/preview.rs`, `asked/exercise.rs`, and `asked/operator.rs` (halts, resolving, adopting).
 
+mod audited;
 mod authority;
 pub(super) mod cancel;
 pub(super) mod cancel_all;
@@ -23,22 +24,20 @@ mod withdraw;
 use std::time::Instant;
 
 use ibouncer_proto::api::v1::{
-    self, GetOrderResponse, ListOrdersRequest, ListOrdersResponse, OrderEvent, OrderEventKind,
+    GetOrderResponse, ListOrdersRequest, ListOrdersResponse, OrderEvent, OrderEventKind,
     OrderScope, WatchOrdersResponse, WhoAmIResponse,
 };
-use prost::Message as _;
 
-use super::body::patch::{part, parts, with_parts};
+use super::body::patch::with_parts;
 use super::brakes::Road;
-use super::journal::{Audit, OrderRecord};
+use super::journal::OrderRecord;
 use super::telling::view;
-use super::{Caller, Desk, Doing, Surroundings};
+use super::{Caller, Desk, Surroundings};
 use crate::accounts::hide_others;
 use crate::error::{self, Delivery, Error};
 use crate::hub::Reply;
 use crate::ids::CallId;
 use crate::principals::{Principal, Role};
-use place::sha256;
 use refusals::not_found;
 use request::{OrderRequest, View};
 
@@ -110,29 +109,6 @@ impl Desk {
             self.blind.as_deref().unwrap_or_default()
         );
         error::trading_closed("JOURNAL_DAMAGED", error::Retry::Never, &what)
-    }
-
-    /// Writes down that something was asked for and refused.
-    pub(super) fn refuse(&mut self, caller: &Caller, request: &OrderRequest, error: &Error) {
-        let Named { what, owner, name, body } = named(request);
-        if what.is_empty() {
-            return;
-        }
-        let own = caller.principal.as_deref().unwrap_or_default();
-        let owner = if owner.is_empty() && !body.is_empty() { own.to_owned() } else { owner };
-        let whose = if owner.is_empty() { own } else { &owner };
-        let known = self.book.named(whose, &name).and_then(|id| self.book.get(id));
-        self.doings.push_back(Doing::Audit(Box::new(Audit {
-            what,
-            result: "refused",
-            reason: format!("{}: {}", error.code, error.message),
-            order_id: known.map_or(0, |order| order.record.order_id),
-            perm_id: known.map_or(0, |order| order.record.perm_id),
-            client_order_id: name,
-            owner,
-            body_sha256: sha256(&body),
-            ..Audit::by(caller)
-        })));
     }
 
     /// An order as it stands now, in its owner's terms, encoded.
@@ -303,64 +279,4 @@ fn is_about_known(request: &OrderRequest) -> bool {
             | OrderRequest::Watch { .. }
             | OrderRequest::Resolve(_)
     )
-}
-
-/// What a request is about, for the audit log.
-#[derive(Default)]
-struct Named {
-    /// Empty for what only looks.
-    what: &'static str,
-    owner: String,
-    name: String,
-    /// What would have left.
-    body: Vec<u8>,
-}
-
-fn named(request: &OrderRequest) -> Named {
-    // Of a request that cannot be read, the log says as much as can be.
-    let inside = |raw: &[u8], tag| part(raw, tag).ok().flatten().unwrap_or_default();
-    let placement = |raw: &[u8]| {
-        let first = parts(raw, 1).ok().and_then(|all| all.first().map(|one| one.to_vec()));
-        let order = first.unwrap_or_default();
-        let name = v1::NewOrder::decode(&order[..]).unwrap_or_default().client_order_id;
-        Named { what: "PlaceOrder", name, body: inside(&order, 2), ..Named::default() }
-    };
-    let about = |what, owner: &str, name: &str| Named {
-        what,
-        owner: owner.to_owned(),
-        name: name.to_owned(),
-        body: Vec::new(),
-    };
-    match request {
-        OrderRequest::Place(raw) | OrderRequest::PlaceGroup(raw) => placement(raw),
-        OrderRequest::Modify(raw) => {
-            let asked = v1::ModifyOrderRequest::decode(&raw[..]).unwrap_or_default();
-            let body = inside(raw, 2);
-            let name = asked.client_order_id;
-            Named { what: "ModifyOrder", owner: asked.owner, name, body }
-        }
-        OrderRequest::Preview(raw) => {
-            Named { body: inside(raw, 1), ..about("PreviewOrder", "", "") }
-        }
-        OrderRequest::Exercise(raw) => {
-            let asked = v1::ExerciseOptionsRequest::decode(&raw[..]).unwrap_or_default();
-            let body = inside(raw, 2);
-            Named { body, ..about("ExerciseOptions", "", &asked.client_order_id) }
-        }
-        OrderRequest::Cancel(raw) => {
-            let asked = v1::CancelOrderRequest::decode(&raw[..]).unwrap_or_default();
-            let body = inside(raw, cancel::DETAILS);
-            Named { body, ..about("CancelOrder", &asked.owner, &asked.client_order_id) }
-        }
-        OrderRequest::CancelAll(asked) => about("CancelAllOrders", &asked.owner, ""),
-        OrderRequest::Halt(asked) => about("HaltTrading", &asked.client, ""),
-        OrderRequest::Resume(asked) => about("ResumeTrading", &asked.client, ""),
-        OrderRequest::AdoptState(_) => about("AdoptTradingState", "", ""),
-        OrderRequest::Resolve(asked) => about("ResolveOrder", &asked.owner, &asked.client_order_id),
-        OrderRequest::CancelEvery(_) => about("CancelEveryOrder", "", ""),
-        OrderRequest::Get(asked) => about("GetOrder", &asked.owner, &asked.client_order_id),
-        OrderRequest::List(_) | OrderRequest::Watch { .. } | OrderRequest::WhoAmI => {
-            Named::default()
-        }
-    }
 }

@@ -73,6 +73,11 @@ pub(crate) fn check(
     limits::check(principal, known, contract, order)
 }
 
+/// May Gateway attach orders to it?
+pub(crate) fn check_attached(principal: &Principal, known: Known<'_>) -> Result<(), Error> {
+    limits::check_attached(principal, known)
+}
+
 /// May it be of this account and this contract, however much?
 pub(crate) fn check_what(
     settings: &TradingSettings,
@@ -92,15 +97,25 @@ pub(crate) fn check_exercise(
     known: Known<'_>,
     request: &tws::ExerciseOptionsRequest,
 ) -> Result<(), Error> {
-    if !principal.exercise {
-        let key = format!("clients.{}.exercise", known.name);
-        return Err(denied(&format!("{key} is false, so it may not exercise options"), &key));
-    }
-    let order = tws::Order { account: request.account.clone(), ..tws::Order::default() };
+    may_exercise(principal, known.name)?;
+    let order = tws::Order {
+        account: request.account.clone(),
+        customer_account: request.customer_account.clone(),
+        ..tws::Order::default()
+    };
     account(settings, principal, known, &order)?;
     let contract = request.contract.clone().unwrap_or_default();
     instrument::check(principal, known, &contract, &order)?;
     limits::check_exercise(principal, known, &contract, request.exercise_quantity())
+}
+
+/// A right of its own.
+pub(crate) fn may_exercise(principal: &Principal, name: &str) -> Result<(), Error> {
+    if principal.exercise {
+        return Ok(());
+    }
+    let key = format!("clients.{name}.exercise");
+    Err(denied(&format!("{key} is false, so it may not exercise options"), &key))
 }
 
 fn account(

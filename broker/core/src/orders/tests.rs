@@ -121,10 +121,15 @@ impl Floor {
 
     /// At this time, which both clocks show.
     fn closed_at(loaded: Loaded, now: Instant) -> Self {
+        Self::closed_for(loaded, principals(), now)
+    }
+
+    /// Of these clients.
+    fn closed_for(loaded: Loaded, principals: Principals, now: Instant) -> Self {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000) + (now - start());
         let clock = Clock { now, wall };
         let settings = TradingSettings { enabled: true, ..TradingSettings::default() };
-        let mut desk = Desk::new(settings, principals(), CLIENT_ID, clock);
+        let mut desk = Desk::new(settings, principals, CLIENT_ID, clock);
         let disk = loaded.clone();
         desk.open(loaded, 7, clock);
         let mut floor = Self {

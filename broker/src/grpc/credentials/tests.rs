@@ -63,7 +63,7 @@ fn the_own_user_and_root_are_operators_and_a_client_only_by_name() {
         (OWN, None, None),
         (0, Some("quotes"), None),
     ] {
-        let proven = (principal.map(str::to_owned), true, Rights::Admin);
+        let proven = (principal.map(str::to_owned), true, Rights::Operator);
         assert_eq!(unix(uid, name), Ok(proven), "{uid} {name:?}");
     }
 }
@@ -86,7 +86,7 @@ fn nobody_takes_the_name_of_a_client_that_it_is_not() {
 
 #[test]
 fn a_token_is_one_client_and_an_unknown_one_is_nobody() {
-    assert_eq!(tcp("own-token", Some("cli")), Ok((None, true, Rights::Admin)));
+    assert_eq!(tcp("own-token", Some("cli")), Ok((None, true, Rights::Operator)));
     let remote = Ok((Some("remote".to_owned()), false, Rights::Observe));
     assert_eq!(tcp("remote-token", None), remote);
     assert_eq!(tcp("remote-token", Some("remote-7")), remote);

@@ -88,6 +88,9 @@ impl Desk {
             return Err(error::rights_changed(caller.principal.as_deref()));
         }
         let acting = self.may_change_of(caller, &audit.owner, &audit.reason)?;
+        if departure.what == What::Exercise {
+            rights::may_exercise(&acting.principal, &acting.owner)?;
+        }
         for request in departure.orders.iter().filter_map(|id| self.asked_of(*id, departure.what)) {
             let contract = request.contract.unwrap_or_default();
             let order = request.order.unwrap_or_default();

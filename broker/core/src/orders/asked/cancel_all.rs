@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::hub::Reply;
 use crate::ids::CallId;
 use crate::orders::body::patch::{put_part, with_parts};
+use crate::orders::journal::OrderRecord;
 use crate::orders::{Caller, Desk};
 
 /// Field of `SparedOrder`.
@@ -34,8 +35,8 @@ impl Desk {
         now: Instant,
     ) -> Result<(), Error> {
         let owner = self.may_cancel_of(caller, &asked.owner, &asked.reason)?;
-        if self.book.live_count(&owner) > 0
-            && let Some(error) = self.brakes.no_way()
+        if let Some(error) = self.brakes.no_way()
+            && self.book.live_of(&owner).into_iter().any(|id| self.may_see(caller, id).is_ok())
         {
             return Err(error);
         }
@@ -78,19 +79,18 @@ impl Desk {
         self.cancel_each_of(owner, (Some(caller), caller), reason, |_| true, now)
     }
 
-    /// The same, of those in accounts that are meant; of a caller who may be gone, for whom it is
-    /// done then.
+    /// The same, of those that are meant; of a caller who may be gone, for whom it is done then.
     pub(in crate::orders) fn cancel_each_of(
         &mut self,
         owner: &str,
         (caller, by): (Option<&Caller>, &Caller),
         reason: &str,
-        meant: impl Fn(&String) -> bool,
+        meant: impl Fn(&OrderRecord) -> bool,
         now: Instant,
     ) -> CancelledAll {
         let mut all = CancelledAll::default();
         for id in self.book.live_of(owner) {
-            let is_meant = self.book.get(id).is_some_and(|order| meant(&order.record.account));
+            let is_meant = self.book.get(id).is_some_and(|order| meant(&order.record));
             if !is_meant || self.may_see(by, id).is_err() {
                 continue;
             }

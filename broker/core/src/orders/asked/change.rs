@@ -45,6 +45,11 @@ impl Desk {
         let asked = v1::ModifyOrderRequest::decode(&raw[..]).map_err(unreadable)?;
         let acting = self.may_change_of(caller, &asked.owner, &asked.reason)?;
         let Acting { owner, principal, reason } = acting;
+        // Whose trading is halted does not trade with the orders of others either.
+        if let Some(error) = self.halt_of("this client", caller.principal.as_deref().unwrap_or("-"))
+        {
+            return Err(self.as_seen_by(caller, error));
+        }
         let body = part(raw, 2).map_err(unreadable)?.unwrap_or_default();
         let request = body::checked_change(&body)?;
         let order_id = self.own(&owner, &asked.client_order_id)?;

@@ -46,8 +46,8 @@ impl Desk {
         if let Some(owner) = &caller.principal
             && let Some(known) = self.known_one(owner, &name, &fingerprint)?
         {
-            let audit = self.audit(caller, What::Exercise, owner, &name, known, &body);
-            return self.already_placed(call, Ask::Exercise { again: true }, &[known], audit);
+            self.repeated(self.audit(caller, What::Exercise, owner, &name, known, &body));
+            return self.already_placed(call, Ask::Exercise { again: true }, &[known]);
         }
         let (owner, principal) = self.trader(caller)?;
         let again = || OrderRequest::Exercise(raw.clone());

@@ -13,7 +13,7 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use crate::accounts::mask_accounts;
-use crate::error::{self, Error};
+use crate::error::{self, Error, Retry, Source};
 use crate::ids::CallId;
 use crate::notes::Severity;
 use crate::orders::book::order::Order;
@@ -122,18 +122,22 @@ impl Desk {
 
     fn withdraw_of(&mut self, client: &str, reason: &str, now: Instant) {
         let error = crate::orders::brakes::halted(&format!("trading was halted: {reason}"));
-        let of_client = |owner: &str| client.is_empty() || owner == client;
+        // Of its own orders, and what it changes of others'.
+        let is_client = |name: &str| client.is_empty() || name == client;
+        let of_client = |owner: &str, caller: &Caller| {
+            is_client(owner) || caller.principal.as_deref().is_some_and(is_client)
+        };
         let keys: Vec<i32> = self
             .departures
             .iter()
             .filter(|(_, one)| matches!(one.what, What::Place | What::Modify | What::Exercise))
-            .filter(|(_, one)| of_client(&one.audit.owner))
+            .filter(|(_, one)| of_client(&one.audit.owner, &one.caller))
             .map(|(key, _)| key)
             .collect();
         for key in keys {
             self.take_back(key, &error, now);
         }
-        for one in self.waiting.take_out(|one| of_client(&one.owner)) {
+        for one in self.waiting.take_out(|one| of_client(&one.owner, &one.caller)) {
             self.refuse(&one.caller, &one.request, &error);
             self.reply(one.call, Err(error.clone()));
         }
@@ -153,6 +157,16 @@ impl Desk {
         }
         self.only_enabled()?;
         let reason = checked_reason(reason)?;
+        if let Some(halt) = self.facts.halts.get(client)
+            && !caller.operator
+            && caller.principal.as_deref() == Some(client)
+            && halt.by != caller.shown()
+        {
+            let by = &halt.by;
+            let what =
+                format!("{by} has halted this client: {by} or another administrator ends that");
+            return Err(error::error("RIGHT_DENIED", Source::Broker, Retry::Never, what));
+        }
         if self.facts.halts.remove(client).is_none() {
             let who = if client.is_empty() { "all clients".into() } else { format!("{client:?}") };
             let what = format!("no halt of {who} is in force");

@@ -54,9 +54,12 @@ impl Desk {
         if let (Some(owner), Ok(placements)) = (&caller.principal, &placements)
             && let Some(known) = self.known(owner, placements)?
         {
-            let first = &placements[0];
-            let audit = self.audit(caller, What::Place, owner, &first.name, known[0], &first.body);
-            return self.already_placed(call, ask(true), &known, audit);
+            for placement in placements {
+                let (name, id) = (&placement.name, self.book.named(owner, &placement.name));
+                let id = id.unwrap_or_default();
+                self.repeated(self.audit(caller, What::Place, owner, name, id, &placement.body));
+            }
+            return self.already_placed(call, ask(true), &known);
         }
         let (owner, principal) = self.trader(caller)?;
         let placements = placements?;
@@ -76,13 +79,16 @@ impl Desk {
             let mut known = self.known_of(&owner, &around, (around.quote)(&contract));
             known.open_orders += before + placement.attached.len();
             known.last_minute += index;
-            rights::check(&self.settings, &principal, known, &contract, &order).map_err(
-                |error| {
-                    let which =
-                        if group { format!("order {:?}: ", placement.name) } else { String::new() };
-                    Error { message: which + &error.message, ..error }
-                },
-            )?;
+            let allowed = rights::check(&self.settings, &principal, known, &contract, &order);
+            let allowed = allowed.and_then(|()| match placement.request.attached_orders {
+                Some(_) => rights::check_attached(&principal, known),
+                None => Ok(()),
+            });
+            allowed.map_err(|error| {
+                let which =
+                    if group { format!("order {:?}: ", placement.name) } else { String::new() };
+                Error { message: which + &error.message, ..error }
+            })?;
             before += placement.names().count();
         }
         self.take_in(caller, call, &owner, placements, ask(false), around.now)
@@ -121,17 +127,23 @@ impl Desk {
     /// Halts and everything else that can close trading for this owner.
     pub(in crate::orders) fn gate(&self, owner: &str, when_away: WhenAway) -> Gate {
         for (who, name) in [("all clients", ""), ("this client", owner)] {
-            if let Some(halt) = self.facts.halts.get(name) {
-                let whose = if name.is_empty() { "" } else { &format!("--client {name} ") };
-                let because = format!(
-                    "trading of {who} is halted by {}: {}; \
-                     `ibouncer trading resume {whose}--reason …` ends that",
-                    halt.by, halt.reason
-                );
-                return Gate::Closed(brakes::halted(&because));
+            if let Some(error) = self.halt_of(who, name) {
+                return Gate::Closed(error);
             }
         }
         self.brakes.gate(when_away)
+    }
+
+    /// Is there a halt of this client, or of all if it has no name? `who` says who that is.
+    pub(in crate::orders) fn halt_of(&self, who: &str, name: &str) -> Option<Error> {
+        let halt = self.facts.halts.get(name)?;
+        let whose = if name.is_empty() { "" } else { &format!("--client {name} ") };
+        let because = format!(
+            "trading of {who} is halted by {}: {}; `ibouncer trading resume {whose}--reason …` \
+             ends that",
+            halt.by, halt.reason
+        );
+        Some(brakes::halted(&because))
     }
 
     pub(in crate::orders) fn known_of<'a>(
@@ -218,10 +230,7 @@ impl Desk {
         call: CallId,
         ask: Ask,
         known: &[i32],
-        audit: Audit,
     ) -> Result<(), Error> {
-        let audit = Audit { result: "repeated", ..audit };
-        self.doings.push_back(Doing::Audit(Box::new(audit)));
         let waits = self
             .departures
             .iter_mut()

@@ -16,7 +16,7 @@ use crate::orders::body::{self, UpstreamIds};
 use crate::orders::journal::OrderRecord;
 
 /// Most orders of a group: they leave at once, and Gateway takes 50 messages a second.
-const LARGEST_GROUP: usize = 10;
+pub(super) const LARGEST_GROUP: usize = 10;
 
 /// Longest name of an order.
 const LONGEST_NAME: usize = 64;

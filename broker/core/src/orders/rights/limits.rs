@@ -51,6 +51,17 @@ pub(super) fn check(
     }
 }
 
+/// What Gateway attaches is priced by the presets of TWS.
+pub(super) fn check_attached(principal: &Principal, known: Known<'_>) -> Result<(), Error> {
+    let limits = &principal.limits;
+    let limits = [("max_notional", limits.notional, ""), ("price_band", limits.price_band, " %")];
+    match limits.into_iter().find_map(|(name, limit, unit)| Some((name, limit?, unit))) {
+        Some((name, limit, unit)) => Err(Rule { known, name, limit, unit }
+            .hidden("the presets of TWS price its attached_orders; place them as a group")),
+        None => Ok(()),
+    }
+}
+
 /// An exercise has a quantity, and its price is the strike: for that the underlying comes or goes.
 pub(super) fn check_exercise(
     principal: &Principal,

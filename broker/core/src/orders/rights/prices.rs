@@ -20,16 +20,22 @@ enum Kind {
     Trail,
     /// A limit that follows such a stop.
     TrailLimit,
-    /// An offset from something, a model, or what this build does not know.
+    /// An offset from the quote.
+    Pegged,
+    /// A model, another instrument, or what this build does not know.
     Other,
 }
 
 impl Kind {
     fn of(name: &str) -> Self {
         match &name.to_ascii_uppercase()[..] {
-            "MKT" | "STP" | "MOC" | "MOO" | "MIT" | "MKT PRT" | "STP PRT" => Self::Market,
+            "MKT" | "STP" | "MOC" | "MOO" | "MIT" | "MTL" | "MKT PRT" | "STP PRT" | "BOX TOP" => {
+                Self::Market
+            }
             "LMT" | "LOC" | "LIT" | "STP LMT" | "STPLMT" => Self::Limit,
             "TRAIL" | "TRAIL MIT" => Self::Trail,
+            "REL" | "PASSV REL" | "PEG MKT" | "PEG MID" | "PEG PRIM" | "PEG BEST" | "MIDPRICE"
+            | "SNAP MKT" | "SNAP MID" | "SNAP PRIM" | "RPI" => Self::Pegged,
             name if name.starts_with("TRAIL") => Self::TrailLimit,
             _ => Self::Other,
         }
@@ -72,7 +78,7 @@ impl<'a> Prices<'a> {
         if contract.combo_legs.iter().any(|leg| given(leg.per_leg_price)) {
             return Some("its legs have prices of their own".into());
         }
-        if self.kind != Kind::Other {
+        if !matches!(self.kind, Kind::Pegged | Kind::Other) {
             return None;
         }
         let offset = order.compete_against_best_offset.filter(|offset| offset.is_finite());
@@ -93,7 +99,9 @@ impl<'a> Prices<'a> {
         ]
         .into_iter()
         .find(|(_, number)| given(*number));
-        found.map(|(field, _)| format!("Gateway computes its price of {field}"))
+        let computed = found.map(|(field, _)| format!("Gateway computes its price of {field}"));
+        let alone = || format!("Gateway alone prices an order of type {:?}", order.order_type());
+        computed.or_else(|| (self.kind == Kind::Other).then(alone))
     }
 
     /// The price that it pays at worst, whatever the market does.
@@ -150,7 +158,7 @@ impl<'a> Prices<'a> {
                 }
                 found.extend(limit.into_iter().chain(followed));
             }
-            Kind::Other => {
+            Kind::Pegged | Kind::Other => {
                 found.extend(limit);
                 let offset = self.distance(self.kind, quote);
                 found.extend((offset != 0.0).then(|| self.worse(quote, offset)));
@@ -171,7 +179,7 @@ impl<'a> Prices<'a> {
                 let stop = stop.ok_or("it names no stop price after its adjustment")?;
                 found.push(self.worse(stop, self.offset()));
             }
-            Some(Kind::Other) => return Err("what it is adjusted to is not known"),
+            Some(Kind::Pegged | Kind::Other) => return Err("what it is adjusted to is not known"),
         }
         Ok(found)
     }
@@ -208,7 +216,7 @@ impl<'a> Prices<'a> {
         let amount = set(self.order.aux_price).unwrap_or(0.0).abs();
         match kind {
             Kind::Market | Kind::Limit => 0.0,
-            Kind::Other => amount,
+            Kind::Pegged | Kind::Other => amount,
             Kind::Trail | Kind::TrailLimit => {
                 let percent = set(self.order.trailing_percent).unwrap_or(0.0).abs();
                 amount.max(quote * percent / 100.0)

@@ -3,7 +3,8 @@
 //!
 //! Both are on disk. After a restart the grace begins anew, for everybody who was not back yet: our
 //! own downtime is not the client's. Who comes back is forgiven what it owes itself, and not what
-//! an operator has ordered.
+//! an operator has ordered. Whether a principal wants it, and its grace, is what the configuration
+//! says when the time is over, not when it left.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,18 +13,25 @@ use std::time::{Duration, Instant};
 use crate::ids::ClientId;
 use crate::notes::Severity;
 use crate::orders::asked::cancel::the_broker;
-use crate::orders::journal::OrderedCancels;
+use crate::orders::journal::{OrderRecord, OrderedCancels};
 use crate::orders::{Caller, Desk};
 
 /// Whose orders are to be cancelled, and when.
 #[derive(Debug, Default)]
 pub(in crate::orders) struct Owed {
     /// Because its last instance left.
-    left: BTreeMap<String, Instant>,
+    left: BTreeMap<String, Left>,
     /// Because an operator said so.
     ordered: BTreeMap<String, Instant>,
     /// Those of them that another login was in the way of.
     put_off: BTreeSet<String>,
+}
+
+/// A principal without an instance.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    since: Instant,
+    due: Instant,
 }
 
 /// What another login is in the way of is tried again after this time, and in the next session.
@@ -32,14 +40,18 @@ const PUT_OFF: Duration = Duration::from_secs(60);
 impl Owed {
     /// When the next is due.
     pub(in crate::orders) fn poll_timeout(&self) -> Option<Instant> {
-        self.left.values().chain(self.ordered.values()).copied().min()
+        let left = self.left.values().map(|left| left.due);
+        left.chain(self.ordered.values().copied()).min()
     }
 
     /// A session begins: perhaps it is the one in which what was put off can be done.
     pub(in crate::orders) fn try_again(&mut self, now: Instant) {
         for owner in std::mem::take(&mut self.put_off) {
-            for owed in [&mut self.left, &mut self.ordered] {
-                owed.entry(owner.clone()).and_modify(|at| *at = (*at).min(now));
+            if let Some(left) = self.left.get_mut(&owner) {
+                left.due = left.due.min(now);
+            }
+            if let Some(due) = self.ordered.get_mut(&owner) {
+                *due = (*due).min(now);
             }
         }
     }
@@ -53,27 +65,64 @@ impl Desk {
             let by = OrderedCancels {
                 by: "broker".into(),
                 reason: "an operator has ordered it".into(),
-                accounts: Vec::new(),
+                ..OrderedCancels::default()
             };
             self.facts.ordered.entry(owner).or_insert(by);
         }
         let ordered = self.facts.ordered.keys();
         self.owed.ordered = ordered.map(|owner| (owner.clone(), now)).collect();
-        let lives = |owner: &&String| self.book.live_count(owner) > 0;
-        let wanting = self.principals.iter().filter(|(_, one)| one.cancel_on_disconnect.is_some());
-        let may_be_gone: Vec<String> =
-            wanting.map(|(owner, _)| owner).filter(lives).cloned().collect();
-        for owner in self.facts.owed_cancels.clone().into_iter().chain(may_be_gone) {
-            let grace = self.principals.get(&owner).and_then(|one| one.cancel_on_disconnect);
-            self.owe_left(&owner, now + grace.unwrap_or_default());
+        for owner in &self.facts.owed_cancels {
+            self.owed.left.insert(owner.clone(), Left { since: now, due: now });
         }
+        self.fit_owed(now);
+    }
+
+    /// The principals may be others than before: who does not want its orders cancelled any more is
+    /// forgiven, who has another grace has it from when it left, and for those who are not there and
+    /// had not wanted it before it begins now.
+    pub(in crate::orders) fn fit_owed(&mut self, now: Instant) {
+        for owner in self.owed.left.keys().cloned().collect::<Vec<_>>() {
+            match self.grace_of(&owner) {
+                Some(grace) => {
+                    let fit = |left: &mut Left| left.due = left.since + grace;
+                    self.owed.left.entry(owner).and_modify(fit);
+                }
+                None => {
+                    self.forgive(&owner);
+                    let text = format!(
+                        "open orders of {owner}, which has left, stay open: there is no                          clients.{owner}.cancel_on_disconnect now"
+                    );
+                    self.note(Severity::Info, text);
+                }
+            }
+        }
+        let wanting = self.principals.iter().filter(|(_, one)| one.cancel_on_disconnect.is_some());
+        let is_away = |owner: &&String| self.instances.get(*owner).is_none_or(BTreeSet::is_empty);
+        let lives = |owner: &&String| self.book.live_count(owner) > 0;
+        let owing = |owner: &&String| self.owed.left.contains_key(*owner);
+        let new: Vec<String> = wanting
+            .map(|(owner, _)| owner)
+            .filter(|owner| is_away(owner) && lives(owner) && !owing(owner))
+            .cloned()
+            .collect();
+        for owner in new {
+            self.owe_left(&owner, now);
+        }
+    }
+
+    fn grace_of(&self, owner: &str) -> Option<Duration> {
+        self.principals.get(owner).and_then(|one| one.cancel_on_disconnect)
     }
 
     /// An instance of this principal connected.
     pub(crate) fn on_joined(&mut self, principal: &str, client: ClientId) {
         self.instances.entry(principal.to_owned()).or_default().insert(client);
-        if self.owed.left.remove(principal).is_some() {
-            self.facts.owed_cancels.retain(|one| one != principal);
+        self.forgive(principal);
+    }
+
+    fn forgive(&mut self, owner: &str) {
+        if self.owed.left.remove(owner).is_some() {
+            self.facts.owed_cancels.retain(|one| one != owner);
             self.save_facts();
         }
     }
@@ -84,12 +133,8 @@ impl Desk {
             return;
         };
         instances.remove(&client);
-        let grace = self.principals.get(principal).and_then(|one| one.cancel_on_disconnect);
-        if let (true, Some(grace)) = (instances.is_empty(), grace)
-            && self.active
-            && self.book.live_count(principal) > 0
-        {
-            self.owe_left(principal, now + grace);
+        if instances.is_empty() && self.active && self.book.live_count(principal) > 0 {
+            self.owe_left(principal, now);
         }
     }
 
@@ -109,6 +154,8 @@ impl Desk {
         let ordered = ordered.or_default();
         ordered.by = caller.shown().to_owned();
         ordered.reason = reason.to_owned();
+        // What is placed from now on, perhaps after the halt, is not meant. Ids go up.
+        ordered.before = self.next_id;
         if accounts.is_empty() || (ordered.accounts.is_empty() && !is_new) {
             ordered.accounts.clear();
         } else {
@@ -120,8 +167,12 @@ impl Desk {
         self.save_facts();
     }
 
-    fn owe_left(&mut self, owner: &str, at: Instant) {
-        self.owed.left.insert(owner.to_owned(), at);
+    /// Of a principal that wants it.
+    fn owe_left(&mut self, owner: &str, since: Instant) {
+        let Some(grace) = self.grace_of(owner) else {
+            return;
+        };
+        self.owed.left.insert(owner.to_owned(), Left { since, due: since + grace });
         if !self.facts.owed_cancels.iter().any(|one| one == owner) {
             self.facts.owed_cancels.push(owner.to_owned());
             self.save_facts();
@@ -132,23 +183,25 @@ impl Desk {
         if !self.may_cancel() {
             return;
         }
-        let due = |owed: &BTreeMap<String, Instant>| -> Vec<String> {
-            owed.iter().filter(|(_, at)| **at <= now).map(|(who, _)| who.clone()).collect()
-        };
-        for owner in due(&self.owed.left) {
-            self.cancel_owed(&owner, &the_broker(), &[], "its owner has left", now);
+        let left = self.owed.left.iter().filter(|(_, left)| left.due <= now);
+        for owner in left.map(|(who, _)| who.clone()).collect::<Vec<_>>() {
+            self.cancel_owed(&owner, &the_broker(), "its owner has left", |_| true, now);
             if self.is_put_off(&owner) {
-                self.owed.left.insert(owner, now + PUT_OFF);
+                self.owed.left.entry(owner).and_modify(|left| left.due = now + PUT_OFF);
                 continue;
             }
-            self.owed.left.remove(&owner);
-            self.facts.owed_cancels.retain(|one| *one != owner);
-            self.save_facts();
+            self.forgive(&owner);
         }
-        for owner in due(&self.owed.ordered) {
+        let ordered = self.owed.ordered.iter().filter(|(_, at)| **at <= now);
+        for owner in ordered.map(|(who, _)| who.clone()).collect::<Vec<_>>() {
             let ordered = self.facts.ordered.get(&owner).cloned().unwrap_or_default();
             let by = Caller { name: ordered.by, ..Caller::default() };
-            self.cancel_owed(&owner, &by, &ordered.accounts, &ordered.reason, now);
+            let OrderedCancels { accounts, reason, before, .. } = ordered;
+            let meant = |record: &OrderRecord| {
+                (accounts.is_empty() || accounts.contains(&record.account))
+                    && (before == 0 || record.order_id < before)
+            };
+            self.cancel_owed(&owner, &by, &reason, meant, now);
             if self.is_put_off(&owner) {
                 self.owed.ordered.insert(owner, now + PUT_OFF);
                 continue;
@@ -181,11 +234,10 @@ impl Desk {
         &mut self,
         owner: &str,
         by: &Caller,
-        accounts: &[String],
         reason: &str,
+        meant: impl Fn(&OrderRecord) -> bool,
         now: Instant,
     ) {
-        let meant = |account: &String| accounts.is_empty() || accounts.contains(account);
         let all = self.cancel_each_of(owner, (None, by), reason, meant, now);
         let (count, by) = (all.orders.len(), &by.name);
         if count > 0 {

@@ -1,5 +1,6 @@
 //! What administrators may do to orders of others, and what of it is seen.
 
+use super::rules::halt;
 use super::*;
 use crate::principals::OrderLimits;
 
@@ -250,4 +251,57 @@ fn what_waits_for_other_accounts_is_neither_withdrawn_nor_named() {
     assert_eq!(names.iter().map(|one| &one.client_order_id[..]).collect::<Vec<_>>(), ["here"]);
     assert_eq!(floor.refused(lost).code, "WITHDRAWN");
     assert!(!floor.replies.contains_key(&spared));
+}
+
+#[test]
+fn a_halted_administrator_changes_nobodys_orders_and_does_not_end_its_halt() {
+    let mut floor = Floor::open();
+    let mut principals = principals();
+    let risk = principals["risk"].clone();
+    principals.insert("boss".into(), risk);
+    floor.reload(principals);
+    let id = floor.placed("momentum", "a");
+    floor.opened(id, "Submitted", 10.0);
+    let waits = floor.call("risk", change_of("momentum", 9.0, "why not"));
+    floor.call("boss", halt("risk", false));
+    assert_eq!(floor.refused(waits).code, "TRADING_HALTED");
+    let call = floor.call("risk", change_of("momentum", 9.0, "why not"));
+    assert_eq!(floor.refused(call).code, "TRADING_HALTED");
+    let resume = |reason: &str| {
+        let (client, reason) = ("risk".to_owned(), reason.to_owned());
+        OrderRequest::Resume(v1::ResumeTradingRequest { client, reason })
+    };
+    let call = floor.call("risk", resume("of my own"));
+    assert_eq!(floor.refused(call).code, "RIGHT_DENIED");
+    let call = floor.call("boss", resume("cooled"));
+    floor.answer::<v1::ResumeTradingResponse>(call);
+    // One that it has ordered itself is its own to end.
+    floor.call("risk", halt("risk", false));
+    let call = floor.call("risk", resume("back"));
+    floor.answer::<v1::ResumeTradingResponse>(call);
+    floor.call("risk", change_of("momentum", 9.0, "why not"));
+    floor.leave();
+    assert_eq!(floor.left.len(), 2, "the placement and the change");
+}
+
+#[test]
+fn without_a_session_nothing_is_told_of_orders_that_an_administrator_does_not_see() {
+    let mut floor = Floor::open();
+    floor.accounts.push("DU0000002".into());
+    let mut request = limit(10.0);
+    request.order.as_mut().unwrap().account = Some("DU0000001".into());
+    floor.call("momentum", OrderRequest::Place(place("a", request)));
+    floor.leave();
+    floor.down();
+    let all = |floor: &mut Floor| {
+        let (owner, reason) = ("momentum".to_owned(), "why not".to_owned());
+        floor.call("risk", OrderRequest::CancelAll(v1::CancelAllOrdersRequest { owner, reason }))
+    };
+    let call = all(&mut floor);
+    assert_eq!(floor.refused(call).code, "NOT_READY");
+    let mut principals = principals();
+    principals.get_mut("risk").unwrap().accounts = vec!["DU0000002".into()];
+    floor.reload(principals);
+    let call = all(&mut floor);
+    assert!(floor.answer::<v1::CancelAllOrdersResponse>(call).orders.is_empty());
 }

@@ -132,3 +132,31 @@ fn each_order_of_a_group_has_a_line_whether_it_leaves_or_not() {
     floor.call("risk", super::rules::halt("", false));
     assert_eq!(lines(&floor, "not-sent"), ["g1", "g2", "g3"]);
 }
+
+#[test]
+fn each_order_of_a_group_that_is_refused_or_made_again_has_its_line() {
+    let mut floor = Floor::open();
+    let group = |second: &str| {
+        let orders = vec![new_order("a", limit(10.0)), new_order(second, limit(11.0))];
+        let raw = v1::PlaceOrdersRequest { orders }.encode_to_vec();
+        OrderRequest::PlaceGroup(raw.into())
+    };
+    let lines = |floor: &Floor| -> Vec<(&'static str, String, String)> {
+        let lines = floor.audit.iter().rev().take(2).rev();
+        lines
+            .map(|one| (one.result, one.client_order_id.clone(), one.body_sha256.clone()))
+            .collect()
+    };
+    floor.call("observer", group("b"));
+    let refused = lines(&floor);
+    floor.call("momentum", group("b"));
+    floor.leave();
+    let sent = lines(&floor);
+    floor.call("momentum", group("b"));
+    let repeated = lines(&floor);
+    for (lines, result) in [(refused, "refused"), (sent, "sent"), (repeated, "repeated")] {
+        let told: Vec<_> = lines.iter().map(|(result, name, _)| (*result, &name[..])).collect();
+        assert_eq!(told, [(result, "a"), (result, "b")]);
+        assert_ne!(lines[0].2, lines[1].2, "each has the hash of its own body");
+    }
+}

@@ -117,3 +117,88 @@ fn who_comes_back_during_a_halt_is_forgiven_its_own_leaving_only() {
     next.leave();
     assert_eq!(cancels(&next), 1, "what an operator has ordered is done, whoever is back");
 }
+
+/// The configuration has this of the client that leaves.
+fn wants(floor: &mut Floor, grace: Option<u64>) {
+    let mut principals = floor.desk.principals.clone();
+    principals.get_mut("leaver").unwrap().cancel_on_disconnect = grace.map(Duration::from_secs);
+    floor.reload(principals);
+    floor.settle();
+}
+
+#[test]
+fn the_configuration_at_the_end_of_the_grace_decides() {
+    for (grace, until) in [(None, None), (Some(5), Some(5)), (Some(90), Some(90))] {
+        let mut floor = Floor::open();
+        floor.desk.on_joined("leaver", ClientId(1));
+        let id = floor.placed("leaver", "a");
+        floor.told(id, "Submitted");
+        floor.desk.on_parted("leaver", ClientId(1), floor.now);
+        passes(&mut floor, 1);
+        wants(&mut floor, grace);
+        // Seconds since it left.
+        passes(&mut floor, until.unwrap_or(100) - 2);
+        assert!(floor.queue.is_empty(), "{grace:?}");
+        passes(&mut floor, 1);
+        floor.leave();
+        assert_eq!(cancels(&floor), usize::from(until.is_some()), "{grace:?}");
+    }
+}
+
+#[test]
+fn what_was_turned_off_while_the_broker_was_away_is_not_owed() {
+    let mut floor = Floor::open();
+    floor.desk.on_joined("leaver", ClientId(1));
+    let id = floor.placed("leaver", "a");
+    floor.told(id, "Submitted");
+    floor.desk.on_parted("leaver", ClientId(1), floor.now);
+    floor.settle();
+    assert_eq!(floor.disk.facts.as_ref().unwrap().owed_cancels, ["leaver"]);
+    let mut principals = floor.desk.principals.clone();
+    principals.get_mut("leaver").unwrap().cancel_on_disconnect = None;
+    let mut next = Floor::closed_for(floor.disk.clone(), principals, floor.now);
+    next.session(2, Before::TakenThrough(100));
+    next.reconcile();
+    passes(&mut next, 60);
+    assert!(next.queue.is_empty());
+    assert!(next.disk.facts.as_ref().unwrap().owed_cancels.is_empty());
+}
+
+#[test]
+fn who_is_away_when_it_is_turned_on_has_its_grace_from_then_on() {
+    let mut floor = Floor::open();
+    wants(&mut floor, None);
+    floor.desk.on_joined("leaver", ClientId(1));
+    let id = floor.placed("leaver", "a");
+    floor.told(id, "Submitted");
+    floor.desk.on_parted("leaver", ClientId(1), floor.now);
+    passes(&mut floor, 60);
+    wants(&mut floor, Some(30));
+    passes(&mut floor, 29);
+    assert!(floor.queue.is_empty());
+    passes(&mut floor, 1);
+    floor.leave();
+    assert_eq!(cancels(&floor), 1);
+}
+
+#[test]
+fn what_is_placed_after_the_end_of_a_halt_is_not_cancelled_for_it() {
+    let mut floor = Floor::open();
+    let id = floor.placed("patient", "a");
+    floor.opened(id, "Submitted", 10.0);
+    floor.down();
+    floor.call("risk", halt("patient", true));
+    let (client, reason) = ("patient".to_owned(), "over".to_owned());
+    floor.call("risk", OrderRequest::Resume(v1::ResumeTradingRequest { client, reason }));
+    let waits = floor.place("patient", "b");
+    floor.session(2, Before::New);
+    floor.opened(id, "Submitted", 10.0);
+    floor.reconcile();
+    passes(&mut floor, 0);
+    floor.leave();
+    assert_eq!(cancels(&floor), 1, "what was open at the halt");
+    passes(&mut floor, 60);
+    floor.leave();
+    let placed = floor.answer::<v1::PlaceOrderResponse>(waits).order.unwrap();
+    assert_eq!((placed.state(), cancels(&floor)), (State::Sent, 1));
+}

@@ -185,3 +185,31 @@ fn who_may_send_no_more_may_still_cancel_what_is_its_own() {
     floor.leave();
     assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
 }
+
+#[test]
+fn an_exercise_that_waits_goes_with_the_right_to_exercise() {
+    for keeps in [true, false] {
+        let mut floor = Floor::open();
+        let mut principals = principals();
+        principals.get_mut("momentum").unwrap().exercise = true;
+        floor.reload(principals.clone());
+        let request = tws::ExerciseOptionsRequest {
+            contract: limit(10.0).contract,
+            exercise_action: Some(1),
+            exercise_quantity: Some(1),
+            ..Default::default()
+        };
+        let client_order_id = "x".to_owned();
+        let asked = v1::ExerciseOptionsRequest { client_order_id, request: Some(request) };
+        let asked = OrderRequest::Exercise(asked.encode_to_vec().into());
+        let call = floor.call("momentum", asked);
+        principals.get_mut("momentum").unwrap().exercise = keeps;
+        floor.reload(principals);
+        floor.settle();
+        floor.leave();
+        assert_eq!(floor.left.len(), usize::from(keeps));
+        if !keeps {
+            assert!(floor.refused(call).message.contains("clients.momentum.exercise"));
+        }
+    }
+}

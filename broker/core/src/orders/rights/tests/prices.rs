@@ -146,6 +146,7 @@ fn every_price_that_an_order_may_come_to_pay_makes_it_worth_more() {
             },
             "volatility",
         ),
+        ("a model", |order| typed(order, "VOL"), "alone prices"),
         ("a scale", |order| order.scale_price_increment = Some(1.0), "scale"),
     ];
     all_refused(valued, over);
@@ -299,6 +300,8 @@ fn every_limit_that_an_order_may_come_to_have_is_within_the_band() {
             },
             "volatility",
         ),
+        ("a model", |order| typed(order, "VOL"), "alone prices"),
+        ("what is not known", |order| typed(order, "XYZ"), "alone prices"),
         ("a scale", |order| order.scale_price_adjust_value = Some(50.0), "scale"),
         ("a table of prices", |order| order.scale_table = Some("100,1".into()), "scale"),
         (
@@ -327,6 +330,7 @@ fn every_limit_that_an_order_may_come_to_have_is_within_the_band() {
             sells(order, "TRAIL");
             order.aux_price = Some(50.0);
         }),
+        ("the quote's own price", |order| typed(order, "SNAP MKT")),
         ("the midpoint", |order| {
             typed(order, "PEG BEST");
             order.compete_against_best_offset = Some(f64::INFINITY);

@@ -9,6 +9,7 @@ mod doubts;
 mod gateway;
 mod groups;
 mod lists;
+mod logins;
 mod losses;
 mod matches;
 mod names;

@@ -153,7 +153,7 @@ impl Desk {
             );
             return Err(error::order_later("ORDER_UNKNOWN", what));
         }
-        if let Some(error) = self.is_contested(order_id) {
+        if let Some(error) = self.away(order_id).or_else(|| self.is_contested(order_id)) {
             return Err(error);
         }
         if record.exercise {

@@ -199,6 +199,7 @@ impl Desk {
             ));
         }
         if !accounts.is_empty() {
+            self.keep_logins(accounts);
             self.facts.accounts = accounts.to_vec();
             self.facts.accounts.sort();
         }

@@ -319,7 +319,7 @@ impl Desk {
                 ),
             )
         })?;
-        self.is_contested(id).map_or(Ok(id), Err)
+        self.away(id).or_else(|| self.is_contested(id)).map_or(Ok(id), Err)
     }
 
     /// The next order id. What is given out is below the floor on disk before it leaves.

@@ -142,14 +142,8 @@ impl Desk {
     /// Why a cancel would not reach this order, or would reach another one.
     pub(in crate::orders) fn out_of_reach(&self, id: i32) -> Option<Error> {
         let order = self.book.get(id)?;
-        if self.is_elsewhere(id) {
-            let what = format!(
-                "order {:?} is of another login than the one that answers now (`ibouncer trading \
-                 status`), so nothing is cancelled: under its id there can be another program's \
-                 order. Try again once its login is back; it lives on at IB meanwhile",
-                order.record.client_order_id
-            );
-            return Some(error::order_later("NOT_READY", what));
+        if let Some(error) = self.away(id) {
+            return Some(error);
         }
         let other = order.record.taken_by?;
         let name = &order.record.client_order_id;
@@ -161,20 +155,5 @@ impl Desk {
             order.record.owner
         );
         Some(error::order_later("ORDER_UNKNOWN", what))
-    }
-
-    /// Another login answers, and this order is in an account that it does not have.
-    pub(in crate::orders) fn is_elsewhere(&self, id: i32) -> bool {
-        let Some(order) = self.book.get(id) else {
-            return false;
-        };
-        let is_here = |account: &String| self.accounts.contains(account);
-        let account = &order.record.account;
-        // One that names none, or a group of them, is in any of the journal's.
-        let here = match self.facts.accounts.contains(account) {
-            true => is_here(account),
-            false => self.facts.accounts.iter().all(is_here),
-        };
-        self.brakes.doubts.contains_key(&Doubt::Accounts) && !here
     }
 }

@@ -11,6 +11,7 @@ Dropping a handle does nothing to the order. How handles hear of their orders: `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -85,6 +86,8 @@ class OrderHandle:
         self._following = following
         self._order = order
         self._already_placed = already_placed
+        # The event of the outcome that was given: whoever asks again wants to know of later ones.
+        self._given: int | None = None
 
     @property
     def client_order_id(self) -> str:
@@ -113,16 +116,21 @@ class OrderHandle:
     async def outcome(self, timeout: float | None = None) -> Outcome:
         """Waits for its end, or until it is UNKNOWN.
 
+        Asked again, it looks anew: UNKNOWN ends, and Gateway may take a rejected order after all.
         Raises TimeoutError after `timeout` seconds; the order itself goes on.
         """
+        await self._look_anew()
         await self._wait(_is_told, timeout)
+        self._given = self._order.sequence
         if self._order.state is OrderState.UNKNOWN:
             return Unknown(self._order)
         return _RESOLVED[self._order.state](self._order)
 
     async def resolved(self, timeout: float | None = None) -> Resolved:
         """As `outcome`, and waits on while it is UNKNOWN: until evidence or a person says."""
+        await self._look_anew()
         await self._wait(_is_resolved, timeout)
+        self._given = self._order.sequence
         return _RESOLVED[self._order.state](self._order)
 
     async def cancel(self) -> Order:
@@ -139,6 +147,14 @@ class OrderHandle:
         if order.sequence >= self._order.sequence:
             self._order = order
         return self._order
+
+    async def _look_anew(self) -> None:
+        final = self._order.state is OrderState.FILLED
+        if self._given != self._order.sequence or final:
+            return
+        # Without a broker what was seen last is the best there is.
+        with contextlib.suppress(errors.BrokerUnavailable):
+            await self.refresh()
 
     async def _wait(self, fits: Callable[[Order], bool], timeout: float | None) -> None:
         if fits(self._order):

@@ -5,8 +5,14 @@ A test says by `tell` what becomes of an order. The orders outlive `broker.stop(
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+from fake_broker import FakeBroker
+
+import ibouncer
 from ibouncer._pb.ibouncer.v1 import error_pb2
 from ibouncer._pb.ibouncer.v1 import order_pb2 as pb
 from ibouncer._pb.tws.v1 import execution_pb2
@@ -133,3 +139,18 @@ class FakeOrders:
                 if order.state < pb.ORDER_STATE_FILLED
             ]
         return pb.WatchOrdersResponse(events=events, through_sequence=through)
+
+
+@asynccontextmanager
+async def served(
+    runtime: Path, *, reconnect: bool = True
+) -> AsyncIterator[tuple[FakeBroker, FakeOrders, ibouncer.Session]]:
+    async with FakeBroker() as broker:
+        orders = FakeOrders(broker)
+        await broker.start(unix=runtime / "ibouncer.sock")
+        async with ibouncer.connect(reconnect=reconnect) as session:
+            yield broker, orders, session
+
+
+def asked(broker: FakeBroker, method: str) -> list[Any]:
+    return [message for name, _, message in broker.calls if name == method]

@@ -57,11 +57,13 @@ pub struct OrderHandle {
     orders: Orders,
     /// An order has some two hundred fields.
     order: Box<api::Order>,
+    /// The event after which an outcome was given: whoever asks again wants to know of later ones.
+    given: Option<u64>,
 }
 
 impl OrderHandle {
     pub(super) fn new(orders: Orders, order: api::Order) -> Self {
-        Self { orders, order: Box::new(order) }
+        Self { orders, order: Box::new(order), given: None }
     }
 
     /// Its name.
@@ -87,13 +89,28 @@ impl OrderHandle {
         Ok(&self.order)
     }
 
-    /// Waits for its end, or until it is UNKNOWN.
+    /// Waits for its end, or until it is UNKNOWN. Asked again, it looks anew: UNKNOWN ends, and
+    /// Gateway may take a rejected order after all.
     pub async fn outcome(&mut self) -> Result<Outcome, Error> {
+        self.look_anew().await?;
         loop {
             if let Some(outcome) = Outcome::of(&self.order) {
+                self.given = Some(self.order.sequence);
                 return Ok(outcome);
             }
             self.wait(|order| Outcome::of(order).is_some()).await?;
+        }
+    }
+
+    async fn look_anew(&mut self) -> Result<(), Error> {
+        let is_final = self.order.state() == OrderState::Filled;
+        if self.given != Some(self.order.sequence) || is_final {
+            return Ok(());
+        }
+        match self.refresh().await {
+            // Without a broker what was seen last is the best there is.
+            Err(error) if error.is_unreachable() => Ok(()),
+            refreshed => refreshed.map(drop),
         }
     }
 
@@ -102,8 +119,14 @@ impl OrderHandle {
         let ended = |order: &api::Order| {
             Outcome::of(order).is_some_and(|one| !matches!(one, Outcome::Unknown(_)))
         };
-        self.wait(ended).await?;
-        self.outcome().await
+        self.look_anew().await?;
+        loop {
+            self.wait(ended).await?;
+            if let Some(outcome) = Outcome::of(&self.order).filter(|_| ended(&self.order)) {
+                self.given = Some(self.order.sequence);
+                return Ok(outcome);
+            }
+        }
     }
 
     /// Cancels it.

@@ -25,6 +25,17 @@ async fn a_handle_waits_for_the_end_of_its_order() {
 }
 
 #[tokio::test]
+async fn who_asks_again_hears_what_became_of_it() {
+    let broker = FakeBroker::on_socket();
+    let orders = client(&broker).await.orders();
+    let named = order::named("doubtful", contract::stock("AAPL"), buy());
+    let mut handle = orders.place(named).await.unwrap();
+    assert!(matches!(handle.outcome().await.unwrap(), Outcome::Unknown(_)));
+    assert!(matches!(handle.outcome().await.unwrap(), Outcome::Rejected(_)));
+    assert!(matches!(handle.resolved().await.unwrap(), Outcome::Rejected(_)));
+}
+
+#[tokio::test]
 async fn an_error_says_whether_the_order_has_left() {
     let broker = FakeBroker::on_socket();
     let orders = client(&broker).await.orders();

@@ -254,6 +254,11 @@ service! {
                     &[("ibouncer-code", "TRADING_HALTED"), ("ibouncer-delivery", "not-sent")],
                 )),
                 "lost" => Err(tonic::Status::unavailable("gone")),
+                "doubtful" => {
+                    let state = api::OrderState::Unknown.into();
+                    let order = Some(api::Order { state, ..sent(order.client_order_id) });
+                    Ok(api::PlaceOrderResponse { order, already_placed: false })
+                }
                 _ => {
                     let order = Some(sent(order.client_order_id));
                     Ok(api::PlaceOrderResponse { order, already_placed: false })
@@ -281,7 +286,13 @@ service! {
             Ok(api::ExerciseOptionsResponse { order, already_placed: false })
         };
         get_order: GetOrderRequest => GetOrderResponse, |asked| {
-            Ok(api::GetOrderResponse { order: Some(sent(asked.client_order_id)) })
+            let name = asked.client_order_id;
+            let state = match name.as_str() {
+                "doubtful" => api::OrderState::Rejected,
+                _ => api::OrderState::Sent,
+            };
+            let order = Some(api::Order { state: state.into(), ..sent(name) });
+            Ok(api::GetOrderResponse { order })
         };
         list_orders: ListOrdersRequest => ListOrdersResponse, |_| {
             let orders = vec![sent("a".into())];

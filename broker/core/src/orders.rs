@@ -53,6 +53,7 @@ use crate::ids::{CallId, ClientId};
 use crate::notes::{NoteKind, Severity};
 use crate::pacing::Lane;
 use crate::principals::{Imprint, Principals, TradingSettings, stands};
+use asked::preview::Previewing;
 pub use asked::request;
 use asked::request::OrderRequest;
 use asked::waiting::WaitingRoom;
@@ -161,7 +162,7 @@ pub struct Desk {
     /// What waits in the queue or for the disk, by the number under which it waits.
     departures: Departures,
     /// What-ifs under way: who waits for the answer, and until when.
-    previews: BTreeMap<i32, (CallId, Instant)>,
+    previews: BTreeMap<i32, Previewing>,
     /// What is not taken in yet.
     waiting: WaitingRoom,
     pace: Pace,
@@ -316,7 +317,7 @@ impl Desk {
 
     /// The next time that matters.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let previews = self.previews.values().map(|(_, at)| *at);
+        let previews = self.previews.values().map(|one| one.deadline);
         let due = self.answers_due.values().copied();
         let owed = self.owed.poll_timeout().filter(|_| self.may_cancel());
         [self.reconciler.poll_timeout(), self.executions.poll_timeout()]

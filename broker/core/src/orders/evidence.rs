@@ -129,13 +129,13 @@ impl Desk {
         }
         // Order ids are those of one client; another one's list can have the same.
         let is_answer = order.what_if() && order.client_id() == self.client_id;
-        if is_answer && let Some((call, _)) = self.previews.remove(&order_id) {
+        if is_answer && let Some(preview) = self.previews.remove(&order_id) {
             // It went out with its owner's mark, and is told to nobody else.
             let owner =
                 order.oca_group().split_once(body::OWNER_MARK).map_or("", |(owner, _)| owner);
             let shown = lists::open_order(owner, message);
             let answer = with_parts(&PreviewOrderResponse::default(), 1, [&shown[..]]);
-            return self.reply(call, Ok(Reply::Answer(answer.into())));
+            return self.reply(preview.call, Ok(Reply::Answer(answer.into())));
         }
         if order.what_if() {
             return;

@@ -49,8 +49,8 @@ impl Desk {
                 What::Place | What::Exercise => self.place_leaves(*id, sending, now),
                 What::Modify | What::Cancel => self.change_leaves(*id, sending, now),
                 What::Preview => {
-                    if let Some((_, deadline)) = self.previews.get_mut(id) {
-                        *deadline = now + PREVIEW;
+                    if let Some(preview) = self.previews.get_mut(id) {
+                        preview.deadline = now + PREVIEW;
                     }
                     // Gateway counts it, and no order remains that would say so.
                     self.note_used(*id);
@@ -157,8 +157,8 @@ impl Desk {
                     }
                 }
                 What::Preview => {
-                    if let Some((call, _)) = self.previews.remove(id) {
-                        self.reply(call, Err(error.clone()));
+                    if let Some(preview) = self.previews.remove(id) {
+                        self.reply(preview.call, Err(error.clone()));
                     }
                 }
                 What::CancelEvery => {}
@@ -208,7 +208,7 @@ impl Desk {
     pub(crate) fn on_call_dropped(&mut self, call: CallId, now: Instant) {
         self.waiting.take_out(|one| one.call == call);
         self.telling.drop_call(call);
-        self.previews.retain(|_, (waits, _)| *waits != call);
+        self.previews.retain(|_, preview| preview.call != call);
         let found = self.departures.iter_mut().find_map(|(key, departure)| {
             let before = departure.waiters.len();
             departure.waiters.retain(|(waits, _)| *waits != call);

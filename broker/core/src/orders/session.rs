@@ -95,8 +95,8 @@ impl Desk {
         self.epoch = None;
         let error = error::not_ready("down", because);
         self.withdraw_all(&error, now);
-        for (_, (call, _)) in std::mem::take(&mut self.previews) {
-            self.reply(call, Err(error.clone()));
+        for (_, preview) in std::mem::take(&mut self.previews) {
+            self.reply(preview.call, Err(error.clone()));
         }
         self.lose(&format!("the session ended: {because}"), now);
         self.answers_due.clear();

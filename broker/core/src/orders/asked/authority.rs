@@ -8,6 +8,7 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::operator::checked_reason;
+use super::preview::Previewing;
 use super::refusals::not_found;
 use crate::contracts::Contracts;
 use crate::error::{self, Error};
@@ -71,6 +72,7 @@ impl Desk {
         for (key, error) in waiting {
             self.take_back(key, &error, now);
         }
+        self.end_previews_of_those_without_rights(contracts);
         let principals = &self.principals;
         let lost = self.waiting.take_out(|one| !one.caller.stands(principals));
         for one in lost {
@@ -80,35 +82,75 @@ impl Desk {
         }
     }
 
+    /// Previews that are under way are not told to who may not hear of them any more.
+    fn end_previews_of_those_without_rights(&mut self, contracts: &Contracts) {
+        let may_not = |(id, one): (&i32, &Previewing)| {
+            let own = one.caller.principal.as_deref().unwrap_or_default();
+            let allowed = self
+                .may_still(&one.caller, own, "")
+                .and_then(|acting| self.check_what(&acting, &one.request, contracts));
+            Some((*id, allowed.err()?))
+        };
+        let ended: Vec<_> = self.previews.iter().filter_map(may_not).collect();
+        for (id, error) in ended {
+            if let Some(one) = self.previews.remove(&id) {
+                self.reply(one.call, Err(error));
+            }
+        }
+    }
+
     fn may_still_leave(&self, departure: &Departure, contracts: &Contracts) -> Result<(), Error> {
         let (caller, audit) = (&departure.caller, &departure.audit);
+        let acting = self.may_still(caller, &audit.owner, &audit.reason)?;
+        if departure.what == What::Exercise {
+            rights::may_exercise(&acting.principal, &acting.owner)?;
+        }
+        for id in &departure.orders {
+            if !acting.reason.is_empty() {
+                self.may_see(caller, *id)?;
+            }
+            if let Some(request) = self.asked_of(*id, departure.what) {
+                self.check_what(&acting, &request, contracts)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// May this caller act on these orders, as things stand now?
+    fn may_still(&self, caller: &Caller, owner: &str, reason: &str) -> Result<Acting, Error> {
         // Of a client that is gone, its rights say that.
         let known = caller.principal.as_ref().is_some_and(|one| self.principals.contains_key(one));
         if known && !caller.stands(&self.principals) {
             return Err(error::rights_changed(caller.principal.as_deref()));
         }
-        let acting = self.may_change_of(caller, &audit.owner, &audit.reason)?;
-        if departure.what == What::Exercise {
-            rights::may_exercise(&acting.principal, &acting.owner)?;
-        }
-        for request in departure.orders.iter().filter_map(|id| self.asked_of(*id, departure.what)) {
-            let contract = request.contract.unwrap_or_default();
-            let order = request.order.unwrap_or_default();
-            let known = Known {
-                name: &acting.owner,
-                accounts: &self.accounts,
-                open_orders: 0,
-                last_minute: 0,
-                quote: None,
-                contracts,
-            };
-            rights::check_what(&self.settings, &acting.principal, known, &contract, &order)?;
-        }
-        Ok(())
+        self.may_change_of(caller, owner, reason)
+    }
+
+    /// Account and contract; limits are those of the moment in which it was taken in.
+    fn check_what(
+        &self,
+        acting: &Acting,
+        request: &tws::PlaceOrderRequest,
+        contracts: &Contracts,
+    ) -> Result<(), Error> {
+        let contract = request.contract.clone().unwrap_or_default();
+        let order = request.order.clone().unwrap_or_default();
+        let known = Known {
+            name: &acting.owner,
+            accounts: &self.accounts,
+            open_orders: 0,
+            last_minute: 0,
+            quote: None,
+            contracts,
+        };
+        rights::check_what(&self.settings, &acting.principal, known, &contract, &order)
     }
 
     /// What leaves for this order, as its owner has asked for it.
     fn asked_of(&self, id: i32, what: What) -> Option<tws::PlaceOrderRequest> {
+        if what == What::Preview {
+            return self.previews.get(&id).map(|one| (*one.request).clone());
+        }
         let record = &self.book.get(id)?.record;
         let body = match what {
             What::Modify => &record.change.as_ref()?.request,

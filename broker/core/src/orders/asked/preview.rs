@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ibouncer_proto::tws::messages::id;
+use ibouncer_proto::tws::v1 as tws;
 
 use super::place::Admitted;
 use super::placement::unreadable;
@@ -25,6 +26,16 @@ use crate::wire;
 /// While it waits for its turn, a preview has no deadline that matters.
 const WAITS: Duration = Duration::from_secs(3600);
 
+/// One that waits for its turn, or for Gateway.
+#[derive(Debug)]
+pub(in crate::orders) struct Previewing {
+    pub call: CallId,
+    pub deadline: Instant,
+    pub caller: Caller,
+    /// Its contract and order: what is told of them depends on the rights to them.
+    pub request: Box<tws::PlaceOrderRequest>,
+}
+
 impl Desk {
     pub(in crate::orders) fn preview(
         &mut self,
@@ -42,8 +53,8 @@ impl Desk {
             Admitted::Now => {}
         }
         versions::check(&request, around.server_version)?;
-        let contract = request.contract.unwrap_or_default();
-        let order = request.order.unwrap_or_default();
+        let contract = request.contract.clone().unwrap_or_default();
+        let order = request.order.clone().unwrap_or_default();
         let known = self.known_of(&owner, &around, (around.quote)(&contract));
         rights::check(&self.settings, &principal, known, &contract, &order)?;
         // An id of its own: it can be no change of an order that lives.
@@ -54,7 +65,9 @@ impl Desk {
         if !body::asks_only(&frame_body) {
             return Err(error::invalid("the preview could not be made one; nothing was sent"));
         }
-        self.previews.insert(order_id, (call, around.now + WAITS));
+        let (caller_of, deadline) = (caller.clone(), around.now + WAITS);
+        let request = Box::new(request);
+        self.previews.insert(order_id, Previewing { call, deadline, caller: caller_of, request });
         let audit = self.audit(caller, What::Preview, &owner, "", order_id, &body);
         let departure = Departure::new(What::Preview, vec![order_id], audit);
         let label = checks::label(&contract);
@@ -65,13 +78,11 @@ impl Desk {
     }
 
     pub(in crate::orders) fn expire_previews(&mut self, now: Instant) {
-        let late: Vec<i32> =
-            self.previews.iter().filter(|(_, (_, at))| *at <= now).map(|(id, _)| *id).collect();
-        for id in late {
-            if let Some((call, _)) = self.previews.remove(&id) {
-                let error = error::deadline("the preview", PREVIEW.as_secs_f64());
-                self.reply(call, Err(error));
-            }
+        for (_, one) in
+            self.previews.extract_if(.., |_, one| one.deadline <= now).collect::<Vec<_>>()
+        {
+            let error = error::deadline("the preview", PREVIEW.as_secs_f64());
+            self.reply(one.call, Err(error));
         }
     }
 }

@@ -43,8 +43,8 @@ impl Desk {
             self.note(Severity::Warning, what);
         }
         if self.previews.contains_key(&id) {
-            if ends && let Some((call, _)) = self.previews.remove(&id) {
-                self.reply(call, Err(error::gateway(code, text)));
+            if ends && let Some(preview) = self.previews.remove(&id) {
+                self.reply(preview.call, Err(error::gateway(code, text)));
             }
             return true;
         }

@@ -35,6 +35,9 @@ pub(super) fn check(
         let rule = rule("max_quantity", limit);
         let quantity = quantity(order).ok_or_else(|| rule.hidden(NO_QUANTITY))?;
         rule.without_delta_neutral(contract, order)?;
+        // Of a combination, that of its largest leg.
+        let ratios = contract.combo_legs.iter().map(|leg| leg.ratio().unsigned_abs());
+        let quantity = quantity * f64::from(ratios.max().unwrap_or(1).max(1));
         rule.at_most("quantity", quantity, limit)?;
     }
     if let Some(limit) = limits.notional {

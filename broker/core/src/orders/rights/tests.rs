@@ -241,6 +241,14 @@ fn a_combination_is_its_legs() {
         let refused = refusal_of(&listed, &numbered, |_| {}).unwrap();
         assert!(refused.contains(why), "{refused}");
     }
+    // The order is of 5, and its largest leg of 500.
+    let limits = OrderLimits { quantity: Some(499.0), ..Default::default() };
+    let counted = Principal { role: Role::Trade, limits, ..Default::default() };
+    let mut large = legs(&[1, 1]);
+    large.combo_legs[1].ratio = Some(100);
+    let five = |order: &mut tws::Order| order.total_quantity = Some("5".into());
+    assert!(refusal_of(&counted, &large, five).unwrap().contains("quantity 500"));
+    assert_eq!(refusal_of(&counted, &legs(&[1, 1]), five), None);
     let limits = OrderLimits { notional: Some(1e9), ..Default::default() };
     let valued = Principal { role: Role::Trade, limits, ..Default::default() };
     assert!(refusal_of(&valued, &legs(&[1, 1]), |_| {}).unwrap().contains("legs"));

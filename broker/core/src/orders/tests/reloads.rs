@@ -213,3 +213,58 @@ fn an_exercise_that_waits_goes_with_the_right_to_exercise() {
         }
     }
 }
+
+#[test]
+fn a_preview_tells_nothing_of_what_a_reload_has_taken() {
+    type Change = fn(&mut crate::principals::Principal);
+    let kept: Change = |_| {};
+    for (change, is_told) in [
+        (kept, true),
+        (|one| one.accounts = vec!["DU0000002".into()], false),
+        (|one| one.symbols = vec!["MSFT".into()], false),
+    ] {
+        for under_way in [false, true] {
+            let mut floor = Floor::open();
+            let asked = v1::PreviewOrderRequest { request: Some(limit(10.0)) };
+            let asked = OrderRequest::Preview(asked.encode_to_vec().into());
+            let call = floor.call("momentum", asked);
+            if under_way {
+                floor.leave();
+            }
+            let mut principals = principals();
+            change(principals.get_mut("momentum").unwrap());
+            floor.reload(principals);
+            floor.settle();
+            floor.leave();
+            assert_eq!(floor.left.len(), usize::from(is_told || under_way));
+            assert_eq!(floor.replies.contains_key(&call), !is_told);
+        }
+    }
+}
+
+#[test]
+fn a_change_of_anothers_order_that_waits_goes_with_the_sight_of_it() {
+    let mut floor = Floor::open();
+    floor.accounts.push("DU0000002".into());
+    let mut request = limit(10.0);
+    request.order.as_mut().unwrap().account = Some("DU0000001".into());
+    floor.call("momentum", OrderRequest::Place(place("a", request.clone())));
+    floor.leave();
+    let id = floor.order("momentum", "a").order_id;
+    floor.opened(id, "Submitted", 10.0);
+    request.order.as_mut().unwrap().lmt_price = Some(9.0);
+    let asked = v1::ModifyOrderRequest {
+        client_order_id: "a".into(),
+        request: Some(request),
+        owner: "momentum".into(),
+        reason: "why not".into(),
+    };
+    let call = floor.call("risk", OrderRequest::Modify(asked.encode_to_vec().into()));
+    let mut principals = principals();
+    principals.get_mut("risk").unwrap().accounts = vec!["DU0000002".into()];
+    floor.reload(principals);
+    floor.settle();
+    floor.leave();
+    assert_eq!(floor.refused(call).code, "ORDER_NOT_FOUND");
+    assert_eq!(floor.left.len(), 1);
+}

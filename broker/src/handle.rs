@@ -121,7 +121,12 @@ impl Handle {
     pub async fn call(&self, input: impl FnOnce(CallId) -> Input) -> Result<Reply, Error> {
         let call = CallId(self.number());
         let (answer, receiver) = oneshot::channel();
-        self.tell(Command::Call(call, input(call), answer)).await?;
+        let input = input(call);
+        let sends = matches!(input, Input::Order { .. });
+        self.tell(Command::Call(call, input, answer)).await.map_err(|error| match sends {
+            true => error::not_sent(error),
+            false => error,
+        })?;
         let guard = CallGuard { handle: self, call, answered: false };
         let result = receiver.await;
         guard.answered();

@@ -132,6 +132,7 @@ impl Hub {
 
     /// The broker ends and leaves a live session to the next one.
     pub(super) fn let_go(&mut self, because: &str, now: Instant) {
+        self.desk.on_stopping(now);
         if self.session.is_up() && !self.outlives {
             // It would end with us, and without an order.
             return self.session.stop(because, now);

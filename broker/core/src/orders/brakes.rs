@@ -42,6 +42,8 @@ pub(crate) struct Brakes {
     /// The list that Gateway has not answered, if that is what it waits for.
     pub(crate) unlisted: Option<Listing>,
     pub(crate) road: Road,
+    /// The broker is ending.
+    pub(crate) stopping: bool,
 }
 
 impl Brakes {
@@ -80,6 +82,9 @@ pub(crate) enum Gate {
 impl Brakes {
     /// For a new or changed order of a client with this policy; halts have been looked at.
     pub(crate) fn gate(&self, when_away: WhenAway) -> Gate {
+        if self.stopping {
+            return Gate::Closed(error::stopping());
+        }
         if let Some(doubt) = self.doubts.values().next() {
             return Gate::Closed(halted(doubt));
         }

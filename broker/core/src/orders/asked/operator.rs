@@ -71,7 +71,8 @@ impl Desk {
         self.facts.halts.insert(asked.client.clone(), halt);
         self.save_facts();
         // What waits for its turn is a new order still.
-        self.withdraw_of(&asked.client, &reason, now);
+        let halted = crate::orders::brakes::halted(&format!("trading was halted: {reason}"));
+        self.withdraw_of(&asked.client, &halted, now);
         let (mut cancels, mut spared) = (0, Vec::new());
         if asked.cancel_open {
             for owner in self.owners(&asked.client) {
@@ -120,8 +121,14 @@ impl Desk {
         owners
     }
 
-    fn withdraw_of(&mut self, client: &str, reason: &str, now: Instant) {
-        let error = crate::orders::brakes::halted(&format!("trading was halted: {reason}"));
+    /// The broker is ending: what has not left by now never leaves, and its callers hear that. Cancels
+    /// leave as long as they can.
+    pub(crate) fn on_stopping(&mut self, now: Instant) {
+        self.brakes.stopping = true;
+        self.withdraw_of("", &error::not_sent(error::stopping()), now);
+    }
+
+    fn withdraw_of(&mut self, client: &str, error: &Error, now: Instant) {
         // Of its own orders, and what it changes of others'.
         let is_client = |name: &str| client.is_empty() || name == client;
         let of_client = |owner: &str, caller: &Caller| {
@@ -135,10 +142,10 @@ impl Desk {
             .map(|(key, _)| key)
             .collect();
         for key in keys {
-            self.take_back(key, &error, now);
+            self.take_back(key, error, now);
         }
         for one in self.waiting.take_out(|one| of_client(&one.owner, &one.caller)) {
-            self.refuse(&one.caller, &one.request, &error);
+            self.refuse(&one.caller, &one.request, error);
             self.reply(one.call, Err(error.clone()));
         }
     }

@@ -77,6 +77,8 @@ def moment_text(when: datetime | str) -> str:
     """A time as Gateway wants it, in UTC; a text goes as it is."""
     if isinstance(when, str):
         return when
+    if not isinstance(when, datetime):
+        raise TypeError(f"{when!r} is no time: use datetime(…, tzinfo=timezone.utc)")
     if when.tzinfo is None:
         raise ValueError(f"{when} names no time zone: use datetime(…, tzinfo=timezone.utc)")
     return when.astimezone(timezone.utc).strftime("%Y%m%d-%H:%M:%S")

@@ -138,4 +138,6 @@ def test_times_as_gateway_writes_them() -> None:
     for no_time in ("", "soon", "20241331", "20240131 09:30:00 No/Where"):
         assert time_of(no_time) is None
     assert moment_text(utc) == "20240131-09:30:00" and moment_text("x") == "x"
+    with pytest.raises(TypeError, match="use datetime"):
+        moment_text(utc.date())  # type: ignore[arg-type]
     assert text_figure("2147483647") is text_figure("") is text_figure("n/a") is None

@@ -15,7 +15,7 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use crate::error::{self, Error};
-use patch::{Put, part, patched};
+use patch::{Field, Put, fields, part, patched};
 
 /// Fields of `PlaceOrderRequest`.
 const ORDER_ID: u32 = 1;
@@ -173,6 +173,24 @@ pub(crate) fn with_account_of(body: &[u8], before: &[u8]) -> Result<Vec<u8>, pro
     patched(body, &[(ORDER, Put::Bytes(order_body))])
 }
 
+/// The same with the order's fields of the request before that this build does not know, unless it
+/// has them itself: a client of an older build reads such an order and writes it without them.
+pub(crate) fn with_unknown_of(body: &[u8], before: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
+    let before = part(before, ORDER)?.unwrap_or_default();
+    let known = tws::Order::decode(&before[..])?.encode_to_vec();
+    let mut order_body = part(body, ORDER)?.unwrap_or_default();
+    let has = |fields: &[Field<'_>], wanted: u32| fields.iter().any(|(tag, ..)| *tag == wanted);
+    let (known, asked) = (fields(&known)?, fields(&order_body)?);
+    let missing: Vec<&[u8]> = fields(&before)?
+        .into_iter()
+        .filter(|(tag, ..)| !has(&known, *tag) && !has(&asked, *tag))
+        .map(|(_, whole, _)| whole)
+        .collect();
+    let missing = missing.concat();
+    order_body.extend_from_slice(&missing);
+    patched(body, &[(ORDER, Put::Bytes(order_body))])
+}
+
 /// An order of Gateway in its owner's terms, byte for byte but for what only we have put there.
 pub(crate) fn downstream(body: &[u8], owner: &str) -> Vec<u8> {
     let Ok(order) = tws::Order::decode(body) else {
@@ -245,6 +263,28 @@ mod tests {
             }),
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn what_an_older_build_cannot_write_stays_in_a_changed_order() {
+        let field_9998 = [0xf2, 0xf0, 0x04, 2];
+        let order = |price: f64, unknown: &[u8]| {
+            let mut order = request().order.unwrap();
+            order.lmt_price = Some(price);
+            let order = Put::Bytes([&order.encode_to_vec()[..], unknown].concat());
+            patched(&request().encode_to_vec(), &[(ORDER, order)]).unwrap()
+        };
+        let before = order(1.5, &[&field_9998[..], &[1, 2]].concat());
+        let unknown = |body: &[u8]| {
+            let order = part(body, ORDER).unwrap().unwrap();
+            patch::parts(&order, 9998).unwrap().concat()
+        };
+        let changed = with_unknown_of(&order(2.5, &[]), &before).unwrap();
+        assert_eq!(unknown(&changed), [1, 2]);
+        let read = tws::PlaceOrderRequest::decode(&changed[..]).unwrap().order.unwrap();
+        assert_eq!(read.lmt_price(), 2.5);
+        let named = order(2.5, &[&field_9998[..], &[3, 4]].concat());
+        assert_eq!(unknown(&with_unknown_of(&named, &before).unwrap()), [3, 4]);
     }
 
     #[test]

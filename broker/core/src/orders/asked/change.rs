@@ -94,6 +94,7 @@ impl Desk {
         let words = part(&order.record.request, CONTRACT).map_err(unreadable)?.unwrap_or_default();
         let body = patched(&body, &[(CONTRACT, Put::Bytes(words))]).map_err(unreadable)?;
         let body = body::with_account_of(&body, &order.record.request).map_err(unreadable)?;
+        let body = body::with_unknown_of(&body, &order.record.request).map_err(unreadable)?;
         let told = tws::Order::decode(&order.record.told_order[..]).unwrap_or_default();
         let purpose = Purpose::Change { group: told.oca_group() };
         let tag = body::tag(&self.facts.journal_id, order_id);

@@ -200,7 +200,9 @@ impl Desk {
         let Some(order) = self.book.get_mut(id) else {
             return;
         };
-        order.seen_in = epoch;
+        if !told.over {
+            order.seen_in = epoch;
+        }
         if told.perm_id != 0 {
             order.altered_in = None;
         }

@@ -8,6 +8,7 @@ mod changes;
 mod doubts;
 mod gateway;
 mod groups;
+mod listed;
 mod lists;
 mod losses;
 mod matches;

@@ -279,7 +279,7 @@ pub(crate) fn allowed(from: State, to: State) -> bool {
         Filled => matches!(to, Unknown),
         Cancelled => matches!(to, Filled | Working | Acknowledged | Inactive),
         Rejected | NotSent => {
-            matches!(to, Acknowledged | Working | Inactive | Filled | Cancelled)
+            matches!(to, Acknowledged | Working | Inactive | Filled | Cancelled | Unknown)
         }
     }
 }

@@ -10,9 +10,10 @@ use super::ids::NO_ORDER_ID;
 use super::matching::Description;
 use super::whose::Whose;
 use super::{is_more, number};
+use crate::notes::Severity;
 use crate::orders::Desk;
 use crate::orders::book::executions::News;
-use crate::orders::book::order::{decimal, follows};
+use crate::orders::book::order::{decimal, follows, is_live};
 use crate::orders::journal::{Change, ExecutionRecord, OrderRecord};
 
 impl Desk {
@@ -135,7 +136,11 @@ impl Desk {
         let Some(order) = self.book.get_mut(id) else {
             return;
         };
-        order.seen_in = epoch;
+        // A list tells what was; that it still works, only what comes as it happens.
+        let is_listed = told.req_id() >= 0;
+        if !is_listed {
+            order.seen_in = epoch;
+        }
         if order.record.perm_id == 0 {
             order.record.perm_id = execution.perm_id();
         }
@@ -160,19 +165,27 @@ impl Desk {
             order.record.avg_fill_price = execution.avg_price();
         }
         let total = largest_total(&request, &order.record);
-        // A list tells what was; that it still works, only what comes as it happens.
-        let is_listed = told.req_id() >= 0;
+        let concluded = order.state();
         let next = match (number(&filled), total) {
             // More than that: a change is in force that this journal does not know (a backup).
             (Some(filled), Some(total)) if filled == total && total > 0.0 => Some(State::Filled),
-            _ if order.state() == State::Cancelled => Some(State::Cancelled),
-            _ if order.state() == State::Unknown && is_listed => None,
+            _ if concluded == State::Cancelled => Some(State::Cancelled),
+            // It has arrived, and what has become of the rest is not said.
+            _ if is_listed && matches!(concluded, State::NotSent | State::Rejected) => {
+                Some(State::Unknown)
+            }
+            _ if is_listed && order.state_for_gateway() == State::Unknown => None,
             _ => Some(State::Working),
         };
         let moved = next.is_some_and(|next| {
             follows(order.state_for_gateway(), next)
                 && order.transition(next, "its executions say so") == Ok(true)
         });
+        if moved && !is_live(concluded) {
+            let text =
+                format!("order {id} was taken for {concluded:?}; its executions say otherwise");
+            self.note(Severity::Warning, text);
+        }
         let changed = self.settle_change(id, next, false, now);
         if moved || !changed {
             let kind = if moved { OrderEventKind::State } else { OrderEventKind::Update };

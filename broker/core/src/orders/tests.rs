@@ -18,6 +18,7 @@ mod overtaken;
 mod owed;
 mod pace;
 mod reach;
+mod refusals;
 mod reloads;
 mod requests;
 mod revivals;

@@ -18,8 +18,11 @@ const DUPLICATE_ID: i32 = 103;
 const CANCELLED: i32 = 202;
 /// Rejected, and not allowed to trade it.
 const REJECTED: [i32; 2] = [201, 203];
-/// They answer a cancel and never a placement: one that comes again is about no order.
-const ABOUT_CANCELS: [i32; 3] = [161, 10147, 10148];
+/// They answer a cancel and neither a placement nor a modification: one that comes again is about
+/// no order.
+const ABOUT_CANCELS: [i32; 4] = [136, 161, 10147, 10148];
+/// There is no order of that number: of a child's parent, or else of what a change is about.
+const NO_SUCH_ORDER: i32 = 135;
 /// A warning to ib_async, and the end of an order here: nothing follows it.
 const SIZE_IS_ZERO: i32 = 434;
 
@@ -62,8 +65,14 @@ impl Desk {
         }
         let changing =
             !of_overtaken && order.pending().is_some_and(|one| one.state() != ChangeState::Waiting);
+        let answers_change =
+            changing && !(pending == Some(ChangeKind::Modify) && ABOUT_CANCELS.contains(&code));
         let rejected = match order.state() {
             _ if of_overtaken => false,
+            // Gateway answers a placement before the cancel that came behind it.
+            State::Sent if changing && pending == Some(ChangeKind::Cancel) => {
+                ends && !ABOUT_CANCELS.contains(&code) && code != NO_SUCH_ORDER
+            }
             State::Sent => ends && !changing && !ABOUT_CANCELS.contains(&code),
             // Gateway says Inactive, and then why. Of a modification it rejects only that.
             State::Inactive => REJECTED.contains(&code) && pending != Some(ChangeKind::Modify),
@@ -75,12 +84,12 @@ impl Desk {
             order.refused = Some(because.clone());
         }
         let mut kind = OrderEventKind::Notice;
-        if ends && changing && order.move_change(ChangeState::Failed, &because, code) {
-            kind = OrderEventKind::Change;
-            self.answers_due.remove(&id);
-        }
         if rejected && order.transition(State::Rejected, &because) == Ok(true) {
             kind = OrderEventKind::State;
+            self.settle_change(id, Some(State::Rejected), false, now);
+        } else if ends && answers_change && order.move_change(ChangeState::Failed, &because, code) {
+            kind = OrderEventKind::Change;
+            self.answers_due.remove(&id);
         }
         self.tell(id, kind, now);
         if kind == OrderEventKind::State {

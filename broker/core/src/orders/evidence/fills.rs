@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use ibouncer_proto::api::v1::{ExecutionEventKind, OrderEventKind, OrderState as State};
+use ibouncer_proto::api::v1::{
+    ChangeState, ExecutionEventKind, OrderEventKind, OrderState as State,
+};
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
@@ -211,7 +213,8 @@ impl Desk {
 }
 
 /// The most that the order can want: FILLED is for good, and a change may be in force that
-/// Gateway has not answered, or one whose answer was lost.
+/// Gateway has not answered, or one whose answer was lost. One that Gateway itself has refused, or
+/// that never left, is not.
 pub(in crate::orders) fn largest_total(
     request: &tws::PlaceOrderRequest,
     record: &OrderRecord,
@@ -221,11 +224,16 @@ pub(in crate::orders) fn largest_total(
     };
     let change = record.change.as_ref();
     let overtaken = change.and_then(|change| change.overtaken.as_deref());
+    let may_be_in_force = |change: &&Change| match change.state() {
+        ChangeState::Failed => change.gateway_code == 0,
+        state => state != ChangeState::NotSent,
+    };
     let wanted = |change: &Change| {
         let request = tws::PlaceOrderRequest::decode(&change.request[..]).ok();
         request.and_then(|request| asked(&request))
     };
-    let changed = [change, overtaken].into_iter().flatten().filter_map(wanted).reduce(f64::max);
+    let changes = [change, overtaken].into_iter().flatten().filter(may_be_in_force);
+    let changed = changes.filter_map(wanted).reduce(f64::max);
     let told = Some(&record.told_order).filter(|told| !told.is_empty());
     let told = told
         .and_then(|told| tws::Order::decode(&told[..]).ok())

@@ -1,0 +1,98 @@
+//! What Gateway refuses: the order, its change, or a cancel of before.
+
+use ibouncer_proto::api::v1::ChangeState;
+
+use super::*;
+
+fn changing(floor: &Floor) -> (v1::ChangeKind, ChangeState) {
+    let change = floor.order("momentum", "a").change.as_ref().unwrap();
+    (change.kind(), change.state())
+}
+
+/// Nothing that Gateway was asked for was answered in time.
+fn unanswered(floor: &mut Floor) {
+    floor.now += Duration::from_secs(11);
+    floor.desk.handle_timeout(floor.now);
+    floor.settle();
+}
+
+fn larger() -> tws::PlaceOrderRequest {
+    let mut larger = limit(10.0);
+    larger.order.as_mut().unwrap().total_quantity = Some("20".into());
+    larger
+}
+
+#[test]
+fn an_order_that_was_cancelled_before_any_answer_is_rejected_by_an_error_that_is_no_cancel_s() {
+    for code in [110, 201] {
+        let mut floor = Floor::open();
+        let id = floor.placed("momentum", "a");
+        floor.cancel("momentum", "a");
+        floor.leave();
+        floor.failed(id, code);
+        assert_eq!(floor.state("momentum", "a"), State::Rejected, "{code}");
+        assert_eq!(changing(&floor), (v1::ChangeKind::Cancel, ChangeState::Failed));
+        floor.failed(id, 10_147);
+        assert_eq!(floor.state("momentum", "a"), State::Rejected);
+        assert_eq!(floor.desk.book.live_count("momentum"), 0, "limits do not count it");
+    }
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.cancel("momentum", "a");
+    floor.leave();
+    floor.failed(id, 135);
+    assert_eq!(floor.state("momentum", "a"), State::Sent, "the cancel may have found nothing");
+}
+
+#[test]
+fn a_cancel_that_waits_does_not_leave_for_an_order_that_is_rejected() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    let cancel = floor.cancel("momentum", "a");
+    floor.failed(id, 201);
+    assert_eq!(floor.state("momentum", "a"), State::Rejected);
+    assert_eq!(floor.refused(cancel).code, "ORDER_ENDED");
+    floor.leave();
+    assert_eq!(floor.left.len(), 1, "the placement alone");
+}
+
+#[test]
+fn a_late_answer_to_a_cancel_is_not_the_modification_s() {
+    for code in [136, 161, 10_147, 10_148] {
+        let mut floor = Floor::open();
+        let id = floor.placed("momentum", "a");
+        floor.opened(id, "Submitted", 10.0);
+        floor.cancel("momentum", "a");
+        floor.leave();
+        unanswered(&mut floor);
+        floor.reconcile_with(|floor| floor.opened(id, "Submitted", 10.0));
+        assert_eq!(changing(&floor), (v1::ChangeKind::Cancel, ChangeState::Failed));
+        floor.call("momentum", modify("a", 11.0));
+        floor.leave();
+        floor.failed(id, code);
+        assert_eq!(changing(&floor), (v1::ChangeKind::Modify, ChangeState::Sent), "{code}");
+        floor.opened(id, "Submitted", 11.0);
+        assert_eq!(changing(&floor), (v1::ChangeKind::Modify, ChangeState::Done));
+    }
+}
+
+#[test]
+fn executions_fill_an_order_whose_larger_quantity_gateway_has_refused() {
+    for refused in [true, false] {
+        let mut floor = Floor::open();
+        let id = floor.placed("momentum", "a");
+        floor.opened(id, "Submitted", 10.0);
+        floor.call("momentum", change_to("a", larger()));
+        floor.leave();
+        if refused {
+            floor.failed(id, 201);
+        } else {
+            unanswered(&mut floor);
+            floor.reconcile_with(|floor| floor.opened(id, "Submitted", 10.0));
+        }
+        assert_eq!(changing(&floor), (v1::ChangeKind::Modify, ChangeState::Failed));
+        floor.executed(id, "1.1", "10");
+        let state = if refused { State::Filled } else { State::Working };
+        assert_eq!(floor.state("momentum", "a"), state, "a list alone may be wrong");
+    }
+}

@@ -96,3 +96,47 @@ fn executions_fill_an_order_whose_larger_quantity_gateway_has_refused() {
         assert_eq!(floor.state("momentum", "a"), state, "a list alone may be wrong");
     }
 }
+
+#[test]
+fn a_change_of_what_gateway_does_not_show_is_done_by_a_later_list_of_the_same_session_alone() {
+    let mut request = limit(10.0);
+    request.order.as_mut().unwrap().ext_operator = Some("desk".into());
+    for (restarts, end) in [(false, ChangeState::Done), (true, ChangeState::Failed)] {
+        let mut floor = Floor::open();
+        let id = floor.placed("momentum", "a");
+        floor.opened(id, "Submitted", 10.0);
+        floor.call("momentum", change_to("a", request.clone()));
+        floor.leave();
+        floor.opened(id, "Submitted", 10.0);
+        assert_eq!(changing(&floor).1, ChangeState::Sent, "it crossed");
+        if restarts {
+            floor.down();
+            floor.session(2, Before::New);
+        } else {
+            unanswered(&mut floor);
+        }
+        floor.reconcile_with(|floor| floor.opened(id, "Submitted", 10.0));
+        assert_eq!(changing(&floor).1, end);
+    }
+}
+
+#[test]
+fn a_held_order_whose_letting_go_is_refused_is_still_held() {
+    let mut held = limit(10.0);
+    held.order.as_mut().unwrap().transmit = Some(false);
+    let mut floor = Floor::open();
+    let call = floor.call("momentum", OrderRequest::Place(place("a", held)));
+    floor.leave();
+    let id = floor.answer::<v1::PlaceOrderResponse>(call).order.unwrap().order_id;
+    floor.opened(id, "Inactive", 10.0);
+    floor.call("momentum", change_to("a", limit(10.0)));
+    floor.leave();
+    floor.opened(id, "Inactive", 10.0);
+    assert_eq!(changing(&floor).1, ChangeState::Sent, "it crossed");
+    floor.failed(id, 201);
+    assert_eq!(changing(&floor).1, ChangeState::Failed);
+    assert_eq!(floor.state("momentum", "a"), State::Inactive);
+    floor.cancel("momentum", "a");
+    floor.leave();
+    assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+}

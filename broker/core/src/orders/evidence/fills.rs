@@ -183,6 +183,9 @@ impl Desk {
             follows(order.state_for_gateway(), next)
                 && order.transition(next, "its executions say so") == Ok(true)
         });
+        if moved && !order.is_live() {
+            order.ended_in = self.reconciler.passes_begun();
+        }
         if moved && !is_live(concluded) {
             let text =
                 format!("order {id} was taken for {concluded:?}; its executions say otherwise");

@@ -75,6 +75,7 @@ impl Desk {
             return;
         }
         let pass = self.reconciler.passes_begun();
+        let is_behind = self.is_due_behind_a_cancel(id);
         let Some(order) = self.book.get_mut(id) else {
             return;
         };
@@ -82,7 +83,7 @@ impl Desk {
         let shows = match change.map(Change::kind) {
             Some(ChangeKind::Cancel) => told.state().is_some(),
             Some(_) => told.open.is_some(),
-            None => false,
+            None => is_behind && told.open.is_some(),
         };
         if shows {
             order.unchanged_in = pass;
@@ -97,9 +98,15 @@ impl Desk {
         let pass = self.reconciler.passes_begun();
         let epoch = self.epoch;
         for id in self.book.live() {
+            let is_behind = self.is_due_behind_a_cancel(id);
             let Some(order) = self.book.get_mut(id) else {
                 continue;
             };
+            if is_behind && order.unchanged_in == pass {
+                order.take_overtaken();
+                self.save_order(id);
+                continue;
+            }
             let unknown = order.pending().filter(|one| one.state() == ChangeState::Unknown);
             let open =
                 matches!(order.state(), State::Working | State::Acknowledged | State::Inactive);
@@ -131,6 +138,15 @@ impl Desk {
                 self.tell(id, OrderEventKind::Change, now);
             }
         }
+    }
+
+    /// A modification has not been answered in time, and the cancel that overtook it was refused.
+    fn is_due_behind_a_cancel(&self, id: i32) -> bool {
+        let (Some(epoch), Some(order)) = (self.epoch, self.book.get(id)) else {
+            return false;
+        };
+        let is_due = !self.answers_due.contains_key(&id);
+        is_due && order.pending().is_none() && order.overtaken_in(epoch).is_some()
     }
 }
 

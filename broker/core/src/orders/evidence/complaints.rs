@@ -10,7 +10,6 @@ use crate::error;
 use crate::hub::ends_request;
 use crate::notes::Severity;
 use crate::orders::Desk;
-use crate::orders::book::order::Order;
 use crate::orders::journal::Change;
 
 /// Gateway's codes with a meaning of their own for orders. Source: protocol fact sheet, section 8.
@@ -59,7 +58,10 @@ impl Desk {
         order.record.notice = told.encode_to_vec().into();
         let pending = order.pending().map(Change::kind);
         // Two changes are unanswered once a cancel has overtaken a modification.
-        let of_overtaken = ends && !ABOUT_CANCELS.contains(&code) && is_overtaken_in(order, epoch);
+        let of_overtaken =
+            ends && !ABOUT_CANCELS.contains(&code) && order.overtaken_in(epoch).is_some();
+        // What was concluded of a modification may have been too early.
+        let is_late = ends && !ABOUT_CANCELS.contains(&code) && order.may_be_refused_late(epoch);
         if of_overtaken {
             order.take_overtaken();
         }
@@ -75,10 +77,13 @@ impl Desk {
             }
             State::Sent => ends && !changing && !ABOUT_CANCELS.contains(&code),
             // Gateway says Inactive, and then why. Of a modification it rejects only that.
-            State::Inactive => REJECTED.contains(&code) && pending != Some(ChangeKind::Modify),
+            State::Inactive => {
+                REJECTED.contains(&code) && pending != Some(ChangeKind::Modify) && !is_late
+            }
             _ => false,
         };
-        let of_modification = of_overtaken || (changing && pending == Some(ChangeKind::Modify));
+        let of_modification =
+            of_overtaken || is_late || (changing && pending == Some(ChangeKind::Modify));
         if REJECTED.contains(&code) && !of_modification && order.is_live() {
             // The end of a working one only once Gateway shows it Inactive, or ended.
             order.refused = Some(because.clone());
@@ -90,6 +95,16 @@ impl Desk {
         } else if ends && answers_change && order.move_change(ChangeState::Failed, &because, code) {
             kind = OrderEventKind::Change;
             self.answers_due.remove(&id);
+            if order.overtaken_in(epoch).is_some() {
+                // The modification behind it is not answered by that.
+                self.answers_due.insert(id, now + self.settings.answer_deadline);
+            }
+        } else if is_late {
+            if order.explain_failed(&because, code) {
+                kind = OrderEventKind::Change;
+            }
+            // It can have been the order's own, after all.
+            self.reconciler.begin();
         }
         self.tell(id, kind, now);
         if kind == OrderEventKind::State {
@@ -130,11 +145,4 @@ impl Desk {
             }
         }
     }
-}
-
-/// A modification that left in this session was overtaken by a cancel, and is not answered.
-fn is_overtaken_in(order: &Order, epoch: u64) -> bool {
-    let overtaken = order.record.change.as_ref().and_then(|change| change.overtaken.as_deref());
-    let sending = overtaken.and_then(|overtaken| overtaken.sending.as_ref());
-    sending.is_some_and(|sending| sending.epoch == epoch)
 }

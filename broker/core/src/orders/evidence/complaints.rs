@@ -109,6 +109,10 @@ impl Desk {
         self.tell(id, kind, now);
         if kind == OrderEventKind::State {
             self.end_attached(id, now);
+            if self.book.get(id).is_some_and(|order| !order.record.group.is_empty()) {
+                // Of its group Gateway may hold back the others for it.
+                self.reconciler.begin();
+            }
         }
         true
     }

@@ -29,6 +29,16 @@ pub(crate) struct Foreign {
     lists: u8,
 }
 
+/// What tells orders of others apart: the permId, or client and order id before there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ForeignId(i64, i32, i32);
+
+impl ForeignId {
+    pub(crate) fn new(perm_id: i64, client_id: i32, order_id: i32) -> Self {
+        if perm_id == 0 { Self(0, client_id, order_id) } else { Self(perm_id, 0, 0) }
+    }
+}
+
 /// A list comes late, and may share its end with another: an order that is missing from two of
 /// them is gone.
 const MOST_LISTS: u8 = 3;
@@ -49,7 +59,7 @@ pub(crate) struct Book {
     perm_ids: BTreeMap<i64, i32>,
     live: BTreeMap<String, BTreeSet<i32>>,
     unknown: BTreeSet<i32>,
-    pub(crate) foreign: BTreeMap<i64, Foreign>,
+    pub(crate) foreign: BTreeMap<ForeignId, Foreign>,
 }
 
 impl Book {

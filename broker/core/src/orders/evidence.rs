@@ -32,6 +32,7 @@ use prost::Message as _;
 
 use super::body;
 use super::body::patch::{part, with_parts};
+use super::book::ForeignId;
 use super::book::order::{follows, is_live, meaning};
 use super::journal::OrderRecord;
 use super::telling::lists;
@@ -177,9 +178,10 @@ impl Desk {
             Whose::Another(unlike) => self.on_another_status(told, message, unlike, now),
             Whose::Missing | Whose::Unproven => {}
             Whose::Foreign => {
+                let foreign = ForeignId::new(told.perm_id(), told.client_id(), order_id);
                 if ended {
-                    self.book.foreign.remove(&told.perm_id());
-                } else if let Some(foreign) = self.book.foreign.get_mut(&told.perm_id()) {
+                    self.book.foreign.remove(&foreign);
+                } else if let Some(foreign) = self.book.foreign.get_mut(&foreign) {
                     foreign.on_told(now_ms);
                     foreign.status = told.clone();
                     foreign.order_status = Bytes::copy_from_slice(message);
@@ -200,7 +202,9 @@ impl Desk {
         let Some(order) = self.book.get_mut(id) else {
             return;
         };
-        order.seen_in = epoch;
+        if !told.over {
+            order.seen_in = epoch;
+        }
         if told.perm_id != 0 {
             order.altered_in = None;
         }

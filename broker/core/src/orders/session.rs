@@ -21,6 +21,7 @@ use prost::Message as _;
 use super::asked::cancel::the_broker;
 use super::asked::placement::is_held;
 use super::book::order::Order;
+use super::journal::OrderRecord;
 use super::{Desk, Doing};
 use crate::error;
 use crate::notes::Severity;
@@ -220,9 +221,9 @@ impl Desk {
     }
 
     /// Of a group that was cut on its way, what Gateway holds back for the rest is cancelled. It was
-    /// cut only if Gateway has never told of its last order, in whatever session: a group that has
-    /// arrived is not torn by a list that lacks one of it. And Gateway has to show that it holds the
-    /// others back.
+    /// cut only if Gateway has never told of its last order, in whatever session, or has refused that
+    /// one: a group that has arrived is not torn by a list that lacks one of it. And Gateway has to
+    /// show that it holds the others back, which a later order of the same parent may have let go.
     fn end_torn_groups(&mut self, now: Instant) {
         let Some(epoch) = self.epoch else {
             return;
@@ -234,9 +235,19 @@ impl Desk {
         };
         let is_cut = |order: &&Order| {
             let last = self.book.last_of_group(&order.record.group);
-            last.is_some_and(|last| last.state() == State::Unknown && !last.has_been_told())
+            last.is_some_and(|last| {
+                matches!(last.state(), State::Unknown | State::Rejected) && !last.has_been_told()
+            })
+        };
+        let is_let_go = |order: &Order| {
+            let OrderRecord { order_id, parent_id, group, .. } = &order.record;
+            self.book.iter().map(|one| &one.record).any(|one| {
+                let parents = [*order_id, *parent_id];
+                one.parent_id != 0 && parents.contains(&one.parent_id) && one.group != *group
+            })
         };
         let torn = self.book.iter().filter(is_held_back).filter(is_cut);
+        let torn = torn.filter(|order| !is_let_go(order));
         let torn: Vec<i32> = torn.map(|order| order.record.order_id).collect();
         for id in torn {
             let owner = self.book.get(id).map(|order| order.record.owner.clone());

@@ -23,7 +23,7 @@ use crate::ids::CallId;
 use crate::orders::body::patch::{Put, part, patched};
 use crate::orders::body::{self, Purpose, UpstreamIds, versions};
 use crate::orders::evidence::answered::is_being_cancelled;
-use crate::orders::journal::Audit;
+use crate::orders::journal::{Audit, Change};
 use crate::orders::leaving::departures::{Ask, Departure, What};
 use crate::orders::rights::{self, Known};
 use crate::orders::{Caller, Desk, Surroundings};
@@ -146,6 +146,13 @@ impl Desk {
             );
             return Err(error::order_later("CHANGE_PENDING", what));
         }
+        if self.epoch.is_some_and(|epoch| order.overtaken_in(epoch).is_some()) {
+            let what = format!(
+                "order {name:?} has a modification that Gateway has not answered, behind a cancel \
+                 that it has refused: wait for it"
+            );
+            return Err(error::order_later("CHANGE_PENDING", what));
+        }
         let seen = self.epoch.is_some_and(|epoch| order.is_seen_in(epoch));
         if !seen || record.perm_id == 0 {
             let what = format!(
@@ -211,6 +218,12 @@ impl Desk {
         let Some(order) = self.book.get_mut(id) else {
             return;
         };
+        let epoch = self.epoch.unwrap_or_default();
+        match order.pending().map(Change::state) {
+            None if order.overtaken_in(epoch).is_some() => return self.reconciler.begin(),
+            Some(ChangeState::Waiting) | None => return,
+            Some(_) => {}
+        }
         let ending = order.pending().is_some_and(|change| change.kind() == ChangeKind::Cancel)
             && is_being_cancelled(&order.record);
         let what = match ending {

@@ -187,6 +187,34 @@ impl Order {
         self.record.change.as_mut().and_then(|change| change.overtaken.take())
     }
 
+    /// The modification behind a cancel that Gateway has not answered, if it left in this session.
+    pub(crate) fn overtaken_in(&self, epoch: u64) -> Option<&Change> {
+        let overtaken = self.record.change.as_ref()?.overtaken.as_deref()?;
+        overtaken.sending.is_some_and(|sending| sending.epoch == epoch).then_some(overtaken)
+    }
+
+    /// A modification of this session that Gateway has not refused: an error can come late, also
+    /// after a list has shown the order without it.
+    pub(crate) fn may_be_refused_late(&self, epoch: u64) -> bool {
+        let change = self.record.change.as_ref().filter(|_| self.is_live());
+        change.is_some_and(|change| {
+            let left = change.sending.is_some_and(|sending| sending.epoch == epoch);
+            let concluded = matches!(change.state(), ChangeState::Done | ChangeState::Failed);
+            left && concluded && change.kind() == ChangeKind::Modify && change.gateway_code == 0
+        })
+    }
+
+    /// Gateway says why a change has failed that was taken for failed. False if there is none.
+    pub(crate) fn explain_failed(&mut self, because: &str, code: i32) -> bool {
+        let failed = self.record.change.as_mut();
+        let Some(change) = failed.filter(|change| change.state() == ChangeState::Failed) else {
+            return false;
+        };
+        because.clone_into(&mut change.because);
+        change.gateway_code = code;
+        true
+    }
+
     /// Why Gateway's next word is the end of what it has rejected before, if it is.
     pub(crate) fn is_refused_now(&mut self, next: Option<State>) -> Option<String> {
         match next {
@@ -279,7 +307,7 @@ pub(crate) fn allowed(from: State, to: State) -> bool {
         Filled => matches!(to, Unknown),
         Cancelled => matches!(to, Filled | Working | Acknowledged | Inactive),
         Rejected | NotSent => {
-            matches!(to, Acknowledged | Working | Inactive | Filled | Cancelled)
+            matches!(to, Acknowledged | Working | Inactive | Filled | Cancelled | Unknown)
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What answers a change: Gateway's word on the order that it is about, and nothing else.
 //!
 //! A modification is in force once an openOrder shows what it changes (`evidence/modified.rs`), also
-//! one that a cancel has overtaken on its way; a cancel is done once the order has ended. That a change of which no answer came was not made is concluded only from a list of open
-//! orders that was begun after that and has come whole, and only if it shows just this order: with
-//! its fields for a modification, in any open state but PendingCancel for a cancel. What a list
-//! does not show stays UNKNOWN; and while Gateway has lost IB (1100) it keeps changes back, and its
-//! lists say nothing of them.
+//! one that a cancel has overtaken on its way; a cancel is done once the order has ended. That a
+//! change of which no answer came was not made is concluded only from a list of open orders that was
+//! begun after that and has come whole, and only if it shows just this order: with its fields for a
+//! modification, in any open state but PendingCancel for a cancel. What a list does not show stays
+//! UNKNOWN; and while Gateway has lost IB (1100) it keeps changes back, and its lists say nothing of
+//! them. A modification of what Gateway does not show is answered by such a list alone: Gateway has
+//! had it, and refused nothing; unless its session was lost before.
 
 use std::time::Instant;
 
@@ -73,6 +75,7 @@ impl Desk {
             return;
         }
         let pass = self.reconciler.passes_begun();
+        let is_behind = self.is_due_behind_a_cancel(id);
         let Some(order) = self.book.get_mut(id) else {
             return;
         };
@@ -80,7 +83,7 @@ impl Desk {
         let shows = match change.map(Change::kind) {
             Some(ChangeKind::Cancel) => told.state().is_some(),
             Some(_) => told.open.is_some(),
-            None => false,
+            None => is_behind && told.open.is_some(),
         };
         if shows {
             order.unchanged_in = pass;
@@ -93,28 +96,57 @@ impl Desk {
             return;
         }
         let pass = self.reconciler.passes_begun();
+        let epoch = self.epoch;
         for id in self.book.live() {
+            let is_behind = self.is_due_behind_a_cancel(id);
             let Some(order) = self.book.get_mut(id) else {
                 continue;
             };
+            if is_behind && order.unchanged_in == pass {
+                order.take_overtaken();
+                self.save_order(id);
+                continue;
+            }
             let unknown = order.pending().filter(|one| one.state() == ChangeState::Unknown);
             let open =
                 matches!(order.state(), State::Working | State::Acknowledged | State::Inactive);
             let Some(change) = unknown.filter(|_| open && order.unchanged_in == pass) else {
                 continue;
             };
-            let because = match change.kind() {
-                ChangeKind::Cancel if is_being_cancelled(&order.record) => continue,
-                ChangeKind::Cancel => "Gateway shows the order open",
-                _ if shows(&order.record, change) == Shows::Before => {
-                    "Gateway shows the order as it was before"
+            let left_now = change.sending.map(|sending| sending.epoch) == epoch;
+            let (next, because) = match (change.kind(), shows(&order.record, change)) {
+                (ChangeKind::Cancel, _) if is_being_cancelled(&order.record) => continue,
+                (ChangeKind::Cancel, _) => (ChangeState::Failed, "Gateway shows the order open"),
+                (_, Shows::Before) => {
+                    (ChangeState::Failed, "Gateway shows the order as it was before")
                 }
-                _ => "Gateway shows the order, and not as this change wants it",
+                (_, Shows::Nothing) if left_now => (
+                    ChangeState::Done,
+                    "Gateway shows the order and has refused nothing; it does not show what this \
+                     changes",
+                ),
+                (_, Shows::Nothing) => (
+                    ChangeState::Failed,
+                    "its session was lost, and Gateway does not show whether it was made",
+                ),
+                (_, Shows::Wanted | Shows::Otherwise) => (
+                    ChangeState::Failed,
+                    "Gateway shows the order, and not as this change wants it",
+                ),
             };
-            if order.move_change(ChangeState::Failed, because, 0) {
+            if order.move_change(next, because, 0) {
                 self.tell(id, OrderEventKind::Change, now);
             }
         }
+    }
+
+    /// A modification has not been answered in time, and the cancel that overtook it was refused.
+    fn is_due_behind_a_cancel(&self, id: i32) -> bool {
+        let (Some(epoch), Some(order)) = (self.epoch, self.book.get(id)) else {
+            return false;
+        };
+        let is_due = !self.answers_due.contains_key(&id);
+        is_due && order.pending().is_none() && order.overtaken_in(epoch).is_some()
     }
 }
 

@@ -10,7 +10,6 @@ use crate::error;
 use crate::hub::ends_request;
 use crate::notes::Severity;
 use crate::orders::Desk;
-use crate::orders::book::order::Order;
 use crate::orders::journal::Change;
 
 /// Gateway's codes with a meaning of their own for orders. Source: protocol fact sheet, section 8.
@@ -18,8 +17,11 @@ const DUPLICATE_ID: i32 = 103;
 const CANCELLED: i32 = 202;
 /// Rejected, and not allowed to trade it.
 const REJECTED: [i32; 2] = [201, 203];
-/// They answer a cancel and never a placement: one that comes again is about no order.
-const ABOUT_CANCELS: [i32; 3] = [161, 10147, 10148];
+/// They answer a cancel and neither a placement nor a modification: one that comes again is about
+/// no order.
+const ABOUT_CANCELS: [i32; 4] = [136, 161, 10147, 10148];
+/// There is no order of that number: of a child's parent, or else of what a change is about.
+const NO_SUCH_ORDER: i32 = 135;
 /// A warning to ib_async, and the end of an order here: nothing follows it.
 const SIZE_IS_ZERO: i32 = 434;
 
@@ -56,35 +58,61 @@ impl Desk {
         order.record.notice = told.encode_to_vec().into();
         let pending = order.pending().map(Change::kind);
         // Two changes are unanswered once a cancel has overtaken a modification.
-        let of_overtaken = ends && !ABOUT_CANCELS.contains(&code) && is_overtaken_in(order, epoch);
+        let of_overtaken =
+            ends && !ABOUT_CANCELS.contains(&code) && order.overtaken_in(epoch).is_some();
+        // What was concluded of a modification may have been too early.
+        let is_late = ends && !ABOUT_CANCELS.contains(&code) && order.may_be_refused_late(epoch);
         if of_overtaken {
             order.take_overtaken();
         }
         let changing =
             !of_overtaken && order.pending().is_some_and(|one| one.state() != ChangeState::Waiting);
+        let answers_change =
+            changing && !(pending == Some(ChangeKind::Modify) && ABOUT_CANCELS.contains(&code));
         let rejected = match order.state() {
             _ if of_overtaken => false,
+            // Gateway answers a placement before the cancel that came behind it.
+            State::Sent if changing && pending == Some(ChangeKind::Cancel) => {
+                ends && !ABOUT_CANCELS.contains(&code) && code != NO_SUCH_ORDER
+            }
             State::Sent => ends && !changing && !ABOUT_CANCELS.contains(&code),
             // Gateway says Inactive, and then why. Of a modification it rejects only that.
-            State::Inactive => REJECTED.contains(&code) && pending != Some(ChangeKind::Modify),
+            State::Inactive => {
+                REJECTED.contains(&code) && pending != Some(ChangeKind::Modify) && !is_late
+            }
             _ => false,
         };
-        let of_modification = of_overtaken || (changing && pending == Some(ChangeKind::Modify));
+        let of_modification =
+            of_overtaken || is_late || (changing && pending == Some(ChangeKind::Modify));
         if REJECTED.contains(&code) && !of_modification && order.is_live() {
             // The end of a working one only once Gateway shows it Inactive, or ended.
             order.refused = Some(because.clone());
         }
         let mut kind = OrderEventKind::Notice;
-        if ends && changing && order.move_change(ChangeState::Failed, &because, code) {
-            kind = OrderEventKind::Change;
-            self.answers_due.remove(&id);
-        }
         if rejected && order.transition(State::Rejected, &because) == Ok(true) {
             kind = OrderEventKind::State;
+            self.settle_change(id, Some(State::Rejected), false, now);
+        } else if ends && answers_change && order.move_change(ChangeState::Failed, &because, code) {
+            kind = OrderEventKind::Change;
+            self.answers_due.remove(&id);
+            if order.overtaken_in(epoch).is_some() {
+                // The modification behind it is not answered by that.
+                self.answers_due.insert(id, now + self.settings.answer_deadline);
+            }
+        } else if is_late {
+            if order.explain_failed(&because, code) {
+                kind = OrderEventKind::Change;
+            }
+            // It can have been the order's own, after all.
+            self.reconciler.begin();
         }
         self.tell(id, kind, now);
         if kind == OrderEventKind::State {
             self.end_attached(id, now);
+            if self.book.get(id).is_some_and(|order| !order.record.group.is_empty()) {
+                // Of its group Gateway may hold back the others for it.
+                self.reconciler.begin();
+            }
         }
         true
     }
@@ -121,11 +149,4 @@ impl Desk {
             }
         }
     }
-}
-
-/// A modification that left in this session was overtaken by a cancel, and is not answered.
-fn is_overtaken_in(order: &Order, epoch: u64) -> bool {
-    let overtaken = order.record.change.as_ref().and_then(|change| change.overtaken.as_deref());
-    let sending = overtaken.and_then(|overtaken| overtaken.sending.as_ref());
-    sending.is_some_and(|sending| sending.epoch == epoch)
 }

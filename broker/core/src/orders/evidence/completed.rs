@@ -7,6 +7,7 @@ use ibouncer_proto::tws::v1 as tws;
 use super::matching::Description;
 use super::whose::Whose;
 use super::{Raw, Told};
+use crate::orders::book::ForeignId;
 use crate::orders::{Desk, body};
 
 impl Desk {
@@ -19,7 +20,7 @@ impl Desk {
         let order = told.order.clone().unwrap_or_default();
         let state = told.order_state.clone().unwrap_or_default();
         let (order_id, perm_id) = (order.order_id(), order.perm_id());
-        self.book.foreign.remove(&perm_id);
+        self.book.foreign.remove(&ForeignId::new(perm_id, order.client_id(), order_id));
         let description = Description::of_order(&order, told.contract.as_ref());
         let known = self.book.by_perm_id(perm_id).filter(|_| perm_id != 0);
         let (id, whose) = match known

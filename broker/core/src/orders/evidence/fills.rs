@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use ibouncer_proto::api::v1::{ExecutionEventKind, OrderEventKind, OrderState as State};
+use ibouncer_proto::api::v1::{
+    ChangeState, ExecutionEventKind, OrderEventKind, OrderState as State,
+};
 use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
@@ -10,9 +12,10 @@ use super::ids::NO_ORDER_ID;
 use super::matching::Description;
 use super::whose::Whose;
 use super::{is_more, number};
+use crate::notes::Severity;
 use crate::orders::Desk;
 use crate::orders::book::executions::News;
-use crate::orders::book::order::{decimal, follows};
+use crate::orders::book::order::{decimal, follows, is_live};
 use crate::orders::journal::{Change, ExecutionRecord, OrderRecord};
 
 impl Desk {
@@ -135,7 +138,11 @@ impl Desk {
         let Some(order) = self.book.get_mut(id) else {
             return;
         };
-        order.seen_in = epoch;
+        // A list tells what was; that it still works, only what comes as it happens.
+        let is_listed = told.req_id() >= 0;
+        if !is_listed {
+            order.seen_in = epoch;
+        }
         if order.record.perm_id == 0 {
             order.record.perm_id = execution.perm_id();
         }
@@ -160,19 +167,30 @@ impl Desk {
             order.record.avg_fill_price = execution.avg_price();
         }
         let total = largest_total(&request, &order.record);
-        // A list tells what was; that it still works, only what comes as it happens.
-        let is_listed = told.req_id() >= 0;
+        let concluded = order.state();
         let next = match (number(&filled), total) {
             // More than that: a change is in force that this journal does not know (a backup).
             (Some(filled), Some(total)) if filled == total && total > 0.0 => Some(State::Filled),
-            _ if order.state() == State::Cancelled => Some(State::Cancelled),
-            _ if order.state() == State::Unknown && is_listed => None,
+            _ if concluded == State::Cancelled => Some(State::Cancelled),
+            // It has arrived, and what has become of the rest is not said.
+            _ if is_listed && matches!(concluded, State::NotSent | State::Rejected) => {
+                Some(State::Unknown)
+            }
+            _ if is_listed && order.state_for_gateway() == State::Unknown => None,
             _ => Some(State::Working),
         };
         let moved = next.is_some_and(|next| {
             follows(order.state_for_gateway(), next)
                 && order.transition(next, "its executions say so") == Ok(true)
         });
+        if moved && !order.is_live() {
+            order.ended_in = self.reconciler.passes_begun();
+        }
+        if moved && !is_live(concluded) {
+            let text =
+                format!("order {id} was taken for {concluded:?}; its executions say otherwise");
+            self.note(Severity::Warning, text);
+        }
         let changed = self.settle_change(id, next, false, now);
         if moved || !changed {
             let kind = if moved { OrderEventKind::State } else { OrderEventKind::Update };
@@ -198,7 +216,8 @@ impl Desk {
 }
 
 /// The most that the order can want: FILLED is for good, and a change may be in force that
-/// Gateway has not answered, or one whose answer was lost.
+/// Gateway has not answered, or one whose answer was lost. One that Gateway itself has refused, or
+/// that never left, is not.
 pub(in crate::orders) fn largest_total(
     request: &tws::PlaceOrderRequest,
     record: &OrderRecord,
@@ -208,11 +227,16 @@ pub(in crate::orders) fn largest_total(
     };
     let change = record.change.as_ref();
     let overtaken = change.and_then(|change| change.overtaken.as_deref());
+    let may_be_in_force = |change: &&Change| match change.state() {
+        ChangeState::Failed => change.gateway_code == 0,
+        state => state != ChangeState::NotSent,
+    };
     let wanted = |change: &Change| {
         let request = tws::PlaceOrderRequest::decode(&change.request[..]).ok();
         request.and_then(|request| asked(&request))
     };
-    let changed = [change, overtaken].into_iter().flatten().filter_map(wanted).reduce(f64::max);
+    let changes = [change, overtaken].into_iter().flatten().filter(may_be_in_force);
+    let changed = changes.filter_map(wanted).reduce(f64::max);
     let told = Some(&record.told_order).filter(|told| !told.is_empty());
     let told = told
         .and_then(|told| tws::Order::decode(&told[..]).ok())

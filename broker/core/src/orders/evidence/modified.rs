@@ -3,19 +3,26 @@
 //! A modification is carried out as a whole, and what crosses it on the wire still shows the order
 //! of before. So only what it changes tells: each field that is asked for otherwise than before,
 //! and otherwise than Gateway showed when it left. A price counts once it is near the new one
-//! (Gateway rounds to the tick), or on its way there where it trails; a text once it is another one
+//! (Gateway rounds to the tick), or beyond it where it trails; a text once it is another one
 //! (Gateway writes dates and the like in its own form).
 //!
 //! What is asked for as before and shown otherwise (rounded, preset, changed by hand), and what is
-//! left out now, may be Gateway's to choose: it tells only where nothing else does. Never decides
-//! when to look: that is `evidence/answered.rs`.
+//! left out now, may be Gateway's to choose: it tells only where nothing else does. So do the group,
+//! the reference and `transmit`, which are compared in the owner's terms. Never decides when to look:
+//! that is `evidence/answered.rs`.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use ibouncer_proto::api::v1::OrderState as State;
 use prost::encoding::WireType;
 
+use crate::orders::body::downstream;
 use crate::orders::body::patch::{fields, part};
+use crate::orders::book::order::meaning;
 use crate::orders::journal::{Change, OrderRecord};
 
 /// Field of `PlaceOrderRequest`.
@@ -25,11 +32,20 @@ const ORDER_TYPE: u32 = 8;
 const LIMIT: u32 = 9;
 const TRAIL_STOP: u32 = 23;
 
-/// Fields of `tws.v1.Order` that no modification changes, or that Gateway does not show: ids (1 to
-/// 4, 121), action, account, group, mark, what-if, transmit, overrides (67, 125), operator (104), what
-/// has filled (115), and what is said of orders by hand (126, 136) and of the submitter.
-const SILENT: [u32; 18] =
-    [1, 2, 3, 4, 5, 12, 27, 28, 65, 66, 67, 104, 115, 121, 125, 126, 136, 137];
+const OCA_GROUP: u32 = 27;
+const ORDER_REF: u32 = 28;
+const TRANSMIT: u32 = 66;
+
+/// Fields of `tws.v1.Order` that no modification changes: ids (1 to 4, 121), action, account,
+/// what-if, what has filled (115).
+const FIXED: [u32; 9] = [1, 2, 3, 4, 5, 12, 65, 115, 121];
+/// Fields that Gateway need not show: overrides (67, 125), operator (104), what is said of orders by
+/// hand (126, 136) and of the submitter.
+const UNSHOWN: [u32; 6] = [67, 104, 125, 126, 136, 137];
+/// Fields that tell only where nothing else does: Gateway groups exits by itself.
+const QUIET: [u32; 3] = [OCA_GROUP, ORDER_REF, TRANSMIT];
+/// Maps: their entries come in any order (algo, routing and other parameters).
+const MAPS: [u32; 3] = [62, 64, 84];
 
 /// How an order is shown, against what a modification of it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +56,8 @@ pub(super) enum Shows {
     Before,
     /// Neither.
     Otherwise,
+    /// It wants only what Gateway does not show.
+    Nothing,
 }
 
 /// Fields by their numbers; those that say nothing but "not set" are left out.
@@ -61,27 +79,39 @@ pub(super) fn shows(record: &OrderRecord, change: &Change) -> Shows {
     let placed = fields_of_request(&record.request);
     let before = match change.before.is_empty() {
         true => placed.clone(),
-        false => fields_of(&change.before),
+        false => fields_as_told(&change.before, &record.owner, placed.contains_key(&TRANSMIT)),
     };
-    let told = fields_of(&record.told_order);
+    // What is held back for the rest of its group is Inactive.
+    let transmitted = match meaning(&record.status) {
+        None | Some(State::Inactive) => placed.contains_key(&TRANSMIT),
+        Some(_) => true,
+    };
+    let told = fields_as_told(&record.told_order, &record.owner, transmitted);
     let trails = [&asked, &before].into_iter().any(trails);
-    let of_interest = |tag: &u32| !SILENT.contains(tag) && asked.get(tag) != before.get(tag);
-    let tags = asked.keys().chain(before.keys()).copied().filter(of_interest);
-    let (firm, loose): (Vec<u32>, Vec<u32>) = tags
+    let is_changed = |tag: &u32| !FIXED.contains(tag) && asked.get(tag) != before.get(tag);
+    let tags = asked.keys().chain(before.keys()).copied().filter(is_changed);
+    let (hidden, open): (Vec<u32>, Vec<u32>) = tags
         .filter(|tag| asked.contains_key(tag) || placed.contains_key(tag))
+        .partition(|tag| UNSHOWN.contains(tag));
+    let (firm, loose): (Vec<u32>, Vec<u32>) = open
+        .into_iter()
         .partition(|tag| asked.contains_key(tag) && asked.get(tag) != placed.get(tag));
     let moves_alone = |tag: &u32| trails && matches!(*tag, LIMIT | TRAIL_STOP);
     let is_shown = |tag: &u32| {
         let (asked, before, told) = (asked.get(tag), before.get(tag), told.get(tag));
         is_there(asked, before, told, moves_alone(tag))
     };
-    // What trails moves by itself: it tells only if there is nothing else that does.
-    let still: Vec<u32> = firm.iter().copied().filter(|tag| !moves_alone(tag)).collect();
-    let firm = if still.is_empty() { firm } else { still };
+    let firm = loudest(firm, moves_alone);
     let loose: Vec<u32> = loose.into_iter().filter(|tag| !moves_alone(tag)).collect();
     let (is_wanted, telling) = match (firm.is_empty(), loose.is_empty()) {
         (false, _) => (firm.iter().all(is_shown), firm),
         (true, false) => (loose.iter().any(is_shown), loose),
+        (true, true) if hidden.iter().any(|tag| asked.get(tag) != placed.get(tag)) => {
+            match hidden.iter().all(|tag| told.contains_key(tag) && is_shown(tag)) {
+                true => (true, Vec::new()),
+                false => return Shows::Nothing,
+            }
+        }
         (true, true) => (true, Vec::new()),
     };
     if is_wanted {
@@ -91,6 +121,18 @@ pub(super) fn shows(record: &OrderRecord, change: &Change) -> Shows {
     } else {
         Shows::Otherwise
     }
+}
+
+/// Of what is asked for anew, that which tells most: what trails moves by itself, and a group is
+/// Gateway's to choose, so they count only if there is nothing else.
+fn loudest(firm: Vec<u32>, moves_alone: impl Fn(&u32) -> bool) -> Vec<u32> {
+    let loudness = |tag: &u32| match () {
+        () if QUIET.contains(tag) => 0,
+        () if moves_alone(tag) => 1,
+        () => 2,
+    };
+    let most = firm.iter().map(loudness).max();
+    firm.into_iter().filter(|tag| Some(loudness(tag)) == most).collect()
 }
 
 fn is_there(
@@ -107,7 +149,7 @@ fn is_there(
             };
             let (way, done) = (asked - before, told - before);
             let near = (told - asked).abs() < way.abs() / 2.0;
-            told == asked || near || (moves_alone && done * way > 0.0)
+            told == asked || near || (moves_alone && done * way > way * way / 2.0)
         }
         // It is taken away, or in Gateway's own form.
         (None, _) | (Some(Value::Text(_)), Some(_)) => told == asked || told != before,
@@ -121,13 +163,31 @@ fn trails(fields: &Fields) -> bool {
 }
 
 fn fields_of_request(request: &Bytes) -> Fields {
-    fields_of(&part(request, ORDER).ok().flatten().unwrap_or_default())
+    let order = part(request, ORDER).ok().flatten().unwrap_or_default();
+    let mut found = fields_of(&order);
+    // Left out, it is true.
+    if !fields(&order).unwrap_or_default().iter().any(|(tag, ..)| *tag == TRANSMIT) {
+        found.insert(TRANSMIT, Value::Whole(1));
+    }
+    found
+}
+
+/// An order of Gateway in its owner's terms. That it is transmitted shows in its state only.
+fn fields_as_told(order: &[u8], owner: &str, transmitted: bool) -> Fields {
+    let mut found = fields_of(&downstream(order, owner));
+    found.remove(&TRANSMIT);
+    if transmitted {
+        found.insert(TRANSMIT, Value::Whole(1));
+    }
+    found
 }
 
 /// The fields of an order. Pieces of one that comes more than once are put together.
 fn fields_of(order: &[u8]) -> Fields {
     let mut found = Fields::new();
-    for (tag, whole, inside) in fields(order).unwrap_or_default() {
+    let mut pieces = fields(order).unwrap_or_default();
+    pieces.sort_by_key(|(tag, whole, _)| (*tag, MAPS.contains(tag).then(|| whole.to_vec())));
+    for (tag, whole, inside) in pieces {
         let Some(value) = value(tag, whole, inside) else {
             continue;
         };
@@ -160,123 +220,5 @@ fn value(tag: u32, whole: &[u8], inside: &[u8]) -> Option<Value> {
             (number != 0.0).then_some(Value::Quantity(number))
         }
         _ => (!inside.is_empty()).then(|| Value::Text(inside.to_vec())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ibouncer_proto::tws::v1 as tws;
-    use prost::Message as _;
-
-    use super::*;
-
-    fn order(price: f64) -> tws::Order {
-        tws::Order {
-            order_type: Some("LMT".into()),
-            total_quantity: Some("10".into()),
-            lmt_price: Some(price),
-            ..Default::default()
-        }
-    }
-
-    fn trailing(stop: f64, limit: f64) -> tws::Order {
-        tws::Order {
-            order_type: Some("TRAIL LIMIT".into()),
-            aux_price: Some(1.0),
-            trail_stop_price: Some(stop),
-            ..order(limit)
-        }
-    }
-
-    fn of(order: &tws::Order) -> Bytes {
-        let order = Some(order.clone());
-        tws::PlaceOrderRequest { order, ..Default::default() }.encode_to_vec().into()
-    }
-
-    /// Placed so, shown so, asked for so, and then shown so.
-    fn compared(
-        placed: &tws::Order,
-        before: &tws::Order,
-        asked: &tws::Order,
-        told: &tws::Order,
-    ) -> Shows {
-        let change = Change {
-            request: of(asked),
-            before: before.encode_to_vec().into(),
-            ..Default::default()
-        };
-        let told_order = told.encode_to_vec().into();
-        let record = OrderRecord { request: of(placed), told_order, ..Default::default() };
-        shows(&record, &change)
-    }
-
-    fn flags(outside_rth: bool, hidden: bool) -> tws::Order {
-        let outside_rth = Some(outside_rth);
-        tws::Order { outside_rth, hidden: Some(hidden), ..order(10.0) }
-    }
-
-    #[test]
-    fn each_field_that_is_changed_has_to_be_shown() {
-        let (old, new) = (order(10.0), flags(true, true));
-        assert_eq!(compared(&old, &old, &new, &old), Shows::Before, "it crossed");
-        assert_eq!(compared(&old, &old, &new, &flags(true, false)), Shows::Otherwise);
-        assert_eq!(compared(&old, &old, &new, &new), Shows::Wanted);
-        assert_eq!(compared(&new, &new, &old, &new), Shows::Before, "what is left out now, too");
-        assert_eq!(compared(&new, &new, &old, &flags(false, false)), Shows::Wanted);
-    }
-
-    #[test]
-    fn a_price_may_be_rounded_and_not_be_another_one() {
-        let old = order(10.0);
-        for (told, shown) in [
-            (10.0, Shows::Before),
-            (11.0, Shows::Wanted),
-            (11.01, Shows::Wanted),
-            (12.0, Shows::Otherwise),
-            (9.0, Shows::Otherwise),
-        ] {
-            assert_eq!(compared(&old, &old, &order(11.004), &order(told)), shown, "{told}");
-        }
-        // Rounded before, and larger now.
-        let placed = order(101.004);
-        let larger = |price| tws::Order { total_quantity: Some("12".into()), ..order(price) };
-        let told = larger(101.0);
-        assert_eq!(compared(&placed, &order(101.0), &larger(101.004), &told), Shows::Wanted);
-    }
-
-    #[test]
-    fn what_trails_by_itself_tells_only_of_its_own_change() {
-        let placed = trailing(99.0, 98.9);
-        let larger = tws::Order { total_quantity: Some("12".into()), ..placed.clone() };
-        let on = trailing(99.2, 99.1);
-        let both = tws::Order { total_quantity: Some("12".into()), ..on.clone() };
-        assert_eq!(compared(&placed, &placed, &larger, &both), Shows::Wanted);
-        assert_eq!(compared(&placed, &placed, &larger, &on), Shows::Before);
-        let stop = trailing(95.0, 98.9);
-        let before = trailing(90.0, 98.9);
-        assert_eq!(compared(&before, &before, &stop, &before), Shows::Before);
-        assert_eq!(compared(&before, &before, &stop, &trailing(95.5, 99.4)), Shows::Wanted);
-    }
-
-    #[test]
-    fn what_is_asked_for_again_and_was_changed_by_hand_tells_where_nothing_else_does() {
-        let (placed, by_hand) = (order(10.0), order(11.0));
-        assert_eq!(compared(&placed, &by_hand, &placed, &by_hand), Shows::Before);
-        assert_eq!(compared(&placed, &by_hand, &placed, &placed), Shows::Wanted);
-        assert_eq!(compared(&placed, &placed, &placed, &placed), Shows::Wanted, "nothing to do");
-    }
-
-    #[test]
-    fn what_gateway_fills_in_and_says_in_its_own_form_is_no_change() {
-        let till = |text: &str| tws::Order { good_till_date: Some(text.into()), ..order(10.0) };
-        let filled_in =
-            tws::Order { tif: Some("DAY".into()), volatility: Some(f64::MAX), ..order(10.0) };
-        let after = tws::Order { lmt_price: Some(11.0), ..filled_in.clone() };
-        assert_eq!(compared(&order(10.0), &filled_in, &order(11.0), &after), Shows::Wanted);
-        let (old, new) =
-            (till("20261201 16:00:00 US/Eastern"), till("20261202 16:00:00 US/Eastern"));
-        let (shown, later) = (till("20261201 16:00:00 EST"), till("20261202 16:00:00 EST"));
-        assert_eq!(compared(&old, &shown, &new, &shown), Shows::Before);
-        assert_eq!(compared(&old, &shown, &new, &later), Shows::Wanted);
     }
 }

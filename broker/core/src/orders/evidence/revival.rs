@@ -1,10 +1,11 @@
 //! Ends that Gateway itself takes back: what it tells is stronger than what was concluded, and than
 //! what it has said before.
 //!
-//! An order that it has cancelled and shows open again works again: but only once a list of open
-//! orders that was asked for after that end is complete, and only in the last pass of a run, because
-//! Gateway repeats itself and lists come late. And an order that its executions have filled is not
-//! filled once they were corrected to less.
+//! An order that it has cancelled and shows open again works again, and so does one that has filled
+//! and that it shows open with a larger quantity than that (it was changed by hand, or by a change
+//! that this journal does not know): but only once a list of open orders that was asked for after that
+//! end is complete, and only in the last pass of a run, because Gateway repeats itself and lists come
+//! late. And an order that its executions have filled is not filled once they were corrected to less.
 
 use std::time::Instant;
 
@@ -15,26 +16,31 @@ use ibouncer_proto::tws::v1 as tws;
 use prost::Message as _;
 
 use super::fills::largest_total;
-use super::{Told, number};
+use super::{Told, is_more, number};
 use crate::orders::Desk;
-use crate::orders::book::order::decimal;
+use crate::orders::book::order::{Order, decimal};
 use crate::orders::session::reconcile::Listing;
 
 /// Gateway's word for an order that has filled.
 const FILLED: &str = "Filled";
 
 impl Desk {
-    /// A list of open orders has an order that Gateway had cancelled before the list was asked for.
+    /// Gateway shows an order open that has ended. In a list that was asked for after its end that is
+    /// kept; of one that was filled, which nothing else revives, it has Gateway asked for such a list.
     pub(in crate::orders) fn keep_relisted(&mut self, id: i32, told: &Told<'_>, message: &[u8]) {
-        if self.reconciler.listing() != Some(Listing::OpenOrders) || !self.reconciler.is_last_pass()
-        {
+        let is_open = matches!(told.state(), Some(State::Working | State::Acknowledged));
+        let Some(order) = self.book.get(id).filter(|order| is_open && is_less(order, told.open))
+        else {
+            return;
+        };
+        if self.reconciler.listing() != Some(Listing::OpenOrders) {
+            if order.state() == State::Filled {
+                self.reconciler.begin();
+            }
             return;
         }
-        let pass = self.reconciler.passes_begun();
-        let ended = self.book.get(id).is_some_and(|order| {
-            order.state() == State::Cancelled && order.ended_in < pass && !order.overruled
-        });
-        if ended && matches!(told.state(), Some(State::Working | State::Acknowledged)) {
+        let is_late = order.ended_in >= self.reconciler.passes_begun() || order.overruled;
+        if self.reconciler.is_last_pass() && !is_late {
             self.relisted.insert(id, Bytes::copy_from_slice(message));
         }
     }
@@ -42,13 +48,20 @@ impl Desk {
     /// The list is complete: what it shows open is open.
     pub(in crate::orders) fn revive_relisted(&mut self, complete: bool, now: Instant) {
         for (id, message) in std::mem::take(&mut self.relisted) {
-            let ended = self.book.get_mut(id).filter(|order| order.state() == State::Cancelled);
-            if complete && let Some(order) = ended {
-                order.overruled = true;
-                self.on_message(id::OPEN_ORDER, &message, now);
-                if let Some(order) = self.book.get_mut(id) {
-                    order.overruled = false;
-                }
+            let open = tws::OpenOrder::decode(&message[..]).unwrap_or_default();
+            let ended = self.book.get_mut(id).filter(|order| is_less(order, Some(&open)));
+            let Some(order) = ended.filter(|_| complete) else {
+                continue;
+            };
+            let total = open.order.as_ref().and_then(|order| number(order.total_quantity()));
+            let filled = number(&order.record.filled).filter(|_| order.state() == State::Filled);
+            if let Some((total, filled)) = total.zip(filled) {
+                order.record.remaining = decimal(total - filled);
+            }
+            order.overruled = true;
+            self.on_message(id::OPEN_ORDER, &message, now);
+            if let Some(order) = self.book.get_mut(id) {
+                order.overruled = false;
             }
         }
     }
@@ -111,5 +124,16 @@ impl Desk {
             false => of(&order.record.filled),
         };
         largest_total(&request, &order.record).is_some_and(|total| filled < total)
+    }
+}
+
+/// It has ended with less than Gateway shows of it.
+fn is_less(order: &Order, told: Option<&tws::OpenOrder>) -> bool {
+    let total = told.and_then(|told| told.order.as_ref()).map_or("", tws::Order::total_quantity);
+    let filled = &order.record.filled;
+    match order.state() {
+        State::Cancelled => true,
+        State::Filled => number(filled).is_some() && is_more(total, filled),
+        _ => false,
     }
 }

@@ -16,6 +16,7 @@ use ibouncer_proto::tws::v1 as tws;
 use super::matching::Unlike;
 use crate::error::{self, Error};
 use crate::orders::Desk;
+use crate::orders::book::ForeignId;
 use crate::orders::brakes::Doubt;
 use crate::orders::leaving::departures::What;
 
@@ -48,7 +49,8 @@ impl Desk {
         now: Instant,
     ) {
         let (order_id, perm_id, now_ms) = (told.order_id(), told.perm_id(), self.millis(now));
-        let foreign = self.book.foreign.entry(perm_id).or_default();
+        let foreign = ForeignId::new(perm_id, told.client_id(), order_id);
+        let foreign = self.book.foreign.entry(foreign).or_default();
         foreign.told.order_id = told.order_id;
         let order = tws::Order {
             client_id: told.client_id,

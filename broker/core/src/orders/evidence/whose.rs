@@ -7,6 +7,7 @@ use ibouncer_proto::tws::v1 as tws;
 
 use super::ids::NO_ORDER_ID;
 use super::matching::{Description, Placed, Unlike};
+use crate::orders::book::ForeignId;
 use crate::orders::brakes::Doubt;
 use crate::orders::leaving::departures::What;
 use crate::orders::{Desk, body};
@@ -39,15 +40,17 @@ impl Desk {
             Whose::Foreign
         } else if self.book.get(order_id).is_none() {
             Whose::Missing
-        } else if told.is_bare && self.is_known_as_foreign(told.perm_id) {
+        } else if told.is_bare && self.is_known_as_foreign(order_id, told.perm_id) {
             Whose::Foreign
         } else {
             self.is_it(order_id, told)
         }
     }
 
-    fn is_known_as_foreign(&self, perm_id: i64) -> bool {
-        self.book.foreign.contains_key(&perm_id) && self.book.by_perm_id(perm_id).is_none()
+    /// Under our client id, and not ours.
+    fn is_known_as_foreign(&self, order_id: i32, perm_id: i64) -> bool {
+        let foreign = ForeignId::new(perm_id, self.client_id, order_id);
+        self.book.foreign.contains_key(&foreign) && self.book.by_perm_id(perm_id).is_none()
     }
 
     /// Is what Gateway describes so the order that we know by this id?
@@ -144,8 +147,13 @@ impl Desk {
         now: Instant,
     ) {
         let now_ms = self.millis(now);
-        let perm_id = told.order.as_ref().map_or(0, tws::Order::perm_id);
-        let foreign = self.book.foreign.entry(perm_id).or_default();
+        let order = told.order.clone().unwrap_or_default();
+        let named = |perm_id| ForeignId::new(perm_id, order.client_id(), told.order_id());
+        if order.perm_id() != 0 {
+            // It has one now.
+            self.book.foreign.remove(&named(0));
+        }
+        let foreign = self.book.foreign.entry(named(order.perm_id())).or_default();
         foreign.told = told.clone();
         foreign.open_order = Bytes::copy_from_slice(message);
         foreign.on_told(now_ms);

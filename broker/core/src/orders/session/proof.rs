@@ -110,6 +110,7 @@ impl Desk {
             let lost = elsewhere(&order.record.sending) && order.state() == State::Sent;
             let change = order.pending().filter(|change| change.state() == ChangeState::Sent);
             let change_lost = change.is_some_and(|change| elsewhere(&change.sending));
+            let overtaken = order.pending().is_none() && order.overtaken_in(epoch).is_some();
             let change_taken = change.is_some() && !change_lost && !change_never;
             if never && order.transition(State::NotSent, because) == Ok(true) {
                 order.move_change(ChangeState::NotSent, because, 0);
@@ -122,7 +123,7 @@ impl Desk {
                 self.tell(id, OrderEventKind::State, now);
             } else if change_lost && order.move_change(ChangeState::Unknown, ELSEWHERE, 0) {
                 self.tell(id, OrderEventKind::Change, now);
-            } else if change_taken {
+            } else if change_taken || overtaken {
                 // The broker that awaited the answer may be gone.
                 self.answers_due.entry(id).or_insert(now + self.settings.answer_deadline);
             }

@@ -58,6 +58,10 @@ impl Desk {
 
 /// Days that hold all that was after this.
 pub(in crate::orders) fn days_since(since_ms: i64, now_ms: i64) -> i32 {
+    if since_ms - now_ms > HOUR {
+        // A clock was wrong, and how long ago that was is not known.
+        return MOST_DAYS as i32;
+    }
     // Today, and one for each midnight that may lie between. A clock can have been set back.
     let days = 2 + (now_ms - since_ms).max(0) / SHORT_DAY;
     i32::try_from(days.min(MOST_DAYS)).unwrap_or(1)

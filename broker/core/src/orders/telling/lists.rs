@@ -9,6 +9,7 @@ use prost::Message as _;
 
 use crate::calls::{self, CallKind};
 use crate::orders::body::patch::{Put, fields, part, patched, put_part};
+use crate::orders::book::ForeignId;
 use crate::orders::{Desk, body};
 
 /// Where a list has its orders or executions, and what goes with them.
@@ -90,7 +91,8 @@ impl Desk {
             None if ids.client != self.client_id => return None,
             None => self.book.get(ids.order).filter(|order| {
                 by_perm_id.is_none_or(|id| {
-                    order.record.perm_id == 0 && !self.book.foreign.contains_key(&id)
+                    order.record.perm_id == 0
+                        && !self.book.foreign.contains_key(&ForeignId::new(id, 0, 0))
                 })
             })?,
         };

@@ -86,3 +86,27 @@ fn a_group_whose_last_order_was_told_of_has_arrived() {
     assert_eq!(cancels(&floor), [0; 0], "what lay before it in the frame came before it");
     assert_eq!(floor.state("momentum", "target"), State::Unknown);
 }
+
+#[test]
+fn what_gateway_holds_of_a_group_whose_last_order_it_refuses_is_cancelled() {
+    let mut floor = Floor::open();
+    let [entry, target, stop] = bracket(&mut floor);
+    floor.failed(stop, 110);
+    assert_eq!(floor.state("momentum", "stop"), State::Rejected);
+    listed(&mut floor, &[entry, target], "Inactive");
+    assert_eq!(cancels(&floor), [entry, target]);
+}
+
+#[test]
+fn what_another_order_of_the_same_parent_may_have_let_go_is_not_cancelled() {
+    let mut floor = Floor::open();
+    let [entry, target, stop] = bracket(&mut floor);
+    floor.failed(stop, 110);
+    let parent_client_order_id = "entry".into();
+    let order = v1::NewOrder { parent_client_order_id, ..new_order("stop-2", limit(10.0)) };
+    let order = v1::PlaceOrderRequest { order: Some(order) };
+    floor.call("momentum", OrderRequest::Place(order.encode_to_vec().into()));
+    floor.leave();
+    listed(&mut floor, &[entry, target], "Inactive");
+    assert_eq!(cancels(&floor), [0; 0]);
+}

@@ -22,6 +22,7 @@ fn a_midnight_that_may_lie_between_is_a_day_more_and_no_more_than_a_week_is_aske
         (300 * 24, 7),
         // The clock was set back.
         (-1, 2),
+        (-5 * 24, 7),
     ] {
         assert_eq!(days_since(1000, 1000 + hours * 3_600_000), days, "{hours}");
     }

@@ -175,3 +175,57 @@ fn a_list_that_was_asked_for_before_the_end_revives_nothing() {
     assert_eq!(floor.state("momentum", "a"), State::Cancelled);
     assert_eq!(floor.state("momentum", "b"), State::Cancelled, "it was cancelled meanwhile");
 }
+
+#[test]
+fn what_its_executions_filled_works_again_once_a_later_list_shows_it_open_and_larger() {
+    for restarts in [false, true] {
+        let mut floor = Floor::open();
+        let id = floor.placed("momentum", "a");
+        floor.opened(id, "Submitted", 10.0);
+        fills(&mut floor, id, "x.1.01", "10", "10");
+        assert_eq!(floor.state("momentum", "a"), State::Filled);
+        floor.opened(id, "Submitted", 10.0);
+        assert_eq!(floor.desk.poll_listing(), None, "that is late");
+        // In TWS it was made larger before that.
+        let mut open = floor.open_order(id, "Submitted", 10.0);
+        open.order.as_mut().unwrap().total_quantity = Some("30".into());
+        if restarts {
+            floor = Floor::closed(floor.disk.clone());
+            floor.session(2, Before::New);
+        } else {
+            floor.hear(id::OPEN_ORDER, &open);
+            assert_eq!(floor.state("momentum", "a"), State::Filled, "and that may be");
+        }
+        let mut lists = 0;
+        floor.reconcile_with(|floor| {
+            floor.hear(id::OPEN_ORDER, &open);
+            floor.hear(id::ORDER_STATUS, &filled_status(id, "Submitted", "10", "20"));
+            lists += 1;
+        });
+        assert_eq!(lists, if restarts { 2 } else { 1 }, "and not for ever");
+        assert_eq!((floor.state("momentum", "a"), filled(&floor)), (State::Working, "10"));
+        assert_eq!(floor.order("momentum", "a").remaining, "20");
+        assert!(floor.notes.iter().any(|note| note.contains("taken for Filled")));
+        fills(&mut floor, id, "x.2.01", "10", "20");
+        assert_eq!(floor.state("momentum", "a"), State::Working);
+        floor.cancel("momentum", "a");
+        floor.leave();
+        assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+    }
+}
+
+#[test]
+fn what_fills_while_the_list_comes_is_not_revived_by_it() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    floor.opened(id, "Submitted", 10.0);
+    fills(&mut floor, id, "x.1.01", "10", "10");
+    let mut open = floor.open_order(id, "Submitted", 10.0);
+    open.order.as_mut().unwrap().total_quantity = Some("30".into());
+    floor.hear(id::OPEN_ORDER, &open);
+    floor.reconcile_with(|floor| {
+        floor.hear(id::OPEN_ORDER, &open);
+        fills(floor, id, "x.2.01", "20", "30");
+    });
+    assert_eq!((floor.state("momentum", "a"), filled(&floor)), (State::Filled, "30"));
+}

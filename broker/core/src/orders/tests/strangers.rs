@@ -124,3 +124,30 @@ fn an_order_of_another_program_is_gone_when_two_lists_have_not_shown_it() {
     counts.push(shown(&mut floor).len());
     assert_eq!(counts, [2, 2, 2, 1]);
 }
+
+#[test]
+fn orders_of_others_without_a_perm_id_are_told_apart_and_hide_none_of_ours() {
+    let mut floor = Floor::open();
+    let id = floor.placed("momentum", "a");
+    for order_id in [5, 6] {
+        floor.hear(id::OPEN_ORDER, &stranger(77, order_id, 0));
+    }
+    let theirs = |floor: &mut Floor| {
+        let shown = shown(floor).into_iter().filter(|order| order.owner.is_empty());
+        shown.map(|order| order.order_id).collect::<Vec<_>>()
+    };
+    assert_eq!(theirs(&mut floor), [5, 6]);
+    for (word, state) in [("PreSubmitted", State::Working), ("ApiCancelled", State::Cancelled)] {
+        let status = tws::OrderStatus {
+            order_id: Some(id),
+            client_id: Some(CLIENT_ID),
+            status: Some(word.into()),
+            ..Default::default()
+        };
+        floor.hear(id::ORDER_STATUS, &status);
+        assert_eq!(floor.state("momentum", "a"), state);
+    }
+    assert_eq!(theirs(&mut floor), [5, 6]);
+    floor.hear(id::OPEN_ORDER, &stranger(77, 5, 900));
+    assert_eq!(theirs(&mut floor), [6, 5], "it has a permId now");
+}

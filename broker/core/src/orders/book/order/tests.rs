@@ -25,8 +25,8 @@ const TABLE: [&str; 10] = [
     "..xxx.xxxx", // UNKNOWN
     ".....x....", // FILLED
     "..xxx.x...", // CANCELLED
-    "..xxx.xx..", // REJECTED
-    "..xxx.xx..", // NOT_SENT
+    "..xxxxxx..", // REJECTED
+    "..xxxxxx..", // NOT_SENT
 ];
 
 #[test]

@@ -29,7 +29,7 @@ const TO_READY: [Stage; 6] = [
 ];
 
 /// No market data type was told to Gateway, as far as is known.
-const FEED_UNKNOWN: i32 = 0;
+pub(super) const FEED_UNKNOWN: i32 = 0;
 
 impl Hub {
     /// A worker of the broker before is ours now.

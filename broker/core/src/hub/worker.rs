@@ -151,6 +151,7 @@ impl Hub {
             if let Some(feed) = waiting.feed.filter(|feed| *feed != self.feed_in_force) {
                 self.feed_in_force = feed;
                 self.pacer.charge(now);
+                self.left_lately.feed(now);
                 self.send(super::upstream::market_data_type_request(feed), now);
             }
             let opens = self.on_left(request, now);

@@ -224,7 +224,28 @@ impl Hub {
         }
     }
 
+    /// The accounts have names now. Who is served from other requests, and means the account whose
+    /// updates are asked for, shares these.
+    pub(super) fn join_updates(&mut self, now: Instant) {
+        let Some((_, line)) = self.lines.only(&kind::ACCOUNT_UPDATES) else {
+            return;
+        };
+        let body = line.wanted.body.clone();
+        for one in self.served_instead().into_iter().filter(|one| one.wanted.body == body) {
+            self.give_updates(one, now);
+        }
+    }
+
     fn next_for_updates(&self) -> Vec<Instead> {
+        let found = self.served_instead();
+        let Some(body) = found.first().map(|first| first.wanted.body.clone()) else {
+            return Vec::new();
+        };
+        found.into_iter().filter(|one| one.wanted.body == body).collect()
+    }
+
+    /// Those who want updates that the login has and are served from other requests, longest first.
+    fn served_instead(&self) -> Vec<Instead> {
         let mut found = Vec::new();
         for (_, line) in self.lines.iter() {
             let values = *line.kind() == kind::ACCOUNT_UPDATES_MULTI;
@@ -241,11 +262,7 @@ impl Hub {
             }
         }
         found.sort_by_key(|(line, _)| *line);
-        let Some(body) = found.first().map(|(_, first)| first.wanted.body.clone()) else {
-            return Vec::new();
-        };
-        let found = found.into_iter().map(|(_, one)| one);
-        found.filter(|one| one.wanted.body == body).collect()
+        found.into_iter().map(|(_, one)| one).collect()
     }
 
     fn give_updates(&mut self, one: Instead, now: Instant) {

@@ -26,10 +26,13 @@ impl Hub {
     pub(super) fn on_session_up(&mut self, epoch: Epoch, now: Instant) {
         tracing::info!(%epoch, lines = self.lines.len(), "session is up");
         let first = self.session.accounts().first().cloned();
-        for slot in self.lines.slots() {
-            if let Some(first) = &first {
+        if let Some(first) = &first {
+            for slot in self.lines.slots() {
                 self.lines.name_account(slot, first);
             }
+            self.join_updates(now);
+        }
+        for slot in self.lines.slots() {
             self.request_line(slot);
         }
         self.end_those_of_another_login(now);

@@ -101,7 +101,9 @@ impl Hub {
                 self.on_rate_exceeded(request, text, now);
             }
             BOOK_RESET => self.reset_book(slot, &because(code, text)),
-            BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
+            BOOK_HALTED | BARS_LOST | BARS_BUSTED => {
+                self.resubscribe_in_time(slot, &because(code, text), now);
+            }
             COMPETING_SESSION => self.note_competing_session(text),
             _ if ends_request(code) => self.end_line_by_error(slot, error, now),
             _ => {}

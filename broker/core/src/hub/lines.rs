@@ -73,6 +73,15 @@ impl Hub {
         self.request_line(slot);
     }
 
+    /// The same, because Gateway does not serve this line well. If it was asked for again lately, there
+    /// is a pause first.
+    pub(super) fn resubscribe_in_time(&mut self, slot: u32, because: &str, now: Instant) {
+        self.cancel_upstream(slot);
+        self.make_stale(slot, self.session.epoch(), because);
+        let at = self.lines.get_mut(slot).map(|line| line.again.at(now));
+        self.request_line_at(slot, at.filter(|at| *at > now));
+    }
+
     /// Frames of Gateway were lost between worker and broker. A book without one of its changes
     /// is wrong, a snapshot may lack its last value; the others are told.
     pub(super) fn on_frames_lost(&mut self, because: &str) {
@@ -214,6 +223,10 @@ impl Hub {
     }
 
     pub(super) fn request_line(&mut self, slot: u32) {
+        self.request_line_at(slot, None);
+    }
+
+    fn request_line_at(&mut self, slot: u32, at: Option<Instant>) {
         let request = self.routes.open(Route::Line(slot));
         let Some(line) = self.lines.get_mut(slot) else {
             return;
@@ -226,11 +239,16 @@ impl Hub {
         } else {
             wire::unkeyed(kind.request, &line.wanted.body)
         };
+        let gate = line.wanted.gate.clone().known_by(&self.contracts);
+        let gate = match at {
+            Some(at) => Gate::NotBefore(at, Box::new(gate)),
+            None => gate,
+        };
         let waiting = Waiting {
             frame,
             request,
             feed: line.wanted.feed,
-            gate: line.wanted.gate.clone().known_by(&self.contracts),
+            gate,
             what: (kind.tws, line.label().to_owned()),
         };
         self.pacer.push(kind.lane, line.opened_by, waiting);

@@ -72,7 +72,7 @@ impl Hub {
             );
         }
         match correlation.and_then(|request| self.routes.get(request)) {
-            Some(Route::Line(slot)) => self.leave_out(slot, message, due),
+            Some(Route::Line(slot)) => self.leave_out(slot, message, now),
             Some(Route::Snapshot(call)) => self.fail_unreadable_snapshot(call, message_id),
             Some(Route::Call) => {
                 let request = RequestId(correlation.unwrap_or_default());
@@ -81,7 +81,7 @@ impl Hub {
             Some(Route::Ended) => self.counters.unrouted_frames += 1,
             None => {
                 if let Some(slot) = self.lines.for_message(message_id) {
-                    self.leave_out(slot, message, due);
+                    self.leave_out(slot, message, now);
                 } else if let Some(request) = self.calls.for_message(message_id, body) {
                     self.fail_unreadable_unkeyed(request, message_id, now);
                 }
@@ -90,8 +90,9 @@ impl Hub {
     }
 
     /// Those who share the line know that something is missing. A book without one of its changes is
-    /// wrong: it is asked for anew, but not again and again if nothing of it can be read.
-    fn leave_out(&mut self, slot: u32, message: Located<'_>, due: bool) {
+    /// wrong: it is asked for anew, but not again and again without a pause if nothing of it can be
+    /// read.
+    fn leave_out(&mut self, slot: u32, message: Located<'_>, now: Instant) {
         self.flush(message.batch);
         let because = format!(
             "message {} of Gateway could not be read and was left out; see the broker's log",
@@ -100,8 +101,8 @@ impl Hub {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
-        if line.memory.is_book() && due {
-            return self.resubscribe(slot, &because);
+        if line.memory.is_book() {
+            return self.resubscribe_in_time(slot, &because, now);
         }
         for (stream, subscription) in line.lose_frames() {
             self.mark(slot, stream, subscription, MarkKind::Gap, because.clone());

@@ -29,6 +29,10 @@ const ONE_A_SECOND: Duration = Duration::from_millis(1_050);
 const LATE_ANSWER: &str =
     "one such request was not answered in time, and a late answer would be taken for this one's";
 
+/// Why one waits that was asked for before.
+const TROUBLE: &str =
+    "Gateway did not serve it the last times, and it is asked again after a pause";
+
 /// What a request must pass besides the budget.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Gate {
@@ -45,6 +49,8 @@ pub enum Gate {
     TickByTick(Instrument),
     /// One a second of this group.
     OneASecond(Group),
+    /// Not before then, whatever else it must pass.
+    NotBefore(Instant, Box<Self>),
 }
 
 impl Gate {
@@ -57,6 +63,7 @@ impl Gate {
                 Self::History(History { instrument, ..history })
             }
             Self::TickByTick(instrument) => Self::TickByTick(instrument.known_by(contracts)),
+            Self::NotBefore(at, gate) => Self::NotBefore(at, Box::new(gate.known_by(contracts))),
             other => other,
         }
     }
@@ -135,6 +142,8 @@ impl Gates {
             Gate::OneASecond(group) => {
                 after(self.seconds.get(group).copied(), ONE_A_SECOND, now, "one a second")
             }
+            Gate::NotBefore(at, _) if now < *at => Verdict::At(*at, TROUBLE),
+            Gate::NotBefore(_, gate) => self.check(gate, client, now),
         }
     }
 
@@ -156,6 +165,7 @@ impl Gates {
                 self.instruments.insert(instrument.name().to_owned(), now);
             }
             Gate::OneASecond(group) => drop(self.seconds.insert(*group, now)),
+            Gate::NotBefore(_, gate) => self.record(gate, request, client, now),
         }
     }
 

@@ -142,6 +142,7 @@ impl Hub {
         if let Some(request) = line.upstream.request() {
             // A cancel would end what the other program has.
             self.cancel_request(request, None, line.opened_by);
+            self.pacer.on_done(request);
         }
         self.updates_taken = Some(now + LEFT_TO_ANOTHER);
         let code = notice.error_code();

@@ -91,7 +91,7 @@ impl Hub {
         for cancel in self.left_lately.lost_cancels(hello.taken_through) {
             self.pacer.push(Lane::DataCancel, ClientId(0), cancel);
         }
-        self.resubscribe_all(because);
+        self.resubscribe_all(because, now);
     }
 
     /// The link broke while the worker became READY; it is back, and says what it knows.

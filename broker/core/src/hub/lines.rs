@@ -57,9 +57,9 @@ impl Hub {
     /// Gateway has lost all subscriptions (1101), or it is not known what arrived: what was asked
     /// for is asked again, under new ids, and one-shots may be. The old ids are cancelled all the same:
     /// one that reached Gateway after its loss lives there.
-    pub(super) fn resubscribe_all(&mut self, because: &str) {
+    pub(super) fn resubscribe_all(&mut self, because: &str, now: Instant) {
         let error = error::answer_lost(self.session.epoch(), because);
-        self.fail_calls(&error);
+        self.fail_lost_calls(&error, now);
         self.fail_snapshots(&error);
         for slot in self.lines.slots() {
             self.resubscribe(slot, because);

@@ -15,6 +15,7 @@ use ibouncer_proto::tws::readable::{self, Fault};
 use super::upstream::Located;
 use super::{Hub, Output};
 use crate::calls::End;
+use crate::calls::open::LATE;
 use crate::error;
 use crate::ids::{CallId, RequestId};
 use crate::routes::Route;
@@ -128,7 +129,7 @@ impl Hub {
         if is_over {
             return self.fail_call(request, &error);
         }
-        for waiter in self.calls.await_late(request, now) {
+        for waiter in self.calls.await_late(request, now + LATE) {
             self.reply(waiter.call, Err(error.clone()));
         }
     }

@@ -163,7 +163,10 @@ impl Hub {
                 self.outputs.push_back(Output::NoteClosed(request, Some(self.sent)));
             }
             match self.routes.get(request.0) {
-                Some(Route::Ended) | None => self.left_lately.cancel(waiting, self.sent, now),
+                Some(Route::Ended) | None => {
+                    self.pacer.on_cancel_left(request, now);
+                    self.left_lately.cancel(waiting, self.sent, now);
+                }
                 Some(_) => self.left_lately.request(request, now),
             }
         }

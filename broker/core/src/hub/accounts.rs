@@ -16,7 +16,7 @@ use crate::accounts::mask_account;
 use crate::error::{self, Error};
 use crate::ids::ClientId;
 use crate::lines::wanted::Wanted;
-use crate::lines::{Line, Subscriber, Upstream, kind};
+use crate::lines::{Line, Subscriber, kind};
 
 /// Another program has the updates, and is not fought for them: so long a wish that comes is served
 /// without them, and those that are served so stay it for the whole session.
@@ -122,7 +122,7 @@ impl Hub {
     }
 
     /// An advisor may also ask for all of its accounts together, by a name that is none of the list.
-    fn login_has(&self, account: &str) -> bool {
+    pub(super) fn login_has(&self, account: &str) -> bool {
         let accounts = self.session.accounts();
         let is_listed = |account: &str| accounts.iter().any(|one| one == account);
         let is_advisor = |name: &str| name.starts_with('F') || name.starts_with("DF");
@@ -199,12 +199,6 @@ impl Hub {
     /// Another program may have gone with the session before.
     pub(super) fn ask_for_updates_again(&mut self) {
         self.updates_freed |= self.updates_taken.take().is_some();
-    }
-
-    /// The account updates that Gateway was asked for and has not answered.
-    pub(super) fn unanswered_updates(&self) -> Option<(u32, &Line)> {
-        let (slot, line) = self.lines.only(&kind::ACCOUNT_UPDATES)?;
-        matches!(line.upstream, Upstream::Requested(_)).then_some((slot, line))
     }
 
     /// A line is over. If it had the one place, others are next.

@@ -13,7 +13,7 @@ use crate::error;
 use crate::fields::field;
 use crate::ids::{ClientId, Epoch, RequestId};
 use crate::lines::kind::Cancel;
-use crate::lines::wanted::LIVE;
+use crate::lines::wanted::{LIVE, account_of};
 use crate::lines::{Line, Upstream};
 use crate::memory::identity;
 use crate::pacing::gates::Gate;
@@ -197,7 +197,7 @@ impl Hub {
     }
 
     /// The first load is complete: what was there before and did not come again is told once as
-    /// gone.
+    /// gone. Of an account that the login does not have any more Gateway says nothing, and nor do we.
     pub(super) fn tell_vanished(&mut self, slot: u32, batch: &Bytes) {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
@@ -208,7 +208,9 @@ impl Hub {
         }
         self.flush(batch);
         for old in vanished {
-            let Some(body) = identity::gone(old.field, &old.body) else {
+            let is_of_login =
+                account_of(old.field, &old.body).is_none_or(|account| self.login_has(&account));
+            let Some(body) = identity::gone(old.field, &old.body).filter(|_| is_of_login) else {
                 continue;
             };
             let Some(line) = self.lines.get_mut(slot) else {

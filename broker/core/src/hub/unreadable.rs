@@ -92,7 +92,7 @@ impl Hub {
 
     /// Those who share the line know that something is missing. A book without one of its changes is
     /// wrong: it is asked for anew, but not again and again without a pause if nothing of it can be
-    /// read.
+    /// read. A state that lacks a thing is not whole, and of what is not in it nothing is known.
     fn leave_out(&mut self, slot: u32, message: Located<'_>, now: Instant) {
         self.flush(message.batch);
         let because = format!(
@@ -105,6 +105,7 @@ impl Hub {
         if line.memory.is_book() {
             return self.resubscribe_in_time(slot, &because, now);
         }
+        line.memory.on_left_out();
         for (stream, subscription) in line.lose_frames() {
             self.mark(slot, stream, subscription, MarkKind::Gap, because.clone());
         }

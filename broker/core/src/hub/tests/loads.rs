@@ -133,6 +133,69 @@ fn updates_of_an_account_wait_for_the_end_of_those_of_the_one_before() {
 }
 
 #[test]
+fn what_could_not_be_read_of_a_load_is_not_told_as_gone() {
+    let mut world = World::ready();
+    let stream = world.positions_wanted(1);
+    world.position("AAPL", "5");
+    world.position("MSFT", "7");
+    world.end();
+    world.about(-1, 1101, "restored, data lost");
+    world.pass(1);
+    world.positions(stream);
+    world.position("MSFT", "7");
+    world.raw(&[(id::POSITION_DATA, vec![0x12, 0x7f, 1])]);
+    world.end();
+    assert_eq!(world.positions(stream), ["Resumed", "MSFT 7", "Gap", "end"]);
+}
+
+#[test]
+fn positions_of_an_account_that_the_next_login_does_not_have_are_not_told_as_gone() {
+    let mut world = World::at(Settings::default(), 215, &["DU0000001"]);
+    let stream = world.positions_wanted(1);
+    world.position("AAPL", "5");
+    world.end();
+    world.worker(WorkerEvent::Exited(ExitStatus::Signal(9)));
+    world.look();
+    world.pass(1);
+    world.login("DU0000002");
+    world.pass(1);
+    world.positions(stream);
+    world.end();
+    assert_eq!(world.positions(stream), ["Resumed", "end"]);
+    let late = world.positions_wanted(2);
+    assert_eq!(world.positions(late), ["Subscribed", "end"]);
+}
+
+#[test]
+fn positions_and_bulletins_that_gateway_refuses_without_an_id_are_ended_by_that() {
+    let mut world = World::ready();
+    let refuse = |world: &mut World| world.about(-1, 321, "Error validating request");
+    let codes = |world: &mut World, stream| world.errors(stream);
+    let stream = world.positions_wanted(1);
+    refuse(&mut world);
+    assert_eq!(codes(&mut world, stream), ["GATEWAY_ERROR"]);
+    world.want(stream, 2, Ok(Wanted::news_bulletins()), Manner::default());
+    world.pass(1);
+    refuse(&mut world);
+    assert_eq!(codes(&mut world, stream), ["GATEWAY_ERROR"]);
+    // It may be about either.
+    world.want(stream, 3, Ok(Wanted::positions()), Manner::default());
+    world.want(stream, 4, Wanted::account_updates("DU0000001"), Manner::default());
+    world.pass(1);
+    refuse(&mut world);
+    assert!(codes(&mut world, stream).is_empty());
+    // Bulletins may not come for hours, and take no call's error.
+    world.end();
+    world.frame(id::ACCT_DOWNLOAD_END, &tws::AccountDataEnd::default());
+    world.want(stream, 5, Ok(Wanted::news_bulletins()), Manner::default());
+    world.pass(31);
+    world.call(1, Ok(crate::calls::Asked::family_codes()));
+    world.pass(1);
+    refuse(&mut world);
+    assert_eq!(world.error(1).gateway_code, 321);
+}
+
+#[test]
 fn the_rest_of_a_list_that_1101_broke_is_not_taken_for_the_next_one() {
     let mut world = World::ready();
     let open_orders = || Ok(crate::calls::Asked::open_orders(false));

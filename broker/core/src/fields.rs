@@ -182,6 +182,20 @@ pub fn loss_of(field: u8) -> Loss {
     }
 }
 
+/// The end mark of the state that an event with this field is of.
+pub const fn end_of(field: u8) -> Option<u8> {
+    match field {
+        field::ACCOUNT_VALUE | field::PORTFOLIO_VALUE | field::ACCOUNT_UPDATE_TIME => {
+            Some(field::ACCOUNT_DATA_END)
+        }
+        field::ACCOUNT_SUMMARY => Some(field::ACCOUNT_SUMMARY_END),
+        field::POSITION => Some(field::POSITION_END),
+        field::POSITION_MULTI => Some(field::POSITION_MULTI_END),
+        field::ACCOUNT_UPDATE_MULTI => Some(field::ACCOUNT_UPDATE_MULTI_END),
+        _ => None,
+    }
+}
+
 /// Field 2 of a tick: its type. 0 for a body without one.
 #[inline]
 pub fn tick_type(body: &[u8]) -> u32 {

@@ -9,7 +9,7 @@
 //! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
 //! from Gateway), `hub/unreadable.rs` (what no client could read), `hub/line_errors.rs`, `hub/subscriptions.rs`,
 //! `hub/allotment.rs` (who gets a line), `hub/lines.rs`, `hub/accounts.rs` (account updates),
-//! `hub/doubts.rs` (1100, 2103), `hub/calls.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
+//! `hub/doubts.rs` (1100, 2103), `hub/calls.rs`, `hub/late.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
 //! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
 //! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, `hub/trading.rs` (orders), and [`crate::status`].
 
@@ -20,6 +20,7 @@ mod calls;
 mod complaint;
 mod doubts;
 mod io;
+mod late;
 mod lens;
 mod line_errors;
 mod lines;

@@ -5,6 +5,7 @@
 //! not. Read on in `lines/line.rs` (what one line is), `lines/kind.rs` (what kinds there are) and
 //! `lines/wanted.rs` (what may be wished).
 
+mod again;
 mod full;
 pub mod kind;
 mod line;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 
 use crate::ids::{ClientId, LineId};
 use crate::settings::PacingSettings;
+use again::Again;
 pub use full::Full;
 use kind::{Allowance, Kind};
 pub use line::{Doubt, Line, Subscriber, Upstream};
@@ -92,6 +94,7 @@ impl Lines {
             lingers_until: None,
             asked_at: None,
             put_off: 0,
+            again: Again::default(),
             key: key.clone(),
             wanted,
         };

@@ -8,8 +8,9 @@
 
 mod book;
 pub mod identity;
+mod image;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use ibouncer_proto::tws::v1::ErrorMessage;
@@ -18,10 +19,7 @@ use prost::Message as _;
 use crate::fields::{Loss, field, loss_of, tick_type};
 use book::Book;
 pub use identity::{Identity, identity_of};
-
-/// Things of an image beyond which the oldest is forgotten: no account has so many values, and
-/// no session so many bulletins.
-const MOST_THINGS: usize = 20_000;
+use image::Image;
 
 /// Events of a tape that are kept for those who come back.
 const TAPE: usize = 2_048;
@@ -66,20 +64,6 @@ struct LastValue {
     kind: u32,
     sequence: u64,
     body: Vec<u8>,
-}
-
-/// Each thing once.
-#[derive(Debug, Default)]
-struct Image {
-    things: BTreeMap<Identity, Thing>,
-    end: Option<Remembered>,
-}
-
-#[derive(Debug)]
-struct Thing {
-    value: Remembered,
-    /// It came since the line was asked for last.
-    confirmed: bool,
 }
 
 impl Memory {
@@ -185,28 +169,24 @@ impl Memory {
             What::Nothing | What::Tape(_) => {}
             What::LastValues(values) => values.retain(|value| !is_note(value.field)),
             What::Book(book) => *book = Book::default(),
-            What::Image(image) => {
-                image.end = None;
-                image.things.values_mut().for_each(|thing| thing.confirmed = false);
-            }
+            What::Image(image) => image.on_asked(),
+        }
+    }
+
+    /// Something came that could not be read. Whatever does not come again may be that.
+    pub fn on_left_out(&mut self) {
+        if let What::Image(image) = &mut self.what {
+            image.on_left_out();
         }
     }
 
     /// The load is complete: things that did not come again, which are forgotten. Of a position that
-    /// was closed before there is nothing to tell.
+    /// was closed before there is nothing to tell, and of a load with a gap neither.
     pub fn vanished(&mut self) -> Vec<Remembered> {
-        let What::Image(image) = &mut self.what else {
-            return Vec::new();
-        };
-        let mut gone = Vec::new();
-        image.things.retain(|_, thing| {
-            let old = &thing.value;
-            if !thing.confirmed && !identity::is_nothing(old.field, &old.body) {
-                gone.push(old.clone());
-            }
-            thing.confirmed
-        });
-        gone
+        match &mut self.what {
+            What::Image(image) => image.vanished(),
+            _ => Vec::new(),
+        }
     }
 
     /// Gateway reset the book.
@@ -256,34 +236,6 @@ fn remember_last(values: &mut Vec<LastValue>, field: u8, sequence: u64, body: &[
             value.body.extend_from_slice(body);
         }
         None => values.push(LastValue { field, kind, sequence, body: body.to_vec() }),
-    }
-}
-
-impl Image {
-    fn remember(&mut self, field: u8, sequence: u64, body: &[u8]) {
-        let value = Remembered { field, sequence, body: Bytes::copy_from_slice(body) };
-        match identity_of(field, body) {
-            Some(Identity::End) => self.end = Some(value),
-            Some(identity) if identity::is_gone(field, body) => drop(self.things.remove(&identity)),
-            Some(identity) => {
-                self.things.insert(identity, Thing { value, confirmed: true });
-                if self.things.len() > MOST_THINGS {
-                    let oldest = self.things.iter().min_by_key(|(_, one)| one.value.sequence);
-                    if let Some(oldest) = oldest.map(|(identity, _)| identity.clone()) {
-                        self.things.remove(&oldest);
-                    }
-                }
-            }
-            None => {}
-        }
-    }
-
-    /// In order of arrival, the end behind all, because readers wait for it.
-    fn replay(&self) -> Vec<Remembered> {
-        let mut all: Vec<_> = self.things.values().map(|thing| thing.value.clone()).collect();
-        all.sort_by_key(|value| value.sequence);
-        all.extend(self.end.clone());
-        all
     }
 }
 

@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use crate::ids::{ClientId, RequestId};
 use crate::settings::PacingSettings;
-use gates::{Gate, Gates};
+use gates::{Gate, Gates, Group};
 use turns::Turns;
 pub use waiting_line::Place;
 use waiting_line::WaitingLine;
@@ -140,7 +140,7 @@ impl Pacer {
         for lane in &mut self.lanes {
             found |= lane.take_back(request);
         }
-        self.gates.on_done(request);
+        self.gates.on_cancelled(request);
         self.held_until = None;
         found
     }
@@ -154,6 +154,18 @@ impl Pacer {
     /// It was not answered in time; until then others of its kind may have to wait for that.
     pub fn on_late(&mut self, request: RequestId, until: Instant) {
         self.gates.on_late(request, until);
+        self.held_until = None;
+    }
+
+    /// A cancel has left. What it takes back may have to end first.
+    pub fn on_cancel_left(&mut self, request: RequestId, now: Instant) {
+        self.gates.on_cancel_left(request, now);
+        self.held_until = None;
+    }
+
+    /// A piece of a load that was cancelled has come; others of its group wait for its end.
+    pub fn on_rest(&mut self, group: Group, is_end: bool, now: Instant) {
+        self.gates.on_rest(group, is_end, now);
         self.held_until = None;
     }
 

@@ -21,7 +21,7 @@ from ibouncer.account_values import (
     newest_of,
 )
 from ibouncer.figures import amount
-from ibouncer.line_stream import BEGINS_ANEW, ImageEnd
+from ibouncer.line_stream import ImageEnd
 from ibouncer.marks import MarkKind
 from ibouncer.rows import Rows
 
@@ -57,7 +57,13 @@ class AccountUpdatesBody:
         if body == "mark":
             if message.kind is MarkKind.STALE:
                 self._stale_lines.add(message.line)
-            elif message.kind in BEGINS_ANEW:
+            elif message.kind is MarkKind.RESET:
+                # Other lines tell of the account from now on: all is old, whichever part it was.
+                self._stale_lines.clear()
+                self._resumed = False
+                for part in (_WHOLE, _VALUES, _POSITIONS):
+                    self._forget(part)
+            elif message.kind is MarkKind.RESUMED:
                 self._stale_lines.discard(message.line)
                 self._resumed = True
             return None

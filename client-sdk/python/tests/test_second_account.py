@@ -160,6 +160,31 @@ async def test_what_one_line_remembers_without_a_session_is_no_answer(
         assert [item.contract.symbol for item in updates.portfolio] == [held_now]
 
 
+@pytest.mark.parametrize("gets_its_own", [True, False])
+async def test_behind_reset_nothing_of_the_lines_before_is_in_the_answer(
+    runtime: Path, gets_its_own: bool
+) -> None:
+    whole: list[dict[str, Any]] = [
+        {"account_value": account_pb2.AccountValue(key="Cash", value="9", account_name=ACCOUNT)},
+        {"portfolio_value": account_pb2.PortfolioValue(contract=AAPL, position="6")},
+        {"account_data_end": account_pb2.AccountDataEnd(account_name=ACCOUNT)},
+    ]
+    parts = [held(AAPL, "6"), POSITIONS_END, cash("9"), VALUES_END]
+    async with served(runtime) as (broker, session):
+        asking = asyncio.ensure_future(session.account_updates(ACCOUNT))
+        call = await broker.line_call()
+        before, after = (parts, whole) if gets_its_own else (whole, parts)
+        call.push(call.mark("SUBSCRIBED", line=VALUES), call.mark("STALE", line=VALUES))
+        call.push(call.event(**before[0]))
+        call.push(call.event(**before[1]))
+        call.push(call.mark("STALE", line=POSITIONS))
+        call.push(call.mark("RESET", line="line-3"), call.mark("SUBSCRIBED", line="line-3"))
+        call.push(*(call.event(**body) for body in after))
+        updates = await asyncio.wait_for(asking, 5)
+        assert [value.value for value in updates.values] == ["9"]
+        assert [item.position for item in updates.portfolio] == [6]
+
+
 async def test_a_part_that_is_empty_now_is_empty_in_the_answer(runtime: Path) -> None:
     async with served(runtime) as (broker, session):
         asking = asyncio.ensure_future(session.account_updates(ACCOUNT))

@@ -70,6 +70,11 @@ impl Open {
         self.left.map_or(Duration::ZERO, |left| left.saturating_duration_since(waiter.since))
     }
 
+    /// When it is given up, if it has left.
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Nothing of its answer has come.
     pub fn is_unanswered(&self) -> bool {
         self.answer.is_empty() && !self.complete && !self.late
@@ -222,17 +227,17 @@ impl OpenCalls {
         open.waiters.is_empty().then_some(request)
     }
 
-    /// Nobody waits for a late answer any more, but it may come.
-    pub fn await_late(&mut self, request: RequestId, now: Instant) -> Vec<Waiter> {
+    /// Nobody waits for a late answer any more, but it may come `until` then.
+    pub fn await_late(&mut self, request: RequestId, until: Instant) -> Vec<Waiter> {
         let Some(open) = self.open.get_mut(&request) else {
             return Vec::new();
         };
         open.late = true;
         let waiters = std::mem::take(&mut open.waiters);
-        if let Some(deadline) = open.deadline.replace(now + LATE) {
+        if let Some(deadline) = open.deadline.replace(until) {
             self.deadlines.remove(&(deadline, request));
         }
-        self.deadlines.insert((now + LATE, request));
+        self.deadlines.insert((until, request));
         // Others who want the same ask anew.
         let key = key_of(&open.asked);
         if self.by_key.get(&key) == Some(&request) {

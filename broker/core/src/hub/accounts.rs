@@ -16,7 +16,7 @@ use crate::accounts::mask_account;
 use crate::error::{self, Error};
 use crate::ids::ClientId;
 use crate::lines::wanted::Wanted;
-use crate::lines::{Line, Subscriber, Upstream, kind};
+use crate::lines::{Line, Subscriber, kind};
 
 /// Another program has the updates, and is not fought for them: so long a wish that comes is served
 /// without them, and those that are served so stay it for the whole session.
@@ -122,7 +122,7 @@ impl Hub {
     }
 
     /// An advisor may also ask for all of its accounts together, by a name that is none of the list.
-    fn login_has(&self, account: &str) -> bool {
+    pub(super) fn login_has(&self, account: &str) -> bool {
         let accounts = self.session.accounts();
         let is_listed = |account: &str| accounts.iter().any(|one| one == account);
         let is_advisor = |name: &str| name.starts_with('F') || name.starts_with("DF");
@@ -142,6 +142,7 @@ impl Hub {
         if let Some(request) = line.upstream.request() {
             // A cancel would end what the other program has.
             self.cancel_request(request, None, line.opened_by);
+            self.pacer.on_done(request);
         }
         self.updates_taken = Some(now + LEFT_TO_ANOTHER);
         let code = notice.error_code();
@@ -200,12 +201,6 @@ impl Hub {
         self.updates_freed |= self.updates_taken.take().is_some();
     }
 
-    /// The account updates that Gateway was asked for and has not answered.
-    pub(super) fn unanswered_updates(&self) -> Option<(u32, &Line)> {
-        let (slot, line) = self.lines.only(&kind::ACCOUNT_UPDATES)?;
-        matches!(line.upstream, Upstream::Requested(_)).then_some((slot, line))
-    }
-
     /// A line is over. If it had the one place, others are next.
     pub(super) fn on_line_over(&mut self, line: &Line) {
         self.updates_freed |= *line.kind() == kind::ACCOUNT_UPDATES;
@@ -224,7 +219,28 @@ impl Hub {
         }
     }
 
+    /// The accounts have names now. Who is served from other requests, and means the account whose
+    /// updates are asked for, shares these.
+    pub(super) fn join_updates(&mut self, now: Instant) {
+        let Some((_, line)) = self.lines.only(&kind::ACCOUNT_UPDATES) else {
+            return;
+        };
+        let body = line.wanted.body.clone();
+        for one in self.served_instead().into_iter().filter(|one| one.wanted.body == body) {
+            self.give_updates(one, now);
+        }
+    }
+
     fn next_for_updates(&self) -> Vec<Instead> {
+        let found = self.served_instead();
+        let Some(body) = found.first().map(|first| first.wanted.body.clone()) else {
+            return Vec::new();
+        };
+        found.into_iter().filter(|one| one.wanted.body == body).collect()
+    }
+
+    /// Those who want updates that the login has and are served from other requests, longest first.
+    fn served_instead(&self) -> Vec<Instead> {
         let mut found = Vec::new();
         for (_, line) in self.lines.iter() {
             let values = *line.kind() == kind::ACCOUNT_UPDATES_MULTI;
@@ -241,11 +257,7 @@ impl Hub {
             }
         }
         found.sort_by_key(|(line, _)| *line);
-        let Some(body) = found.first().map(|(_, first)| first.wanted.body.clone()) else {
-            return Vec::new();
-        };
-        let found = found.into_iter().map(|(_, one)| one);
-        found.filter(|one| one.wanted.body == body).collect()
+        found.into_iter().map(|(_, one)| one).collect()
     }
 
     fn give_updates(&mut self, one: Instead, now: Instant) {

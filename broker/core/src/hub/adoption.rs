@@ -29,7 +29,7 @@ const TO_READY: [Stage; 6] = [
 ];
 
 /// No market data type was told to Gateway, as far as is known.
-const FEED_UNKNOWN: i32 = 0;
+pub(super) const FEED_UNKNOWN: i32 = 0;
 
 impl Hub {
     /// A worker of the broker before is ours now.
@@ -91,7 +91,7 @@ impl Hub {
         for cancel in self.left_lately.lost_cancels(hello.taken_through) {
             self.pacer.push(Lane::DataCancel, ClientId(0), cancel);
         }
-        self.resubscribe_all(because);
+        self.resubscribe_all(because, now);
     }
 
     /// The link broke while the worker became READY; it is back, and says what it knows.

@@ -12,7 +12,7 @@ use super::line_errors::{MOST_PUT_OFF, RATE_EXCEEDED, ends_request, is_pacing_vi
 use super::trading::LISTING;
 use super::upstream::Located;
 use super::{Hub, Output, Reply};
-use crate::calls::open::{LATE, Open, Overdue, Progress, Waiter};
+use crate::calls::open::{Open, Overdue, Progress, Waiter};
 use crate::calls::{self, Asked, CallKind};
 use crate::error::{self, Error};
 use crate::ids::{CallId, ClientId, RequestId};
@@ -72,6 +72,7 @@ impl Hub {
             self.contracts.learn(&contract);
         }
         match self.calls.on_message(request, message.message_id, message.body, now) {
+            Progress::More if self.calls.is_late(request) => self.await_rest(request, now),
             Progress::More => {}
             Progress::Complete => self.complete_call(request, now),
             Progress::TooLarge => {
@@ -316,58 +317,6 @@ impl Hub {
         }
         for waiter in open.waiters {
             self.reply(waiter.call, Err(error.clone()));
-        }
-    }
-
-    fn on_unanswered(&mut self, request: RequestId, now: Instant) {
-        let Some(open) = self.calls.get(request) else {
-            return;
-        };
-        let kind = open.asked.kind;
-        let error = error::deadline(kind.tws, kind.deadline.as_secs_f64());
-        let error = error::with_notice(error, open.notice.as_ref());
-        if kind.is_anonymous() {
-            for waiter in self.await_late(request, now) {
-                self.reply(waiter.call, Err(error.clone()));
-            }
-        } else if let Some((open, _)) = self.calls.close(request) {
-            self.cancel_request(request, self.cancel_of(kind), open.client);
-            for waiter in open.waiters {
-                self.reply(waiter.call, Err(error.clone()));
-            }
-        }
-    }
-
-    /// Nobody waits any more: for good, or for the first time.
-    fn on_given_up(&mut self, request: RequestId, now: Instant) {
-        if self.calls.is_late(request) {
-            self.give_up(request);
-        } else {
-            self.await_late(request, now);
-        }
-    }
-
-    /// What comes of it must not be taken for an answer to the next one, which waits.
-    fn await_late(&mut self, request: RequestId, now: Instant) -> Vec<Waiter> {
-        self.pacer.on_late(request, now + LATE);
-        self.calls.await_late(request, now)
-    }
-
-    /// The last who waited for it is gone.
-    fn abandon(&mut self, request: RequestId) {
-        let anonymous = self
-            .calls
-            .get(request)
-            .is_some_and(|open| open.left.is_some() && open.asked.kind.is_anonymous());
-        // Without an id its answer comes all the same, and must not be taken for another's.
-        if !anonymous {
-            self.give_up(request);
-        }
-    }
-
-    fn give_up(&mut self, request: RequestId) {
-        if let Some((open, _)) = self.calls.close(request) {
-            self.cancel_request(request, self.cancel_of(open.asked.kind), open.client);
         }
     }
 

@@ -12,9 +12,11 @@ use ibouncer_proto::tws::messages::id;
 use ibouncer_proto::tws::v1::ErrorMessage;
 use prost::Message as _;
 
-use super::Hub;
+use super::adoption::FEED_UNKNOWN;
 use super::line_errors::RATE_EXCEEDED;
 use super::upstream::Located;
+use super::{Hub, Output};
+use crate::error;
 use crate::ids::{ClientId, RequestId};
 use crate::lines::{Line, Upstream, kind};
 use crate::notes::{NoteKind, Severity};
@@ -39,11 +41,17 @@ pub(super) struct LeftLately {
 enum Left {
     Request(RequestId),
     Cancel(Waiting),
+    /// A market data type, for what left behind it.
+    Feed,
 }
 
 impl LeftLately {
     pub(super) fn request(&mut self, request: RequestId, now: Instant) {
         self.add(Left::Request(request), now);
+    }
+
+    pub(super) fn feed(&mut self, now: Instant) {
+        self.add(Left::Feed, now);
     }
 
     /// It left in the link's frame of this number.
@@ -79,7 +87,7 @@ impl LeftLately {
         let at = self.recent.iter().position(|(_, left)| is_it(left))?;
         match self.recent.remove(at)? {
             (_, Left::Cancel(cancel)) => Some(cancel),
-            (_, Left::Request(_)) => None,
+            (_, Left::Request(_) | Left::Feed) => None,
         }
     }
 
@@ -106,8 +114,14 @@ impl Hub {
                 None => self.ask_again(request, true),
             },
             None => {
+                let mut feed_in_doubt = false;
                 for left in self.left_lately.take(now) {
                     match left {
+                        Left::Feed => {
+                            feed_in_doubt = true;
+                            self.feed_in_force = FEED_UNKNOWN;
+                        }
+                        Left::Request(request) if feed_in_doubt => self.ask_under_its_feed(request),
                         Left::Request(request) => self.ask_again(request, false),
                         Left::Cancel(cancel) if self.is_taken_back_by(&cancel) => {}
                         Left::Cancel(cancel) => self.pacer.push(Lane::DataCancel, NOBODY, cancel),
@@ -147,6 +161,30 @@ impl Hub {
             cancel.frame == kind.cancel.frame(cancel.request)
                 && self.lines.only(kind).is_some_and(|(_, line)| left(line))
         })
+    }
+
+    /// Gateway may not have taken the market data type that this request left under, and serves it
+    /// under another: what has come of it may be delayed where live was meant.
+    fn ask_under_its_feed(&mut self, request: RequestId) {
+        let because = "Gateway may not have taken the market data type of this line (100)";
+        match self.routes.get(request.0) {
+            Some(Route::Line(slot)) => match self.lines.get(slot) {
+                Some(line)
+                    if line.wanted.feed.is_some()
+                        && line.upstream != Upstream::Requested(request)
+                        && line.upstream.request() == Some(request) =>
+                {
+                    self.resubscribe(slot, because);
+                }
+                _ => self.ask_again(request, false),
+            },
+            Some(Route::Snapshot(call)) => {
+                self.drop_snapshot(call);
+                let error = error::gateway(RATE_EXCEEDED, because);
+                self.outputs.push_back(Output::Reply(call, Err(error)));
+            }
+            _ => self.ask_again(request, false),
+        }
     }
 
     /// A request is made again under another id, if nothing came of it yet. Unless it was surely

@@ -1,6 +1,6 @@
 //! Gateway's errors about one line: they go to all who share it, and may end it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ibouncer_proto::tws::v1::ErrorMessage;
@@ -14,6 +14,7 @@ use super::{Hub, Output};
 use crate::calls::open::Open;
 use crate::error::{self, Error};
 use crate::fields::field;
+use crate::lines::{Line, Upstream, kind};
 use crate::notes::{NoteKind, Severity};
 use crate::queue::Entry;
 
@@ -36,6 +37,9 @@ const BARS_LOST: i32 = 10_182;
 /// Another login of this user takes the market data. No data comes, and nothing ends.
 pub(super) const COMPETING_SESSION: i32 = 10_197;
 const BARS_BUSTED: i32 = 10_225;
+
+/// What Gateway does not take, it refuses at once.
+const REFUSED_WITHIN: Duration = Duration::from_secs(30);
 
 impl Hub {
     /// An error about a line goes to all who share it, and may end it.
@@ -101,7 +105,9 @@ impl Hub {
                 self.on_rate_exceeded(request, text, now);
             }
             BOOK_RESET => self.reset_book(slot, &because(code, text)),
-            BOOK_HALTED | BARS_LOST | BARS_BUSTED => self.resubscribe(slot, &because(code, text)),
+            BOOK_HALTED | BARS_LOST | BARS_BUSTED => {
+                self.resubscribe_in_time(slot, &because(code, text), now);
+            }
             COMPETING_SESSION => self.note_competing_session(text),
             _ if ends_request(code) => self.end_line_by_error(slot, error, now),
             _ => {}
@@ -145,20 +151,33 @@ impl Hub {
         let open =
             self.calls.requests().into_iter().filter_map(|id| Some((id, self.calls.get(id)?)));
         let open: Vec<_> = open.filter(|(_, open)| waits(open)).collect();
-        let updates = self.unanswered_updates();
-        if let Some((slot, _)) =
-            updates.filter(|(_, line)| open.is_empty() || names(text, line.label()))
-        {
-            self.end_line_by_error(slot, gateway, now);
+        let lines = self.unanswered_lines(now);
+        let is_only = open.len() + lines.len() == 1;
+        let line = lines.iter().find(|(_, line)| is_only || names(text, line.label()));
+        if let Some((slot, _)) = line {
+            self.end_line_by_error(*slot, gateway, now);
             return true;
         }
         let named = open.iter().find(|(_, open)| names(text, &open.asked.label));
-        let only = open.first().filter(|_| open.len() == 1 && updates.is_none());
+        let only = open.first().filter(|_| is_only);
         let Some((request, _)) = named.or(only) else {
             return false;
         };
         self.fail_call(*request, &error::gateway(gateway.error_code(), text));
         true
+    }
+
+    /// Lines without an id that Gateway was asked for and has not answered. Of one that it may have
+    /// nothing to say of for hours, only if that was lately.
+    fn unanswered_lines(&self, now: Instant) -> Vec<(u32, &Line)> {
+        let kinds = kind::ALL.into_iter().filter(|kind| !kind.answers.is_empty());
+        let lines = kinds.filter_map(|kind| self.lines.only(kind));
+        let is_lately = |line: &Line| line.asked_at.is_some_and(|at| now < at + REFUSED_WITHIN);
+        let waits = |(_, line): &(u32, &Line)| {
+            matches!(line.upstream, Upstream::Requested(_))
+                && (line.kind().load.is_some() || is_lately(line))
+        };
+        lines.filter(waits).collect()
     }
 
     /// What an error of Gateway means to those who wait for an answer.
@@ -215,7 +234,8 @@ impl Hub {
 
 /// Does a text have this as a word of its own?
 fn names(text: &str, label: &str) -> bool {
-    text.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == label)
+    let mut words = text.split(|letter: char| !letter.is_alphanumeric());
+    !label.is_empty() && words.any(|word| word == label)
 }
 
 /// Is it about a history that came too early? The code has other meanings.

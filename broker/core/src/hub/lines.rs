@@ -13,7 +13,7 @@ use crate::error;
 use crate::fields::field;
 use crate::ids::{ClientId, Epoch, RequestId};
 use crate::lines::kind::Cancel;
-use crate::lines::wanted::LIVE;
+use crate::lines::wanted::{LIVE, account_of};
 use crate::lines::{Line, Upstream};
 use crate::memory::identity;
 use crate::pacing::gates::Gate;
@@ -26,10 +26,13 @@ impl Hub {
     pub(super) fn on_session_up(&mut self, epoch: Epoch, now: Instant) {
         tracing::info!(%epoch, lines = self.lines.len(), "session is up");
         let first = self.session.accounts().first().cloned();
-        for slot in self.lines.slots() {
-            if let Some(first) = &first {
+        if let Some(first) = &first {
+            for slot in self.lines.slots() {
                 self.lines.name_account(slot, first);
             }
+            self.join_updates(now);
+        }
+        for slot in self.lines.slots() {
             self.request_line(slot);
         }
         self.end_those_of_another_login(now);
@@ -54,9 +57,9 @@ impl Hub {
     /// Gateway has lost all subscriptions (1101), or it is not known what arrived: what was asked
     /// for is asked again, under new ids, and one-shots may be. The old ids are cancelled all the same:
     /// one that reached Gateway after its loss lives there.
-    pub(super) fn resubscribe_all(&mut self, because: &str) {
+    pub(super) fn resubscribe_all(&mut self, because: &str, now: Instant) {
         let error = error::answer_lost(self.session.epoch(), because);
-        self.fail_calls(&error);
+        self.fail_lost_calls(&error, now);
         self.fail_snapshots(&error);
         for slot in self.lines.slots() {
             self.resubscribe(slot, because);
@@ -68,6 +71,15 @@ impl Hub {
         self.cancel_upstream(slot);
         self.make_stale(slot, self.session.epoch(), because);
         self.request_line(slot);
+    }
+
+    /// The same, because Gateway does not serve this line well. If it was asked for again lately, there
+    /// is a pause first.
+    pub(super) fn resubscribe_in_time(&mut self, slot: u32, because: &str, now: Instant) {
+        self.cancel_upstream(slot);
+        self.make_stale(slot, self.session.epoch(), because);
+        let at = self.lines.get_mut(slot).map(|line| line.again.at(now));
+        self.request_line_at(slot, at.filter(|at| *at > now));
     }
 
     /// Frames of Gateway were lost between worker and broker. A book without one of its changes
@@ -185,7 +197,7 @@ impl Hub {
     }
 
     /// The first load is complete: what was there before and did not come again is told once as
-    /// gone.
+    /// gone. Of an account that the login does not have any more Gateway says nothing, and nor do we.
     pub(super) fn tell_vanished(&mut self, slot: u32, batch: &Bytes) {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
@@ -196,7 +208,9 @@ impl Hub {
         }
         self.flush(batch);
         for old in vanished {
-            let Some(body) = identity::gone(old.field, &old.body) else {
+            let is_of_login =
+                account_of(old.field, &old.body).is_none_or(|account| self.login_has(&account));
+            let Some(body) = identity::gone(old.field, &old.body).filter(|_| is_of_login) else {
                 continue;
             };
             let Some(line) = self.lines.get_mut(slot) else {
@@ -211,6 +225,10 @@ impl Hub {
     }
 
     pub(super) fn request_line(&mut self, slot: u32) {
+        self.request_line_at(slot, None);
+    }
+
+    fn request_line_at(&mut self, slot: u32, at: Option<Instant>) {
         let request = self.routes.open(Route::Line(slot));
         let Some(line) = self.lines.get_mut(slot) else {
             return;
@@ -223,11 +241,16 @@ impl Hub {
         } else {
             wire::unkeyed(kind.request, &line.wanted.body)
         };
+        let gate = line.wanted.gate.clone().known_by(&self.contracts);
+        let gate = match at {
+            Some(at) => Gate::NotBefore(at, Box::new(gate)),
+            None => gate,
+        };
         let waiting = Waiting {
             frame,
             request,
             feed: line.wanted.feed,
-            gate: line.wanted.gate.clone().known_by(&self.contracts),
+            gate,
             what: (kind.tws, line.label().to_owned()),
         };
         self.pacer.push(kind.lane, line.opened_by, waiting);

@@ -7,6 +7,8 @@ mod complaints;
 mod farms;
 mod first_data;
 mod limits;
+mod loads;
+mod one_account;
 mod orders;
 mod outage;
 mod reads;

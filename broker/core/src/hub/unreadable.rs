@@ -15,6 +15,7 @@ use ibouncer_proto::tws::readable::{self, Fault};
 use super::upstream::Located;
 use super::{Hub, Output};
 use crate::calls::End;
+use crate::calls::open::LATE;
 use crate::error;
 use crate::ids::{CallId, RequestId};
 use crate::routes::Route;
@@ -72,7 +73,7 @@ impl Hub {
             );
         }
         match correlation.and_then(|request| self.routes.get(request)) {
-            Some(Route::Line(slot)) => self.leave_out(slot, message, due),
+            Some(Route::Line(slot)) => self.leave_out(slot, message, now),
             Some(Route::Snapshot(call)) => self.fail_unreadable_snapshot(call, message_id),
             Some(Route::Call) => {
                 let request = RequestId(correlation.unwrap_or_default());
@@ -81,7 +82,7 @@ impl Hub {
             Some(Route::Ended) => self.counters.unrouted_frames += 1,
             None => {
                 if let Some(slot) = self.lines.for_message(message_id) {
-                    self.leave_out(slot, message, due);
+                    self.leave_out(slot, message, now);
                 } else if let Some(request) = self.calls.for_message(message_id, body) {
                     self.fail_unreadable_unkeyed(request, message_id, now);
                 }
@@ -90,8 +91,9 @@ impl Hub {
     }
 
     /// Those who share the line know that something is missing. A book without one of its changes is
-    /// wrong: it is asked for anew, but not again and again if nothing of it can be read.
-    fn leave_out(&mut self, slot: u32, message: Located<'_>, due: bool) {
+    /// wrong: it is asked for anew, but not again and again without a pause if nothing of it can be
+    /// read. A state that lacks a thing is not whole, and of what is not in it nothing is known.
+    fn leave_out(&mut self, slot: u32, message: Located<'_>, now: Instant) {
         self.flush(message.batch);
         let because = format!(
             "message {} of Gateway could not be read and was left out; see the broker's log",
@@ -100,9 +102,10 @@ impl Hub {
         let Some(line) = self.lines.get_mut(slot) else {
             return;
         };
-        if line.memory.is_book() && due {
-            return self.resubscribe(slot, &because);
+        if line.memory.is_book() {
+            return self.resubscribe_in_time(slot, &because, now);
         }
+        line.memory.on_left_out();
         for (stream, subscription) in line.lose_frames() {
             self.mark(slot, stream, subscription, MarkKind::Gap, because.clone());
         }
@@ -127,7 +130,7 @@ impl Hub {
         if is_over {
             return self.fail_call(request, &error);
         }
-        for waiter in self.calls.await_late(request, now) {
+        for waiter in self.calls.await_late(request, now + LATE) {
             self.reply(waiter.call, Err(error.clone()));
         }
     }

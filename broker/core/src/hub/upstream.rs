@@ -117,6 +117,10 @@ impl Hub {
             return;
         };
         if line.is_special() && identity_of(field, message.body) == Some(Identity::End) {
+            // The next of its kind need not wait for it.
+            if let Some(request) = line.upstream.request() {
+                self.pacer.on_done(request);
+            }
             self.tell_vanished(slot, message.batch);
         }
         let Some(line) = self.lines.get_mut(slot) else {
@@ -157,7 +161,10 @@ impl Hub {
 
     fn on_unrouted(&mut self, message: Located<'_>, correlation: Option<i32>, now: Instant) {
         if let Some(slot) = self.lines.for_message(message.message_id) {
-            if self.is_of_a_request_before(slot) || self.is_of_another_account(slot, &message) {
+            if self.is_of_a_request_before(slot) {
+                return self.on_rest(message, now);
+            }
+            if self.is_of_another_account(slot, &message) {
                 self.counters.unrouted_frames += 1;
                 return;
             }
@@ -175,7 +182,7 @@ impl Hub {
             id::CURRENT_TIME => self.heartbeat.on_current_time(now),
             // Read by the worker already.
             id::NEXT_VALID_ID | id::MANAGED_ACCTS => {}
-            known if incoming(known).is_some() => self.counters.unrouted_frames += 1,
+            known if incoming(known).is_some() => self.on_rest(message, now),
             unknown => {
                 let request = first_id(message.body);
                 if let Some(Route::Line(slot)) = request.and_then(|id| self.routes.get(id)) {
@@ -184,6 +191,17 @@ impl Hub {
                 self.counters.unknown_messages += 1;
                 tracing::debug!(message_id = unknown, "Gateway sent a message of an unknown id");
             }
+        }
+    }
+
+    /// Nobody gets it any more. If it is of a first load that was cancelled in its middle, the next
+    /// request of its kind waits for the end of that.
+    fn on_rest(&mut self, message: Located<'_>, now: Instant) {
+        self.counters.unrouted_frames += 1;
+        if let Some(group) = kind::load_of(message.message_id) {
+            let field = field_of(message.message_id);
+            let is_end = identity_of(field, message.body) == Some(Identity::End);
+            self.pacer.on_rest(group, is_end, now);
         }
     }
 
@@ -260,7 +278,7 @@ impl Hub {
                 self.session.on_upstream_restored(&because(code, text), now);
                 // Before READY nothing was asked for yet.
                 if self.session.is_up() {
-                    self.resubscribe_all(&because(code, text));
+                    self.resubscribe_all(&because(code, text), now);
                 }
             }
             RATE_EXCEEDED => self.on_rate_exceeded(None, text, now),

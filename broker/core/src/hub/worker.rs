@@ -151,6 +151,7 @@ impl Hub {
             if let Some(feed) = waiting.feed.filter(|feed| *feed != self.feed_in_force) {
                 self.feed_in_force = feed;
                 self.pacer.charge(now);
+                self.left_lately.feed(now);
                 self.send(super::upstream::market_data_type_request(feed), now);
             }
             let opens = self.on_left(request, now);
@@ -162,7 +163,10 @@ impl Hub {
                 self.outputs.push_back(Output::NoteClosed(request, Some(self.sent)));
             }
             match self.routes.get(request.0) {
-                Some(Route::Ended) | None => self.left_lately.cancel(waiting, self.sent, now),
+                Some(Route::Ended) | None => {
+                    self.pacer.on_cancel_left(request, now);
+                    self.left_lately.cancel(waiting, self.sent, now);
+                }
                 Some(_) => self.left_lately.request(request, now),
             }
         }

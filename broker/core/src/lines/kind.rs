@@ -11,6 +11,7 @@ use crate::fields::{self, field};
 use crate::ids::RequestId;
 use crate::memory::Memory;
 use crate::pacing::Lane;
+use crate::pacing::gates::Group;
 use crate::wire::message;
 
 /// A kind.
@@ -26,6 +27,8 @@ pub struct Kind {
     pub cancel: Cancel,
     /// For requests without an id: the messages that are its answers.
     pub answers: &'static [u32],
+    /// Of those without an id: its first load, which ends with a mark.
+    pub load: Option<Group>,
     /// The allowances that it uses.
     pub uses: &'static [Allowance],
     /// Where its request waits.
@@ -156,8 +159,8 @@ const fn kind(
     remembers: Remembers,
 ) -> Kind {
     let carries = carries(request);
-    let (answers, uses, lane) = (&[], &[], Lane::Data);
-    Kind { name, tws, request, cancel, answers, uses, lane, remembers, carries }
+    let (answers, load, uses, lane) = (&[], None, &[], Lane::Data);
+    Kind { name, tws, request, cancel, answers, load, uses, lane, remembers, carries }
 }
 
 /// Which event the answers to a request become, by its fields.
@@ -252,6 +255,7 @@ pub static ACCOUNT_SUMMARY: Kind = Kind {
 /// Values and portfolio of one account.
 pub static ACCOUNT_UPDATES: Kind = Kind {
     answers: &[id::ACCT_VALUE, id::PORTFOLIO_VALUE, id::ACCT_UPDATE_TIME, id::ACCT_DOWNLOAD_END],
+    load: Some(Group::AccountUpdates),
     ..kind(
         "account updates",
         "reqAccountUpdates",
@@ -271,6 +275,7 @@ pub static ACCOUNT_UPDATES_MULTI: Kind = kind(
 /// Positions of all accounts.
 pub static POSITIONS: Kind = Kind {
     answers: &[id::POSITION_DATA, id::POSITION_END],
+    load: Some(Group::Positions),
     ..kind(
         "positions",
         "reqPositions",
@@ -339,6 +344,11 @@ pub static ALL: [&Kind; 15] = [
     &NEWS_BULLETINS,
     &SCANNER,
 ];
+
+/// The load that a message without an id is of.
+pub fn load_of(message_id: u32) -> Option<Group> {
+    ALL.iter().find(|kind| kind.answers.contains(&message_id))?.load
+}
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Key;
+use super::again::Again;
 use super::kind::Kind;
 use super::wanted::{Filter, Wanted};
 use crate::ids::{ClientId, LineId, RequestId};
@@ -113,6 +114,8 @@ pub struct Line {
     pub asked_at: Option<Instant>,
     /// How often Gateway put it off since data came.
     pub put_off: u8,
+    /// How often it was asked for again because of trouble of its own.
+    pub again: Again,
     pub(super) key: Key,
 }
 

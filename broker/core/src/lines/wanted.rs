@@ -63,7 +63,7 @@ impl Wanted {
             body: body.encode_to_vec().into(),
             private: false,
             feed: None,
-            gate: Gate::Open,
+            gate: kind.load.map_or(Gate::Open, Gate::Alone),
             about,
             filter: Filter::All,
             unnamed: false,

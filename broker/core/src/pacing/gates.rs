@@ -29,6 +29,18 @@ const ONE_A_SECOND: Duration = Duration::from_millis(1_050);
 const LATE_ANSWER: &str =
     "one such request was not answered in time, and a late answer would be taken for this one's";
 
+/// Why one waits behind a load that was cancelled in its middle.
+const REST_OF_A_LOAD: &str = "the first load of another such request was cancelled in its middle, and what still comes of it \
+     would be taken for this one's";
+
+/// What is cancelled or lost, and has no id, may come all the same. So long, and so long after each
+/// piece of it, its end is waited for: a Gateway that takes the cancel sends none.
+pub const REST: Duration = Duration::from_secs(10);
+
+/// Why one waits that was asked for before.
+const TROUBLE: &str =
+    "Gateway did not serve it the last times, and it is asked again after a pause";
+
 /// What a request must pass besides the budget.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Gate {
@@ -45,6 +57,8 @@ pub enum Gate {
     TickByTick(Instrument),
     /// One a second of this group.
     OneASecond(Group),
+    /// Not before then, whatever else it must pass.
+    NotBefore(Instant, Box<Self>),
 }
 
 impl Gate {
@@ -57,6 +71,7 @@ impl Gate {
                 Self::History(History { instrument, ..history })
             }
             Self::TickByTick(instrument) => Self::TickByTick(instrument.known_by(contracts)),
+            Self::NotBefore(at, gate) => Self::NotBefore(at, Box::new(gate.known_by(contracts))),
             other => other,
         }
     }
@@ -86,6 +101,16 @@ pub enum Group {
     Wsh,
     RegulatorySnapshot,
     MatchingSymbols,
+    Positions,
+    AccountUpdates,
+}
+
+impl Group {
+    /// Is it a stream that begins with a load to an end mark? A cancel frees no other of its group
+    /// then: without an id the rest of the load could not be told from the next one.
+    const fn is_load(self) -> bool {
+        matches!(self, Self::Positions | Self::AccountUpdates)
+    }
 }
 
 /// The rules, and what they have seen.
@@ -116,7 +141,10 @@ impl Gates {
             Gate::Open => Verdict::Go,
             Gate::History(history) => self.history.check(history, client, now),
             Gate::Alone(group) => match self.alone.get(group) {
-                Some((_, Some(until))) if now < *until => Verdict::At(*until, LATE_ANSWER),
+                Some((_, Some(until))) if now < *until => {
+                    let why = if group.is_load() { REST_OF_A_LOAD } else { LATE_ANSWER };
+                    Verdict::At(*until, why)
+                }
                 Some((_, None)) => Verdict::Later("Gateway answers one such request at a time"),
                 _ => Verdict::Go,
             },
@@ -135,6 +163,8 @@ impl Gates {
             Gate::OneASecond(group) => {
                 after(self.seconds.get(group).copied(), ONE_A_SECOND, now, "one a second")
             }
+            Gate::NotBefore(at, _) if now < *at => Verdict::At(*at, TROUBLE),
+            Gate::NotBefore(_, gate) => self.check(gate, client, now),
         }
     }
 
@@ -156,6 +186,7 @@ impl Gates {
                 self.instruments.insert(instrument.name().to_owned(), now);
             }
             Gate::OneASecond(group) => drop(self.seconds.insert(*group, now)),
+            Gate::NotBefore(_, gate) => self.record(gate, request, client, now),
         }
     }
 
@@ -194,7 +225,27 @@ impl Gates {
         its.for_each(|(_, late)| *late = Some(until));
     }
 
-    /// It is answered, or cancelled.
+    /// The cancel of a request has left.
+    pub fn on_cancel_left(&mut self, request: RequestId, now: Instant) {
+        self.on_late(request, now + REST);
+    }
+
+    /// A piece of a load has come whose cancel has left, or waits for its turn.
+    pub fn on_rest(&mut self, group: Group, is_end: bool, now: Instant) {
+        match self.alone.get_mut(&group) {
+            Some(_) if is_end => drop(self.alone.remove(&group)),
+            Some((_, Some(until))) => *until = now + REST,
+            Some((_, None)) | None => {}
+        }
+    }
+
+    /// It is cancelled.
+    pub fn on_cancelled(&mut self, request: RequestId) {
+        self.history.on_done(request);
+        self.alone.retain(|group, (open, _)| *open != request || group.is_load());
+    }
+
+    /// It is answered, and if it has a load, to its end; or Gateway does not serve it.
     pub fn on_done(&mut self, request: RequestId) {
         self.history.on_done(request);
         self.alone.retain(|_, (open, _)| *open != request);

@@ -1,6 +1,8 @@
 //! What is kept for a reader that is too slow: the newest of each kind, in the order of arrival.
 //!
-//! Ticks and states are replaced by newer ones of their kind. Of tapes (trades, bars, news, texts)
+//! Ticks and states are replaced by newer ones of their kind. But a reader takes what it
+//! got up to the end mark of a state as the whole: what stands before that mark stays until the mark has
+//! left, or a newer one has come. Of tapes (trades, bars, news, texts)
 //! the oldest go when they take more room than the queue has; the newest text of each tick type
 //! stays. Everything else is kept.
 
@@ -9,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::BufMut;
 
 use super::{Entry, OVERHEAD, encode};
-use crate::fields::{Loss, field, loss_of, tick_type};
+use crate::fields::{Loss, end_of, field, loss_of, tick_type};
 use crate::memory::{Identity, identity_of};
 
 /// Two events of one kind: the newer one replaces the older.
@@ -35,6 +37,10 @@ pub(super) struct Conflated {
     room: usize,
     order: BTreeMap<u64, Kept>,
     newest: BTreeMap<Kind, u64>,
+    /// The end mark of a state, by subscription and field.
+    ends: BTreeMap<(u32, u8), u64>,
+    /// What stands before its end mark beside a newer one behind it: one of each kind.
+    before_end: BTreeMap<Kind, u64>,
     arrivals: u64,
     /// Arrivals of what is on tapes; some may have left.
     tape: VecDeque<u64>,
@@ -53,6 +59,8 @@ impl Conflated {
             room,
             order: BTreeMap::new(),
             newest: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            before_end: BTreeMap::new(),
             arrivals: 0,
             tape: VecDeque::new(),
             tape_bytes: 0,
@@ -94,14 +102,23 @@ impl Conflated {
                 self.tape_bytes += cost(body);
             }
             (_, Some(kind)) => {
-                let older = self.newest.insert(kind, arrival);
-                if let Some(old) = older.and_then(|older| self.order.remove(&older)) {
-                    self.bytes -= cost(&old.body);
-                    kept.skipped = old.skipped.saturating_add(1);
-                    left_out += 1;
+                let older = self.newest.insert(kind.clone(), arrival);
+                let outdated = match older {
+                    Some(older) if self.is_before_end(entry, older) => {
+                        self.before_end.insert(kind, older)
+                    }
+                    older => older,
+                };
+                left_out += outdated.map_or(0, |one| self.replace(one, &mut kept));
+            }
+            (_, None) => {
+                self.kept += 1;
+                if identity_of(entry.field, body) == Some(Identity::End) {
+                    let older = self.ends.insert((entry.subscription, entry.field), arrival);
+                    left_out += older.map_or(0, |older| self.replace(older, &mut kept));
+                    self.kept -= usize::from(older.is_some());
                 }
             }
-            (_, None) => self.kept += 1,
         }
         self.bytes += cost(body);
         self.order.insert(arrival, kept);
@@ -125,6 +142,10 @@ impl Conflated {
                 kept.skipped = kept.skipped.saturating_add(cut);
             } else if kind.is_none() {
                 self.kept -= 1;
+                let end = (kept.entry.subscription, kept.entry.field);
+                if self.ends.get(&end) == Some(&arrival) {
+                    self.ends.remove(&end);
+                }
             }
             if kept.on_tape {
                 self.tape_bytes -= cost(&kept.body);
@@ -132,15 +153,33 @@ impl Conflated {
                     self.tape.pop_front();
                 }
             }
-            if let Some(kind) = kind
-                && self.newest.get(&kind) == Some(&arrival)
-            {
-                self.newest.remove(&kind);
+            if let Some(kind) = kind {
+                for of_its_kind in [&mut self.newest, &mut self.before_end] {
+                    if of_its_kind.get(&kind) == Some(&arrival) {
+                        of_its_kind.remove(&kind);
+                    }
+                }
             }
             bytes += encode(&kept.entry, kept.skipped, &kept.body, out);
             events += 1;
         }
         (events, bytes)
+    }
+
+    /// An event goes for a newer one, which counts it.
+    fn replace(&mut self, older: u64, newer: &mut Kept) -> u64 {
+        let Some(old) = self.order.remove(&older) else {
+            return 0;
+        };
+        self.bytes -= cost(&old.body);
+        newer.skipped = newer.skipped.saturating_add(old.skipped).saturating_add(1);
+        1
+    }
+
+    /// Does an older event of this kind stand before the end mark of its state?
+    fn is_before_end(&self, newer: &Entry, older: u64) -> bool {
+        let end = end_of(newer.field).and_then(|end| self.ends.get(&(newer.subscription, end)));
+        end.is_some_and(|end| older < *end)
     }
 
     /// A text that has left the tape goes when a newer one of its type has come.

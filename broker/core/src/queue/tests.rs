@@ -1,5 +1,6 @@
 //! The queue against the typed schema, and against a naive model.
 
+mod ends;
 mod shared;
 
 use bytes::BytesMut;

@@ -9,12 +9,12 @@ const FIRST: &str = "DU0000001";
 const SECOND: &str = "DU0000002";
 
 impl World {
-    fn updates(&mut self, stream: StreamId, account: &str) {
+    pub(super) fn updates(&mut self, stream: StreamId, account: &str) {
         self.want(stream, 0, Wanted::account_updates(account), Manner::default());
     }
 
     /// What a stream listens to: the request, and the account in it.
-    fn heard(&self, stream: StreamId) -> Vec<(&'static str, String)> {
+    pub(super) fn heard(&self, stream: StreamId) -> Vec<(&'static str, String)> {
         let of = |(id, _): &(StreamId, _)| *id == stream;
         let (_, stream) = self.hub.streams.of(ClientId(stream.0)).find(of).unwrap();
         let stream = stream.subscriptions.values();
@@ -34,7 +34,7 @@ impl World {
     }
 
     /// READY again, with these accounts.
-    fn login(&mut self, accounts: &str) {
+    pub(super) fn login(&mut self, accounts: &str) {
         let epoch = self.spawned.last().unwrap().0;
         self.worker(WorkerEvent::Spawned { pid: 101 });
         self.worker(WorkerEvent::Hello(Hello { epoch, ..Hello::default() }));
@@ -49,7 +49,7 @@ impl World {
     }
 
     /// Codes of the errors in its marks.
-    fn errors(&mut self, stream: StreamId) -> Vec<String> {
+    pub(super) fn errors(&mut self, stream: StreamId) -> Vec<String> {
         let code = |event: MarketDataEvent| match event.body {
             Some(Body::Mark(mark)) => mark.error.map(|error| error.code),
             _ => None,
@@ -58,7 +58,7 @@ impl World {
     }
 
     /// The marks of a stream, and what was told with each.
-    fn marks(&mut self, stream: StreamId) -> Vec<(MarkKind, String)> {
+    pub(super) fn marks(&mut self, stream: StreamId) -> Vec<(MarkKind, String)> {
         let mark = |event: MarketDataEvent| match event.body {
             Some(Body::Mark(mark)) => Some((mark.kind(), mark.because)),
             _ => None,
@@ -77,7 +77,7 @@ impl World {
     }
 }
 
-fn whole(account: &str) -> Vec<(&'static str, String)> {
+pub(super) fn whole(account: &str) -> Vec<(&'static str, String)> {
     vec![("reqAccountUpdates", account.into())]
 }
 
@@ -292,6 +292,8 @@ fn whoever_was_served_from_other_requests_gets_the_updates_once_their_place_is_f
     };
     world.want(values, 1, Wanted::account_updates_multi(request), Manner::default());
     world.pass(1);
+    let end = tws::AccountDataEnd { account_name: Some(FIRST.into()) };
+    world.frame(id::ACCT_DOWNLOAD_END, &end);
     world.input(Input::StreamClosed { stream: first });
     world.pass(1);
     for stream in [second, same] {

@@ -145,3 +145,39 @@ fn an_error_without_an_id_ends_the_only_call_that_has_none() {
     world.frame(id::ERR_MSG, &ErrorMessage { error_code: Some(322), ..refused });
     assert_eq!(world.error(2).gateway_code, 322);
 }
+
+#[test]
+fn what_left_behind_a_market_data_type_that_gateway_may_not_have_taken_is_asked_for_under_it() {
+    let mut world = World::ready();
+    let stream = world.open(1);
+    let delayed = |world: &mut World, number, symbol: &str, feed| {
+        let contract = Contract { symbol: Some(symbol.into()), ..Contract::default() };
+        let request = MarketDataRequest { contract: Some(contract), ..Default::default() };
+        world.want(stream, number, Wanted::market_data(request, feed), Manner::default());
+    };
+    delayed(&mut world, 1, AAPL, 3);
+    world.tick(world.line(), 1.0);
+    world.pass(3);
+    // Gateway does not take the word that it is live from now on, and serves delayed data.
+    delayed(&mut world, 2, "MSFT", 1);
+    let rejected = world.line();
+    world.tick(rejected, 2.0);
+    let types = |world: &World| world.sent_of(id::REQ_MARKET_DATA_TYPE).len();
+    assert_eq!(types(&world), 2);
+    world.story(stream);
+    world.frame(id::ERR_MSG, &too_fast(None));
+    world.pass(1);
+    assert_eq!((types(&world), world.asked()), (3, 3), "MSFT alone, behind its type");
+    assert!(world.sent.contains(&(id::CANCEL_MKT_DATA, rejected)));
+    world.tick(world.line(), 3.0);
+    assert_eq!(world.story(stream), ["Stale 1", "Resumed 1", "new 3"]);
+    // A snapshot has what it has under the wrong type.
+    let contract = Contract { symbol: Some(AAPL.into()), ..Contract::default() };
+    let request = MarketDataRequest { contract: Some(contract), ..Default::default() };
+    let (client, call, request) = (ClientId(1), CallId(9), Box::new(request));
+    world.pass(3);
+    world.input(Input::Snapshot { client, call, request, feed: 3, accept_fee: false });
+    world.pass(1);
+    world.frame(id::ERR_MSG, &too_fast(None));
+    assert_eq!(world.error(9).gateway_code, 100);
+}

@@ -21,7 +21,7 @@ fn latin(number: u8) -> Vec<u8> {
 
 impl World {
     /// Frames of one read: message ids and bodies.
-    fn raw(&mut self, messages: &[(u32, Vec<u8>)]) {
+    pub(super) fn raw(&mut self, messages: &[(u32, Vec<u8>)]) {
         let mut frames = BytesMut::new();
         for (message_id, body) in messages {
             let mut frame = message_id.to_be_bytes().to_vec();
@@ -146,4 +146,48 @@ fn what_a_line_does_not_know_comes_as_unknown_with_its_bytes() {
     world.raw(&[(399, body(line, &[0x12, 9]))]);
     world.raw(&[(399, vec![0x12, 0])]);
     assert!(world.story(stream).is_empty(), "neither is of this line");
+}
+
+#[test]
+fn what_gateway_never_serves_well_is_asked_for_again_after_longer_and_longer_pauses() {
+    let depth = tws::MarketDepthRequest { contract: Some(contract(AAPL)), ..Default::default() };
+    let bars = tws::HistoricalDataRequest {
+        contract: Some(contract(AAPL)),
+        duration: Some("1 Y".into()),
+        bar_size_setting: Some("1 day".into()),
+        what_to_show: Some("TRADES".into()),
+        ..Default::default()
+    };
+    let halted = |line, code| {
+        let error =
+            ErrorMessage { id: Some(line), error_code: Some(code), ..ErrorMessage::default() };
+        (id::ERR_MSG, error.encode_to_vec())
+    };
+    let bad = |line| (id::MARKET_DEPTH, body(line, &[0x12, 0x02, 0x08, 0xff]));
+    for trouble in 0..3 {
+        let mut world = World::ready();
+        let stream = world.open(1);
+        let (request, wanted) = match trouble {
+            2 => (id::REQ_HISTORICAL_DATA, Wanted::historical_bars(bars.clone())),
+            _ => (id::REQ_MKT_DEPTH, Wanted::market_depth(depth.clone())),
+        };
+        world.want(stream, 1, wanted, Manner::default());
+        world.pass(1);
+        let mut answered = 0;
+        for _ in 0..300 {
+            let asked = world.sent_of(request);
+            for line in &asked[answered..] {
+                world.raw(&[match trouble {
+                    0 => bad(*line),
+                    1 => halted(*line, 316),
+                    _ => halted(*line, 10_182),
+                }]);
+            }
+            answered = asked.len();
+            world.pass(1);
+        }
+        assert!((8..=12).contains(&answered), "{answered} times in 5 minutes");
+        let queue = world.hub.pacer.queue(world.now);
+        assert!(queue[0].because.contains("after a pause"), "{queue:?}");
+    }
 }

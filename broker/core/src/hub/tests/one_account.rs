@@ -1,0 +1,29 @@
+//! Account updates that were wished for before the accounts of the login were known.
+
+use ibouncer_proto::tws::messages::id;
+
+use super::accounts::whole;
+use super::*;
+
+const FIRST: &str = "DU0000001";
+
+#[test]
+fn who_names_the_first_account_and_who_names_none_share_its_updates_whoever_came_first() {
+    for wishes in [["", FIRST], [FIRST, ""]] {
+        let mut world = World::new(Settings::default());
+        let (one, other) = (world.open(1), world.open(2));
+        world.updates(one, wishes[0]);
+        world.updates(other, wishes[1]);
+        world.come_up(215, &[FIRST, "DU0000002"]);
+        world.pass(1);
+        for stream in [one, other] {
+            assert_eq!(world.heard(stream), whole(FIRST), "{wishes:?}");
+        }
+        assert_eq!(world.sent_of(id::REQ_ACCT_DATA).len(), 1);
+        for asked in [id::REQ_ACCOUNT_UPDATES_MULTI, id::REQ_POSITIONS_MULTI] {
+            assert!(world.sent_of(asked).is_empty(), "what stood for them is not asked for");
+        }
+        let marks = world.marks(other);
+        assert!(marks.iter().any(|(kind, _)| *kind == MarkKind::Reset), "{marks:?}");
+    }
+}

@@ -13,7 +13,7 @@ pub(super) fn tell(spared: &[SparedOrder], output: &mut Output) {
     for one in spared {
         let name = one.order.as_ref().map_or("", |order| &order.client_order_id);
         let because = one.error.as_ref().map_or("", |error| &error.message);
-        output.remark(&wrap(&format!("{name}  lives on: {because}"), 2));
+        output.remark(&wrap(&format!("{name} lives on: {because}"), 2));
     }
 }
 
@@ -49,7 +49,7 @@ mod tests {
         }];
         let (mut output, _, err) = on_paper(false);
         tell(&spared, &mut output);
-        assert!(err.text().starts_with("a  lives on: its login is away"));
+        assert_eq!(err.text(), "a lives on: its login is away\n");
         assert_eq!(as_json(&spared)[0]["order"]["client_order_id"], "a");
         assert_eq!((exit(&spared), exit(&[])), (Exit::NotReady, Exit::Good));
     }

@@ -39,7 +39,7 @@ pub enum Command {
     /// Answer with the clients.
     Clients(oneshot::Sender<Vec<v1::ClientInfo>>),
     /// Answer with the lines.
-    Lines(oneshot::Sender<Vec<v1::LineInfo>>),
+    Lines(ClientId, oneshot::Sender<Vec<v1::LineInfo>>),
     /// Answer with what waits to leave for Gateway: of this client, or of all.
     Queue(ClientId, String, oneshot::Sender<v1::GetQueueResponse>),
     /// Answer with a look at Gateway's port, taken now.

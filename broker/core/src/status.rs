@@ -133,8 +133,16 @@ impl Hub {
             .collect()
     }
 
-    /// Every line. Operators who are limited to accounts see those of others, too, so accounts are
-    /// masked.
+    /// Every line, as this caller sees it: accounts are masked for who is limited to some.
+    pub fn list_lines_for(&self, caller: ClientId) -> Vec<v1::LineInfo> {
+        let mut lines = self.list_lines();
+        if self.scope_of(caller).is_some() {
+            lines.iter_mut().for_each(|line| line.symbol = self.mask_accounts(&line.symbol));
+        }
+        lines
+    }
+
+    /// Every line.
     pub fn list_lines(&self) -> Vec<v1::LineInfo> {
         self.lines
             .iter()
@@ -142,7 +150,7 @@ impl Hub {
                 let about = line.wanted.about.clone();
                 v1::LineInfo {
                     id: line.id.to_string(),
-                    symbol: self.mask_accounts(&about.label),
+                    symbol: about.label,
                     sec_type: about.sec_type,
                     exchange: about.exchange,
                     currency: about.currency,

@@ -38,7 +38,9 @@ impl Driver {
             Command::Status(answer) => drop(answer.send(Arc::new(self.status()))),
             Command::Accounts(answer) => drop(answer.send(self.accounts())),
             Command::Clients(answer) => drop(answer.send(self.clients())),
-            Command::Lines(answer) => drop(answer.send(self.hub.list_lines())),
+            Command::Lines(caller, answer) => {
+                drop(answer.send(self.hub.list_lines_for(caller)));
+            }
             Command::Queue(caller, client, answer) => {
                 drop(answer.send(self.hub.queue(caller, &client, Instant::now())));
             }

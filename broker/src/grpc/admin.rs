@@ -75,8 +75,9 @@ impl AdminService for Admin {
         &self,
         request: Request<ListLinesRequest>,
     ) -> Result<Response<ListLinesResponse>, Status> {
-        self.doorkeeper.admit_admin(&request, "ListLines").await?;
-        let lines = self.handle.ask(Command::Lines).await.map_err(|error| status(&error))?;
+        let caller = self.doorkeeper.admit_admin(&request, "ListLines").await?;
+        let lines = self.handle.ask(|answer| Command::Lines(caller.client, answer)).await;
+        let lines = lines.map_err(|error| status(&error))?;
         Ok(Response::new(ListLinesResponse { lines }))
     }
 

@@ -61,8 +61,8 @@ class AccountUpdatesBody:
                 # Other lines tell of the account from now on: all is old, whichever part it was.
                 self._stale_lines.clear()
                 self._resumed = False
-                for part in (_WHOLE, _VALUES, _POSITIONS):
-                    self._forget(part)
+                for each in (_WHOLE, _VALUES, _POSITIONS):
+                    self._forget(each)
             elif message.kind is MarkKind.RESUMED:
                 self._stale_lines.discard(message.line)
                 self._resumed = True

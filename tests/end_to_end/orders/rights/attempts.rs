@@ -222,6 +222,11 @@ impl Attempt {
         }
     }
 
+    /// Lines of it there: one for each order.
+    pub(super) fn lines(self) -> usize {
+        if let Self::PlaceTwo = self { 2 } else { 1 }
+    }
+
     /// Tries it.
     pub(super) async fn make(self, client: &Client) -> Result<(), Error> {
         let (orders, admin) = (client.orders(), client.admin());

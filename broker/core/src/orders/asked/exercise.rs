@@ -62,7 +62,12 @@ impl Desk {
         let account = asked.account().to_owned();
         let shown = tws::PlaceOrderRequest {
             contract: asked.contract.clone(),
-            order: Some(tws::Order { account: asked.account, ..tws::Order::default() }),
+            // What the rights to it depend on.
+            order: Some(tws::Order {
+                account: asked.account,
+                customer_account: asked.customer_account,
+                ..tws::Order::default()
+            }),
             ..Default::default()
         };
         self.free_name(&owner, &name, around.now);

@@ -68,7 +68,10 @@ impl Desk {
             by: caller.shown().to_owned(),
             since_ms: self.millis(now),
         };
-        self.facts.halts.insert(asked.client.clone(), halt);
+        let before = self.facts.halts.get(&asked.client);
+        if !before.is_some_and(|before| self.is_not_its_own_to_end(caller, &asked.client, before)) {
+            self.facts.halts.insert(asked.client.clone(), halt);
+        }
         self.save_facts();
         // What waits for its turn is a new order still.
         let halted = crate::orders::brakes::halted(&format!("trading was halted: {reason}"));
@@ -150,6 +153,12 @@ impl Desk {
         }
     }
 
+    /// A halt of an administrator that another one has ordered.
+    fn is_not_its_own_to_end(&self, caller: &Caller, client: &str, halt: &Halt) -> bool {
+        let is_halted = caller.principal.as_deref() == Some(client) && !caller.operator;
+        is_halted && halt.by != caller.shown()
+    }
+
     pub(in crate::orders) fn resume(
         &mut self,
         caller: &Caller,
@@ -165,9 +174,7 @@ impl Desk {
         self.only_enabled()?;
         let reason = checked_reason(reason)?;
         if let Some(halt) = self.facts.halts.get(client)
-            && !caller.operator
-            && caller.principal.as_deref() == Some(client)
-            && halt.by != caller.shown()
+            && self.is_not_its_own_to_end(caller, client, halt)
         {
             let by = &halt.by;
             let what =

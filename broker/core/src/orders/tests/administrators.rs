@@ -271,8 +271,9 @@ fn a_halted_administrator_changes_nobodys_orders_and_does_not_end_its_halt() {
         let (client, reason) = ("risk".to_owned(), reason.to_owned());
         OrderRequest::Resume(v1::ResumeTradingRequest { client, reason })
     };
+    floor.call("risk", halt("risk", false));
     let call = floor.call("risk", resume("of my own"));
-    assert_eq!(floor.refused(call).code, "RIGHT_DENIED");
+    assert_eq!(floor.refused(call).code, "RIGHT_DENIED", "its own halt does not take its place");
     let call = floor.call("boss", resume("cooled"));
     floor.answer::<v1::ResumeTradingResponse>(call);
     // One that it has ordered itself is its own to end.

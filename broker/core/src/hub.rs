@@ -205,10 +205,7 @@ impl Hub {
                 self.desk.on_alone(now);
                 self.session.on_orphan_gone(now);
             }
-            Input::Stop { because } => {
-                self.desk.on_stopping(now);
-                self.session.stop(&because, now);
-            }
+            Input::Stop { because } => self.stop(&because, now),
             Input::LetGo { because } => self.let_go(&because, now),
             Input::Settings(settings) => self.on_settings(*settings, now),
             Input::Worker { epoch, event } => self.on_worker(epoch, event, now),

@@ -158,7 +158,10 @@ class AccountCalls(Calls):
     def stream_positions(
         self, *, reconnect: bool | None = None
     ) -> LineStream[Position | ImageEnd | Mark | Notice | Info]:
-        """Positions of all accounts (TWS: reqPositions); one that is gone comes with 0."""
+        """Positions of all accounts (TWS: reqPositions); one that is gone comes with 0.
+
+        Behind a RESUMED that is `local` (another broker) the whole state follows: forget all first.
+        """
         return self._line(
             lambda opened: opened.account.StreamPositions,
             account_pb2.StreamPositionsRequest(),

@@ -130,9 +130,15 @@ impl Hub {
         self.pacer.drain(now);
     }
 
+    /// The broker ends, and its session with it.
+    pub(super) fn stop(&mut self, because: &str, now: Instant) {
+        self.end_trading(now);
+        self.session.stop(because, now);
+    }
+
     /// The broker ends and leaves a live session to the next one.
     pub(super) fn let_go(&mut self, because: &str, now: Instant) {
-        self.desk.on_stopping(now);
+        self.end_trading(now);
         if self.session.is_up() && !self.outlives {
             // It would end with us, and without an order.
             return self.session.stop(because, now);

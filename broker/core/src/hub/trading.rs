@@ -292,6 +292,21 @@ impl Hub {
         }
     }
 
+    /// The broker is ending. What waits for the disk does not leave any more, but for cancels: behind
+    /// the word to end, the worker takes nothing.
+    pub(super) fn end_trading(&mut self, now: Instant) {
+        self.desk.on_stopping(now);
+        for held in std::mem::take(&mut self.trading.outbox) {
+            let Some(key) = held.key.filter(|_| !held.regardless) else {
+                self.put_out(held.number, held.frames);
+                held.key.into_iter().for_each(|key| self.desk.on_left(key));
+                continue;
+            };
+            self.put_out(held.number, Bytes::new());
+            self.desk.on_withheld(key, &error::stopping(), now);
+        }
+    }
+
     /// The link broke: what has not left never will.
     pub(super) fn clear_outbox(&mut self, now: Instant) {
         for held in std::mem::take(&mut self.trading.outbox) {

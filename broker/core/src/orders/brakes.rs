@@ -8,6 +8,7 @@ mod doubts;
 
 use std::collections::BTreeMap;
 
+use super::Desk;
 use super::session::reconcile::Listing;
 use crate::error::{self, Error, Retry};
 use crate::principals::WhenAway;
@@ -54,6 +55,9 @@ impl Brakes {
 
     /// Why Gateway would not know what a cancel is about, if it would not.
     pub(crate) fn no_way(&self) -> Option<Error> {
+        if self.stopping {
+            return Some(error::stopping());
+        }
         let because = match self.road {
             Road::Down => {
                 "there is no session with Gateway, so nothing can be cancelled: wait for READY and \
@@ -131,6 +135,30 @@ impl Brakes {
         let code = if self.road == Road::Open { "TRADING_RECONCILING" } else { "NOT_READY" };
         let what = format!("{away}; try again, or let orders wait (when_away = \"queue\")");
         Gate::Closed(error::trading_closed(code, Retry::After, &what))
+    }
+}
+
+impl Desk {
+    /// Halts and everything else that can close trading for this owner.
+    pub(in crate::orders) fn gate(&self, owner: &str, when_away: WhenAway) -> Gate {
+        for (who, name) in [("all clients", ""), ("this client", owner)] {
+            if let Some(error) = self.halt_of(who, name) {
+                return Gate::Closed(error);
+            }
+        }
+        self.brakes.gate(when_away)
+    }
+
+    /// Is there a halt of this client, or of all if it has no name? `who` says who that is.
+    pub(in crate::orders) fn halt_of(&self, who: &str, name: &str) -> Option<Error> {
+        let halt = self.facts.halts.get(name)?;
+        let whose = if name.is_empty() { "" } else { &format!("--client {name} ") };
+        let because = format!(
+            "trading of {who} is halted by {}: {}; `ibouncer trading resume {whose}--reason …` \
+             ends that",
+            halt.by, halt.reason
+        );
+        Some(halted(&because))
     }
 }
 

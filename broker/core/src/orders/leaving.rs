@@ -106,6 +106,9 @@ impl Desk {
         }
         let audit = Audit { result: "sent", ..departure.audit };
         self.write_down(self.lines_of(&audit, &departure.orders));
+        if departure.ordered {
+            self.on_ordered_left(&audit.owner);
+        }
     }
 
     /// It has its number and does not leave after all: never.
@@ -120,6 +123,21 @@ impl Desk {
     pub(super) fn withdraw_all(&mut self, error: &Error, now: Instant) {
         while let Some(departure) = self.departures.pop_first() {
             self.not_sent(departure, error, now);
+        }
+    }
+
+    /// The broker is ending: what has not had its turn by now never leaves, cancels included, and the
+    /// callers hear that. They are better made again at the next broker than lost with this one.
+    pub(crate) fn on_stopping(&mut self, now: Instant) {
+        self.brakes.stopping = true;
+        let error = error::not_sent(error::stopping());
+        let waiting = self.departures.iter().filter(|(_, one)| !one.numbered);
+        for key in waiting.map(|(key, _)| key).collect::<Vec<_>>() {
+            self.take_back(key, &error, now);
+        }
+        for one in self.waiting.take_out(|_| true) {
+            self.refuse(&one.caller, &one.request, &error);
+            self.reply(one.call, Err(error.clone()));
         }
     }
 
@@ -143,7 +161,7 @@ impl Desk {
         let error = error::not_sent(error.clone());
         // Of what was not written down nothing remains after this.
         let reason = error.message.clone();
-        let audit = Audit { result: "not-sent", reason, ..departure.audit };
+        let audit = Audit { result: "not-sent", reason, ..departure.audit.clone() };
         let lines = self.lines_of(&audit, &departure.orders);
         for id in &departure.orders {
             match departure.what {
@@ -163,6 +181,9 @@ impl Desk {
                 }
                 What::CancelEvery => {}
             }
+        }
+        if departure.ordered {
+            self.owe_again(&departure, now);
         }
         for (call, _) in departure.waiters {
             self.reply(call, Err(error.clone()));

@@ -154,6 +154,34 @@ fn a_frame_waits_for_the_disk_of_the_order_before_it_and_no_longer_than_the_dead
 }
 
 #[test]
+fn what_waits_for_the_disk_when_the_broker_ends_does_not_leave_but_for_cancels() {
+    for lets_go in [false, true] {
+        let mut world = trading();
+        world.hub.outlives = lets_go;
+        place(&mut world, 1, "open");
+        world.pass(1);
+        let open = placed(&world);
+        world.disk_works = false;
+        place(&mut world, 2, "late");
+        let cancel =
+            api::CancelOrderRequest { client_order_id: "open".into(), ..Default::default() };
+        let request = OrderRequest::Cancel(cancel.encode_to_vec().into());
+        world.input(Input::Order { client: CLIENT, call: CallId(3), request });
+        let number = world.number;
+        let because = "SIGTERM".to_owned();
+        world.input(if lets_go { Input::LetGo { because } } else { Input::Stop { because } });
+        assert_eq!((world.shut_down, world.let_go), if lets_go { (0, 1) } else { (1, 0) });
+        assert_eq!(placed(&world), open);
+        assert_eq!(world.sent_of(id::CANCEL_ORDER), open);
+        assert_eq!(world.number, number + 2, "an empty frame took the order's number");
+        let error = world.replies[&CallId(2)].as_ref().unwrap_err();
+        let not_sent = api::ErrorDelivery::NotSent;
+        assert_eq!((error.code.as_str(), error.delivery()), ("STOPPING", not_sent));
+        world.replies[&CallId(3)].as_ref().unwrap();
+    }
+}
+
+#[test]
 fn after_a_long_silence_gateway_must_speak_before_an_order_leaves() {
     let mut world = trading();
     world.now += world.hub.settings.trading.idle + Duration::from_secs(1);

@@ -9,6 +9,7 @@ use crate::hub::Reply;
 use crate::ids::CallId;
 use crate::orders::body::patch::{put_part, with_parts};
 use crate::orders::journal::OrderRecord;
+use crate::orders::leaving::departures::What;
 use crate::orders::{Caller, Desk};
 
 /// Field of `SparedOrder`.
@@ -98,6 +99,11 @@ impl Desk {
             match self.cancel_one(caller, id, None, audit, now) {
                 Ok(_) => all.orders.push(id),
                 Err(error) => all.spared.push((id, error)),
+            }
+            let ordered = caller.is_none() || by.principal.as_deref() != Some(owner);
+            let key = self.departing(id, |what| what == What::Cancel).filter(|_| ordered);
+            if let Some(departure) = key.and_then(|key| self.departures.get_mut(key)) {
+                departure.ordered = true;
             }
         }
         all

@@ -85,7 +85,8 @@ impl Desk {
                     let all = self.cancel_all_of(&owner, caller, &reason, now);
                     cancels += all.orders.len();
                     spared.extend(all.spared);
-                    if self.any_elsewhere(&owner) {
+                    // Until the last of it has left it is on disk.
+                    if self.any_elsewhere(&owner) || self.is_on_its_way(&owner) {
                         self.owe_ordered(&owner, caller, &reason, now);
                     }
                 } else if open > 0 {
@@ -122,13 +123,6 @@ impl Desk {
         owners.sort();
         owners.dedup();
         owners
-    }
-
-    /// The broker is ending: what has not left by now never leaves, and its callers hear that. Cancels
-    /// leave as long as they can.
-    pub(crate) fn on_stopping(&mut self, now: Instant) {
-        self.brakes.stopping = true;
-        self.withdraw_of("", &error::not_sent(error::stopping()), now);
     }
 
     fn withdraw_of(&mut self, client: &str, error: &Error, now: Instant) {

@@ -18,7 +18,7 @@ use crate::error::{self, Error, Retry};
 use crate::ids::CallId;
 use crate::orders::body::{self, Purpose, UpstreamIds, versions};
 use crate::orders::book::order::Order;
-use crate::orders::brakes::{self, Gate};
+use crate::orders::brakes::Gate;
 use crate::orders::journal::{Audit, OrderRecord};
 use crate::orders::leaving::departures::{Ask, Departure, What};
 use crate::orders::rights::{self, Known};
@@ -122,28 +122,6 @@ impl Desk {
             _ => self.waiting.wait_for_opening(waiting),
         }
         Ok(Admitted::Later)
-    }
-
-    /// Halts and everything else that can close trading for this owner.
-    pub(in crate::orders) fn gate(&self, owner: &str, when_away: WhenAway) -> Gate {
-        for (who, name) in [("all clients", ""), ("this client", owner)] {
-            if let Some(error) = self.halt_of(who, name) {
-                return Gate::Closed(error);
-            }
-        }
-        self.brakes.gate(when_away)
-    }
-
-    /// Is there a halt of this client, or of all if it has no name? `who` says who that is.
-    pub(in crate::orders) fn halt_of(&self, who: &str, name: &str) -> Option<Error> {
-        let halt = self.facts.halts.get(name)?;
-        let whose = if name.is_empty() { "" } else { &format!("--client {name} ") };
-        let because = format!(
-            "trading of {who} is halted by {}: {}; `ibouncer trading resume {whose}--reason …` \
-             ends that",
-            halt.by, halt.reason
-        );
-        Some(brakes::halted(&because))
     }
 
     pub(in crate::orders) fn known_of<'a>(

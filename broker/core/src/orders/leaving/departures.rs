@@ -54,6 +54,8 @@ pub(crate) struct Departure {
     pub(in crate::orders) messages: usize,
     /// Gateway keeps it back (`transmit` is false) and does not say that it has it.
     pub(in crate::orders) held: bool,
+    /// A cancel of whatever its owner has open, and not by the owner: it is owed until it has left.
+    pub(in crate::orders) ordered: bool,
     /// Who asked for it.
     pub(in crate::orders) caller: Caller,
     /// Who is named in the audit log.
@@ -62,8 +64,17 @@ pub(crate) struct Departure {
 
 impl Departure {
     pub(in crate::orders) fn new(what: What, orders: Vec<i32>, audit: Audit) -> Self {
-        let (waiters, caller) = (Vec::new(), Caller::default());
-        Self { what, orders, waiters, numbered: false, messages: 1, held: false, caller, audit }
+        Self {
+            what,
+            orders,
+            waiters: Vec::new(),
+            numbered: false,
+            messages: 1,
+            held: false,
+            ordered: false,
+            caller: Caller::default(),
+            audit,
+        }
     }
 
     pub(in crate::orders) fn waiter(mut self, waiter: Option<(CallId, Ask)>) -> Self {

@@ -14,6 +14,7 @@ use crate::ids::ClientId;
 use crate::notes::Severity;
 use crate::orders::asked::cancel::the_broker;
 use crate::orders::journal::{OrderRecord, OrderedCancels};
+use crate::orders::leaving::departures::Departure;
 use crate::orders::{Caller, Desk};
 
 /// Whose orders are to be cancelled, and when.
@@ -34,7 +35,11 @@ struct Left {
     due: Instant,
 }
 
-/// What another login is in the way of is tried again after this time, and in the next session.
+/// Why the broker cancels for those who left.
+const LEFT: &str = "its owner has left";
+
+/// What another login is in the way of, or what waits for its turn, is looked at again after this time,
+/// and in the next session.
 const PUT_OFF: Duration = Duration::from_secs(60);
 
 impl Owed {
@@ -148,14 +153,28 @@ impl Desk {
         now: Instant,
     ) {
         let accounts = self.principal_of(caller).map(|one| one.accounts.clone());
-        let accounts = accounts.unwrap_or_default();
+        let ordered = (caller.shown(), reason, accounts.unwrap_or_default());
+        // What is placed from now on, perhaps after the halt, is not meant. Ids go up.
+        self.owe(owner, ordered, self.next_id, now);
+    }
+
+    fn owe(
+        &mut self,
+        owner: &str,
+        (by, reason, accounts): (&str, &str, Vec<String>),
+        before: i32,
+        now: Instant,
+    ) {
         let ordered = self.facts.ordered.entry(owner.to_owned());
         let is_new = matches!(ordered, Entry::Vacant(_));
         let ordered = ordered.or_default();
-        ordered.by = caller.shown().to_owned();
-        ordered.reason = reason.to_owned();
-        // What is placed from now on, perhaps after the halt, is not meant. Ids go up.
-        ordered.before = self.next_id;
+        by.clone_into(&mut ordered.by);
+        reason.clone_into(&mut ordered.reason);
+        // 0 is all of them.
+        ordered.before = match ordered.before {
+            0 if !is_new => 0,
+            known => known.max(before),
+        };
         if accounts.is_empty() || (ordered.accounts.is_empty() && !is_new) {
             ordered.accounts.clear();
         } else {
@@ -163,11 +182,28 @@ impl Desk {
             ordered.accounts.sort();
             ordered.accounts.dedup();
         }
-        self.owed.ordered.insert(owner.to_owned(), now);
+        let due = if self.is_on_its_way(owner) { now + PUT_OFF } else { now };
+        self.owed.ordered.insert(owner.to_owned(), due);
         self.save_facts();
     }
 
     /// Of a principal that wants it.
+    /// A cancel that was owed has not left after all.
+    pub(in crate::orders) fn owe_again(&mut self, departure: &Departure, now: Instant) {
+        let (owner, audit) = (&departure.audit.owner, &departure.audit);
+        if audit.reason == LEFT {
+            let is_away = self.instances.get(owner).is_none_or(BTreeSet::is_empty);
+            if is_away && !self.owed.left.contains_key(owner) {
+                self.owe_left(owner, now);
+            }
+            return;
+        }
+        let by = if audit.principal.is_empty() { &audit.client } else { &audit.principal };
+        let accounts = self.principals.get(by).map(|one| one.accounts.clone()).unwrap_or_default();
+        let before = departure.orders.iter().max().map_or(0, |id| id.saturating_add(1));
+        self.owe(owner, (by, &audit.reason, accounts), before, now);
+    }
+
     fn owe_left(&mut self, owner: &str, since: Instant) {
         let Some(grace) = self.grace_of(owner) else {
             return;
@@ -185,7 +221,7 @@ impl Desk {
         }
         let left = self.owed.left.iter().filter(|(_, left)| left.due <= now);
         for owner in left.map(|(who, _)| who.clone()).collect::<Vec<_>>() {
-            self.cancel_owed(&owner, &the_broker(), "its owner has left", |_| true, now);
+            self.cancel_owed(&owner, &the_broker(), LEFT, |_| true, now);
             if self.is_put_off(&owner) {
                 self.owed.left.entry(owner).and_modify(|left| left.due = now + PUT_OFF);
                 continue;
@@ -202,14 +238,31 @@ impl Desk {
                     && (before == 0 || record.order_id < before)
             };
             self.cancel_owed(&owner, &by, &reason, meant, now);
-            if self.is_put_off(&owner) {
+            if self.is_put_off(&owner) || self.is_on_its_way(&owner) {
                 self.owed.ordered.insert(owner, now + PUT_OFF);
                 continue;
             }
-            self.owed.ordered.remove(&owner);
-            self.facts.ordered.remove(&owner);
-            self.save_facts();
+            self.fulfil(&owner);
         }
+    }
+
+    /// Ordered cancels of this owner's orders wait for their turn.
+    pub(in crate::orders) fn is_on_its_way(&self, owner: &str) -> bool {
+        self.departures.iter().any(|(_, one)| one.ordered && one.audit.owner == owner)
+    }
+
+    /// A cancel that was owed has left. What was ordered is done once all of it has.
+    pub(in crate::orders) fn on_ordered_left(&mut self, owner: &str) {
+        let ordered = self.facts.ordered.contains_key(owner);
+        if ordered && !self.is_on_its_way(owner) && !self.any_elsewhere(owner) {
+            self.fulfil(owner);
+        }
+    }
+
+    fn fulfil(&mut self, owner: &str) {
+        self.owed.ordered.remove(owner);
+        self.facts.ordered.remove(owner);
+        self.save_facts();
     }
 
     /// Another login is in the way of some of what is owed.

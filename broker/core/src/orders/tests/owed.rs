@@ -202,3 +202,35 @@ fn what_is_placed_after_the_end_of_a_halt_is_not_cancelled_for_it() {
     let placed = floor.answer::<v1::PlaceOrderResponse>(waits).order.unwrap();
     assert_eq!((placed.state(), cancels(&floor)), (State::Sent, 1));
 }
+
+#[test]
+fn what_a_halt_has_ordered_is_owed_until_it_has_left() {
+    let stops: fn(&mut Floor) = |floor| {
+        floor.desk.on_stopping(floor.now);
+        floor.settle();
+        let disk = floor.disk.clone();
+        *floor = Floor::closed(disk);
+    };
+    let dies: fn(&mut Floor) = |floor| *floor = Floor::closed(floor.disk.clone());
+    for interrupted in [Floor::down, stops, dies] {
+        let mut floor = Floor::open();
+        for name in ["a", "b"] {
+            let id = floor.placed("momentum", name);
+            floor.opened(id, "Submitted", 10.0);
+        }
+        let call = floor.call("risk", halt("momentum", true));
+        assert_eq!(floor.answer::<v1::HaltTradingResponse>(call).cancels, 2);
+        floor.settle();
+        interrupted(&mut floor);
+        assert_eq!(cancels(&floor), 0);
+        floor.session(2, Before::New);
+        for name in ["a", "b"] {
+            floor.opened(floor.order("momentum", name).order_id, "Submitted", 10.0);
+        }
+        floor.reconcile();
+        passes(&mut floor, 0);
+        floor.leave();
+        assert_eq!(cancels(&floor), 2);
+        assert!(floor.disk.facts.as_ref().unwrap().ordered.is_empty());
+    }
+}

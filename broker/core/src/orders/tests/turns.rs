@@ -202,18 +202,21 @@ fn who_may_not_trade_any_more_sends_nothing_that_waits_either() {
 #[test]
 fn what_has_not_left_when_the_broker_ends_never_leaves_and_its_callers_hear_that() {
     let mut floor = Floor::open();
-    let id = floor.placed("momentum", "open");
-    floor.opened(id, "Submitted", 10.0);
+    for name in ["open", "b"] {
+        let id = floor.placed("momentum", name);
+        floor.opened(id, "Submitted", 10.0);
+    }
     let waiting: Vec<_> = (0..10).map(|at| floor.place("momentum", &format!("o{at}"))).collect();
     let change = floor.call("momentum", modify("open", 9.0));
-    floor.cancel("momentum", "open");
+    let cancel = floor.cancel("momentum", "b");
     floor.desk.on_stopping(floor.now);
     floor.settle();
     let late = floor.place("momentum", "late");
-    for call in waiting.into_iter().chain([change, late]) {
+    let late_cancel = floor.cancel("momentum", "open");
+    for call in waiting.into_iter().chain([change, cancel, late, late_cancel]) {
         assert_eq!(floor.refused(call).code, "STOPPING", "and not sent");
     }
+    let before = floor.left.len();
     floor.leave();
-    let left: Vec<_> = floor.left.iter().map(|(message, _)| *message).collect();
-    assert_eq!(left, [id::PLACE_ORDER, id::CANCEL_ORDER], "cancels leave as long as they can");
+    assert_eq!(floor.left.len(), before);
 }

@@ -158,6 +158,8 @@ pub struct Desk {
     accounts: Vec<String>,
     /// Orders that have ended and are open in the list that comes now, as it shows them.
     relisted: BTreeMap<i32, Bytes>,
+    /// And statuses of such a list that say that less has filled.
+    reduced: BTreeMap<i32, Bytes>,
     reconciled: Option<Instant>,
     /// What waits in the queue or for the disk, by the number under which it waits.
     departures: Departures,
@@ -209,6 +211,7 @@ impl Desk {
             epoch: None,
             accounts: Vec::new(),
             relisted: BTreeMap::new(),
+            reduced: BTreeMap::new(),
             reconciled: None,
             departures: Departures::default(),
             previews: BTreeMap::new(),

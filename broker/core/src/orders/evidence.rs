@@ -18,6 +18,7 @@ mod fills;
 mod ids;
 mod matching;
 mod modified;
+mod reduced;
 mod revival;
 mod rivals;
 mod whose;
@@ -173,7 +174,10 @@ impl Desk {
         let ended = meaning(told.status())
             .is_some_and(|state| matches!(state, State::Filled | State::Cancelled));
         match self.whose(order_id, told.client_id(), &Description::bare(told.perm_id())) {
-            Whose::Ours => self.on_told(order_id, &told_of, now),
+            Whose::Ours => {
+                self.keep_reduced(order_id, told, message);
+                self.on_told(order_id, &told_of, now);
+            }
             Whose::Another(unlike) if ended => self.on_another(order_id, told.perm_id(), unlike),
             Whose::Another(unlike) => self.on_another_status(told, message, unlike, now),
             Whose::Missing | Whose::Unproven => {}
@@ -235,6 +239,7 @@ impl Desk {
         let counts = |filled: &&str| lowered || is_more(filled, &order.record.filled);
         if let Some(filled) = told.filled.filter(counts) {
             filled.clone_into(&mut order.record.filled);
+            order.filled_in = self.reconciler.passes_begun();
         }
         // One that comes late tells what remained of less.
         let is_same = |filled: &str| number(filled) == number(&order.record.filled);

@@ -103,6 +103,7 @@ impl Desk {
         self.answers_due.clear();
         self.book.foreign.clear();
         self.relisted.clear();
+        self.reduced.clear();
         self.reconciler.on_session_down();
         self.brakes.reconciling = false;
         self.reconciled = None;
@@ -166,6 +167,7 @@ impl Desk {
         let listing = self.reconciler.listing();
         if listing == Some(Listing::OpenOrders) {
             self.revive_relisted(complete, now);
+            self.lower_reduced(complete, now);
             if complete {
                 self.book.age_foreign();
             }

@@ -40,6 +40,8 @@ pub(crate) struct Order {
     pub(crate) altered_in: Option<u64>,
     /// Pass of Gateway's lists that was begun last when Gateway told of its end.
     pub(crate) ended_in: u64,
+    /// The same of its newest fill.
+    pub(crate) filled_in: u64,
     /// Pass of Gateway's lists in which Gateway showed it without the change that it has not answered.
     pub(crate) unchanged_in: u64,
     /// Gateway's word has proven its end wrong, and may move it.
@@ -60,6 +62,7 @@ impl Order {
             journaled: false,
             altered_in: None,
             ended_in: 0,
+            filled_in: 0,
             unchanged_in: 0,
             overruled: false,
             refused: None,

@@ -164,6 +164,7 @@ impl Desk {
         if !is_more(&order.record.filled, &filled) {
             // As much again is a correction of the newest one.
             order.fill_to(&filled);
+            order.filled_in = self.reconciler.passes_begun();
             order.record.avg_fill_price = execution.avg_price();
         }
         let total = largest_total(&request, &order.record);

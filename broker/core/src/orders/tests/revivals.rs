@@ -229,3 +229,39 @@ fn what_fills_while_the_list_comes_is_not_revived_by_it() {
     });
     assert_eq!((floor.state("momentum", "a"), filled(&floor)), (State::Filled, "30"));
 }
+
+#[test]
+fn a_fill_that_gateway_takes_back_without_an_execution_leaves_the_order_open() {
+    for (told, taken) in [("Filled", "10"), ("Submitted", "7")] {
+        let mut floor = Floor::open();
+        let id = floor.placed("momentum", "a");
+        floor.opened(id, "Submitted", 10.0);
+        let remaining = if taken == "10" { "0" } else { "3" };
+        floor.hear(id::ORDER_STATUS, &filled_status(id, told, taken, remaining));
+        let lists = |floor: &mut Floor| {
+            floor.opened(id, "Submitted", 10.0);
+            floor.hear(id::ORDER_STATUS, &filled_status(id, "Submitted", "6", "4"));
+        };
+        // Outside of a list that is late.
+        lists(&mut floor);
+        assert_eq!(filled(&floor), taken);
+        floor.down();
+        floor.session(2, Before::New);
+        let mut passes = 0;
+        floor.reconcile_with(|floor| {
+            lists(floor);
+            passes += 1;
+            assert_eq!(filled(floor), taken, "the list is not complete, and may be late");
+        });
+        assert_eq!(passes, 2);
+        assert_eq!((floor.state("momentum", "a"), filled(&floor)), (State::Working, "6"));
+        assert_eq!(floor.order("momentum", "a").remaining, "4");
+        assert!(floor.notes.iter().any(|note| note.contains("a fill was taken back")));
+        floor.cancel("momentum", "a");
+        floor.leave();
+        assert_eq!(floor.left.last().unwrap().0, id::CANCEL_ORDER);
+        // It fills once more.
+        floor.hear(id::ORDER_STATUS, &filled_status(id, "Filled", "10", "0"));
+        assert_eq!(floor.state("momentum", "a"), State::Filled);
+    }
+}

@@ -3,11 +3,12 @@
 //!
 //! Read on in `session/proof.rs` (what is lost, and what is proven), `session/reconcile.rs` (the
 //! passes over Gateway's lists), `session/login.rs` (whether the journal is this login's),
-//! `session/reach.rs` (how far back executions are asked for) and `session/instances.rs` (cancels that
-//! a client's leaving owes).
+//! `session/reach.rs` (how far back executions are asked for), `session/instances.rs` (cancels that
+//! a client's leaving owes) and `session/ordered.rs` (those that operators have ordered).
 
 pub(super) mod instances;
 mod login;
+mod ordered;
 mod proof;
 pub(super) mod reach;
 pub(super) mod reconcile;
@@ -225,16 +226,14 @@ impl Desk {
     /// Of a group that was cut on its way, what Gateway holds back for the rest is cancelled. It was
     /// cut only if Gateway has never told of its last order, in whatever session, or has refused that
     /// one: a group that has arrived is not torn by a list that lacks one of it. And Gateway has to
-    /// show that it holds the others back, which a later order of the same parent may have let go.
+    /// show that it holds the others back, which a later order of the same parent may have let go, or
+    /// a change that is under way. Behind a refusal it has to show it once more after a while: what
+    /// seemed to be one can have been a notice, and lists come late.
     fn end_torn_groups(&mut self, now: Instant) {
         let Some(epoch) = self.epoch else {
             return;
         };
-        let is_held_back = |order: &&Order| {
-            order.state() == State::Inactive
-                && order.is_seen_in(epoch)
-                && is_held(&request_of(&order.record.request))
-        };
+        let now_ms = self.millis(now);
         let is_cut = |order: &&Order| {
             let last = self.book.last_of_group(&order.record.group);
             last.is_some_and(|last| {
@@ -248,10 +247,20 @@ impl Desk {
                 one.parent_id != 0 && parents.contains(&one.parent_id) && one.group != *group
             })
         };
-        let torn = self.book.iter().filter(is_held_back).filter(is_cut);
+        let patience = self.settings.answer_deadline;
+        let is_news = |order: &Order| {
+            let last = self.book.last_of_group(&order.record.group);
+            last.filter(|last| last.state() == State::Rejected)
+                .is_some_and(|last| now_ms - last.record.updated_ms < patience.as_millis() as i64)
+        };
+        let torn = self.book.iter().filter(|order| is_held_back(order, epoch)).filter(is_cut);
         let torn = torn.filter(|order| !is_let_go(order));
-        let torn: Vec<i32> = torn.map(|order| order.record.order_id).collect();
-        for id in torn {
+        let torn: Vec<_> = torn.map(|order| (order.record.order_id, is_news(order))).collect();
+        for (id, is_news) in torn {
+            if is_news {
+                self.answers_due.entry(id).or_insert(now + patience);
+                continue;
+            }
             let owner = self.book.get(id).map(|order| order.record.owner.clone());
             let owner = owner.unwrap_or_default();
             let because = "its group was cut on its way";
@@ -259,6 +268,14 @@ impl Desk {
             let _ = self.cancel_one(None, id, None, audit, now);
         }
     }
+}
+
+/// Gateway keeps it for the rest of its group.
+pub(super) fn is_held_back(order: &Order, epoch: u64) -> bool {
+    order.state() == State::Inactive
+        && order.is_seen_in(epoch)
+        && is_held(&request_of(&order.record.request))
+        && order.pending().is_none()
 }
 
 fn request_of(request: &[u8]) -> tws::PlaceOrderRequest {

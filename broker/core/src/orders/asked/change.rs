@@ -26,6 +26,7 @@ use crate::orders::evidence::answered::is_being_cancelled;
 use crate::orders::journal::{Audit, Change};
 use crate::orders::leaving::departures::{Ask, Departure, What};
 use crate::orders::rights::{self, Known};
+use crate::orders::session::is_held_back;
 use crate::orders::{Caller, Desk, Surroundings};
 use crate::pacing::Lane;
 use crate::principals::WhenAway;
@@ -220,7 +221,9 @@ impl Desk {
         };
         let epoch = self.epoch.unwrap_or_default();
         match order.pending().map(Change::state) {
-            None if order.overtaken_in(epoch).is_some() => return self.reconciler.begin(),
+            None if order.overtaken_in(epoch).is_some() || is_held_back(order, epoch) => {
+                return self.reconciler.begin();
+            }
             Some(ChangeState::Waiting) | None => return,
             Some(_) => {}
         }

@@ -42,6 +42,8 @@ pub(crate) struct Order {
     pub(crate) ended_in: u64,
     /// The same of its newest fill.
     pub(crate) filled_in: u64,
+    /// An error has come that can have been the late answer to its newest change.
+    pub(crate) late_error: bool,
     /// Pass of Gateway's lists in which Gateway showed it without the change that it has not answered.
     pub(crate) unchanged_in: u64,
     /// Gateway's word has proven its end wrong, and may move it.
@@ -63,6 +65,7 @@ impl Order {
             altered_in: None,
             ended_in: 0,
             filled_in: 0,
+            late_error: false,
             unchanged_in: 0,
             overruled: false,
             refused: None,
@@ -146,6 +149,7 @@ impl Order {
     ) {
         let (by, reason) = by.unwrap_or_default();
         self.unchanged_in = 0;
+        self.late_error = false;
         let overtaken = self.record.change.take().and_then(awaited).map(Box::new);
         self.record.change = Some(Change {
             kind: kind.into(),
@@ -203,12 +207,15 @@ impl Order {
         change.is_some_and(|change| {
             let left = change.sending.is_some_and(|sending| sending.epoch == epoch);
             let concluded = matches!(change.state(), ChangeState::Done | ChangeState::Failed);
-            left && concluded && change.kind() == ChangeKind::Modify && change.gateway_code == 0
+            let is_answered = change.gateway_code != 0 || self.late_error;
+            left && concluded && change.kind() == ChangeKind::Modify && !is_answered
         })
     }
 
-    /// Gateway says why a change has failed that was taken for failed. False if there is none.
+    /// Gateway says why a change has failed that was taken for failed. False if there is none. The
+    /// next error is not that one's.
     pub(crate) fn explain_failed(&mut self, because: &str, code: i32) -> bool {
+        self.late_error = true;
         let failed = self.record.change.as_mut();
         let Some(change) = failed.filter(|change| change.state() == ChangeState::Failed) else {
             return false;

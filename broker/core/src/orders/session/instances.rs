@@ -1,19 +1,18 @@
 //! Cancels that are owed: to those who left, if a principal wants its open orders cancelled once
-//! its last instance has been gone for a grace; and to operators, whose halt could not cancel yet.
+//! its last instance has been gone for a grace; and to operators (`session/ordered.rs`).
 //!
 //! Both are on disk. After a restart the grace begins anew, for everybody who was not back yet: our
 //! own downtime is not the client's. Who comes back is forgiven what it owes itself, and not what
 //! an operator has ordered. Whether a principal wants it, and its grace, is what the configuration
 //! says when the time is over, not when it left.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::ids::ClientId;
 use crate::notes::Severity;
 use crate::orders::asked::cancel::the_broker;
-use crate::orders::journal::{OrderRecord, OrderedCancels};
+use crate::orders::journal::OrderRecord;
 use crate::orders::leaving::departures::Departure;
 use crate::orders::{Caller, Desk};
 
@@ -23,7 +22,7 @@ pub(in crate::orders) struct Owed {
     /// Because its last instance left.
     left: BTreeMap<String, Left>,
     /// Because an operator said so.
-    ordered: BTreeMap<String, Instant>,
+    pub(super) ordered: BTreeMap<String, Instant>,
     /// Those of them that another login was in the way of.
     put_off: BTreeSet<String>,
 }
@@ -40,7 +39,7 @@ const LEFT: &str = "its owner has left";
 
 /// What another login is in the way of, or what waits for its turn, is looked at again after this time,
 /// and in the next session.
-const PUT_OFF: Duration = Duration::from_secs(60);
+pub(super) const PUT_OFF: Duration = Duration::from_secs(60);
 
 impl Owed {
     /// When the next is due.
@@ -66,16 +65,7 @@ impl Desk {
     /// What was owed before the broker started, and to whom it may be owed now: of nobody it is
     /// known yet whether it still runs.
     pub(in crate::orders) fn resume_owed(&mut self, now: Instant) {
-        for owner in std::mem::take(&mut self.facts.ordered_cancels) {
-            let by = OrderedCancels {
-                by: "broker".into(),
-                reason: "an operator has ordered it".into(),
-                ..OrderedCancels::default()
-            };
-            self.facts.ordered.entry(owner).or_insert(by);
-        }
-        let ordered = self.facts.ordered.keys();
-        self.owed.ordered = ordered.map(|owner| (owner.clone(), now)).collect();
+        self.resume_ordered(now);
         for owner in &self.facts.owed_cancels {
             self.owed.left.insert(owner.clone(), Left { since: now, due: now });
         }
@@ -143,51 +133,6 @@ impl Desk {
         }
     }
 
-    /// What a halt wants cancelled, and cannot be now. Whoever is limited to accounts has ordered it
-    /// for these.
-    pub(in crate::orders) fn owe_ordered(
-        &mut self,
-        owner: &str,
-        caller: &Caller,
-        reason: &str,
-        now: Instant,
-    ) {
-        let accounts = self.principal_of(caller).map(|one| one.accounts.clone());
-        let ordered = (caller.shown(), reason, accounts.unwrap_or_default());
-        // What is placed from now on, perhaps after the halt, is not meant. Ids go up.
-        self.owe(owner, ordered, self.next_id, now);
-    }
-
-    fn owe(
-        &mut self,
-        owner: &str,
-        (by, reason, accounts): (&str, &str, Vec<String>),
-        before: i32,
-        now: Instant,
-    ) {
-        let ordered = self.facts.ordered.entry(owner.to_owned());
-        let is_new = matches!(ordered, Entry::Vacant(_));
-        let ordered = ordered.or_default();
-        by.clone_into(&mut ordered.by);
-        reason.clone_into(&mut ordered.reason);
-        // 0 is all of them.
-        ordered.before = match ordered.before {
-            0 if !is_new => 0,
-            known => known.max(before),
-        };
-        if accounts.is_empty() || (ordered.accounts.is_empty() && !is_new) {
-            ordered.accounts.clear();
-        } else {
-            ordered.accounts.extend(accounts);
-            ordered.accounts.sort();
-            ordered.accounts.dedup();
-        }
-        let due = if self.is_on_its_way(owner) { now + PUT_OFF } else { now };
-        self.owed.ordered.insert(owner.to_owned(), due);
-        self.save_facts();
-    }
-
-    /// Of a principal that wants it.
     /// A cancel that was owed has not left after all.
     pub(in crate::orders) fn owe_again(&mut self, departure: &Departure, now: Instant) {
         let (owner, audit) = (&departure.audit.owner, &departure.audit);
@@ -196,14 +141,12 @@ impl Desk {
             if is_away && !self.owed.left.contains_key(owner) {
                 self.owe_left(owner, now);
             }
-            return;
+        } else if let Some(due) = self.owed.ordered.get_mut(owner) {
+            *due = now;
         }
-        let by = if audit.principal.is_empty() { &audit.client } else { &audit.principal };
-        let accounts = self.principals.get(by).map(|one| one.accounts.clone()).unwrap_or_default();
-        let before = departure.orders.iter().max().map_or(0, |id| id.saturating_add(1));
-        self.owe(owner, (by, &audit.reason, accounts), before, now);
     }
 
+    /// Of a principal that wants it.
     fn owe_left(&mut self, owner: &str, since: Instant) {
         let Some(grace) = self.grace_of(owner) else {
             return;
@@ -228,45 +171,11 @@ impl Desk {
             }
             self.forgive(&owner);
         }
-        let ordered = self.owed.ordered.iter().filter(|(_, at)| **at <= now);
-        for owner in ordered.map(|(who, _)| who.clone()).collect::<Vec<_>>() {
-            let ordered = self.facts.ordered.get(&owner).cloned().unwrap_or_default();
-            let by = Caller { name: ordered.by, ..Caller::default() };
-            let OrderedCancels { accounts, reason, before, .. } = ordered;
-            let meant = |record: &OrderRecord| {
-                (accounts.is_empty() || accounts.contains(&record.account))
-                    && (before == 0 || record.order_id < before)
-            };
-            self.cancel_owed(&owner, &by, &reason, meant, now);
-            if self.is_put_off(&owner) || self.is_on_its_way(&owner) {
-                self.owed.ordered.insert(owner, now + PUT_OFF);
-                continue;
-            }
-            self.fulfil(&owner);
-        }
-    }
-
-    /// Ordered cancels of this owner's orders wait for their turn.
-    pub(in crate::orders) fn is_on_its_way(&self, owner: &str) -> bool {
-        self.departures.iter().any(|(_, one)| one.ordered && one.audit.owner == owner)
-    }
-
-    /// A cancel that was owed has left. What was ordered is done once all of it has.
-    pub(in crate::orders) fn on_ordered_left(&mut self, owner: &str) {
-        let ordered = self.facts.ordered.contains_key(owner);
-        if ordered && !self.is_on_its_way(owner) && !self.any_elsewhere(owner) {
-            self.fulfil(owner);
-        }
-    }
-
-    fn fulfil(&mut self, owner: &str) {
-        self.owed.ordered.remove(owner);
-        self.facts.ordered.remove(owner);
-        self.save_facts();
+        self.cancel_what_is_ordered(now);
     }
 
     /// Another login is in the way of some of what is owed.
-    fn is_put_off(&mut self, owner: &str) -> bool {
+    pub(super) fn is_put_off(&mut self, owner: &str) -> bool {
         let put_off = self.any_elsewhere(owner);
         if put_off && self.owed.put_off.insert(owner.to_owned()) {
             let text = format!(
@@ -283,7 +192,7 @@ impl Desk {
         self.book.live_of(owner).into_iter().any(|id| self.is_elsewhere(id))
     }
 
-    fn cancel_owed(
+    pub(super) fn cancel_owed(
         &mut self,
         owner: &str,
         by: &Caller,

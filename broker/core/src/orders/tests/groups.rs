@@ -94,7 +94,27 @@ fn what_gateway_holds_of_a_group_whose_last_order_it_refuses_is_cancelled() {
     floor.failed(stop, 110);
     assert_eq!(floor.state("momentum", "stop"), State::Rejected);
     listed(&mut floor, &[entry, target], "Inactive");
+    assert_eq!(cancels(&floor), [0; 0], "it can have been a notice, and the list be early");
+    floor.now += Duration::from_secs(10);
+    floor.desk.handle_timeout(floor.now);
+    listed(&mut floor, &[entry, target], "Inactive");
     assert_eq!(cancels(&floor), [entry, target]);
+}
+
+#[test]
+fn what_seemed_to_be_refused_and_lives_keeps_its_group() {
+    let mut floor = Floor::open();
+    let [entry, target, stop] = bracket(&mut floor);
+    floor.failed(stop, 10_351);
+    listed(&mut floor, &[entry, target], "Inactive");
+    floor.now += Duration::from_secs(1);
+    for id in [entry, target, stop] {
+        floor.opened(id, "PreSubmitted", 10.0);
+    }
+    floor.now += Duration::from_secs(10);
+    floor.desk.handle_timeout(floor.now);
+    listed(&mut floor, &[entry, target, stop], "PreSubmitted");
+    assert_eq!(cancels(&floor), [0; 0]);
 }
 
 #[test]

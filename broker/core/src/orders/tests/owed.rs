@@ -234,3 +234,51 @@ fn what_a_halt_has_ordered_is_owed_until_it_has_left() {
         assert!(floor.disk.facts.as_ref().unwrap().ordered.is_empty());
     }
 }
+
+#[test]
+fn a_halt_by_an_administrator_of_some_accounts_does_not_widen_what_another_one_is_owed() {
+    let mut floor = Floor::closed(Loaded::default());
+    floor.accounts.push("DU0000002".into());
+    floor.session(1, Before::New);
+    floor.reconcile();
+    let place_in = |floor: &mut Floor, name: &str, account: &str| {
+        let mut request = limit(10.0);
+        request.order.as_mut().unwrap().account = Some(account.into());
+        floor.call("patient", OrderRequest::Place(place(name, request)));
+    };
+    let mut principals = principals();
+    let risk = principals["risk"].clone();
+    let some = crate::principals::Principal { accounts: vec!["DU0000001".into()], ..risk };
+    principals.insert("some".into(), some);
+    floor.reload(principals);
+    for (name, account) in [("one", "DU0000001"), ("two", "DU0000002")] {
+        place_in(&mut floor, name, account);
+        floor.leave();
+    }
+    floor.down();
+    // Of what was there, in all accounts; and then of what is there, in one.
+    floor.call("risk", halt("patient", true));
+    let (client, reason) = ("patient".to_owned(), "over".to_owned());
+    floor.call("risk", OrderRequest::Resume(v1::ResumeTradingRequest { client, reason }));
+    floor.session(2, Before::New);
+    floor.reconcile();
+    for name in ["later-one", "later-two"] {
+        place_in(&mut floor, name, if name == "later-one" { "DU0000001" } else { "DU0000002" });
+        floor.leave();
+    }
+    floor.down();
+    floor.call("some", halt("patient", true));
+    floor.session(3, Before::New);
+    floor.reconcile();
+    passes(&mut floor, 0);
+    floor.leave();
+    let cancelled: Vec<i32> = floor
+        .left
+        .iter()
+        .filter(|(message, _)| *message == id::CANCEL_ORDER)
+        .map(|(_, body)| tws::CancelOrderRequest::decode(&body[..]).unwrap().order_id())
+        .collect();
+    let id = |name: &str| floor.order("patient", name).order_id;
+    assert!(!cancelled.contains(&id("later-two")), "{cancelled:?}");
+    assert!(cancelled.contains(&id("later-one")), "{cancelled:?}");
+}

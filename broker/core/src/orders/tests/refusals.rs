@@ -171,6 +171,17 @@ fn an_error_after_a_modification_that_was_shown_may_be_its_own_and_is_not_the_or
 }
 
 #[test]
+fn only_one_error_behind_a_modification_that_was_shown_can_be_its_own() {
+    let (mut floor, id) = modified(limit(11.0));
+    floor.opened(id, "Submitted", 11.0);
+    floor.failed(id, 201);
+    floor.told(id, "Inactive");
+    assert_eq!(floor.state("momentum", "a"), State::Inactive);
+    floor.failed(id, 201);
+    assert_eq!(floor.state("momentum", "a"), State::Rejected);
+}
+
+#[test]
 fn a_modification_waits_for_the_answer_of_the_one_that_a_refused_cancel_has_overtaken() {
     let sent = || {
         let (mut floor, id) = modified(limit(11.0));

@@ -146,6 +146,31 @@ fn what_could_not_be_read_of_a_load_is_not_told_as_gone() {
     world.raw(&[(id::POSITION_DATA, vec![0x12, 0x7f, 1])]);
     world.end();
     assert_eq!(world.positions(stream), ["Resumed", "MSFT 7", "Gap", "end"]);
+    // Who comes late is not told that this is all, until it was asked for again.
+    let late = world.positions_wanted(2);
+    assert_eq!(world.positions(late), ["Subscribed", "Gap", "AAPL 5", "MSFT 7", "end"]);
+    world.about(-1, 1101, "restored, data lost");
+    world.pass(1);
+    world.position("MSFT", "7");
+    world.end();
+    assert_eq!(world.positions(late), ["Stale", "Resumed", "MSFT 7", "AAPL 0", "end"]);
+    let late = world.positions_wanted(3);
+    assert_eq!(world.positions(late), ["Subscribed", "MSFT 7", "end"]);
+}
+
+#[test]
+fn a_state_of_which_something_could_not_be_read_is_told_with_its_gap_also_behind_1102() {
+    let mut world = World::ready();
+    let stream = world.positions_wanted(1);
+    world.position("AAPL", "5");
+    world.end();
+    world.raw(&[(id::POSITION_DATA, vec![0x12, 0x7f, 1])]);
+    let late = world.positions_wanted(2);
+    assert_eq!(world.positions(late), ["Subscribed", "Gap", "AAPL 5", "end"]);
+    world.positions(stream);
+    world.about(-1, 1100, "lost");
+    world.about(-1, 1102, "restored");
+    assert_eq!(world.positions(stream), ["Stale", "Resumed", "Gap", "AAPL 5", "end"]);
 }
 
 #[test]

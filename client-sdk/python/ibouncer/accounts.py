@@ -158,7 +158,11 @@ class AccountCalls(Calls):
     def stream_positions(
         self, *, reconnect: bool | None = None
     ) -> LineStream[Position | ImageEnd | Mark | Notice | Info]:
-        """Positions of all accounts (TWS: reqPositions); one that is gone comes with 0."""
+        """Positions of all accounts (TWS: reqPositions); one that is gone comes with 0.
+
+        Not if it went while no broker was there: what is not told again behind a RESUMED that is
+        `local` is gone.
+        """
         return self._line(
             lambda opened: opened.account.StreamPositions,
             account_pb2.StreamPositionsRequest(),

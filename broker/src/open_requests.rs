@@ -3,7 +3,8 @@
 //!
 //! A line is added before a request leaves, another when it is over; if a cancel ends it, with the
 //! number of the cancel's frame: a broker can die between this and the frame's leaving, and the
-//! worker tells the next one which frames it has. Nothing is synced, because the file must outlive
+//! worker tells the next one which frames it has. Answers without an id that come in pieces are there
+//! too, until their end: what a next broker asks for must not be taken for the rest of them. Nothing is synced, because the file must outlive
 //! a process and not the machine. It is begun anew with each connection,
 //! and written short when it has grown long. It is never trusted with more than cancels: a line
 //! that cannot be understood is left out, and said.
@@ -15,6 +16,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ibouncer_core::ids::RequestId;
+use ibouncer_core::pacing::gates::Group;
 use ibouncer_proto::tws::messages::id;
 use nix::fcntl::OFlag;
 
@@ -53,6 +55,23 @@ impl OpenRequests {
         }
         let open = self.requests.open.iter();
         open.map(|(request, cancel)| (RequestId(*request), *cancel)).collect()
+    }
+
+    /// Answers without an id that may be under way, if the worker has taken the frames up to this
+    /// number.
+    pub fn owed(&self, taken_through: u64) -> Vec<Group> {
+        let asked = self.requests.answers.iter().filter(|(_, number)| **number <= taken_through);
+        asked.filter_map(|(end, _)| Group::of_piece(*end)).collect()
+    }
+
+    /// Such an answer is under way, to what leaves in the frame of this number; or it has ended.
+    pub fn answer(&mut self, group: Group, number: Option<u64>) {
+        let Some(end) = group.end() else {
+            return;
+        };
+        if self.requests.answer(end, number) {
+            self.line(&answering(end, number));
+        }
     }
 
     /// This one is about to leave; `cancel` is the code of what takes it back.
@@ -103,13 +122,14 @@ impl OpenRequests {
             .mode(0o600)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(&staged)?;
-        let Requests { open, cancels } = &self.requests;
+        let Requests { open, cancels, answers } = &self.requests;
         let begun = |request: i32, code: u32| format!("+{request} {code}\n");
         let mut text: String = open.iter().map(|(request, code)| begun(*request, *code)).collect();
         for cancel in cancels {
             text += &begun(cancel.request, cancel.code);
             text += &closing(cancel.request, Some(cancel.number));
         }
+        text.extend(answers.iter().map(|(end, number)| answering(*end, Some(*number))));
         file.write_all(text.as_bytes())?;
         std::fs::rename(&staged, &self.path)?;
         self.lines = text.lines().count();
@@ -136,6 +156,8 @@ struct Requests {
     open: BTreeMap<i32, u32>,
     /// The newest that were sent, in their order.
     cancels: VecDeque<Cancel>,
+    /// Answers that have not ended, by the message that ends them, with the frame that asked.
+    answers: BTreeMap<u32, u64>,
 }
 
 /// A request that is over once the worker has its cancel.
@@ -147,6 +169,14 @@ struct Cancel {
 }
 
 impl Requests {
+    /// True if that is news.
+    fn answer(&mut self, end: u32, number: Option<u64>) -> bool {
+        match number {
+            Some(number) => self.answers.insert(end, number) != Some(number),
+            None => self.answers.remove(&end).is_some(),
+        }
+    }
+
     /// True if it was open.
     fn close(&mut self, request: i32, by: Option<u64>) -> bool {
         let Some(code) = self.open.remove(&request) else {
@@ -166,6 +196,13 @@ fn closing(request: i32, by: Option<u64>) -> String {
     match by {
         Some(number) => format!("-{request} {number}\n"),
         None => format!("-{request}\n"),
+    }
+}
+
+fn answering(end: u32, number: Option<u64>) -> String {
+    match number {
+        Some(number) => format!("?{end} {number}\n"),
+        None => format!("!{end}\n"),
     }
 }
 
@@ -201,6 +238,8 @@ fn understand(line: &str, requests: &mut Requests) -> Option<()> {
             let by = second.map(str::parse).transpose().ok()?;
             requests.close(request, by);
         }
+        '?' => drop(requests.answer(u32::try_from(request).ok()?, Some(second?.parse().ok()?))),
+        '!' => drop(requests.answer(u32::try_from(request).ok()?, None)),
         _ => return None,
     }
     Some(())
@@ -256,6 +295,28 @@ mod tests {
         next.closed(RequestId(2), Some(9));
         assert!(OpenRequests::at(path.clone()).taken_over(9).is_empty());
         assert_eq!(OpenRequests::at(path).taken_over(8), [(RequestId(2), 202)]);
+    }
+
+    #[test]
+    fn answers_without_an_id_that_have_not_ended_are_known_to_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("requests");
+        let mut requests = OpenRequests::at(path.clone());
+        requests.clear();
+        requests.answer(Group::OpenOrders, Some(3));
+        requests.answer(Group::Positions, Some(4));
+        requests.answer(Group::CompletedOrders, Some(5));
+        requests.answer(Group::Positions, None);
+        // Those of one message have no rest.
+        requests.answer(Group::FamilyCodes, Some(6));
+        drop(requests);
+        let mut next = OpenRequests::at(path.clone());
+        assert_eq!(next.owed(5), [Group::OpenOrders, Group::CompletedOrders]);
+        assert_eq!(next.owed(4), [Group::OpenOrders], "the other never reached the worker");
+        next.answer(Group::OpenOrders, None);
+        assert_eq!(OpenRequests::at(path.clone()).owed(5), [Group::CompletedOrders]);
+        next.clear();
+        assert!(OpenRequests::at(path).owed(9).is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ibouncer_core::hub::{Hub, Input};
 use ibouncer_core::ids::{Epoch, RequestId};
 use ibouncer_core::ledger::Ledger;
+use ibouncer_core::pacing::gates::Group;
 use ibouncer_core::record::Record;
 use ibouncer_core::session::{Memory, StateKind};
 
@@ -54,6 +55,8 @@ pub(crate) struct Disk {
     pub(crate) open: BTreeMap<i32, u32>,
     /// Their cancels were sent, in frames of these numbers.
     cancels: BTreeMap<i32, (u32, u64)>,
+    /// Answers without an id that have not ended, with the frames that asked for them.
+    answers: BTreeMap<Group, u64>,
 }
 
 impl Disk {
@@ -64,6 +67,7 @@ impl Disk {
             record: Record::new(gateway),
             open: BTreeMap::new(),
             cancels: BTreeMap::new(),
+            answers: BTreeMap::new(),
         }
     }
 
@@ -77,7 +81,21 @@ impl Disk {
         }
     }
 
+    pub(crate) fn on_answer(&mut self, group: Group, asked: Option<u64>) {
+        match asked {
+            Some(number) => drop(self.answers.insert(group, number)),
+            None => drop(self.answers.remove(&group)),
+        }
+    }
+
+    /// Answers that may be under way from a Gateway whose worker has taken the frames up to this number.
+    pub(crate) fn owed(&self, taken_through: u64) -> Vec<Group> {
+        let taken = self.answers.iter().filter(|(_, number)| **number <= taken_through);
+        taken.map(|(group, _)| *group).collect()
+    }
+
     pub(crate) fn on_none(&mut self) {
+        self.answers.clear();
         self.open.clear();
         self.cancels.clear();
     }

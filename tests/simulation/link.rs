@@ -150,7 +150,8 @@ impl World {
         self.network.link = Some(greeting);
         self.say_hello(epoch);
         let open = self.disk.taken_over(hello.taken_through);
-        self.input(Input::Adopt { epoch, pid, hello, open });
+        let owed = self.disk.owed(hello.taken_through);
+        self.input(Input::Adopt { epoch, pid, hello, open, owed });
     }
 
     fn refuse(&mut self, id: LinkId) {

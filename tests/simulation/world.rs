@@ -276,6 +276,7 @@ impl World {
                     self.disk.on_open(request, cancel);
                 }
                 Output::NoteClosed(request, by) => self.disk.on_closed(request, by),
+                Output::NoteAnswer(group, asked) => self.disk.on_answer(group, asked),
                 Output::NoteNone => self.disk.on_none(),
                 Output::Note(_) => {}
                 Output::EndStream(stream, error) | Output::EvictStream(stream, error) => {

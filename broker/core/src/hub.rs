@@ -200,7 +200,9 @@ impl Hub {
                 self.session.start(now);
             }
             Input::StartAdopting { who, pid } => self.session.start_adopting(&who, pid, now),
-            Input::Adopt { epoch, pid, hello, open } => self.adopt(epoch, pid, &hello, &open, now),
+            Input::Adopt { epoch, pid, hello, open, owed } => {
+                self.adopt(epoch, pid, &hello, (&open, &owed), now);
+            }
             Input::OrphanGone => {
                 self.desk.on_alone(now);
                 self.session.on_orphan_gone(now);

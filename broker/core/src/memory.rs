@@ -180,6 +180,11 @@ impl Memory {
         }
     }
 
+    /// Is it a state of which something is missing, until it is asked for anew?
+    pub const fn has_gap(&self) -> bool {
+        matches!(&self.what, What::Image(image) if !image.is_whole())
+    }
+
     /// The load is complete: things that did not come again, which are forgotten. Of a position that
     /// was closed before there is nothing to tell, and of a load with a gap neither.
     pub fn vanished(&mut self) -> Vec<Remembered> {

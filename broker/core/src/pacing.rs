@@ -21,6 +21,7 @@ use crate::ids::{ClientId, RequestId};
 use crate::settings::PacingSettings;
 use gates::{Gate, Gates, Group};
 use turns::Turns;
+use verdict::Verdict;
 pub use waiting_line::Place;
 use waiting_line::WaitingLine;
 
@@ -163,7 +164,23 @@ impl Pacer {
         self.held_until = None;
     }
 
-    /// A piece of a load that was cancelled has come; others of its group wait for its end.
+    /// The answer to a request of the broker before has not come to its end.
+    pub fn owe(&mut self, group: Group, now: Instant) {
+        self.gates.owe(group, now);
+        self.held_until = None;
+    }
+
+    /// Must the next of this group wait?
+    pub fn is_held(&self, group: Group, now: Instant) -> bool {
+        self.gates.check(&Gate::Alone(group), ClientId(0), now) != Verdict::Go
+    }
+
+    /// When what holds it back is given up, if its answer is only waited for.
+    pub fn held_until(&self, group: Group) -> Option<Instant> {
+        self.gates.held_until(group)
+    }
+
+    /// A piece of what nobody waits for has come; others of its group wait for its end.
     pub fn on_rest(&mut self, group: Group, is_end: bool, now: Instant) {
         self.gates.on_rest(group, is_end, now);
         self.held_until = None;

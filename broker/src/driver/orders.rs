@@ -57,6 +57,7 @@ impl Driver {
                 }
                 Output::NoteOpen(request, cancel) => self.files.requests.opened(request, cancel),
                 Output::NoteClosed(request, by) => self.files.requests.closed(request, by),
+                Output::NoteAnswer(group, asked) => self.files.requests.answer(group, asked),
                 Output::NoteNone => self.files.requests.clear(),
                 Output::Journal(number, rows) => {
                     let refused = self.desk.write(number, rows);

@@ -222,7 +222,8 @@ impl Driver {
         greeting.link.say_hello(epoch, hello.link_version);
         self.link = Some(greeting.link);
         let open = self.files.requests.taken_over(hello.taken_through);
-        self.input(Input::Adopt { epoch, pid, hello, open }).await;
+        let owed = self.files.requests.owed(hello.taken_through);
+        self.input(Input::Adopt { epoch, pid, hello, open, owed }).await;
         let behind_hello = greeting.said.split_off(1);
         self.on_link_events(epoch, behind_hello).await;
         Ok(())

@@ -160,7 +160,8 @@ class AccountCalls(Calls):
     ) -> LineStream[Position | ImageEnd | Mark | Notice | Info]:
         """Positions of all accounts (TWS: reqPositions); one that is gone comes with 0.
 
-        Behind a RESUMED that is `local` (another broker) the whole state follows: forget all first.
+        Not if it went while no broker was there: what is not told again behind a RESUMED that is
+        `local` is gone.
         """
         return self._line(
             lambda opened: opened.account.StreamPositions,

@@ -200,6 +200,10 @@ async def _read(
                 complete = complete or (is_last(item) and not stale)
                 continue
             newest.append(item)
+            if item.kind is MarkKind.GAP and not complete:
+                raise errors.BrokerError(
+                    f"{what}: a part is missing: {item.because}", code="INCOMPLETE", retry="after"
+                )
             if item.kind in (MarkKind.STALE, *BEGINS_ANEW):
                 items.clear()
                 complete = False

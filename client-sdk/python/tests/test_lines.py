@@ -94,6 +94,20 @@ async def test_what_another_broker_remembers_without_a_session_is_no_answer(
         assert [item.position for item in await asking] == [2]
 
 
+async def test_a_state_of_which_a_part_is_missing_is_no_answer(runtime: Path) -> None:
+    async with served(runtime) as (broker, session):
+        asking = asyncio.ensure_future(session.positions())
+        call = await broker.line_call()
+        call.push(
+            call.mark("GAP", because="message 261 could not be read"),
+            call.event(replayed=True, **held(AAPL, "1")),
+            call.event(replayed=True, **POSITIONS_END),
+        )
+        with pytest.raises(ibouncer.BrokerError, match="a part is missing: message 261") as e:
+            await asking
+        assert e.value.code == "INCOMPLETE"
+
+
 async def test_an_answer_that_is_not_complete_in_time_says_what_was_heard(runtime: Path) -> None:
     async with served(runtime) as (_, session):
         with pytest.raises(ibouncer.BrokerError, match=r"positions: not complete after 0.1 s") as e:

@@ -3,7 +3,7 @@
 //! A line that others share tells what it remembers at once, end mark included, and says STALE
 //! behind that: the end mark alone proves nothing. Here the session must have been READY from
 //! before the first value until behind the last one, and what was remembered stands only if no
-//! STALE follows it.
+//! STALE follows it. With a GAP it is not whole, and no answer either.
 
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ async fn settle<E: Event>(source: &mut impl Source<E>) -> Result<(), Error> {
     tokio::time::timeout(UNDER_WAY, fresh).await.unwrap_or(Ok(()))
 }
 
-/// A batch in which nothing says that its values are old.
+/// A batch in which nothing says that its values are old, or not all.
 async fn next_batch<E: Event>(source: &mut impl Source<E>) -> Result<Vec<E>, Error> {
     let batch = source.next_batch().await?;
     if batch.is_empty() {
@@ -122,6 +122,7 @@ async fn next_batch<E: Event>(source: &mut impl Source<E>) -> Result<Vec<E>, Err
 fn check_mark(mark: &StreamMark) -> Result<(), Error> {
     match mark.kind() {
         MarkKind::Stale => Err(Error::not_current(&mark.because)),
+        MarkKind::Gap => Err(Error::not_whole(&mark.because)),
         MarkKind::Ended | MarkKind::Refused => Err(match mark.error.clone() {
             Some(error) => error.into(),
             None => Error::bad_answer(format!(
@@ -270,6 +271,16 @@ mod tests {
         for batches in [vec![joined], apart] {
             let mut script = script([ready(1), ready(1)], [batches]);
             not_ready(told(&mut script).await, "Gateway has lost IB");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_with_a_gap_is_no_answer() {
+        for replayed in [true, false] {
+            let mut told_of = state(replayed, "5");
+            told_of.insert(1, mark(MarkKind::Gap));
+            let mut script = script([ready(1)], [vec![told_of]]);
+            assert_eq!(told(&mut script).await.unwrap_err().code(), Error::INCOMPLETE);
         }
     }
 

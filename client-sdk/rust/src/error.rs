@@ -102,6 +102,8 @@ impl Error {
     pub const NOT_READY: &'static str = "NOT_READY";
     /// Code of requests that are wrong in themselves.
     pub const INVALID_ARGUMENT: &'static str = "INVALID_ARGUMENT";
+    /// Code of errors that say that a part of a state could not be had.
+    pub const INCOMPLETE: &'static str = "INCOMPLETE";
     /// Code of answers that this version does not understand.
     pub const BAD_ANSWER: &'static str = "BAD_ANSWER";
 
@@ -158,6 +160,11 @@ impl Error {
     pub(crate) fn not_current(because: &str) -> Self {
         let message = format!("what is known is not current: {because}");
         Self::local(Self::NOT_READY, message, Origin::Broker, Retry::After)
+    }
+
+    pub(crate) fn not_whole(because: &str) -> Self {
+        let message = format!("what is known is not all: {because}");
+        Self::local(Self::INCOMPLETE, message, Origin::Upstream, Retry::After)
     }
 
     pub(crate) fn invalid(message: &str) -> Self {

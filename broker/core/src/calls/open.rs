@@ -4,6 +4,8 @@
 //! its message, those are sent one at a time (`pacing/gates.rs`); or to that which it names
 //! (`calls/answer_key.rs`).
 
+mod doubt;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,8 @@ pub struct Open {
     deadline: Option<Instant>,
     /// Its time is over; only a late answer is waited for.
     late: bool,
+    /// Gateway may not have taken it: the deadline is that of this doubt.
+    doubted: bool,
     /// The end mark has come; only commissions are missing.
     complete: bool,
     missing: BTreeSet<String>,
@@ -117,6 +121,7 @@ impl OpenCalls {
             answer: BytesMut::new(),
             deadline: None,
             late: false,
+            doubted: false,
             complete: false,
             missing: BTreeSet::new(),
         };
@@ -234,12 +239,9 @@ impl OpenCalls {
         };
         open.late = true;
         let waiters = std::mem::take(&mut open.waiters);
-        if let Some(deadline) = open.deadline.replace(until) {
-            self.deadlines.remove(&(deadline, request));
-        }
-        self.deadlines.insert((until, request));
         // Others who want the same ask anew.
         let key = key_of(&open.asked);
+        self.set_deadline(request, until);
         if self.by_key.get(&key) == Some(&request) {
             self.by_key.remove(&key);
         }
@@ -354,6 +356,15 @@ impl OpenCalls {
     fn lists_executions(&self) -> bool {
         let lists = |open: &Open| *open.asked.kind == super::EXECUTIONS && !open.complete;
         self.open.values().any(lists)
+    }
+
+    fn set_deadline(&mut self, request: RequestId, at: Instant) {
+        if let Some(open) = self.open.get_mut(&request) {
+            if let Some(before) = open.deadline.replace(at) {
+                self.deadlines.remove(&(before, request));
+            }
+            self.deadlines.insert((at, request));
+        }
     }
 
     fn remove_waiter(&mut self, call: CallId) -> Option<RequestId> {

@@ -17,6 +17,7 @@ use crate::error::{self, Error};
 use crate::ids::ClientId;
 use crate::lines::wanted::Wanted;
 use crate::lines::{Line, Subscriber, kind};
+use crate::pacing::gates::Group;
 
 /// Another program has the updates, and is not fought for them: so long a wish that comes is served
 /// without them, and those that are served so stay it for the whole session.
@@ -209,14 +210,22 @@ impl Hub {
     /// Gateway's one place is free: of those who are served from other requests, whoever has waited
     /// longest gets the updates themselves, and with it all who want the same account.
     pub(super) fn hand_on_updates(&mut self, now: Instant) {
-        if !std::mem::take(&mut self.updates_freed)
-            || self.lines.only(&kind::ACCOUNT_UPDATES).is_some()
-        {
+        if self.lines.only(&kind::ACCOUNT_UPDATES).is_some() {
+            self.updates_freed = false;
+        }
+        // As long as the rest of a load must be waited for, they are served better as they are.
+        if !self.updates_freed || self.pacer.is_held(Group::AccountUpdates, now) {
             return;
         }
+        self.updates_freed = false;
         for one in self.next_for_updates() {
             self.give_updates(one, now);
         }
+    }
+
+    /// When that place is free at the latest, if they wait for it.
+    pub(super) fn updates_timeout(&self) -> Option<Instant> {
+        self.pacer.held_until(Group::AccountUpdates).filter(|_| self.updates_freed)
     }
 
     /// The accounts have names now. Who is served from other requests, and means the account whose

@@ -3,7 +3,8 @@
 //!
 //! What was asked for under the old link cannot be known to have arrived, and books and last
 //! values cannot be rebuilt from what changed since. So every open line is cancelled and asked
-//! for again, paced, under an id of a fresh block; answers to older ids are counted and dropped.
+//! for again, paced, under an id of a fresh block; answers to older ids are counted and dropped, and the
+//! rest of one without an id is waited for.
 //! Nothing that may have left is ever sent again.
 
 use std::time::Instant;
@@ -16,6 +17,7 @@ use crate::lines::kind::Cancel;
 use crate::notes::{NoteKind, Severity};
 use crate::orders::session::Before;
 use crate::pacing::Lane;
+use crate::pacing::gates::Group;
 use crate::routes::Routes;
 
 /// What lies behind a worker that is READY; stages that were heard keep their stamps.
@@ -38,7 +40,7 @@ impl Hub {
         epoch: Epoch,
         pid: u32,
         hello: &Hello,
-        open: &[(RequestId, u32)],
+        (open, owed): (&[(RequestId, u32)], &[Group]),
         now: Instant,
     ) {
         if !self.session.is_adopting() {
@@ -64,6 +66,9 @@ impl Hub {
             self.on_frames(&facts.notices, now);
         }
         self.session.adopt(epoch, &facts, now);
+        for group in owed {
+            self.pacer.owe(*group, now);
+        }
         for (request, cancel) in open {
             self.push_cancel(*request, Cancel::from_code(*cancel), ClientId(0));
         }

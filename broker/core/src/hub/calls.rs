@@ -18,6 +18,7 @@ use crate::error::{self, Error};
 use crate::ids::{CallId, ClientId, RequestId};
 use crate::lines::kind::Cancel;
 use crate::notes::{NoteKind, Severity};
+use crate::pacing::gates::REST;
 use crate::pacing::{Lane, Waiting};
 use crate::routes::Route;
 use crate::wire;
@@ -234,14 +235,15 @@ impl Hub {
     }
 
     /// Makes a request again under another id, for the same callers, if it has no answer yet.
-    /// One without an id is left to its deadline: an answer to it could not be told from one to
-    /// the next.
-    pub(super) fn call_again(&mut self, request: RequestId, rejected: bool) {
-        let waits = |open: &Open| {
-            open.left.is_some() && !open.asked.kind.is_anonymous() && open.is_unanswered()
-        };
-        if !self.calls.get(request).is_some_and(waits) {
+    /// One without an id may be answered all the same, and its answer could not be told from the next
+    /// one's: that is waited for.
+    pub(super) fn call_again(&mut self, request: RequestId, rejected: bool, now: Instant) {
+        let waits = |open: &&Open| open.left.is_some() && open.is_unanswered();
+        let Some(open) = self.calls.get(request).filter(waits) else {
             return;
+        };
+        if open.asked.kind.is_anonymous() && !rejected {
+            return self.calls.doubt(request, now + REST);
         }
         let Some((open, _)) = self.calls.close(request) else {
             return;
@@ -274,7 +276,7 @@ impl Hub {
     }
 
     /// The same under another id, for the same callers.
-    fn open_again(&mut self, before: Open) {
+    pub(super) fn open_again(&mut self, before: Open) {
         let next = self.open_call(before.client, before.asked, None);
         self.calls.set_put_off(next, before.put_off);
         for waiter in before.waiters {
@@ -288,6 +290,9 @@ impl Hub {
         };
         self.kept.keep(&open.asked, &answer, now);
         self.end_request(request);
+        if let Some(group) = open.asked.gate.group() {
+            self.note_end(group);
+        }
         if *open.asked.kind == calls::HEAD_TIMESTAMP
             && let Some(cancel) = open.asked.kind.cancel
         {

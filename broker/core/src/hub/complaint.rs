@@ -111,7 +111,7 @@ impl Hub {
         match named {
             Some(request) => match self.left_lately.take_cancel(request) {
                 Some(cancel) => self.pacer.push(Lane::DataCancel, NOBODY, cancel),
-                None => self.ask_again(request, true),
+                None => self.ask_again(request, true, now),
             },
             None => {
                 let mut feed_in_doubt = false;
@@ -121,8 +121,10 @@ impl Hub {
                             feed_in_doubt = true;
                             self.feed_in_force = FEED_UNKNOWN;
                         }
-                        Left::Request(request) if feed_in_doubt => self.ask_under_its_feed(request),
-                        Left::Request(request) => self.ask_again(request, false),
+                        Left::Request(request) if feed_in_doubt => {
+                            self.ask_under_its_feed(request, now)
+                        }
+                        Left::Request(request) => self.ask_again(request, false, now),
                         Left::Cancel(cancel) if self.is_taken_back_by(&cancel) => {}
                         Left::Cancel(cancel) => self.pacer.push(Lane::DataCancel, NOBODY, cancel),
                     }
@@ -165,7 +167,7 @@ impl Hub {
 
     /// Gateway may not have taken the market data type that this request left under, and serves it
     /// under another: what has come of it may be delayed where live was meant.
-    fn ask_under_its_feed(&mut self, request: RequestId) {
+    fn ask_under_its_feed(&mut self, request: RequestId, now: Instant) {
         let because = "Gateway may not have taken the market data type of this line (100)";
         match self.routes.get(request.0) {
             Some(Route::Line(slot)) => match self.lines.get(slot) {
@@ -176,20 +178,20 @@ impl Hub {
                 {
                     self.resubscribe(slot, because);
                 }
-                _ => self.ask_again(request, false),
+                _ => self.ask_again(request, false, now),
             },
             Some(Route::Snapshot(call)) => {
                 self.drop_snapshot(call);
                 let error = error::gateway(RATE_EXCEEDED, because);
                 self.outputs.push_back(Output::Reply(call, Err(error)));
             }
-            _ => self.ask_again(request, false),
+            _ => self.ask_again(request, false, now),
         }
     }
 
     /// A request is made again under another id, if nothing came of it yet. Unless it was surely
     /// `rejected`, Gateway may have taken it all the same.
-    fn ask_again(&mut self, request: RequestId, rejected: bool) {
+    fn ask_again(&mut self, request: RequestId, rejected: bool, now: Instant) {
         match self.routes.get(request.0) {
             Some(Route::Line(slot)) => {
                 let upstream = self.lines.get(slot).map(|line| line.upstream);
@@ -197,12 +199,14 @@ impl Hub {
                     if rejected {
                         self.end_request(request);
                     } else {
+                        // Nothing came: if it was taken all the same, the whole of it is still to come.
+                        self.pacer.on_late(request, now);
                         self.cancel_upstream(slot);
                     }
                     self.request_line(slot);
                 }
             }
-            Some(Route::Call) => self.call_again(request, rejected),
+            Some(Route::Call) => self.call_again(request, rejected, now),
             // A snapshot has its deadline, and its caller may ask again.
             Some(Route::Snapshot(_) | Route::Ended) | None => {}
         }

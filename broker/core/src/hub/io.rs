@@ -16,6 +16,7 @@ use crate::lines::wanted::Wanted;
 use crate::notes::Note;
 use crate::orders::journal::{Audit, EventRecord, Write};
 use crate::orders::request::{OrderRequest, View};
+use crate::pacing::gates::Group;
 use crate::principals::Credential;
 use crate::queue::{Chunk, Hopeless};
 use crate::record::{Claim, Record};
@@ -48,6 +49,8 @@ pub enum Input {
         hello: Hello,
         /// Requests that are open at Gateway, each with the code of its cancel.
         open: Vec<(RequestId, u32)>,
+        /// Answers without an id that may be under way.
+        owed: Vec<Group>,
     },
     /// Its lock is free: it is gone.
     OrphanGone,
@@ -353,6 +356,9 @@ pub enum Output {
     /// It no longer is: Gateway ended it, or it is taken back by the frame of this number, once the
     /// worker has that.
     NoteClosed(RequestId, Option<u64>),
+    /// Write down that an answer without an id is under way, to what left in the frame of this number;
+    /// or that it has come to its end.
+    NoteAnswer(Group, Option<u64>),
     /// No request is open: a connection began or ended.
     NoteNone,
     /// Write this to the journal of orders, in one piece, and say when it is on disk.

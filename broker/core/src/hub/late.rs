@@ -1,13 +1,14 @@
 //! Answers that nobody waits for any more and that may come all the same: those without an id, which
-//! would be taken for the next one's. It waits meanwhile (`pacing/gates.rs`).
+//! would be taken for the next one's. It waits meanwhile (`pacing/gates.rs`), also behind what the
+//! broker before had asked for: such requests are written down until their answers end.
 
 use std::time::Instant;
 
-use super::Hub;
+use super::{Hub, Output};
 use crate::calls::open::{LATE, Waiter};
 use crate::error::{self, Error};
 use crate::ids::RequestId;
-use crate::pacing::gates::REST;
+use crate::pacing::gates::{Group, REST};
 
 impl Hub {
     /// What was asked for is lost in a session that goes on; whoever waits may ask again. The rest of an
@@ -25,6 +26,9 @@ impl Hub {
     }
 
     pub(super) fn on_unanswered(&mut self, request: RequestId, now: Instant) {
+        if self.calls.is_doubted(request) {
+            return self.settle_doubt(request);
+        }
         let Some(open) = self.calls.get(request) else {
             return;
         };
@@ -43,9 +47,22 @@ impl Hub {
         }
     }
 
+    /// Gateway may not have taken it, and if nothing has come of it by now, it has not.
+    fn settle_doubt(&mut self, request: RequestId) {
+        if !self.calls.end_doubt(request) {
+            return;
+        }
+        if let Some((open, _)) = self.calls.close(request) {
+            self.end_request(request);
+            self.open_again(open);
+        }
+    }
+
     /// Nobody waits any more: for good, or for the first time.
     pub(super) fn on_given_up(&mut self, request: RequestId, now: Instant) {
-        if self.calls.is_late(request) {
+        let is_over = self.calls.is_late(request)
+            || (self.calls.is_doubted(request) && self.calls.end_doubt(request));
+        if is_over {
             self.give_up(request);
         } else {
             self.await_late(request, now + LATE);
@@ -77,6 +94,20 @@ impl Hub {
         // Without an id its answer comes all the same, and must not be taken for another's.
         if !self.is_anonymous(request) {
             self.give_up(request);
+        }
+    }
+
+    /// A request of this group left in the newest frame.
+    pub(super) fn note_asked(&mut self, group: Group) {
+        if group.end().is_some() {
+            self.outputs.push_back(Output::NoteAnswer(group, Some(self.sent)));
+        }
+    }
+
+    /// Its answer has come to its end.
+    pub(super) fn note_end(&mut self, group: Group) {
+        if group.end().is_some() {
+            self.outputs.push_back(Output::NoteAnswer(group, None));
         }
     }
 

@@ -47,6 +47,7 @@ impl Hub {
                 seen.map(|seen| (line.sequence - seen).saturating_sub(told.count() as u64));
             self.resumed_mark(slot, stream, subscription, resume, missed);
         }
+        self.tell_gap(slot, stream, subscription);
         self.replay(stream, subscription, news, Vec::new());
     }
 
@@ -64,6 +65,7 @@ impl Hub {
             return;
         };
         let state = remembered_for(line, stream, subscription, None);
+        self.tell_gap(slot, stream, subscription);
         self.replay(stream, subscription, state, Vec::new());
     }
 

@@ -38,6 +38,7 @@ use crate::error::Error;
 use crate::ids::Epoch;
 use crate::ledger::Ledger;
 use crate::lines::wanted::Wanted;
+use crate::pacing::gates::Group;
 use crate::queue::StreamQueue;
 use crate::record::Claim;
 use crate::session::StateKind;
@@ -55,6 +56,8 @@ struct World {
     shut_down: u32,
     replies: BTreeMap<CallId, Result<Reply, Error>>,
     ended: Vec<StreamId>,
+    /// What was written down of answers without an id.
+    answers: Vec<(Group, Option<u64>)>,
     /// The newest number on the link.
     number: u64,
     /// The disk takes the journal at once.
@@ -96,6 +99,7 @@ impl World {
             shut_down: 0,
             replies: BTreeMap::new(),
             ended: Vec::new(),
+            answers: Vec::new(),
             number: 0,
             disk_works: true,
         }
@@ -153,6 +157,7 @@ impl World {
                         self.sent.push((envelope.message_id, id.unwrap_or_default()));
                     }
                 }
+                Output::NoteAnswer(group, asked) => self.answers.push((group, asked)),
                 Output::Reply(call, result) => {
                     assert!(self.replies.insert(call, result).is_none(), "{call} twice");
                 }
@@ -355,7 +360,7 @@ fn lines_are_asked_for_once_after_an_adoption_whatever_notices_came_before() {
         let facts = SessionFacts { notices: notices.freeze(), ..SessionFacts::default() };
         let (epoch, pid, open) = (Epoch(7), 100, Vec::new());
         let hello = Hello { epoch: 7, session: Some(facts), ..Hello::default() };
-        world.input(Input::Adopt { epoch, pid, hello, open });
+        world.input(Input::Adopt { epoch, pid, hello, open, owed: Vec::new() });
         world.spawned.push(epoch);
         assert_eq!(world.hub.session.kind(), state);
         for _ in 0..50 {

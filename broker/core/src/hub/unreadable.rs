@@ -111,6 +111,17 @@ impl Hub {
         }
     }
 
+    /// Is the state that follows not whole? Said before it, because nobody reads on behind its end.
+    pub(super) fn tell_gap(&mut self, slot: u32, stream: u32, subscription: u32) {
+        let Some(line) = self.lines.get_mut(slot).filter(|line| line.memory.has_gap()) else {
+            return;
+        };
+        line.gap_is_told(stream, subscription);
+        let because = "a part of this state could not be read (see the broker's log); what is told of it is \
+                       not whole until it is asked for anew";
+        self.mark(slot, stream, subscription, MarkKind::Gap, because.to_owned());
+    }
+
     fn fail_unreadable_snapshot(&mut self, call: CallId, message_id: u32) {
         self.drop_snapshot(call);
         self.outputs.push_back(Output::Reply(call, Err(error::unreadable(message_id))));

@@ -23,6 +23,7 @@ use crate::lines::{Upstream, kind};
 use crate::memory::{Identity, identity_of};
 use crate::notes::{NoteKind, Severity};
 use crate::orders::Desk;
+use crate::pacing::gates::Group;
 use crate::queue::Entry;
 use crate::routes::{Route, Routes};
 use crate::wire::message;
@@ -121,6 +122,9 @@ impl Hub {
             if let Some(request) = line.upstream.request() {
                 self.pacer.on_done(request);
             }
+            if let Some(group) = line.kind().load {
+                self.note_end(group);
+            }
             self.tell_vanished(slot, message.batch);
         }
         let Some(line) = self.lines.get_mut(slot) else {
@@ -194,14 +198,16 @@ impl Hub {
         }
     }
 
-    /// Nobody gets it any more. If it is of a first load that was cancelled in its middle, the next
-    /// request of its kind waits for the end of that.
+    /// Nobody gets it any more. If it is of a first load that was cancelled in its middle, or of what the
+    /// broker before had asked for, the next request of its kind waits for the end of that.
     fn on_rest(&mut self, message: Located<'_>, now: Instant) {
         self.counters.unrouted_frames += 1;
-        if let Some(group) = kind::load_of(message.message_id) {
-            let field = field_of(message.message_id);
-            let is_end = identity_of(field, message.body) == Some(Identity::End);
+        if let Some(group) = Group::of_piece(message.message_id) {
+            let is_end = group.end() == Some(message.message_id);
             self.pacer.on_rest(group, is_end, now);
+            if is_end {
+                self.note_end(group);
+            }
         }
     }
 

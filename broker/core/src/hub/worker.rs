@@ -135,7 +135,8 @@ impl Hub {
     }
 
     pub(super) fn pacing_timeout(&self) -> Option<Instant> {
-        if self.session.is_up() { self.pacer.poll_timeout() } else { None }
+        let pacer = self.pacer.poll_timeout().filter(|_| self.session.is_up());
+        [pacer, self.updates_timeout()].into_iter().flatten().min()
     }
 
     fn send_what_may_leave(&mut self, now: Instant) {
@@ -159,6 +160,9 @@ impl Hub {
                 self.outputs.push_back(Output::NoteOpen(request, cancel.code()));
             }
             self.send(frame, now);
+            if let Some(group) = waiting.gate.group() {
+                self.note_asked(group);
+            }
             if opens.is_none() {
                 self.outputs.push_back(Output::NoteClosed(request, Some(self.sent)));
             }

@@ -345,11 +345,6 @@ pub static ALL: [&Kind; 15] = [
     &SCANNER,
 ];
 
-/// The load that a message without an id is of.
-pub fn load_of(message_id: u32) -> Option<Group> {
-    ALL.iter().find(|kind| kind.answers.contains(&message_id))?.load
-}
-
 #[cfg(test)]
 mod tests {
     use ibouncer_proto::tws::messages::{self, Key};
@@ -365,6 +360,8 @@ mod tests {
                 assert_eq!(kind.cancel.code() % SMART, u32::from(cancel) + 200, "{}", kind.name);
             }
             assert_eq!(Cancel::from_code(kind.cancel.code()), kind.cancel, "{}", kind.name);
+            let mut pieces = kind.answers.iter().map(|piece| Group::of_piece(*piece));
+            assert!(pieces.all(|of| of == kind.load), "{}", kind.name);
         }
     }
 

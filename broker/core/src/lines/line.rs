@@ -165,6 +165,15 @@ impl Line {
         told
     }
 
+    /// This one is told of a gap that was before it came.
+    pub fn gap_is_told(&mut self, stream: u32, subscription: u32) {
+        let is_it =
+            |one: &&mut Subscriber| one.stream == stream && one.subscription == subscription;
+        if let Some(one) = self.subscribers.iter_mut().find(is_it) {
+            one.told_gap = Some(self.sequence);
+        }
+    }
+
     /// Gateway may have no data for it, and nothing is asked for anew. Those who are to be told.
     pub fn doubt(&mut self, doubt: Doubt) -> Vec<(u32, u32)> {
         match (self.upstream, doubt) {

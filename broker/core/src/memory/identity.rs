@@ -70,6 +70,11 @@ pub fn identity_of(field: u8, body: &[u8]) -> Option<Identity> {
     }
 }
 
+/// Is one such body the whole state of its line?
+pub const fn is_whole(field: u8) -> bool {
+    matches!(field, field::PNL | field::PNL_SINGLE | field::SCANNER_DATA)
+}
+
 /// Is the thing forgotten with this body? A closed position of account updates is not: Gateway goes
 /// on telling of it for the rest of the day, because its profit is in it.
 pub fn is_gone(field: u8, body: &[u8]) -> bool {

@@ -19,7 +19,7 @@ const MOST_THINGS: usize = 20_000;
 pub(super) struct Image {
     things: BTreeMap<Identity, Thing>,
     end: Option<Remembered>,
-    /// Something of the load under way could not be read.
+    /// Something could not be read since it was asked for.
     left_out: bool,
 }
 
@@ -33,6 +33,9 @@ struct Thing {
 impl Image {
     pub(super) fn remember(&mut self, field: u8, sequence: u64, body: &[u8]) {
         let value = Remembered { field, sequence, body: Bytes::copy_from_slice(body) };
+        if identity::is_whole(field) {
+            self.left_out = false;
+        }
         match identity_of(field, body) {
             Some(Identity::End) => self.end = Some(value),
             Some(identity) if identity::is_gone(field, body) => drop(self.things.remove(&identity)),
@@ -58,6 +61,11 @@ impl Image {
 
     pub(super) fn on_left_out(&mut self) {
         self.left_out = true;
+    }
+
+    /// Nothing of it is missing, as far as is known.
+    pub(super) const fn is_whole(&self) -> bool {
+        !self.left_out
     }
 
     /// The load is complete: what did not come again.

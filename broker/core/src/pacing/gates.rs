@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use ibouncer_proto::tws::messages::id;
+
 use super::history_rules::HistoryRules;
 use super::verdict::{Verdict, after};
 use crate::contracts::{Contracts, Instrument};
@@ -36,6 +38,9 @@ const REST_OF_A_LOAD: &str = "the first load of another such request was cancell
 /// What is cancelled or lost, and has no id, may come all the same. So long, and so long after each
 /// piece of it, its end is waited for: a Gateway that takes the cancel sends none.
 pub const REST: Duration = Duration::from_secs(10);
+
+/// The request of a broker before has no id here.
+const NOBODYS: RequestId = RequestId(0);
 
 /// Why one waits that was asked for before.
 const TROUBLE: &str =
@@ -76,6 +81,15 @@ impl Gate {
         }
     }
 
+    /// The group of which no other may be open.
+    pub fn group(&self) -> Option<Group> {
+        match self {
+            Self::Alone(group) => Some(*group),
+            Self::NotBefore(_, gate) => gate.group(),
+            _ => None,
+        }
+    }
+
     /// The same, for history that Gateway paces more strictly than was thought.
     #[must_use]
     pub fn strictly(self) -> Self {
@@ -110,6 +124,30 @@ impl Group {
     /// then: without an id the rest of the load could not be told from the next one.
     const fn is_load(self) -> bool {
         matches!(self, Self::Positions | Self::AccountUpdates)
+    }
+
+    /// The message that ends an answer without an id that comes in pieces.
+    pub const fn end(self) -> Option<u32> {
+        match self {
+            Self::OpenOrders => Some(id::OPEN_ORDER_END),
+            Self::CompletedOrders => Some(id::COMPLETED_ORDERS_END),
+            Self::Positions => Some(id::POSITION_END),
+            Self::AccountUpdates => Some(id::ACCT_DOWNLOAD_END),
+            _ => None,
+        }
+    }
+
+    /// Of which such answer a message is a piece.
+    pub const fn of_piece(message_id: u32) -> Option<Self> {
+        match message_id {
+            id::OPEN_ORDER | id::OPEN_ORDER_END => Some(Self::OpenOrders),
+            id::COMPLETED_ORDER | id::COMPLETED_ORDERS_END => Some(Self::CompletedOrders),
+            id::POSITION_DATA | id::POSITION_END => Some(Self::Positions),
+            id::ACCT_VALUE | id::PORTFOLIO_VALUE | id::ACCT_UPDATE_TIME | id::ACCT_DOWNLOAD_END => {
+                Some(Self::AccountUpdates)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -225,17 +263,29 @@ impl Gates {
         its.for_each(|(_, late)| *late = Some(until));
     }
 
-    /// The cancel of a request has left.
+    /// The cancel of a request has left. What Gateway had probably not taken at all owes nothing.
     pub fn on_cancel_left(&mut self, request: RequestId, now: Instant) {
-        self.on_late(request, now + REST);
+        let its = self.alone.values_mut().filter(|(open, late)| *open == request && late.is_none());
+        its.for_each(|(_, late)| *late = Some(now + REST));
     }
 
-    /// A piece of a load has come whose cancel has left, or waits for its turn.
+    /// When what holds the next of this group back is given up, if its answer is only waited for.
+    pub fn held_until(&self, group: Group) -> Option<Instant> {
+        self.alone.get(&group)?.1
+    }
+
+    /// The broker before may have asked for it, and its answer has not come to its end.
+    pub fn owe(&mut self, group: Group, now: Instant) {
+        self.alone.insert(group, (NOBODYS, Some(now + REST)));
+    }
+
+    /// A piece has come of what nobody waits for: of a load whose cancel has left, or waits for its
+    /// turn, or of an answer that the broker before had asked for. Open orders also come unasked.
     pub fn on_rest(&mut self, group: Group, is_end: bool, now: Instant) {
         match self.alone.get_mut(&group) {
             Some(_) if is_end => drop(self.alone.remove(&group)),
-            Some((_, Some(until))) => *until = now + REST,
-            Some((_, None)) | None => {}
+            Some((_, Some(until))) if group.is_load() || now < *until => *until = now + REST,
+            Some(_) | None => {}
         }
     }
 

@@ -120,7 +120,7 @@ impl Accounts {
     }
 
     /// Positions of all accounts (TWS: reqPositions). One that is gone comes once with
-    /// position 0.
+    /// position 0; if it went while no broker was there, it is not told again behind RESUMED.
     pub async fn stream_positions(&self) -> Result<Subscription<api::AccountEvent>, Error> {
         subscribe!(self, stub, stream_positions, api::StreamPositionsRequest {}).await
     }

@@ -74,6 +74,39 @@ fn if_no_request_is_named_whatever_left_lately_and_has_no_answer_is_made_again()
 }
 
 #[test]
+fn a_list_without_an_id_is_made_again_once_nothing_has_come_of_it_for_a_while() {
+    let mut world = World::ready();
+    let asked = |world: &World| world.sent_of(id::REQ_ALL_OPEN_ORDERS).len();
+    let end = |world: &mut World| {
+        world.frame(id::OPEN_ORDER_END, &ibouncer_proto::tws::v1::OpenOrdersEnd {});
+    };
+    world.call(1, Ok(Asked::open_orders(false)));
+    world.frame(id::ERR_MSG, &too_fast(None));
+    world.pass(9);
+    assert_eq!(asked(&world), 1, "it may be answered all the same");
+    world.pass(2);
+    assert_eq!(asked(&world), 2);
+    end(&mut world);
+    assert!(world.replies[&CallId(1)].is_ok(), "{:?}", world.replies);
+    // What it has begun to answer has its time.
+    world.call(2, Ok(Asked::open_orders(false)));
+    world.frame(id::ERR_MSG, &too_fast(None));
+    world.frame(id::OPEN_ORDER, &ibouncer_proto::tws::v1::OpenOrder::default());
+    world.pass(20);
+    assert_eq!(asked(&world), 3);
+    end(&mut world);
+    assert!(world.replies[&CallId(2)].is_ok(), "{:?}", world.replies);
+    // Nobody waits any more, and the next need not either.
+    world.call(3, Ok(Asked::open_orders(false)));
+    world.frame(id::ERR_MSG, &too_fast(None));
+    world.input(Input::CallDropped { call: CallId(3) });
+    world.pass(11);
+    world.call(4, Ok(Asked::open_orders(false)));
+    world.pass(1);
+    assert_eq!(asked(&world), 5);
+}
+
+#[test]
 fn a_cancel_without_an_id_does_not_end_what_was_asked_for_behind_it() {
     let mut world = World::ready();
     let stream = world.open(1);

@@ -95,6 +95,86 @@ fn a_load_that_never_ends_holds_the_next_back_only_while_pieces_of_it_come() {
 }
 
 #[test]
+fn what_gateway_may_not_have_taken_at_all_is_asked_for_again_at_once() {
+    let mut world = World::ready();
+    let stream = world.positions_wanted(1);
+    let too_fast = |world: &mut World| world.about(-1, 100, "Max rate of messages");
+    too_fast(&mut world);
+    world.pass(1);
+    assert_eq!(world.loads(), 2);
+    world.position("AAPL", "5");
+    world.end();
+    assert_eq!(world.positions(stream), ["Subscribed", "AAPL 5", "end"]);
+    // It was taken after all, and is on its way while it waits to be asked for again.
+    world.input(Input::StreamClosed { stream });
+    world.pass(3);
+    let stream = world.positions_wanted(2);
+    too_fast(&mut world);
+    world.position("AAPL", "5");
+    world.pass(2);
+    assert_eq!(world.loads(), 3, "the rest of it could not be told from the next one");
+    world.position("MSFT", "7");
+    world.end();
+    assert_eq!(world.loads(), 4);
+    world.position("AAPL", "5");
+    world.position("MSFT", "7");
+    world.end();
+    assert_eq!(world.positions(stream), ["Subscribed", "AAPL 5", "MSFT 7", "end"]);
+}
+
+#[test]
+fn what_the_broker_before_had_asked_for_without_an_id_is_not_taken_for_our_own() {
+    let mut world = World::ready();
+    let notes = |world: &mut World| std::mem::take(&mut world.answers);
+    let stream = world.positions_wanted(1);
+    let asked = notes(&mut world);
+    let [(Group::Positions, Some(frame))] = asked[..] else { panic!("{asked:?}") };
+    assert!(frame > 0);
+    world.position("AAPL", "5");
+    world.end();
+    assert_eq!(notes(&mut world), [(Group::Positions, None)]);
+    world.call(1, Ok(crate::calls::Asked::open_orders(false)));
+    world.frame(id::OPEN_ORDER_END, &tws::OpenOrdersEnd {});
+    assert!(matches!(notes(&mut world)[..], [(Group::OpenOrders, Some(_)), (_, None)]));
+    world.input(Input::StreamClosed { stream });
+
+    let mut world = World::new(Settings::default());
+    world.input(Input::StartAdopting { who: "a worker".into(), pid: None });
+    let stream = world.open(1);
+    world.want(stream, 1, Ok(Wanted::positions()), Manner::default());
+    let (epoch, pid, open) =
+        (Epoch(7), 100, vec![(crate::ids::RequestId(5), id::CANCEL_POSITIONS)]);
+    let session = Some(ibouncer_proto::link::v1::SessionFacts::default());
+    let hello = Hello { epoch: 7, session, ..Hello::default() };
+    let owed = vec![Group::OpenOrders, Group::Positions];
+    world.input(Input::Adopt { epoch, pid, hello, open, owed });
+    world.spawned.push(epoch);
+    world.call(1, Ok(crate::calls::Asked::open_orders(false)));
+    world.pass(1);
+    world.position("MSFT", "7");
+    let order = |order_id| tws::OpenOrder { order_id: Some(order_id), ..Default::default() };
+    world.frame(id::OPEN_ORDER, &order(6));
+    world.pass(9);
+    let lists = |world: &World| world.sent_of(id::REQ_ALL_OPEN_ORDERS).len();
+    assert_eq!((world.loads(), lists(&world)), (0, 0), "both wait for what is owed");
+    world.frame(id::OPEN_ORDER_END, &tws::OpenOrdersEnd {});
+    world.end();
+    assert_eq!((world.loads(), lists(&world)), (1, 1));
+    for symbol in ["AAPL", "MSFT"] {
+        world.position(symbol, "7");
+    }
+    world.end();
+    let told = world.positions(stream);
+    assert_eq!(told[told.len() - 3..], ["AAPL 7", "MSFT 7", "end"]);
+    // Open orders come unasked, too, and hold nobody back then.
+    world.frame(id::OPEN_ORDER_END, &tws::OpenOrdersEnd {});
+    world.frame(id::OPEN_ORDER, &order(8));
+    world.call(2, Ok(crate::calls::Asked::open_orders(false)));
+    world.pass(1);
+    assert_eq!(lists(&world), 2);
+}
+
+#[test]
 fn a_new_connection_owes_no_end() {
     let mut world = World::ready();
     let first = world.positions_wanted(1);
@@ -146,6 +226,31 @@ fn what_could_not_be_read_of_a_load_is_not_told_as_gone() {
     world.raw(&[(id::POSITION_DATA, vec![0x12, 0x7f, 1])]);
     world.end();
     assert_eq!(world.positions(stream), ["Resumed", "MSFT 7", "Gap", "end"]);
+    // Who comes late is not told that this is all, until it was asked for again.
+    let late = world.positions_wanted(2);
+    assert_eq!(world.positions(late), ["Subscribed", "Gap", "AAPL 5", "MSFT 7", "end"]);
+    world.about(-1, 1101, "restored, data lost");
+    world.pass(1);
+    world.position("MSFT", "7");
+    world.end();
+    assert_eq!(world.positions(late), ["Stale", "Resumed", "MSFT 7", "AAPL 0", "end"]);
+    let late = world.positions_wanted(3);
+    assert_eq!(world.positions(late), ["Subscribed", "MSFT 7", "end"]);
+}
+
+#[test]
+fn a_state_of_which_something_could_not_be_read_is_told_with_its_gap_also_behind_1102() {
+    let mut world = World::ready();
+    let stream = world.positions_wanted(1);
+    world.position("AAPL", "5");
+    world.end();
+    world.raw(&[(id::POSITION_DATA, vec![0x12, 0x7f, 1])]);
+    let late = world.positions_wanted(2);
+    assert_eq!(world.positions(late), ["Subscribed", "Gap", "AAPL 5", "end"]);
+    world.positions(stream);
+    world.about(-1, 1100, "lost");
+    world.about(-1, 1102, "restored");
+    assert_eq!(world.positions(stream), ["Stale", "Resumed", "Gap", "AAPL 5", "end"]);
 }
 
 #[test]

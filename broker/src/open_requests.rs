@@ -4,10 +4,11 @@
 //! A line is added before a request leaves, another when it is over; if a cancel ends it, with the
 //! number of the cancel's frame: a broker can die between this and the frame's leaving, and the
 //! worker tells the next one which frames it has. Answers without an id that come in pieces are there
-//! too, until their end: what a next broker asks for must not be taken for the rest of them. Nothing is synced, because the file must outlive
-//! a process and not the machine. It is begun anew with each connection,
-//! and written short when it has grown long. It is never trusted with more than cancels: a line
-//! that cannot be understood is left out, and said.
+//! too, until their end: the rest of them must not be taken for what a next broker asks for.
+//!
+//! Nothing is synced, because the file must outlive a process and not the machine. It is begun anew
+//! with each connection, and written short when it has grown long. It is trusted with no more than
+//! cancels and waits: a line that cannot be understood is left out, and said.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};

@@ -6,12 +6,11 @@
 //! ```
 //!
 //! Owns every decision; carries out none. News of a worker that is not the current one is
-//! dropped and counted. Read on in `hub/io.rs` (what goes in and out), `hub/upstream.rs` (frames
-//! from Gateway), `hub/unreadable.rs` (what no client could read), `hub/line_errors.rs`, `hub/subscriptions.rs`,
-//! `hub/allotment.rs` (who gets a line), `hub/lines.rs`, `hub/accounts.rs` (account updates),
-//! `hub/doubts.rs` (1100, 2103), `hub/calls.rs`, `hub/late.rs`, `hub/snapshot.rs`, `hub/complaint.rs` (error 100), `hub/marks.rs` (what a
-//! subscription is told), `hub/streams.rs` (who gets what), `hub/worker.rs` (the worker's life),
-//! `hub/adoption.rs` (a worker that was there before), `hub/operator.rs`, `hub/trading.rs` (orders), and [`crate::status`].
+//! dropped and counted.
+//!
+//! Read on in `hub/io.rs` (what goes in and out), `hub/worker.rs` (the worker's life),
+//! `hub/upstream.rs` (frames from Gateway), `hub/subscriptions.rs`, `hub/lines.rs`, `hub/marks.rs`
+//! (lines, and what is told of them), `hub/calls.rs`, `hub/trading.rs` (orders), [`crate::status`].
 
 mod accounts;
 mod adoption;

@@ -81,7 +81,7 @@ pub(super) fn whole(account: &str) -> Vec<(&'static str, String)> {
     vec![("reqAccountUpdates", account.into())]
 }
 
-fn instead(account: &str) -> Vec<(&'static str, String)> {
+pub(super) fn instead(account: &str) -> Vec<(&'static str, String)> {
     vec![("reqAccountUpdatesMulti", account.into()), ("reqPositionsMulti", account.into())]
 }
 
@@ -318,20 +318,6 @@ fn whoever_was_served_from_other_requests_gets_the_updates_once_their_place_is_f
     assert!(world.events(third).is_empty());
     world.frame(id::ACCT_DOWNLOAD_END, &tws::AccountDataEnd { account_name: Some(SECOND.into()) });
     assert_eq!(world.heard(third), whole("DU0000003"));
-}
-
-#[test]
-fn the_place_of_a_load_that_never_ends_is_handed_on_all_the_same() {
-    let mut world = World::at(Settings::default(), 215, &[FIRST, SECOND]);
-    let (first, second) = (world.open(1), world.open(2));
-    world.updates(first, FIRST);
-    world.updates(second, SECOND);
-    world.pass(1);
-    world.input(Input::StreamClosed { stream: first });
-    world.pass(9);
-    assert_eq!(world.heard(second), instead(SECOND));
-    world.pass(2);
-    assert_eq!(world.heard(second), whole(SECOND));
 }
 
 #[test]

@@ -85,7 +85,8 @@ impl Desk {
                 None => {
                     self.forgive(&owner);
                     let text = format!(
-                        "open orders of {owner}, which has left, stay open: there is no                          clients.{owner}.cancel_on_disconnect now"
+                        "open orders of {owner}, which has left, stay open: there is no \
+                         clients.{owner}.cancel_on_disconnect now"
                     );
                     self.note(Severity::Info, text);
                 }
